@@ -1,1 +1,4 @@
 //! x
+
+pub mod array;
+pub mod import;

@@ -1,0 +1,58 @@
+//! Tensors on the host: a shape and `f32` values.
+
+use std::fmt;
+
+/// A tensor in memory, row-major (the last axis varies fastest).
+///
+/// `values.len()` is the product of `shape`; a scalar has an empty shape and one value.
+#[derive(Clone, PartialEq)]
+pub struct Array {
+    /// Extent of each axis, in elements.
+    pub shape: Vec<usize>,
+    /// The elements, row-major.
+    pub values: Vec<f32>,
+}
+
+impl Array {
+    /// A tensor of `shape` over `values`.
+    ///
+    /// # Panics
+    /// When `values.len()` is not the product of `shape`.
+    pub fn new(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Self {
+        let shape = shape.into();
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            values.len(),
+            "shape {shape:?} does not hold {} values",
+            values.len()
+        );
+        Self { shape, values }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether an axis has extent zero.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 4;
+        write!(
+            f,
+            "Array{:?} {:?}",
+            self.shape,
+            &self.values[..self.values.len().min(SHOWN)]
+        )?;
+        if self.values.len() > SHOWN {
+            f.write_str(" …")
+        } else {
+            Ok(())
+        }
+    }
+}
