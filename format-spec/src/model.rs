@@ -1,0 +1,484 @@
+//! The checked view of a file.
+
+use crate::golden::{CaseRecord, ReceiptRecord};
+use crate::header::{Header, Target};
+use crate::meta::{MetaRecord, NameKind, NameRecord};
+use crate::op::{OpCode, StepRecord};
+use crate::quant::QuantRecord;
+use crate::rules::{self, Error, HEADER_BYTES, Rule};
+use crate::section::{SectionKind, SectionRecord};
+use crate::shape::Shape;
+use crate::tensor::{DType, Layout, Place, TensorRecord, TensorType};
+use bytemuck::Pod;
+
+/// A file that has passed [`Model::parse`]. Copying it copies references.
+///
+/// No accessor can fail: those that take a number give `None` for one that does not exist.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a> {
+    bytes: &'a [u8],
+    header: &'a Header,
+    sections: &'a [SectionRecord],
+    tensors: &'a [TensorRecord],
+    steps: &'a [StepRecord],
+    operands: &'a [u32],
+    inputs: &'a [u32],
+    outputs: &'a [u32],
+    quants: &'a [QuantRecord],
+    cases: &'a [CaseRecord],
+    receipts: &'a [ReceiptRecord],
+    names: &'a [NameRecord],
+    meta: &'a [MetaRecord],
+}
+
+impl<'a> Model<'a> {
+    /// Checks rules V01 to V24 and gives a view of the file.
+    ///
+    /// Allocates nothing, takes time linear in the number of records, and does not read the
+    /// weights; [`Model::check_contents`] does.
+    ///
+    /// # Errors
+    /// The first rule that the file breaks, and where.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        rules::v05_alignment(bytes)?;
+        rules::v02_magic(bytes)?;
+        rules::v01_length(bytes)?;
+        let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error { rule: Rule::V01, at: 0 })?;
+        let header: &Header =
+            bytemuck::try_from_bytes(header).map_err(|_| Error { rule: Rule::V05, at: 0 })?;
+        rules::v03_version(header)?;
+        rules::v01_file_bytes(header, bytes)?;
+        let directory = (header.section_count as usize)
+            .checked_mul(size_of::<SectionRecord>())
+            .and_then(|len| rest.get(..len))
+            .ok_or(Error { rule: Rule::V07, at: 16 })?;
+        rules::v04_header_crc(header, directory)?;
+        rules::v06_header(header)?;
+        let sections: &[SectionRecord] =
+            bytemuck::try_cast_slice(directory).map_err(|_| Error { rule: Rule::V07, at: 16 })?;
+        rules::v07_directory(sections)?;
+        rules::v08_sections(bytes, sections)?;
+        let mut model = Self {
+            bytes,
+            header,
+            sections,
+            tensors: &[],
+            steps: &[],
+            operands: &[],
+            inputs: &[],
+            outputs: &[],
+            quants: &[],
+            cases: &[],
+            receipts: &[],
+            names: &[],
+            meta: &[],
+        };
+        model.tensors = model.records(SectionKind::Tensors)?;
+        model.steps = model.records(SectionKind::Steps)?;
+        model.operands = model.records(SectionKind::Operands)?;
+        model.inputs = model.records(SectionKind::Inputs)?;
+        model.outputs = model.records(SectionKind::Outputs)?;
+        model.quants = model.records(SectionKind::Quant)?;
+        model.cases = model.records(SectionKind::Goldens)?;
+        model.receipts = model.records(SectionKind::Receipts)?;
+        model.names = model.records(SectionKind::Names)?;
+        model.meta = model.records(SectionKind::Meta)?;
+        model.check_records()?;
+        Ok(model)
+    }
+
+    fn check_records(&self) -> Result<(), Error> {
+        for (index, tensor) in self.tensors.iter().enumerate() {
+            rules::v10_tensor(self, index, tensor)?;
+            rules::v11_range(self, index, tensor)?;
+        }
+        rules::v12_constants(self)?;
+        let (mut operand, mut params) = (0, self.offset(SectionKind::Params));
+        for (index, step) in self.steps.iter().enumerate() {
+            rules::v13_to_v16_step(self, index, step, &mut operand, &mut params)?;
+        }
+        if operand as usize != self.operands.len() {
+            return Err(Error { rule: Rule::V14, at: self.offset(SectionKind::Operands) });
+        }
+        if params != self.offset(SectionKind::Params) + self.section(SectionKind::Params).len() as u32 {
+            return Err(Error { rule: Rule::V15, at: params });
+        }
+        rules::v17_interface(self)?;
+        rules::v18_sums(self)?;
+        rules::v19_quant(self)?;
+        rules::v20_state(self)?;
+        rules::v21_cases(self)?;
+        rules::v22_receipts(self)?;
+        rules::v23_names(self)?;
+        rules::v24_meta(self)
+    }
+
+    /// The records of a section; none if it is absent and may be.
+    fn records<T: Pod>(&self, kind: SectionKind) -> Result<&'a [T], Error> {
+        let required = matches!(
+            kind,
+            SectionKind::Tensors
+                | SectionKind::Steps
+                | SectionKind::Operands
+                | SectionKind::Inputs
+                | SectionKind::Outputs
+        );
+        let error = Error { rule: Rule::V09, at: self.offset(kind) };
+        if required && self.section_record(kind).is_none() {
+            return Err(error);
+        }
+        bytemuck::try_cast_slice(self.section(kind)).map_err(|_| error)
+    }
+
+    /// Reads the whole file: checks the sections' checksums and the pads between constants (V25).
+    ///
+    /// # Errors
+    /// The first section that was changed, and where it begins.
+    pub fn check_contents(&self) -> Result<(), Error> {
+        rules::v25_contents(self)
+    }
+
+    /// The file.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The header.
+    pub fn header(&self) -> &'a Header {
+        self.header
+    }
+
+    /// The machine that the file was packed for.
+    pub fn target(&self) -> Target {
+        Target::from_number(self.header.target).unwrap_or(Target::Portable)
+    }
+
+    /// The section directory.
+    pub fn sections(&self) -> &'a [SectionRecord] {
+        self.sections
+    }
+
+    fn section_record(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
+        self.sections.iter().find(|s| s.kind == kind as u16)
+    }
+
+    /// The bytes of a section of this file's directory.
+    pub fn section_bytes(&self, section: &SectionRecord) -> &'a [u8] {
+        let start = section.offset as usize;
+        self.bytes.get(start..start.saturating_add(section.bytes as usize)).unwrap_or_default()
+    }
+
+    /// The bytes of a section; empty if it is absent.
+    pub fn section(&self, kind: SectionKind) -> &'a [u8] {
+        self.section_record(kind).map_or(&[], |section| self.section_bytes(section))
+    }
+
+    /// Where a section begins; 0 if it is absent.
+    pub(crate) fn offset(&self, kind: SectionKind) -> u32 {
+        self.section_record(kind).map_or(0, |section| section.offset)
+    }
+
+    /// Tensor records, by number.
+    pub fn tensor_records(&self) -> &'a [TensorRecord] {
+        self.tensors
+    }
+
+    pub(crate) fn operands(&self) -> &'a [u32] {
+        self.operands
+    }
+
+    /// Quantisation records, by number.
+    pub fn quants(&self) -> &'a [QuantRecord] {
+        self.quants
+    }
+
+    pub(crate) fn case_records(&self) -> &'a [CaseRecord] {
+        self.cases
+    }
+
+    pub(crate) fn receipt_records(&self) -> &'a [ReceiptRecord] {
+        self.receipts
+    }
+
+    pub(crate) fn name_records(&self) -> &'a [NameRecord] {
+        self.names
+    }
+
+    pub(crate) fn meta_records(&self) -> &'a [MetaRecord] {
+        self.meta
+    }
+
+    /// A tensor by its number.
+    pub fn tensor(&self, number: u32) -> Option<Tensor<'a>> {
+        Some(Tensor { record: self.tensors.get(number as usize)?, number })
+    }
+
+    /// All tensors, by number.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'a>> + use<'a> {
+        self.tensors.iter().enumerate().map(|(number, record)| Tensor { record, number: number as u32 })
+    }
+
+    /// A step by its number.
+    pub fn step(&self, number: u32) -> Option<Step<'a>> {
+        Some(Step { record: self.steps.get(number as usize)?, model: *self, number })
+    }
+
+    /// All steps, in execution order.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = Step<'a>> + use<'a> {
+        let model = *self;
+        self.steps.iter().enumerate().map(move |(number, record)| Step {
+            record,
+            model,
+            number: number as u32,
+        })
+    }
+
+    /// Tensor numbers of the model's inputs.
+    pub fn input_numbers(&self) -> &'a [u32] {
+        self.inputs
+    }
+
+    /// Tensor numbers of the model's outputs.
+    pub fn output_numbers(&self) -> &'a [u32] {
+        self.outputs
+    }
+
+    /// The model's inputs, in its own order.
+    pub fn inputs(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        let model = *self;
+        self.inputs.iter().filter_map(move |&number| model.tensor(number))
+    }
+
+    /// The model's outputs, in its own order.
+    pub fn outputs(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        let model = *self;
+        self.outputs.iter().filter_map(move |&number| model.tensor(number))
+    }
+
+    /// The goldens.
+    pub fn cases(&self) -> impl ExactSizeIterator<Item = Case<'a>> + use<'a> {
+        let model = *self;
+        let mut receipts = self.receipts;
+        self.cases.iter().map(move |record| {
+            let (own, rest) = receipts.split_at_checked(record.receipt_count as usize).unwrap_or((&[], &[]));
+            receipts = rest;
+            Case { record, receipts: own, model }
+        })
+    }
+
+    fn name(&self, kind: NameKind, index: u32) -> Option<&'a str> {
+        let found =
+            self.names.binary_search_by_key(&(kind as u32, index), |name| (name.kind, name.index)).ok()?;
+        rules::text(self.section(SectionKind::Strings), self.names.get(found)?.name)
+    }
+
+    /// Name of a tensor; `None` if it has none or names were stripped.
+    pub fn tensor_name(&self, number: u32) -> Option<&'a str> {
+        self.name(NameKind::Tensor, number)
+    }
+
+    /// Name of a step; `None` if it has none or names were stripped.
+    pub fn step_name(&self, number: u32) -> Option<&'a str> {
+        self.name(NameKind::Step, number)
+    }
+
+    /// Metadata: keys and values, by key.
+    pub fn metadata(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let strings = self.section(SectionKind::Strings);
+        self.meta
+            .iter()
+            .filter_map(move |m| Some((rules::text(strings, m.key)?, rules::text(strings, m.value)?)))
+    }
+}
+
+/// A tensor of a [`Model`].
+#[derive(Clone, Copy, Debug)]
+pub struct Tensor<'a> {
+    record: &'a TensorRecord,
+    number: u32,
+}
+
+impl Tensor<'_> {
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Its element type.
+    pub fn dtype(&self) -> DType {
+        DType::from_number(self.record.dtype).unwrap_or(DType::U8)
+    }
+
+    /// Which memory holds it.
+    pub fn place(&self) -> Place {
+        Place::from_number(self.record.place).unwrap_or(Place::Arena)
+    }
+
+    /// How its elements lie in memory.
+    pub fn layout(&self) -> Layout {
+        Layout::from_number(self.record.layout).unwrap_or(Layout::Rows)
+    }
+
+    /// Its shape, batch included.
+    pub fn shape(&self) -> Shape {
+        self.record.dims.get(..self.record.rank.into()).and_then(Shape::new).unwrap_or(Shape::SCALAR)
+    }
+
+    /// Element type and shape.
+    pub fn tensor_type(&self) -> TensorType {
+        TensorType { dtype: self.dtype(), shape: self.shape() }
+    }
+
+    /// Its first byte, counted as its place says.
+    pub fn offset(&self) -> u32 {
+        self.record.offset
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> u32 {
+        self.record.bytes
+    }
+
+    /// Its size in elements.
+    pub fn len(&self) -> u32 {
+        self.shape().len().unwrap_or(0)
+    }
+
+    /// Whether it has no elements; no tensor of a parsed model is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of its quantisation record.
+    pub fn quant(&self) -> Option<u32> {
+        self.record.quant.checked_sub(1)
+    }
+
+    /// Whether the two share a byte of memory that can be written.
+    pub fn overlaps(&self, other: &Tensor<'_>) -> bool {
+        self.place() == other.place()
+            && self.place() != Place::Constant
+            && self.offset() < other.offset().saturating_add(other.bytes())
+            && other.offset() < self.offset().saturating_add(self.bytes())
+    }
+
+    /// Whether the two are the same bytes.
+    pub fn same_memory(&self, other: &Tensor<'_>) -> bool {
+        self.place() == other.place() && self.offset() == other.offset() && self.bytes() == other.bytes()
+    }
+}
+
+/// A step of a [`Model`].
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    record: &'a StepRecord,
+    model: Model<'a>,
+    number: u32,
+}
+
+impl<'a> Step<'a> {
+    /// Its number: its position in execution order.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Its operator.
+    pub fn op(&self) -> OpCode {
+        OpCode::from_number(self.record.op).unwrap_or(OpCode::Reshape)
+    }
+
+    /// Its parameter record, aligned to 4 bytes.
+    pub fn params(&self) -> &'a [u8] {
+        let start = self.record.params_offset as usize;
+        self.model
+            .bytes
+            .get(start..start.saturating_add(self.record.params_bytes as usize))
+            .unwrap_or_default()
+    }
+
+    /// Number of inputs.
+    pub fn input_count(&self) -> usize {
+        self.record.input_count.into()
+    }
+
+    /// Number of outputs.
+    pub fn output_count(&self) -> usize {
+        self.record.output_count.into()
+    }
+
+    /// The model.
+    pub fn model(&self) -> Model<'a> {
+        self.model
+    }
+
+    fn operand_range(&self, first: usize, count: usize) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        let start = self.record.first_operand as usize + first;
+        let model = self.model;
+        let numbers = model.operands.get(start..start + count).unwrap_or_default();
+        numbers.iter().filter_map(move |&number| model.tensor(number))
+    }
+
+    /// Its inputs.
+    pub fn inputs(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        self.operand_range(0, self.input_count())
+    }
+
+    /// Its outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        self.operand_range(self.input_count(), self.output_count())
+    }
+
+    /// Its scratch memory.
+    pub fn scratches(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        self.operand_range(self.input_count() + self.output_count(), self.record.scratch_count.into())
+    }
+
+    /// All that it writes: outputs, then scratches.
+    pub fn writes(&self) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
+        let count = self.output_count() + usize::from(self.record.scratch_count);
+        self.operand_range(self.input_count(), count)
+    }
+}
+
+/// A golden case of a [`Model`].
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    record: &'a CaseRecord,
+    receipts: &'a [ReceiptRecord],
+    model: Model<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// Its record, with the tolerances.
+    pub fn record(&self) -> &'a CaseRecord {
+        self.record
+    }
+
+    /// Its receipts, by step.
+    pub fn receipts(&self) -> &'a [ReceiptRecord] {
+        self.receipts
+    }
+
+    /// The model's inputs, or else its outputs, with their values in this case.
+    fn values(&self, outputs: bool) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
+        let model = self.model;
+        let mut at = self.record.data_offset as usize;
+        let numbered = model.inputs().map(|t| (t, false)).chain(model.outputs().map(|t| (t, true)));
+        numbered.filter_map(move |(tensor, is_output)| {
+            let bytes = tensor.bytes() as usize;
+            let data = model.bytes.get(at..at.saturating_add(bytes)).unwrap_or_default();
+            at = at.saturating_add(bytes.next_multiple_of(crate::ALIGN as usize));
+            (is_output == outputs).then_some((tensor, data))
+        })
+    }
+
+    /// The model's inputs with their values.
+    pub fn inputs(&self) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
+        self.values(false)
+    }
+
+    /// The model's outputs with the values that they should have.
+    pub fn outputs(&self) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
+        self.values(true)
+    }
+}

@@ -1,0 +1,135 @@
+//! One module per operator: its parameter record and its rule.
+//!
+//! Operators without parameters of their own share the rule of their family: [`unary`] and
+//! [`binary`].
+
+pub mod average_pool_2d;
+pub mod batch_matmul;
+pub mod binary;
+pub mod broadcast_to;
+pub mod celu;
+pub mod clip;
+pub mod concatenate;
+pub mod conv_2d;
+pub mod conv_3d;
+pub mod depthwise_conv_2d;
+pub mod elu;
+pub mod fully_connected;
+pub mod gelu;
+pub mod group_normalization;
+pub mod hard_sigmoid;
+pub mod l2_normalization;
+pub mod layer_normalization;
+pub mod leaky_relu;
+pub mod log_softmax;
+pub mod max_pool_2d;
+pub mod mean;
+pub mod pad;
+pub mod prelu;
+pub mod reduce_max;
+pub mod reduce_min;
+pub mod reduce_prod;
+pub mod reshape;
+pub mod resize_bilinear;
+pub mod resize_nearest_neighbor;
+pub mod rms_normalization;
+pub mod softmax;
+pub mod sparsemax;
+pub mod squareplus;
+pub mod strided_slice;
+pub mod sum;
+pub mod thresholded_relu;
+pub mod transpose;
+pub mod transpose_conv_2d;
+pub mod transpose_conv_3d;
+pub mod unary;
+
+use crate::op::Misfit;
+use crate::shape::Shape;
+use crate::tensor::{DType, TensorType};
+use bytemuck::{Pod, Zeroable};
+
+/// A fused activation: bounds on the result. `min = −∞, max = +∞` for none.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct Clamp {
+    /// Lower bound.
+    pub min: f32,
+    /// Upper bound.
+    pub max: f32,
+}
+
+impl Clamp {
+    /// No bounds.
+    pub const NONE: Self = Self { min: f32::NEG_INFINITY, max: f32::INFINITY };
+
+    /// The bounds are ordered, so that clamping is defined.
+    pub(crate) fn valid(&self) -> Result<(), Misfit> {
+        if self.min <= self.max { Ok(()) } else { Err(Misfit::Params) }
+    }
+}
+
+/// The parameter record at the start of `params`.
+pub(crate) fn read<P: Pod>(params: &[u8]) -> Result<P, Misfit> {
+    bytemuck::try_pod_read_unaligned(params).map_err(|_| Misfit::Params)
+}
+
+/// Demands exactly `N` float32 inputs and gives their shapes.
+pub(crate) fn f32_inputs<const N: usize>(inputs: &[TensorType]) -> Result<[Shape; N], Misfit> {
+    let inputs: &[TensorType; N] = inputs.try_into().map_err(|_| Misfit::Count)?;
+    for (at, input) in inputs.iter().enumerate() {
+        if input.dtype != DType::F32 {
+            return Err(Misfit::DType(at as u8));
+        }
+    }
+    Ok(inputs.map(|input| input.shape))
+}
+
+/// Splits off an optional last input, such as a bias: `N` inputs or `N + 1`.
+pub(crate) fn f32_inputs_and_bias<const N: usize>(
+    inputs: &[TensorType],
+) -> Result<([Shape; N], Option<Shape>), Misfit> {
+    match inputs.split_at_checked(N) {
+        Some((first, [])) => Ok((f32_inputs(first)?, None)),
+        Some((first, [bias])) if bias.dtype == DType::F32 => Ok((f32_inputs(first)?, Some(bias.shape))),
+        Some((_, [_])) => Err(Misfit::DType(N as u8)),
+        _ => Err(Misfit::Count),
+    }
+}
+
+/// Demands that a bias, if there is one, has one element per output.
+pub(crate) fn check_bias(bias: Option<Shape>, outputs: u32, operand: u8) -> Result<(), Misfit> {
+    match bias {
+        Some(shape) if shape.dims() != [outputs] => Err(Misfit::Shape(operand)),
+        _ => Ok(()),
+    }
+}
+
+/// Multiply-accumulates of an operator that multiplies nothing.
+pub(crate) fn no_macs(_: &[u8], _: &[TensorType], _: &TensorType) -> u64 {
+    0
+}
+
+/// A spatial window along one axis: the positions it takes over a padded input.
+///
+/// `⌊(input + pad_before + pad_after − ((window − 1) · dilation + 1)) / stride⌋ + 1`
+pub(crate) fn window_positions(
+    input: u32,
+    window: u32,
+    stride: u32,
+    dilation: u32,
+    pad: [u32; 2],
+) -> Result<u32, Misfit> {
+    let reach = window
+        .checked_sub(1)
+        .and_then(|w| w.checked_mul(dilation))
+        .and_then(|w| w.checked_add(1))
+        .ok_or(Misfit::Params)?;
+    let padded = pad.iter().try_fold(input, |sum, &p| sum.checked_add(p)).ok_or(Misfit::Overflow)?;
+    let room = padded.checked_sub(reach).ok_or(Misfit::Shape(0))?;
+    // Kernels count positions in i32.
+    if dilation == 0 || padded > i32::MAX as u32 / 2 || reach > i32::MAX as u32 / 2 {
+        return Err(Misfit::Params);
+    }
+    Ok(room.checked_div(stride).ok_or(Misfit::Params)? + 1)
+}

@@ -1,0 +1,43 @@
+//! 2-D average pooling: x `[N, H, W, C]` → y `[N, OH, OW, C]`. Padding does not count: each output
+//! is the mean of the elements that its window covers.
+
+use super::{Clamp, f32_inputs, no_macs, read, window_positions};
+use crate::op::{Misfit, OpRule};
+use crate::shape::Shape;
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of the 2-D pools: 40 bytes. Pairs are height, width.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct Pool2dParams {
+    /// Size of the window, at least 1.
+    pub window: [u32; 2],
+    /// Input positions between neighbouring outputs, at least 1.
+    pub stride: [u32; 2],
+    /// Positions before the first and after the last row; fewer than the window has.
+    pub pad_h: [u32; 2],
+    /// Positions before the first and after the last column; fewer than the window has.
+    pub pad_w: [u32; 2],
+    /// Bounds on y.
+    pub clamp: Clamp,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<Pool2dParams>() as u32, output, macs: no_macs };
+
+pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<Pool2dParams>(params)?;
+    p.clamp.valid()?;
+    let [x] = f32_inputs(inputs)?;
+    let &[n, h, w, c] = x.dims() else { return Err(Misfit::Rank(0)) };
+    let [wh, ww] = p.window;
+    let [sh, sw] = p.stride;
+    // Every window covers at least one element.
+    if p.pad_h.iter().any(|&pad| pad >= wh) || p.pad_w.iter().any(|&pad| pad >= ww) || h == 0 || w == 0 {
+        return Err(Misfit::Params);
+    }
+    let oh = window_positions(h, wh, sh, 1, p.pad_h)?;
+    let ow = window_positions(w, ww, sw, 1, p.pad_w)?;
+    Shape::new(&[n, oh, ow, c]).map(TensorType::f32).ok_or(Misfit::Overflow)
+}

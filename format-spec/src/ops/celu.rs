@@ -1,0 +1,22 @@
+//! Continuously differentiable ELU: `y = max(x, 0) + min(0, alpha · (e^(x / alpha) − 1))`.
+
+use super::{no_macs, read, unary};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `celu`: 4 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct CeluParams {
+    /// Minus the limit towards −∞; not 0.
+    pub alpha: f32,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<CeluParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    read::<CeluParams>(params)?;
+    unary::output(params, inputs)
+}

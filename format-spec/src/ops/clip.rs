@@ -1,0 +1,22 @@
+//! Bounds on each element: `y = min(max(x, min), max)`.
+
+use super::{Clamp, no_macs, read, unary};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `clip`: 8 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct ClipParams {
+    /// The bounds.
+    pub clamp: Clamp,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<ClipParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    read::<ClipParams>(params)?.clamp.valid()?;
+    unary::output(params, inputs)
+}

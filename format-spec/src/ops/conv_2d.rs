@@ -1,0 +1,52 @@
+//! 2-D convolution: x `[N, H, W, C]`, w `[O, KH, KW, C / groups]`, bias `[O]` (may be absent)
+//! → y `[N, OH, OW, O]`.
+
+use super::{Clamp, check_bias, f32_inputs_and_bias, read, window_positions};
+use crate::op::{Misfit, OpRule};
+use crate::shape::Shape;
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `conv_2d`: 44 bytes. Pairs are height, width.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct Conv2dParams {
+    /// Input positions between neighbouring outputs, at least 1.
+    pub stride: [u32; 2],
+    /// Input positions between neighbouring taps, at least 1.
+    pub dilation: [u32; 2],
+    /// Zeros before the first and after the last row.
+    pub pad_h: [u32; 2],
+    /// Zeros before the first and after the last column.
+    pub pad_w: [u32; 2],
+    /// Input channels and outputs are split into this many independent convolutions.
+    pub groups: u32,
+    /// Bounds on y.
+    pub clamp: Clamp,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<Conv2dParams>() as u32, output, macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<Conv2dParams>(params)?;
+    p.clamp.valid()?;
+    let ([x, w], bias) = f32_inputs_and_bias(inputs)?;
+    let (&[n, h, width, c], &[o, kh, kw, depth]) = (x.dims(), w.dims()) else {
+        return Err(Misfit::Rank(if x.rank() == 4 { 1 } else { 0 }));
+    };
+    if depth.checked_mul(p.groups) != Some(c) || o.checked_rem(p.groups) != Some(0) || depth == 0 {
+        return Err(Misfit::Shape(1));
+    }
+    check_bias(bias, o, 2)?;
+    let [sh, sw] = p.stride;
+    let [dh, dw] = p.dilation;
+    let oh = window_positions(h, kh, sh, dh, p.pad_h)?;
+    let ow = window_positions(width, kw, sw, dw, p.pad_w)?;
+    Shape::new(&[n, oh, ow, o]).map(TensorType::f32).ok_or(Misfit::Overflow)
+}
+
+fn macs(_: &[u8], inputs: &[TensorType], y: &TensorType) -> u64 {
+    let depth = inputs.get(1).and_then(|w| w.shape.around(0)).map_or(0, |(_, _, depth)| depth);
+    u64::from(y.shape.len().unwrap_or(0)) * u64::from(depth)
+}

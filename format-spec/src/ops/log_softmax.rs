@@ -1,0 +1,27 @@
+//! Logarithm of softmax along one axis: `yᵢ = xᵢ − max x − ln Σⱼ exp(xⱼ − max x)`.
+
+use super::{f32_inputs, no_macs, read};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `log_softmax`: 4 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct LogSoftmaxParams {
+    /// The axis that is normalised.
+    pub axis: u32,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<LogSoftmaxParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<LogSoftmaxParams>(params)?;
+    let [x] = f32_inputs(inputs)?;
+    let (_, len, _) = x.around(p.axis as usize).ok_or(Misfit::Params)?;
+    if len == 0 {
+        return Err(Misfit::Shape(0));
+    }
+    Ok(TensorType::f32(x))
+}

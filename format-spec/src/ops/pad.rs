@@ -1,0 +1,39 @@
+//! Padding with a constant: x → y, `before` and `after` elements more on each axis.
+
+use super::{f32_inputs, no_macs, read};
+use crate::op::{Misfit, OpRule};
+use crate::shape::MAX_RANK;
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `pad`: 52 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct PadParams {
+    /// Elements added before the first of each axis; 0 past the rank.
+    pub before: [u32; MAX_RANK],
+    /// Elements added after the last of each axis; 0 past the rank.
+    pub after: [u32; MAX_RANK],
+    /// Their value.
+    pub value: f32,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<PadParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<PadParams>(params)?;
+    let [x] = f32_inputs(inputs)?;
+    let mut y = x;
+    for (axis, (&before, &after)) in p.before.iter().zip(&p.after).enumerate() {
+        if axis >= x.rank() {
+            if before != 0 || after != 0 {
+                return Err(Misfit::Params);
+            }
+            continue;
+        }
+        let dim = x.dim(axis).checked_add(before).and_then(|d| d.checked_add(after));
+        y = y.with_dim(axis, dim.ok_or(Misfit::Overflow)?);
+    }
+    Ok(TensorType::f32(y))
+}

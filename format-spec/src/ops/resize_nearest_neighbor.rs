@@ -1,0 +1,38 @@
+//! Resizing by the nearest element: x `[N, H, W, C]` → y `[N, OH, OW, C]`.
+
+use super::{f32_inputs, no_macs, read};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `resize_nearest_neighbor`: 8 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct ResizeNearestNeighborParams {
+    /// Size of the output: height, width. Output row `i` is input row `⌊i · H / OH⌋`, likewise
+    /// columns.
+    pub size: [u32; 2],
+}
+
+/// See the module.
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<ResizeNearestNeighborParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let [oh, ow] = read::<ResizeNearestNeighborParams>(params)?.size;
+    resized(inputs, oh, ow)
+}
+
+/// The type of a `[N, H, W, C]` input with another height and width.
+pub(crate) fn resized(inputs: &[TensorType], oh: u32, ow: u32) -> Result<TensorType, Misfit> {
+    let [x] = f32_inputs(inputs)?;
+    if x.rank() != 4 {
+        return Err(Misfit::Rank(0));
+    }
+    // Kernels compute positions in 32 bits: ⌊i · H / OH⌋.
+    let fits = |output: u32, input: u32| output.checked_mul(input).is_some_and(|p| p < 1 << 24);
+    if oh == 0 || ow == 0 || !fits(oh, x.dim(1)) || !fits(ow, x.dim(2)) {
+        return Err(Misfit::Params);
+    }
+    Ok(TensorType::f32(x.with_dim(1, oh).with_dim(2, ow)))
+}

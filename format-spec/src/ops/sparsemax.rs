@@ -1,0 +1,28 @@
+//! Sparsemax along one axis: the Euclidean projection onto the probability simplex (Martins and
+//! Astudillo, 2016).
+
+use super::{f32_inputs, no_macs, read};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `sparsemax`: 4 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct SparsemaxParams {
+    /// The axis that is normalised.
+    pub axis: u32,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<SparsemaxParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<SparsemaxParams>(params)?;
+    let [x] = f32_inputs(inputs)?;
+    let (_, len, _) = x.around(p.axis as usize).ok_or(Misfit::Params)?;
+    if len == 0 {
+        return Err(Misfit::Shape(0));
+    }
+    Ok(TensorType::f32(x))
+}

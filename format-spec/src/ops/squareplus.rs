@@ -1,0 +1,22 @@
+//! Squareplus: `y = (x + √(x² + b)) / 2`.
+
+use super::{no_macs, read, unary};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `squareplus`: 4 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct SquareplusParams {
+    /// Width of the bend; not negative.
+    pub b: f32,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<SquareplusParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    read::<SquareplusParams>(params)?;
+    unary::output(params, inputs)
+}

@@ -1,0 +1,28 @@
+//! Rectifier with threshold, slope and bound: `y = max` where x ≥ max, `x` where threshold ≤ x < max,
+//! else `slope · (x − threshold)`.
+
+use super::{no_macs, read, unary};
+use crate::op::{Misfit, OpRule};
+use crate::tensor::TensorType;
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `thresholded_relu`: 12 bytes.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
+#[repr(C)]
+pub struct ThresholdedReluParams {
+    /// Least value that passes.
+    pub threshold: f32,
+    /// Slope below the threshold.
+    pub slope: f32,
+    /// Upper bound; +∞ for none.
+    pub max: f32,
+}
+
+/// See the module.
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<ThresholdedReluParams>() as u32, output, macs: no_macs };
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    read::<ThresholdedReluParams>(params)?;
+    unary::output(params, inputs)
+}
