@@ -35,13 +35,13 @@ mod shape;
 mod tensor;
 #[cfg(feature = "write")]
 pub mod writer;
-#[cfg(feature = "write")]
+
 pub use aligned::Block;
 pub use golden::{CaseRecord, PROBE_COUNT, ReceiptRecord};
 pub use header::{Features, Header, Target};
 pub use meta::{MetaRecord, NameKind, NameRecord, StringRef};
 pub use model::{Case, Model, Step, Tensor};
-pub use op::{Misfit, OpCode, OpRule, StepRecord};
+pub use op::{MAX_INPUTS, Misfit, OpCode, OpRule, StepRecord};
 pub use quant::QuantRecord;
 pub use rules::{Error, Rule};
 pub use section::{SectionKind, SectionRecord};

@@ -127,7 +127,10 @@ impl<'a> Model<'a> {
         if required && self.section_record(kind).is_none() {
             return Err(error);
         }
-        bytemuck::try_cast_slice(self.section(kind)).map_err(|_| error)
+        match self.section(kind) {
+            [] => Ok(&[]),
+            bytes => bytemuck::try_cast_slice(bytes).map_err(|_| error),
+        }
     }
 
     /// Reads the whole file: checks the sections' checksums and the pads between constants (V25).

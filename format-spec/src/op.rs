@@ -4,13 +4,16 @@ use crate::ops;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
+/// The largest number of inputs a step may have.
+pub const MAX_INPUTS: usize = 16;
+
 /// One scheduled operator: 24 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
 pub struct StepRecord {
     /// An [`OpCode`].
     pub op: u16,
-    /// Number of input operands.
+    /// Number of input operands, at most 16.
     pub input_count: u8,
     /// Number of output operands, at least 1.
     pub output_count: u8,
@@ -48,6 +51,23 @@ pub enum Misfit {
     /// A size does not fit 32 bits.
     Overflow,
 }
+
+impl core::fmt::Display for Misfit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Count => f.write_str("another number of operands than the operator takes"),
+            Self::DType(at) => write!(f, "operand {at} has an element type that the operator does not take"),
+            Self::Rank(at) => write!(f, "operand {at} has a wrong number of dimensions"),
+            Self::Shape(at) => write!(f, "the shape of operand {at} does not fit the other operands"),
+            Self::Layout(at) => write!(f, "operand {at} is in a layout that the operator does not read"),
+            Self::Alias(at) => write!(f, "operand {at} may not share memory with the output"),
+            Self::Params => f.write_str("a parameter is outside of its domain"),
+            Self::Overflow => f.write_str("a size does not fit 32 bits"),
+        }
+    }
+}
+
+impl core::error::Error for Misfit {}
 
 /// What an operator demands of its operands and parameters: the part that building a file and
 /// checking it have in common.

@@ -4,7 +4,7 @@ use crate::golden::{CaseRecord, ReceiptRecord};
 use crate::header::{Features, Header, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
 use crate::model::Model;
-use crate::op::{OpCode, StepRecord};
+use crate::op::{MAX_INPUTS, OpCode, StepRecord};
 use crate::quant::QuantRecord;
 use crate::section::{SectionKind, SectionRecord};
 use crate::tensor::{DType, Layout, Place, TensorRecord};
@@ -222,7 +222,8 @@ pub(crate) fn v13_to_v16_step(
     let at = at::<StepRecord>(model.offset(SectionKind::Steps), index);
     let op = OpCode::from_number(step.op).ok_or(Error { rule: Rule::V13, at })?;
     let reserved = step.reserved == [0; 3] && step.reserved_2 == 0;
-    demand(reserved && step.output_count >= 1 && step.params_bytes == op.params_bytes(), Rule::V13, at)?;
+    let counts = usize::from(step.input_count) <= MAX_INPUTS && step.output_count >= 1;
+    demand(reserved && counts && step.params_bytes == op.params_bytes(), Rule::V13, at)?;
 
     let count = u32::from(step.input_count) + u32::from(step.output_count) + u32::from(step.scratch_count);
     demand(step.first_operand == *operand, Rule::V14, at)?;

@@ -157,6 +157,13 @@ impl Sections {
     }
 }
 
+/// The tensor table with the data that it points to.
+struct Tensors {
+    records: Vec<TensorRecord>,
+    weights: Vec<u8>,
+    state: Vec<u8>,
+}
+
 /// Text, with where each piece lies.
 #[derive(Default)]
 struct Strings(Vec<u8>);
@@ -186,7 +193,7 @@ impl Draft {
     pub fn write(&self) -> Result<(Vec<Block>, usize), WriteError> {
         let (align, weights_align) = self.aligns();
         let mut sections = Sections(Vec::new());
-        let (tensors, weights, state) = self.tensor_records(align)?;
+        let Tensors { records: tensors, weights, state } = self.tensor_records(align)?;
         let (steps, operands, params) = self.step_records();
         let mut strings = Strings::default();
         let names = self.name_records(&mut strings);
@@ -236,7 +243,7 @@ impl Draft {
         Ok((blocks, file_bytes as usize))
     }
 
-    fn tensor_records(&self, align: u32) -> Result<(Vec<TensorRecord>, Vec<u8>, Vec<u8>), WriteError> {
+    fn tensor_records(&self, align: u32) -> Result<Tensors, WriteError> {
         let mut records = Vec::new();
         let (mut weights, mut state) = (Vec::new(), Vec::new());
         let mut previous: Option<(u32, &[u8])> = None;
@@ -276,7 +283,7 @@ impl Draft {
             }
             records.push(record);
         }
-        Ok((records, weights, state))
+        Ok(Tensors { records, weights, state })
     }
 
     fn step_records(&self) -> (Vec<StepRecord>, Vec<u32>, Vec<u8>) {

@@ -1,1 +1,51 @@
-//! x
+//! Runs `.fpk` models in place: `no_std`, no heap, no panics.
+//!
+//! A model goes through three moments. **Parse**: are the bytes well formed? That is
+//! [`Model::parse`]. **Check**: does each step meet its kernel's assumptions? That is
+//! [`Session::load`]. **Run**: [`Session::run`] multiplies, and asks nothing again.
+//!
+//! ```
+//! use flatpack_runtime::{Model, Session, ops};
+//!
+//! /// Gives the most likely class of a picture.
+//! fn classify(file: &[u8], arena: &mut [u8], pixels: &[f32]) -> Option<usize> {
+//!     let model = Model::parse(file).ok()?;
+//!     let mut session = Session::load(model, ops::ALL, arena).ok()?;
+//!     session.check_goldens().ok()?;
+//!     session.input::<f32>(0)?.copy_from_slice(pixels);
+//!     session.run().ok()?;
+//!     let classes = session.output::<f32>(0)?;
+//!     (0..classes.len()).max_by(|&a, &b| classes[a].total_cmp(&classes[b]))
+//! }
+//! ```
+#![no_std]
+#![deny(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+#[cfg(any(test, feature = "mmap"))]
+extern crate std;
+
+pub mod arch;
+mod gemm;
+pub mod golden;
+mod kernel;
+#[cfg(feature = "mmap")]
+mod mapped;
+
+#[cfg(test)]
+mod one_step;
+mod operands;
+pub mod ops;
+mod session;
+
+pub use flatpack_format::{
+    Block, Case, DType, Error as ParseError, Layout, Misfit, Model, OpCode, Place, Shape, Step, Tensor,
+};
+pub use kernel::{Kernel, Node};
+#[cfg(feature = "mmap")]
+pub use mapped::{MappedModel, OpenError};
+pub use operands::{Operands, Reads};
+pub use session::{LoadError, Progress, RunError, Session};

@@ -1,0 +1,208 @@
+//! The self-test: runs the goldens of a file and says where it first diverges.
+
+use crate::session::{RunError, Session};
+use bytemuck::try_cast_slice;
+use flatpack_format::{Case, CaseRecord, DType, ReceiptRecord, Tensor};
+
+/// How a machine's results differ from the goldens of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Divergence {
+    /// An element that a receipt shows.
+    Element {
+        /// Number of the golden case.
+        case: u32,
+        /// Number of the step.
+        step: u32,
+        /// Index of the element in the step's first output.
+        element: u32,
+        /// Its value here.
+        got: f32,
+        /// Its value in the receipt.
+        want: f32,
+    },
+    /// The sum of all elements of a step's first output, or of their magnitudes.
+    Sum {
+        /// Number of the golden case.
+        case: u32,
+        /// Number of the step.
+        step: u32,
+        /// The sum here.
+        got: f32,
+        /// The sum in the receipt.
+        want: f32,
+    },
+    /// An element of an output, where no step's receipt showed a difference.
+    Output {
+        /// Number of the golden case.
+        case: u32,
+        /// Number of the output.
+        output: u32,
+        /// Index of the element.
+        element: u32,
+        /// Its value here.
+        got: f32,
+        /// Its value in the golden.
+        want: f32,
+    },
+    /// A run stopped.
+    Run(RunError),
+}
+
+impl core::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Element { case, step, element, got, want } => write!(
+                f,
+                "golden {case} first diverges at step {step}: element {element} is {got}, should be {want}"
+            ),
+            Self::Sum { case, step, got, want } => write!(
+                f,
+                "golden {case} first diverges at step {step}: its elements sum to {got}, should be {want}"
+            ),
+            Self::Output { case, output, element, got, want } => write!(
+                f,
+                "golden {case} diverges at output {output}: element {element} is {got}, should be {want}"
+            ),
+            Self::Run(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for Divergence {}
+
+/// What a self-test compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Checked {
+    /// Golden cases run.
+    pub cases: u32,
+    /// Receipts met.
+    pub receipts: u32,
+    /// Output elements compared.
+    pub elements: u32,
+    /// The largest difference of an output element.
+    pub max_difference: f32,
+}
+
+impl Session<'_> {
+    /// Runs every golden of the file and compares each step with its receipt and the outputs with
+    /// the predictions. State is reset before each case and at the end.
+    ///
+    /// # Errors
+    /// The first divergence.
+    pub fn check_goldens(&mut self) -> Result<Checked, Divergence> {
+        let mut checked = Checked::default();
+        for (number, case) in self.model().cases().enumerate() {
+            self.check_case(number as u32, &case, &mut checked)?;
+            checked.cases += 1;
+        }
+        self.reset();
+        Ok(checked)
+    }
+
+    fn check_case(&mut self, number: u32, case: &Case<'_>, checked: &mut Checked) -> Result<(), Divergence> {
+        self.reset();
+        for (index, (_, values)) in case.inputs().enumerate() {
+            let input = self.input_bytes(index).unwrap_or_default();
+            input.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+        }
+        let mut receipts = case.receipts().iter().peekable();
+        for step in self.model().steps() {
+            self.step().map_err(Divergence::Run)?;
+            if let Some(receipt) = receipts.next_if(|receipt| receipt.step == step.number()) {
+                let output = step.outputs().next();
+                let values = output.and_then(|output| self.bytes(output).map(|bytes| (output, bytes)));
+                if let Some((output, bytes)) = values {
+                    meets(number, case.record(), receipt, output, bytes)?;
+                    checked.receipts += 1;
+                }
+            }
+        }
+        for (index, (output, want)) in case.outputs().enumerate() {
+            let got = self.output_bytes(index).unwrap_or_default();
+            let largest = (0..output.len()).map(|i| magnitude(element(output, want, i))).fold(0.0, maximum);
+            let tolerance = maximum(case.record().abs_tolerance, case.record().rel_tolerance * largest);
+            for i in 0..output.len() {
+                let (got, want) = (element(output, got, i), element(output, want, i));
+                if !close(got, want, tolerance) {
+                    return Err(Divergence::Output {
+                        case: number,
+                        output: index as u32,
+                        element: i,
+                        got,
+                        want,
+                    });
+                }
+                checked.elements = checked.elements.saturating_add(1);
+                checked.max_difference = maximum(checked.max_difference, magnitude(got - want));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn meets(
+    case: u32,
+    tolerances: &CaseRecord,
+    receipt: &ReceiptRecord,
+    output: Tensor<'_>,
+    bytes: &[u8],
+) -> Result<(), Divergence> {
+    let tolerance =
+        |scale: f32| maximum(tolerances.receipt_abs_tolerance, tolerances.receipt_rel_tolerance * scale);
+    let step = receipt.step;
+    for (&element_index, &want) in receipt.probe_index.iter().zip(&receipt.probe_value) {
+        let got = element(output, bytes, element_index);
+        if !close(got, want, tolerance(receipt.max_abs)) {
+            return Err(Divergence::Element { case, step, element: element_index, got, want });
+        }
+    }
+    let (sum, sum_abs) = sums(output, bytes);
+    for (got, want) in [(sum, receipt.sum), (sum_abs, receipt.sum_abs)] {
+        if !close(got, want, tolerance(receipt.sum_abs)) {
+            return Err(Divergence::Sum { case, step, got, want });
+        }
+    }
+    Ok(())
+}
+
+/// The sum of all elements and that of their magnitudes, added up in `f64` in the order of the
+/// elements.
+pub fn sums(tensor: Tensor<'_>, bytes: &[u8]) -> (f32, f32) {
+    let (mut sum, mut sum_abs) = (0.0f64, 0.0f64);
+    for index in 0..tensor.len() {
+        let value = element(tensor, bytes, index);
+        sum += f64::from(value);
+        sum_abs += f64::from(magnitude(value));
+    }
+    (sum as f32, sum_abs as f32)
+}
+
+/// Element `index` of a tensor as a float; NaN past the end.
+pub fn element(tensor: Tensor<'_>, bytes: &[u8], index: u32) -> f32 {
+    let index = index as usize;
+    match tensor.dtype() {
+        DType::F32 => try_cast_slice(bytes).ok().and_then(|v: &[f32]| v.get(index).copied()),
+        DType::I32 => try_cast_slice(bytes).ok().and_then(|v: &[i32]| v.get(index).map(|&v| v as f32)),
+        DType::I16 => try_cast_slice(bytes).ok().and_then(|v: &[i16]| v.get(index).map(|&v| v.into())),
+        DType::I8 => bytes.get(index).map(|&v| (v as i8).into()),
+        DType::U8 | DType::Bool => bytes.get(index).map(|&v| v.into()),
+        DType::F16 => None,
+    }
+    .unwrap_or(f32::NAN)
+}
+
+/// Equal bits (so that infinities and NaNs meet themselves), or a difference within `tolerance`.
+fn close(got: f32, want: f32, tolerance: f32) -> bool {
+    magnitude(got - want) <= tolerance || got == want || (got.is_nan() && want.is_nan())
+}
+
+fn magnitude(v: f32) -> f32 {
+    f32::from_bits(v.to_bits() & 0x7fff_ffff)
+}
+
+/// The larger of the two; the first where they cannot be compared.
+fn maximum(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}

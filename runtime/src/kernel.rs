@@ -1,0 +1,110 @@
+//! Kernels, and the decoded steps that they check and run.
+
+use crate::operands::Operands;
+use bytemuck::Pod;
+use flatpack_format::{DType, Layout, MAX_INPUTS, Misfit, OpCode, OpRule, Shape, Step, Tensor, TensorType};
+
+/// What a machine can do for one operator.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    /// The operator.
+    pub op: OpCode,
+    /// Proves everything that `run` relies on.
+    pub check: fn(&Node<'_>) -> Result<(), Misfit>,
+    /// Computes the step. `None` only for a step that `check` would have refused.
+    pub run: fn(&Node<'_>, Operands<'_>) -> Option<()>,
+}
+
+impl core::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(self.op.name())
+    }
+}
+
+/// One step, decoded for its kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Node<'a> {
+    step: Step<'a>,
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn new(step: Step<'a>) -> Self {
+        Self { step }
+    }
+
+    /// The step.
+    pub fn step(&self) -> Step<'a> {
+        self.step
+    }
+
+    /// The parameter record.
+    pub fn params<P: Pod>(&self) -> Option<&'a P> {
+        bytemuck::try_from_bytes(self.step.params()).ok()
+    }
+
+    /// Input operand `index`.
+    pub fn input(&self, index: usize) -> Option<Tensor<'a>> {
+        self.step.inputs().nth(index)
+    }
+
+    /// Output operand 0.
+    pub fn output(&self) -> Option<Tensor<'a>> {
+        self.step.outputs().next()
+    }
+
+    /// Shape of input `index`, if it has `N` dimensions.
+    pub fn input_dims<const N: usize>(&self, index: usize) -> Option<[usize; N]> {
+        dims(&self.input(index)?.shape())
+    }
+
+    /// Shape of the output, if it has `N` dimensions.
+    pub fn output_dims<const N: usize>(&self) -> Option<[usize; N]> {
+        dims(&self.output()?.shape())
+    }
+
+    /// Whether input `index` lies in the very memory of the output.
+    pub fn in_place(&self, index: usize) -> bool {
+        match (self.input(index), self.output()) {
+            (Some(x), Some(y)) => x.same_memory(&y) && x.overlaps(&y),
+            _ => false,
+        }
+    }
+
+    /// Proves that the step has the output, and only that, which `rule` gives for its inputs and
+    /// parameters; that nothing but weights (input 1, where `packed_weights`) is in another layout
+    /// than `rows`; and that only the inputs in `may_alias` (bit per input) may share memory with
+    /// the output.
+    ///
+    /// # Errors
+    /// The first operand that does not fit.
+    pub fn check(&self, rule: &OpRule, packed_weights: bool, may_alias: u32) -> Result<(), Misfit> {
+        let scalar = TensorType { dtype: DType::U8, shape: Shape::SCALAR };
+        let mut types = [scalar; MAX_INPUTS];
+        let mut count = 0;
+        let output = self.output().ok_or(Misfit::Count)?;
+        for ((at, input), to) in self.step.inputs().enumerate().zip(&mut types) {
+            *to = input.tensor_type();
+            count += 1;
+            if input.layout() != Layout::Rows && !(packed_weights && at == 1) {
+                return Err(Misfit::Layout(at as u8));
+            }
+            if input.overlaps(&output) && may_alias >> at & 1 == 0 {
+                return Err(Misfit::Alias(at as u8));
+            }
+        }
+        if count != self.step.input_count() || self.step.output_count() != 1 {
+            return Err(Misfit::Count);
+        }
+        let types = types.get(..count).unwrap_or_default();
+        let made = (rule.output)(self.step.params(), types)?;
+        if output.tensor_type() != made || output.layout() != Layout::Rows {
+            return Err(Misfit::Shape(count as u8));
+        }
+        Ok(())
+    }
+}
+
+fn dims<const N: usize>(shape: &Shape) -> Option<[usize; N]> {
+    let dims: &[u32; N] = shape.dims().try_into().ok()?;
+    Some(dims.map(|d| d as usize))
+}

@@ -1,0 +1,14 @@
+//! One module per operator: what it computes, and its kernel.
+
+use crate::kernel::Kernel;
+
+mod unary;
+
+pub mod abs;
+pub mod clip;
+pub mod conv_2d;
+pub mod fully_connected;
+
+/// Every kernel, by opcode. Firmware names the kernels of its model instead, so that the linker
+/// drops the others.
+pub const ALL: &[Kernel] = &[conv_2d::KERNEL, fully_connected::KERNEL, clip::KERNEL, abs::KERNEL];

@@ -1,0 +1,115 @@
+//! Fully connected: `y[n, o] = clamp(bias[o] + Σᵢ x[n, i] · w[o, i])`, summed in the order of i.
+//!
+//! | operand | dtype | shape    | layouts         |
+//! |---------|-------|----------|-----------------|
+//! | x       | f32   | [..., I] | rows            |
+//! | w       | f32   | [O, I]   | rows, panel16   |
+//! | bias    | f32   | [O]      | rows; may be absent |
+//! | y       | f32   | [..., O] | rows            |
+//!
+//! `check` proves the shapes, I ≥ 1, and that y shares no memory with an input.
+
+use crate::arch::{Active, Arch};
+use crate::gemm::Weights;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use flatpack_format::ops::fully_connected::{FullyConnectedParams, RULE};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::FullyConnected, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, true, 0)
+}
+
+/// Rows computed at once, so that each weight is loaded once for them.
+const PIXELS: usize = 2;
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &FullyConnectedParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let w = node.input(1)?;
+    let [outputs, depth] = node.input_dims(1)?;
+    let weights = Weights {
+        layout: w.layout(),
+        w: reads.get(w)?,
+        bias: node.input(2).and_then(|bias| reads.get(bias)),
+        depth,
+        clamp: params.clamp,
+    };
+    let mut x = x.chunks_exact(depth.max(1));
+    let mut y = y.chunks_exact_mut(outputs.max(1) * PIXELS);
+    for y in &mut y {
+        weights.pixels::<A, PIXELS>(core::iter::once(([x.next()?, x.next()?], 0)), y)?;
+    }
+    for y in y.into_remainder().chunks_exact_mut(outputs.max(1)) {
+        weights.pixels::<A, 1>(core::iter::once(([x.next()?], 0)), y)?;
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{Input, difference, input, noise, refusal, run as run_step};
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::Clamp;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const PARAMS: FullyConnectedParams = FullyConnectedParams { clamp: Clamp::NONE };
+
+    fn formula(x: &Input, w: &Input, bias: &Input) -> Vec<f32> {
+        let depth = w.dims[1] as usize;
+        let rows = x.values.chunks_exact(depth);
+        rows.flat_map(|x| {
+            w.values.chunks_exact(depth).zip(&bias.values).map(|(w, &bias)| {
+                let sum: f64 = x.iter().zip(w).map(|(&x, &w)| f64::from(x) * f64::from(w)).sum();
+                (sum + f64::from(bias)) as f32
+            })
+        })
+        .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_in_both_layouts(n in 1u32..6, i in 1u32..40, o in 1u32..40, seed: u32) {
+            let (x, w, bias) = (noise(&[n, i], seed), noise(&[o, i], !seed), noise(&[o], seed ^ 0x55));
+            let rows = run_step(OpCode::FullyConnected, bytes_of(&PARAMS), &[x.clone(), w.clone(), bias.clone()]);
+            prop_assert!(difference(&rows, &formula(&x, &w, &bias)) < 1e-5);
+            let panels = run_step(OpCode::FullyConnected, bytes_of(&PARAMS), &[x, w.packed(), bias]);
+            prop_assert_eq!(rows, panels);
+        }
+    }
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = FullyConnectedParams { clamp: Clamp { min: 0.0, max: 6.0 } };
+        let (x, w) = (input(&[1, 1], &[1.0]), input(&[3, 1], &[-2.0, 3.0, 9.0]));
+        assert_eq!(run_step(OpCode::FullyConnected, bytes_of(&params), &[x, w]), [0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn weights_of_another_depth_are_refused() {
+        let inputs = [noise(&[1, 4], 1), noise(&[2, 3], 2)];
+        assert_eq!(refusal(OpCode::FullyConnected, bytes_of(&PARAMS), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let inputs = [noise(&[1, 4], 1), noise(&[2, 4], 2), noise(&[3], 3)];
+        assert_eq!(refusal(OpCode::FullyConnected, bytes_of(&PARAMS), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let inputs = [noise(&[1, 4], 1), noise(&[2, 4], 2)];
+        let output = noise(&[1, 3], 0).tensor_type();
+        assert_eq!(
+            refusal(OpCode::FullyConnected, bytes_of(&PARAMS), &inputs, Some(output)),
+            Misfit::Shape(2)
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! A model with its kernels and its memory.
+
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use bytemuck::Pod;
+use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Tensor};
+
+/// Why a model cannot run here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum LoadError {
+    /// The memory given is smaller than the arena and state of the model, whose size this is.
+    ArenaTooSmall {
+        /// Bytes that the model needs.
+        needed_bytes: u32,
+    },
+    /// The memory given does not begin at a multiple of 16 bytes.
+    ArenaMisaligned,
+    /// There is no kernel for an operator of the model.
+    MissingKernel {
+        /// The opcode.
+        op: u16,
+    },
+    /// A step does not meet its kernel's assumptions.
+    Misfit {
+        /// Number of the step.
+        step: u32,
+        /// What does not fit; see [`Misfit`].
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        misfit: Misfit,
+    },
+}
+
+impl core::fmt::Display for LoadError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::ArenaTooSmall { needed_bytes } => {
+                write!(f, "the arena is too small: the model needs {needed_bytes} bytes")
+            }
+            Self::ArenaMisaligned => write!(f, "the arena must begin at a multiple of {ALIGN} bytes"),
+            Self::MissingKernel { op } => match OpCode::from_number(op) {
+                Some(op) => write!(f, "there is no kernel for {} (opcode {})", op.name(), op as u16),
+                None => write!(f, "there is no kernel for opcode {op}"),
+            },
+            Self::Misfit { step, misfit } => write!(f, "step {step} does not fit its kernel: {misfit}"),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+/// Why a run stopped. A model that was loaded does not stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RunError {
+    /// A kernel refused a step that its own check had passed.
+    Refused {
+        /// Number of the step.
+        step: u32,
+    },
+}
+
+impl core::fmt::Display for RunError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self::Refused { step } = self;
+        write!(f, "the kernel of step {step} refused what its check had passed")
+    }
+}
+
+impl core::error::Error for RunError {}
+
+/// Whether a run has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Progress {
+    /// There are steps left.
+    Running,
+    /// The outputs are there.
+    Done,
+}
+
+/// A model with its kernels and its memory.
+///
+/// Inputs and outputs live in the arena: write the inputs, run, read the outputs. A run may reuse
+/// the memory of its inputs, so that they are to be written anew for each.
+#[derive(Debug)]
+pub struct Session<'a> {
+    model: Model<'a>,
+    kernels: &'a [Kernel],
+    arena: &'a mut [u8],
+    state: &'a mut [u8],
+    next: u32,
+}
+
+impl<'a> Session<'a> {
+    /// Bytes of memory that [`Session::load`] needs for `model`: its arena and its state.
+    pub fn memory_bytes(model: &Model<'_>) -> usize {
+        model.header().arena_bytes as usize + model.header().state_bytes as usize
+    }
+
+    /// Checks every step against its kernel and sets the state to its initial values.
+    ///
+    /// `memory` must begin at a multiple of 16 bytes and have [`Session::memory_bytes`] or more.
+    ///
+    /// # Errors
+    /// If the memory does not do, a kernel is missing, or a step does not fit its kernel.
+    pub fn load(model: Model<'a>, kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, LoadError> {
+        let header = model.header();
+        if !memory.as_ptr().addr().is_multiple_of(ALIGN as usize) {
+            return Err(LoadError::ArenaMisaligned);
+        }
+        let needed_bytes = header.arena_bytes.saturating_add(header.state_bytes);
+        let too_small = LoadError::ArenaTooSmall { needed_bytes };
+        let (arena, rest) = memory.split_at_mut_checked(header.arena_bytes as usize).ok_or(too_small)?;
+        let (state, _) = rest.split_at_mut_checked(header.state_bytes as usize).ok_or(too_small)?;
+        for step in model.steps() {
+            let op = step.op();
+            let kernel =
+                kernels.iter().find(|k| k.op == op).ok_or(LoadError::MissingKernel { op: op as u16 })?;
+            (kernel.check)(&Node::new(step))
+                .map_err(|misfit| LoadError::Misfit { step: step.number(), misfit })?;
+        }
+        let mut session = Self { model, kernels, arena, state, next: 0 };
+        session.reset();
+        Ok(session)
+    }
+
+    /// The model.
+    pub fn model(&self) -> Model<'a> {
+        self.model
+    }
+
+    /// Sets the state to its initial values, and the next step to the first.
+    pub fn reset(&mut self) {
+        let init = self.model.section(SectionKind::StateInit);
+        self.state.iter_mut().zip(init).for_each(|(to, from)| *to = *from);
+        self.next = 0;
+    }
+
+    /// The elements of input `index`, to be written. `None` if there is no such input, or its
+    /// elements are not of type `T`.
+    pub fn input<T: Pod>(&mut self, index: usize) -> Option<&mut [T]> {
+        let tensor = self.model.inputs().nth(index)?;
+        bytemuck::try_cast_slice_mut(self.bytes_mut(tensor)?).ok()
+    }
+
+    /// The elements of output `index`. `None` if there is no such output, or its elements are not
+    /// of type `T`.
+    pub fn output<T: Pod>(&self, index: usize) -> Option<&[T]> {
+        let tensor = self.model.outputs().nth(index)?;
+        bytemuck::try_cast_slice(self.bytes(tensor)?).ok()
+    }
+
+    /// The bytes of input `index`, to be written.
+    pub fn input_bytes(&mut self, index: usize) -> Option<&mut [u8]> {
+        let tensor = self.model.inputs().nth(index)?;
+        self.bytes_mut(tensor)
+    }
+
+    /// The bytes of output `index`.
+    pub fn output_bytes(&self, index: usize) -> Option<&[u8]> {
+        self.bytes(self.model.outputs().nth(index)?)
+    }
+
+    /// The bytes of any tensor of the model, as they are now: those of an activation last from the
+    /// step that writes it until another takes its place.
+    pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&[u8]> {
+        let range = range(tensor);
+        match tensor.place() {
+            Place::Constant => self.model.bytes().get(range),
+            Place::Arena => self.arena.get(range),
+            Place::State => self.state.get(range),
+        }
+    }
+
+    fn bytes_mut(&mut self, tensor: Tensor<'_>) -> Option<&mut [u8]> {
+        match tensor.place() {
+            Place::Constant => None,
+            Place::Arena => self.arena.get_mut(range(tensor)),
+            Place::State => self.state.get_mut(range(tensor)),
+        }
+    }
+
+    /// Runs all steps, or those that are left of a run begun with [`Session::step`].
+    ///
+    /// # Errors
+    /// None, for a model that was loaded; the type is there so that nothing needs to panic.
+    pub fn run(&mut self) -> Result<(), RunError> {
+        while self.step()? == Progress::Running {}
+        Ok(())
+    }
+
+    /// Runs one step, so that a loop with other duties keeps its watchdog.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn step(&mut self) -> Result<Progress, RunError> {
+        let Some(step) = self.model.step(self.next) else {
+            self.next = 0;
+            return Ok(Progress::Done);
+        };
+        let refused = RunError::Refused { step: self.next };
+        let op = step.op();
+        let kernel = self.kernels.iter().find(|k| k.op == op).ok_or(refused)?;
+        let operands = Operands::new(self.model, self.arena, self.state);
+        (kernel.run)(&Node::new(step), operands).ok_or(refused)?;
+        if (self.next as usize).saturating_add(1) < self.model.steps().len() {
+            self.next += 1;
+            Ok(Progress::Running)
+        } else {
+            self.next = 0;
+            Ok(Progress::Done)
+        }
+    }
+
+    /// Number of the step that [`Session::step`] runs next.
+    pub fn next_step(&self) -> u32 {
+        self.next
+    }
+}
+
+fn range(tensor: Tensor<'_>) -> core::ops::Range<usize> {
+    let start = tensor.offset() as usize;
+    start..start.saturating_add(tensor.bytes() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_take_at_most_eight_bytes() {
+        assert!(size_of::<LoadError>() <= 8);
+        assert!(size_of::<RunError>() <= 8);
+    }
+}
