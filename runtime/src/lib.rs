@@ -34,6 +34,7 @@ pub mod golden;
 mod kernel;
 #[cfg(feature = "mmap")]
 mod mapped;
+pub mod math;
 
 #[cfg(test)]
 mod one_step;
