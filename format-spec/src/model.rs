@@ -1,5 +1,6 @@
 //! The checked view of a file.
 
+use crate::ALIGN;
 use crate::golden::{CaseRecord, ReceiptRecord};
 use crate::header::{Header, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord};
@@ -109,8 +110,8 @@ impl<'a> Model<'a> {
         rules::v20_state(self)?;
         rules::v21_cases(self)?;
         rules::v22_receipts(self)?;
-        rules::v23_names(self)?;
-        rules::v24_meta(self)
+        let names_end = rules::v23_names(self)?;
+        rules::v24_meta(self, names_end)
     }
 
     /// The records of a section; none if it is absent and may be.
@@ -133,7 +134,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Reads the whole file: checks the sections' checksums and the pads between constants (V25).
+    /// Reads the whole file: checks the sections' checksums and the pads within them (V25).
     ///
     /// # Errors
     /// The first section that was changed, and where it begins.
@@ -161,8 +162,10 @@ impl<'a> Model<'a> {
         self.sections
     }
 
+    /// Sections ascend by kind, so that the look-up ends at the latest where unknown ones begin,
+    /// of which a file may list many.
     fn section_record(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
-        self.sections.iter().find(|s| s.kind == kind as u16)
+        self.sections.iter().find(|s| s.kind >= kind as u16).filter(|s| s.kind == kind as u16)
     }
 
     /// The bytes of a section of this file's directory.
@@ -470,7 +473,7 @@ impl<'a> Case<'a> {
         numbered.filter_map(move |(tensor, is_output)| {
             let bytes = tensor.bytes() as usize;
             let data = model.bytes.get(at..at.saturating_add(bytes)).unwrap_or_default();
-            at = at.saturating_add(bytes.next_multiple_of(crate::ALIGN as usize));
+            at = at.saturating_add(bytes.checked_next_multiple_of(ALIGN as usize).unwrap_or(usize::MAX));
             (is_output == outputs).then_some((tensor, data))
         })
     }

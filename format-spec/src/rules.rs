@@ -3,7 +3,7 @@
 use crate::golden::{CaseRecord, ReceiptRecord};
 use crate::header::{Features, Header, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
-use crate::model::Model;
+use crate::model::{Model, Tensor};
 use crate::op::{MAX_INPUTS, OpCode, StepRecord};
 use crate::quant::QuantRecord;
 use crate::section::{SectionKind, SectionRecord};
@@ -17,7 +17,7 @@ macro_rules! rules {
         #[repr(u8)]
         pub enum Rule { $(#[doc = $text] $name),* }
         impl Rule {
-            /// All rules in the order in which they are checked.
+            /// All rules, by number.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
             /// Its number, such as `V07`.
             pub const fn number(self) -> &'static str {
@@ -47,16 +47,16 @@ rules! {
     V13 = "a step has a known operator, an output, and the parameters that the operator takes";
     V14 = "operands are numbers of tensors, those of each step following those of the one before";
     V15 = "parameter records follow each other, without holes, through their section";
-    V16 = "a step writes to memory of its own: no constant, and nothing that it reads or writes otherwise";
+    V16 = "a step writes at most 8 tensors, each in memory of its own; only an output may take the place of an input, and then exactly";
     V17 = "inputs and outputs are arena tensors, and no two inputs share memory";
     V18 = "the header sums up the steps and tensors: operators, arena, scratch, state";
-    V19 = "a quantisation record has a positive scale, and scales that exist";
+    V19 = "a quantisation record has a positive scale, and scales that exist and fit the tensors that use it";
     V20 = "the initial state is as long as the state memory";
     V21 = "a golden's data are as long as the inputs and outputs, and its tolerances are numbers";
     V22 = "a receipt names a step and elements that exist, ascending";
-    V23 = "names belong to tensors and steps that exist, ascending, and are UTF-8 text";
-    V24 = "metadata are UTF-8 text, ascending by key";
-    V25 = "the weights and the other sections have their checksums, and pads are zero";
+    V23 = "names belong to tensors and steps that exist, ascending, and are UTF-8 texts that follow each other";
+    V24 = "metadata ascend by key, and are UTF-8 texts that follow the names to the end of the strings section";
+    V25 = "every section has its checksum, and the pads after constants and golden values are zero";
 }
 
 /// Where a file breaks which rule.
@@ -152,8 +152,9 @@ pub(crate) fn v08_sections(bytes: &[u8], sections: &[SectionRecord]) -> Outcome 
         demand(start == Some(section.offset as usize), Rule::V08, at)?;
         let pad = bytes.get(end..section.offset as usize);
         demand(pad.is_some_and(|pad| pad.iter().all(|&b| b == 0)), Rule::V08, at)?;
-        end = section.offset as usize + section.bytes as usize;
-        demand(end <= bytes.len(), Rule::V08, at)?;
+        // On a 32-bit machine the sum may pass the end of the address space.
+        let section_end = (section.offset as usize).checked_add(section.bytes as usize);
+        end = section_end.filter(|&end| end <= bytes.len()).ok_or(Error { rule: Rule::V08, at })?;
     }
     demand(end == bytes.len(), Rule::V08, end as u32)
 }
@@ -246,9 +247,10 @@ pub(crate) const WRITE_LIMIT: usize = 8;
 
 fn v16_writes(model: &Model<'_>, index: u32) -> Option<()> {
     let step = model.step(index)?;
-    let mut written: usize = 0;
+    if step.writes().count() > WRITE_LIMIT {
+        return None;
+    }
     for (position, write) in step.writes().enumerate() {
-        written += 1;
         if write.place() == Place::Constant {
             return None;
         }
@@ -260,7 +262,7 @@ fn v16_writes(model: &Model<'_>, index: u32) -> Option<()> {
             return None;
         }
     }
-    (written <= WRITE_LIMIT).then_some(())
+    Some(())
 }
 
 /// At most this many inputs, so that comparing each with each stays cheap.
@@ -293,15 +295,17 @@ pub(crate) fn v18_sums(model: &Model<'_>) -> Outcome {
         let bytes = step.scratches().fold(0u32, |sum, t| sum.saturating_add(t.bytes()));
         scratch_bytes = scratch_bytes.max(bytes);
     }
+    // `None` where the padded size passes 4 GiB, which no header field can say.
     let end = |place: Place| {
         let ends =
             model.tensors().filter(move |t| t.place() == place).map(|t| t.offset().saturating_add(t.bytes()));
-        ends.max().unwrap_or(0).checked_next_multiple_of(ALIGN).unwrap_or(u32::MAX)
+        ends.max().unwrap_or(0).checked_next_multiple_of(ALIGN)
     };
     let header = model.header();
     demand(header.required_ops == ops, Rule::V18, 32)?;
-    demand(header.arena_bytes == end(Place::Arena), Rule::V18, 68)?;
-    demand(header.state_bytes == end(Place::State), Rule::V18, 72)?;
+    demand(Some(header.arena_bytes) == end(Place::Arena), Rule::V18, 68)?;
+    demand(Some(header.state_bytes) == end(Place::State), Rule::V18, 72)?;
+    demand(header.arena_bytes.checked_add(header.state_bytes).is_some(), Rule::V18, 72)?;
     demand(header.scratch_bytes == scratch_bytes, Rule::V18, 76)
 }
 
@@ -309,10 +313,21 @@ pub(crate) fn v19_quant(model: &Model<'_>) -> Outcome {
     for (index, quant) in model.quants().iter().enumerate() {
         let scale = quant.scale > 0.0 && quant.scale < f32::INFINITY;
         let scales = match model.tensor(quant.scales) {
-            Some(t) => t.place() == Place::Constant && t.dtype() == DType::F32 && quant.axis != u32::MAX,
+            Some(t) => {
+                let readable = t.dtype() == DType::F32 && t.layout() == Layout::Rows;
+                t.place() == Place::Constant && readable && quant.axis != u32::MAX
+            }
             None => quant.scales == u32::MAX && quant.axis == u32::MAX,
         };
         demand(scale && scales, Rule::V19, at::<QuantRecord>(model.offset(SectionKind::Quant), index))?;
+    }
+    for tensor in model.tensors() {
+        let quant = tensor.quant().and_then(|number| model.quants().get(number as usize));
+        let Some((quant, scales)) = quant.and_then(|q| Some((q, model.tensor(q.scales)?))) else { continue };
+        let (axis, shape) = (quant.axis as usize, tensor.shape());
+        let fits = axis < shape.rank() && scales.shape().dims() == [shape.dim(axis)];
+        let at = at::<TensorRecord>(model.offset(SectionKind::Tensors), tensor.number() as usize);
+        demand(fits, Rule::V19, at)?;
     }
     Ok(())
 }
@@ -322,29 +337,28 @@ pub(crate) fn v20_state(model: &Model<'_>) -> Outcome {
     demand(bytes == model.header().state_bytes as usize, Rule::V20, model.offset(SectionKind::StateInit))
 }
 
+/// Bytes of a golden value in the file: those of the tensor and the pad after them.
+fn padded(tensor: Tensor<'_>) -> Option<u32> {
+    tensor.bytes().checked_next_multiple_of(ALIGN)
+}
+
 pub(crate) fn v21_cases(model: &Model<'_>) -> Outcome {
-    let padded = |numbers: &[u32]| {
-        let tensors = numbers.iter().filter_map(|&n| model.tensor(n));
-        tensors.fold(0u32, |sum, t| {
-            sum.saturating_add(t.bytes().checked_next_multiple_of(ALIGN).unwrap_or(u32::MAX))
-        })
-    };
-    let data_bytes = padded(model.input_numbers()).saturating_add(padded(model.output_numbers()));
+    let mut values = model.inputs().chain(model.outputs());
+    let data_bytes = values.try_fold(0u32, |sum, tensor| sum.checked_add(padded(tensor)?));
     let mut data = model.offset(SectionKind::GoldenData);
     let end = data.saturating_add(model.section(SectionKind::GoldenData).len() as u32);
     let mut receipts = 0u32;
     for (index, case) in model.case_records().iter().enumerate() {
         let at = at::<CaseRecord>(model.offset(SectionKind::Goldens), index);
-        demand(
-            case.data_offset == data && case.data_bytes == data_bytes && case.reserved == 0,
-            Rule::V21,
-            at,
-        )?;
         let tolerances =
             [case.abs_tolerance, case.rel_tolerance, case.receipt_abs_tolerance, case.receipt_rel_tolerance];
-        demand(tolerances.iter().all(|t| *t >= 0.0 && *t < f32::INFINITY), Rule::V21, at)?;
-        data = data.saturating_add(case.data_bytes);
-        demand(data <= end, Rule::V21, at)?;
+        let holds = case.data_offset == data
+            && Some(case.data_bytes) == data_bytes
+            && case.reserved == 0
+            && tolerances.iter().all(|t| *t >= 0.0 && *t < f32::INFINITY);
+        demand(holds, Rule::V21, at)?;
+        let next = data.checked_add(case.data_bytes).filter(|&next| next <= end);
+        data = next.ok_or(Error { rule: Rule::V21, at })?;
         receipts = receipts.saturating_add(case.receipt_count);
         demand(receipts as usize <= model.receipt_records().len(), Rule::V21, at)?;
     }
@@ -353,16 +367,17 @@ pub(crate) fn v21_cases(model: &Model<'_>) -> Outcome {
 }
 
 pub(crate) fn v22_receipts(model: &Model<'_>) -> Outcome {
-    for (case_index, case) in model.cases().enumerate() {
+    let mut number = 0;
+    for case in model.cases() {
         let mut least = 0;
-        for (index, receipt) in case.receipts().iter().enumerate() {
-            let first: u32 = model.case_records().iter().take(case_index).map(|c| c.receipt_count).sum();
-            let at = at::<ReceiptRecord>(model.offset(SectionKind::Receipts), first as usize + index);
+        for receipt in case.receipts() {
+            let at = at::<ReceiptRecord>(model.offset(SectionKind::Receipts), number);
             let output = model.step(receipt.step).and_then(|step| step.outputs().next());
             let len = output.map_or(0, |tensor| tensor.len());
             let probes = receipt.probe_index.iter().all(|&i| i < len);
             demand(receipt.step >= least && probes, Rule::V22, at)?;
             least = receipt.step.saturating_add(1);
+            number += 1;
         }
     }
     Ok(())
@@ -374,34 +389,44 @@ pub(crate) fn text(strings: &[u8], r: StringRef) -> Option<&str> {
     core::str::from_utf8(strings.get(r.offset as usize..end as usize)?).ok()
 }
 
-pub(crate) fn v23_names(model: &Model<'_>) -> Outcome {
-    let mut least = (0, 0);
+/// The text of a reference, if it begins at `end`, which then moves to where it ends. So no text is
+/// looked at twice, and the strings section has no holes.
+fn next_text<'a>(strings: &'a [u8], r: StringRef, end: &mut u32) -> Option<&'a str> {
+    let text = text(strings, r).filter(|_| r.offset == *end)?;
+    *end = r.offset.checked_add(r.bytes)?;
+    Some(text)
+}
+
+/// Gives where the names end in the strings section.
+pub(crate) fn v23_names(model: &Model<'_>) -> Result<u32, Error> {
+    let strings = model.section(SectionKind::Strings);
+    let (mut least, mut end) = ((0, 0), 0);
     for (index, name) in model.name_records().iter().enumerate() {
         let count = match NameKind::from_number(name.kind) {
             Some(NameKind::Tensor) => model.tensor_records().len(),
             Some(NameKind::Step) => model.steps().len(),
             None => 0,
         };
-        let at = at::<NameRecord>(model.offset(SectionKind::Names), index);
         let holds = (name.index as usize) < count
             && (name.kind, name.index) >= least
-            && text(model.section(SectionKind::Strings), name.name).is_some();
-        demand(holds, Rule::V23, at)?;
+            && next_text(strings, name.name, &mut end).is_some();
+        demand(holds, Rule::V23, at::<NameRecord>(model.offset(SectionKind::Names), index))?;
         least = (name.kind, name.index.saturating_add(1));
     }
-    Ok(())
+    Ok(end)
 }
 
-pub(crate) fn v24_meta(model: &Model<'_>) -> Outcome {
+/// `end` is where the names end in the strings section.
+pub(crate) fn v24_meta(model: &Model<'_>, mut end: u32) -> Outcome {
     let strings = model.section(SectionKind::Strings);
     let mut previous = None;
     for (index, meta) in model.meta_records().iter().enumerate() {
-        let key = text(strings, meta.key);
-        let holds = key.is_some() && key > previous && text(strings, meta.value).is_some();
+        let key = next_text(strings, meta.key, &mut end);
+        let holds = key.is_some() && key > previous && next_text(strings, meta.value, &mut end).is_some();
         demand(holds, Rule::V24, at::<MetaRecord>(model.offset(SectionKind::Meta), index))?;
         previous = key;
     }
-    Ok(())
+    demand(end as usize == strings.len(), Rule::V24, model.offset(SectionKind::Strings).saturating_add(end))
 }
 
 pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
@@ -411,9 +436,22 @@ pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
     }
     let mut end = model.offset(SectionKind::Weights);
     for tensor in model.tensors().filter(|t| t.place() == Place::Constant) {
-        let pad = model.bytes().get(end as usize..tensor.offset() as usize).unwrap_or_default();
-        demand(pad.iter().all(|&b| b == 0), Rule::V25, end)?;
-        end = tensor.offset() + tensor.bytes();
+        v25_pad(model, end, tensor.offset())?;
+        end = tensor.offset().saturating_add(tensor.bytes());
+    }
+    for case in model.case_records() {
+        let mut at = case.data_offset;
+        for tensor in model.inputs().chain(model.outputs()) {
+            let next = at.saturating_add(padded(tensor).unwrap_or(u32::MAX));
+            v25_pad(model, at.saturating_add(tensor.bytes()), next)?;
+            at = next;
+        }
     }
     Ok(())
+}
+
+/// The bytes between are zero; there are none if `from` is not below `to`.
+fn v25_pad(model: &Model<'_>, from: u32, to: u32) -> Outcome {
+    let pad = model.bytes().get(from as usize..to as usize).unwrap_or_default();
+    demand(pad.iter().all(|&b| b == 0), Rule::V25, from)
 }

@@ -98,6 +98,17 @@ pub struct CaseDraft {
 pub enum WriteError {
     /// The file would be longer than 4 GiB.
     TooLarge,
+    /// The bytes of a constant or of a state's initial value are not as many as its type and
+    /// layout make.
+    DataLength {
+        /// Number of the tensor.
+        tensor: u32,
+    },
+    /// A golden has not exactly one value for each input and output, as long as that.
+    CaseLength {
+        /// Number of the golden case.
+        case: u32,
+    },
     /// The draft breaks a rule of the format.
     Invalid(Error),
 }
@@ -106,6 +117,12 @@ impl core::fmt::Display for WriteError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::TooLarge => f.write_str("the file would be longer than 4 GiB"),
+            Self::DataLength { tensor } => {
+                write!(f, "the data of tensor {tensor} are not as long as its type and layout make")
+            }
+            Self::CaseLength { case } => {
+                write!(f, "golden {case} does not have the model's inputs and outputs, each as long as it is")
+            }
             Self::Invalid(error) => write!(f, "the file would break a rule of its format: {error}"),
         }
     }
@@ -164,6 +181,13 @@ struct Tensors {
     state: Vec<u8>,
 }
 
+/// The goldens with the data and receipts that they point to.
+struct Goldens {
+    cases: Vec<CaseRecord>,
+    receipts: Vec<ReceiptRecord>,
+    data: Vec<u8>,
+}
+
 /// Text, with where each piece lies.
 #[derive(Default)]
 struct Strings(Vec<u8>);
@@ -189,7 +213,8 @@ impl Draft {
     /// bytes. What is returned has passed [`Model::parse`].
     ///
     /// # Errors
-    /// If the file would be longer than 4 GiB or break a rule of the format.
+    /// If the file would be longer than 4 GiB or break a rule of the format, or if data are not as
+    /// long as the tensor that they belong to.
     pub fn write(&self) -> Result<(Vec<Block>, usize), WriteError> {
         let (align, weights_align) = self.aligns();
         let mut sections = Sections(Vec::new());
@@ -202,7 +227,7 @@ impl Draft {
             .iter()
             .map(|(key, value)| MetaRecord { key: strings.push(key), value: strings.push(value) })
             .collect();
-        let (cases, receipts, golden_data) = self.golden_records();
+        let goldens = self.golden_records(&tensors)?;
         let arena_bytes = arena_end(&tensors);
 
         sections.records(SectionKind::Tensors, &tensors);
@@ -214,9 +239,9 @@ impl Draft {
         sections.records(SectionKind::Outputs, &self.outputs);
         sections.records(SectionKind::Quant, &self.quants);
         sections.bytes(SectionKind::StateInit, ALIGN, state.clone());
-        sections.records(SectionKind::Goldens, &cases);
-        sections.records(SectionKind::Receipts, &receipts);
-        sections.bytes(SectionKind::GoldenData, ALIGN, golden_data);
+        sections.records(SectionKind::Goldens, &goldens.cases);
+        sections.records(SectionKind::Receipts, &goldens.receipts);
+        sections.bytes(SectionKind::GoldenData, ALIGN, goldens.data);
         sections.records(SectionKind::Names, &names);
         sections.records(SectionKind::Meta, &meta);
         sections.bytes(SectionKind::Strings, ALIGN, strings.0);
@@ -247,7 +272,7 @@ impl Draft {
         let mut records = Vec::new();
         let (mut weights, mut state) = (Vec::new(), Vec::new());
         let mut previous: Option<(u32, &[u8])> = None;
-        for tensor in &self.tensors {
+        for (number, tensor) in self.tensors.iter().enumerate() {
             let shape = tensor.tensor_type.shape;
             let mut record = TensorRecord {
                 dtype: tensor.tensor_type.dtype as u8,
@@ -259,6 +284,9 @@ impl Draft {
             };
             record.dims.iter_mut().zip(shape.dims()).for_each(|(to, from)| *to = *from);
             match &tensor.memory {
+                Memory::Constant(data) | Memory::State(_, data) if data.len() != record.bytes as usize => {
+                    return Err(WriteError::DataLength { tensor: number as u32 });
+                }
                 Memory::Constant(bytes) => {
                     record.place = Place::Constant as u8;
                     record.offset = match previous {
@@ -274,9 +302,9 @@ impl Draft {
                 Memory::State(offset, init) => {
                     record.place = Place::State as u8;
                     record.offset = *offset;
-                    let end = (*offset as usize + init.len()).next_multiple_of(ALIGN as usize);
-                    state.resize(state.len().max(end), 0);
-                    if let Some(to) = state.get_mut(*offset as usize..*offset as usize + init.len()) {
+                    let end = *offset as usize + init.len();
+                    state.resize(state.len().max(end.next_multiple_of(ALIGN as usize)), 0);
+                    if let Some(to) = state.get_mut(*offset as usize..end) {
                         to.copy_from_slice(init);
                     }
                 }
@@ -318,23 +346,31 @@ impl Draft {
             .collect()
     }
 
-    fn golden_records(&self) -> (Vec<CaseRecord>, Vec<ReceiptRecord>, Vec<u8>) {
-        let (mut records, mut receipts, mut data) = (Vec::new(), Vec::new(), Vec::new());
-        for case in &self.cases {
-            let data_offset = data.len() as u32;
+    fn golden_records(&self, tensors: &[TensorRecord]) -> Result<Goldens, WriteError> {
+        let bytes = |numbers: &[u32]| -> Vec<usize> {
+            numbers.iter().filter_map(|&n| Some(tensors.get(n as usize)?.bytes as usize)).collect()
+        };
+        let bytes = (bytes(&self.inputs), bytes(&self.outputs));
+        let lengths = |values: &[Vec<u8>]| -> Vec<usize> { values.iter().map(Vec::len).collect() };
+        let (mut cases, mut receipts, mut data) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, case) in self.cases.iter().enumerate() {
+            if (lengths(&case.inputs), lengths(&case.outputs)) != bytes {
+                return Err(WriteError::CaseLength { case: number as u32 });
+            }
+            let start = data.len();
             for values in case.inputs.iter().chain(&case.outputs) {
                 data.extend_from_slice(values);
                 data.resize(data.len().next_multiple_of(ALIGN as usize), 0);
             }
-            records.push(CaseRecord {
-                data_offset,
-                data_bytes: data.len() as u32 - data_offset,
+            cases.push(CaseRecord {
+                data_offset: start as u32,
+                data_bytes: (data.len() - start) as u32,
                 receipt_count: case.receipts.len() as u32,
                 ..case.tolerances
             });
             receipts.extend_from_slice(&case.receipts);
         }
-        (records, receipts, data)
+        Ok(Goldens { cases, receipts, data })
     }
 
     /// Turns offsets within a section into offsets within the file.
@@ -374,12 +410,13 @@ impl Draft {
             let output = self.types(&step.outputs).first().copied()?;
             Some((step.op.rule().macs)(&step.params, &self.types(&step.inputs), &output))
         };
-        self.steps.iter().filter_map(of).sum()
+        self.steps.iter().filter_map(of).fold(0, u64::saturating_add)
     }
 
     fn scratch_bytes(&self) -> u32 {
         let bytes = |step: &StepDraft| {
-            self.types(&step.scratches).iter().filter_map(|t| t.bytes(Layout::Rows)).sum::<u32>()
+            let types = self.types(&step.scratches);
+            types.iter().filter_map(|t| t.bytes(Layout::Rows)).fold(0, u32::saturating_add)
         };
         self.steps.iter().map(bytes).max().unwrap_or(0)
     }
