@@ -41,6 +41,7 @@ mod one_step;
 mod operands;
 pub mod ops;
 mod session;
+mod window;
 
 pub use flatpack_format::{
     Block, Case, DType, Error as ParseError, Layout, Misfit, Model, OpCode, Place, Shape, Step, Tensor,
