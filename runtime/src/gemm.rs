@@ -1,5 +1,5 @@
-//! Rows of activations times weights, in either layout: what `conv_2d` and `fully_connected` have
-//! in common.
+//! Rows of activations times weights, in either layout: what the convolutions and `fully_connected`
+//! have in common.
 
 use crate::arch::{Arch, PANEL_LEN, ROW_TILE, clamp};
 use flatpack_format::Layout;
@@ -19,14 +19,13 @@ pub(crate) struct Weights<'a> {
 pub(crate) type Stretch<'x, const P: usize> = ([&'x [f32]; P], usize);
 
 impl Weights<'_> {
-    /// For `P` neighbouring pixels: `y[p][o] = clamp(bias[o] + Σ over stretches Σᵢ x[p][i] ·
-    /// w[o][at + i])`. `y` holds the outputs of the pixels, one after the other. Both layouts sum
-    /// in the same order and so give the same bits.
+    /// For `P` pixels: `y[p][o] = clamp(bias[o] + Σ over stretches Σᵢ x[p][i] · w[o][at + i])`.
+    /// Both layouts sum in the same order and so give the same bits.
     #[inline(always)]
     pub(crate) fn pixels<'x, A: Arch, const P: usize>(
         &self,
         stretches: impl Iterator<Item = Stretch<'x, P>> + Clone,
-        y: &mut [f32],
+        y: [&mut [f32]; P],
     ) -> Option<()> {
         match self.layout {
             Layout::Panel16 => self.panels::<A, P>(stretches, y),
@@ -38,9 +37,8 @@ impl Weights<'_> {
     fn panels<'x, A: Arch, const P: usize>(
         &self,
         stretches: impl Iterator<Item = Stretch<'x, P>> + Clone,
-        y: &mut [f32],
+        mut y: [&mut [f32]; P],
     ) -> Option<()> {
-        let outputs = y.len().checked_div(P)?;
         let (w, _) = self.w.as_chunks::<PANEL_LEN>();
         for (panel, w) in w.chunks_exact(self.depth.max(1)).enumerate() {
             let first = panel * PANEL_LEN;
@@ -49,7 +47,7 @@ impl Weights<'_> {
                 let len = x.first()?.len();
                 A::gemm_tile_f32_panel16(x, w.get(at..at.checked_add(len)?)?, &mut sums);
             }
-            self.finish(&sums, first, outputs, y);
+            self.finish(&sums, first, &mut y);
         }
         Some(())
     }
@@ -58,9 +56,9 @@ impl Weights<'_> {
     fn rows<'x, A: Arch, const P: usize>(
         &self,
         stretches: impl Iterator<Item = Stretch<'x, P>> + Clone,
-        y: &mut [f32],
+        mut y: [&mut [f32]; P],
     ) -> Option<()> {
-        let outputs = y.len().checked_div(P)?;
+        let outputs = y.first()?.len();
         for first in (0..outputs).step_by(ROW_TILE) {
             // Past the last output, its row stands in and the sums are dropped.
             let row = |o: usize| {
@@ -75,7 +73,7 @@ impl Weights<'_> {
                 let w = [w0.get(at..end)?, w1.get(at..end)?, w2.get(at..end)?, w3.get(at..end)?];
                 A::gemm_tile_f32_rows(x, w, &mut sums);
             }
-            self.finish(&sums, first, outputs, y);
+            self.finish(&sums, first, &mut y);
         }
         Some(())
     }
@@ -94,10 +92,9 @@ impl Weights<'_> {
         &self,
         sums: &[[f32; T]; P],
         first: usize,
-        outputs: usize,
-        y: &mut [f32],
+        y: &mut [&mut [f32]; P],
     ) {
-        for (sums, y) in sums.iter().zip(y.chunks_exact_mut(outputs.max(1))) {
+        for (sums, y) in sums.iter().zip(y) {
             let y = y.get_mut(first..).unwrap_or_default();
             for (y, sum) in y.iter_mut().zip(sums) {
                 *y = clamp(*sum, self.clamp.min, self.clamp.max);

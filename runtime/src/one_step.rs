@@ -3,6 +3,7 @@
 use crate::{LoadError, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, Layout, Misfit, Model, OpCode, PANEL, Shape, Target, TensorType};
+use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::vec;
 use std::vec::Vec;
@@ -53,6 +54,89 @@ impl Input {
     pub(crate) fn tensor_type(&self) -> TensorType {
         TensorType::f32(Shape::new(&self.dims).unwrap())
     }
+}
+
+/// A window along one axis of a padded input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Axis {
+    pub(crate) input: u32,
+    pub(crate) taps: u32,
+    pub(crate) stride: u32,
+    pub(crate) dilation: u32,
+    pub(crate) pad: [u32; 2],
+}
+
+/// Small windows that fit their input: strides past the window, dilations, pads past the window.
+pub(crate) fn axis() -> impl Strategy<Value = Axis> {
+    let sizes = (0u32..6, 1u32..4, 1u32..5, 1u32..4);
+    (sizes, 0u32..4, 0u32..4).prop_map(|((more, taps, stride, dilation), before, after)| {
+        let reach = (taps - 1) * dilation + 1;
+        let input = reach.saturating_sub(before + after).max(1) + more;
+        Axis { input, taps, stride, dilation, pad: [before, after] }
+    })
+}
+
+impl Axis {
+    /// The input position under `tap` of the window at `position`; `None` over the padding.
+    pub(crate) fn at(&self, position: u32, tap: u32) -> Option<u32> {
+        let at = (position * self.stride + tap * self.dilation).checked_sub(self.pad[0])?;
+        (at < self.input).then_some(at)
+    }
+}
+
+/// A window that the inputs carry over the output, along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TransposedAxis {
+    pub(crate) input: u32,
+    pub(crate) taps: u32,
+    pub(crate) stride: u32,
+    pub(crate) dilation: u32,
+    pub(crate) crop: u32,
+    pub(crate) output: u32,
+}
+
+/// Small windows: strides past the window, dilations, crops, outputs past the reach of the window.
+pub(crate) fn transposed_axis() -> impl Strategy<Value = TransposedAxis> {
+    let sizes = (1u32..5, 1u32..5, 1u32..5, 1u32..4, 0u32..4, 1u32..16);
+    sizes.prop_map(|(input, taps, stride, dilation, crop, output)| TransposedAxis {
+        input,
+        taps,
+        stride,
+        dilation,
+        crop,
+        output,
+    })
+}
+
+impl TransposedAxis {
+    /// The output position that `input` reaches through `tap`; `None` if it is cropped.
+    pub(crate) fn at(&self, input: u32, tap: u32) -> Option<u32> {
+        let at = (input * self.stride + tap * self.dilation).checked_sub(self.crop)?;
+        (at < self.output).then_some(at)
+    }
+}
+
+impl Input {
+    /// The element at this position.
+    pub(crate) fn at(&self, position: &[u32]) -> f64 {
+        assert_eq!(position.len(), self.dims.len());
+        let index = position.iter().zip(&self.dims).fold(0, |index, (p, dim)| {
+            assert!(p < dim);
+            index * dim + p
+        });
+        self.values[index as usize].into()
+    }
+}
+
+/// All positions of a tensor of these dimensions, in the order of its elements.
+pub(crate) fn positions<const R: usize>(dims: [u32; R]) -> impl Iterator<Item = [u32; R]> {
+    (0..dims.iter().product()).map(move |mut index| {
+        let mut position = [0; R];
+        for (p, dim) in position.iter_mut().zip(dims).rev() {
+            (*p, index) = (index % dim, index / dim);
+        }
+        position
+    })
 }
 
 /// The output that the operator's rule gives for these inputs.

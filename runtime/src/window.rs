@@ -61,7 +61,7 @@ pub(crate) enum Pixels<'y> {
 pub(crate) struct TransposedWindow {
     input: usize,
     taps: usize,
-    pub(crate) stride: usize,
+    stride: usize,
     dilation: usize,
     crop: usize,
     /// What leads from one solution (t, i) of the equation to the next: t gains, i loses.
@@ -99,6 +99,36 @@ impl TransposedWindow {
         })
     }
 
+    /// The outputs of a row, each with the taps that reach it: in pairs `stride` apart, the taps being
+    /// those of the first, where both have the same; else singles. A pixel has `outputs` elements.
+    pub(crate) fn pixels<'y>(
+        self,
+        row: &'y mut [f32],
+        outputs: usize,
+    ) -> impl Iterator<Item = (Reaching, Pixels<'y>)> {
+        let outputs = outputs.max(1);
+        let period = self.stride.saturating_mul(outputs).max(1);
+        let halves = row.chunks_mut(period.saturating_mul(2)).enumerate();
+        let pairs = halves.flat_map(move |(number, y)| {
+            let middle = period.min(y.len());
+            let (left, right) = y.split_at_mut_checked(middle).unwrap_or_default();
+            let mut right = right.chunks_exact_mut(outputs);
+            let left = left.chunks_exact_mut(outputs).enumerate();
+            left.map(move |(phase, one)| (number * 2 * self.stride + phase, one, right.next()))
+        });
+        let pixels = pairs.map(move |(position, one, other)| {
+            let taps = self.reaching(position);
+            let Some(two) = other else { return [Some((taps, Pixels::One([one]))), None] };
+            let next = self.reaching(position + self.stride);
+            if taps.is_followed_by(&next) {
+                [Some((taps, Pixels::Two([one, two]))), None]
+            } else {
+                [Some((taps, Pixels::One([one]))), Some((next, Pixels::One([two])))]
+            }
+        });
+        pixels.flatten().flatten()
+    }
+
     fn first_reaching(&self, position: usize) -> Option<Reaching> {
         let &Self { tap_step, input_step, .. } = self;
         let stride = self.stride.max(1);
@@ -128,7 +158,7 @@ pub(crate) struct Reaching {
 
 impl Reaching {
     /// Whether `next` has the same taps, each with the input position after that of `self`.
-    pub(crate) fn is_followed_by(&self, next: &Self) -> bool {
+    fn is_followed_by(&self, next: &Self) -> bool {
         self.tap == next.tap && self.count == next.count && self.input + 1 == next.input
     }
 }
@@ -181,6 +211,40 @@ mod tests {
             let pairs = (0..taps).flat_map(|tap| (0..input).map(move |at| (tap, at)));
             let want: Vec<_> = pairs.filter(solves).collect();
             prop_assert_eq!(window.reaching(position).collect::<Vec<_>>(), want);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_pixel_of_a_row_comes_once(
+            input in 1usize..5, taps in 1usize..5, stride in 1u32..5, dilation in 1u32..4,
+            crop in 0u32..5, len in 1usize..20,
+        ) {
+            let window = TransposedWindow::new(input, taps, stride, dilation, crop);
+            let mut row = std::vec![0.0; len * 3];
+            let mut seen = 0;
+            for (reaching, pixels) in window.pixels(&mut row, 3) {
+                let shifted = |by: usize| reaching.map(move |(tap, at)| (tap, at + by));
+                let mut mark = |pixel: &mut [f32], by: usize| {
+                    seen += 1;
+                    pixel[0] += 1.0;
+                    pixel[1] = shifted(by).map(|(tap, _)| tap as f32 + 1.0).sum();
+                    pixel[2] = shifted(by).map(|(_, at)| at as f32 + 1.0).sum();
+                };
+                match pixels {
+                    Pixels::One([one]) => mark(one, 0),
+                    Pixels::Two([one, two]) => {
+                        mark(one, 0);
+                        mark(two, 1);
+                    }
+                }
+            }
+            prop_assert_eq!(seen, len);
+            for (position, pixel) in row.chunks_exact(3).enumerate() {
+                let taps: f32 = window.reaching(position).map(|(tap, _)| tap as f32 + 1.0).sum();
+                let inputs: f32 = window.reaching(position).map(|(_, at)| at as f32 + 1.0).sum();
+                prop_assert_eq!(pixel, &[1.0, taps, inputs]);
+            }
         }
     }
 

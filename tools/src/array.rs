@@ -43,16 +43,7 @@ impl Array {
 impl fmt::Debug for Array {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 4;
-        write!(
-            f,
-            "Array{:?} {:?}",
-            self.shape,
-            &self.values[..self.values.len().min(SHOWN)]
-        )?;
-        if self.values.len() > SHOWN {
-            f.write_str(" …")
-        } else {
-            Ok(())
-        }
+        write!(f, "Array{:?} {:?}", self.shape, &self.values[..self.values.len().min(SHOWN)])?;
+        if self.values.len() > SHOWN { f.write_str(" …") } else { Ok(()) }
     }
 }

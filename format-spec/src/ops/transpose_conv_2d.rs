@@ -63,9 +63,9 @@ pub(crate) fn check_transposed(
     if stride == 0 || dilation == 0 || window == 0 || input == 0 || output == 0 {
         return Err(Misfit::Params);
     }
-    let full = (u64::from(input) - 1).saturating_mul(stride.into())
-        + (u64::from(window) - 1).saturating_mul(dilation.into())
-        + 1;
+    let last_input = u64::from(input - 1) * u64::from(stride);
+    let last_tap = u64::from(window - 1) * u64::from(dilation);
+    let full = last_input.saturating_add(last_tap).saturating_add(1);
     if full > LIMIT || u64::from(crop) > LIMIT || u64::from(output) > LIMIT {
         return Err(Misfit::Overflow);
     }

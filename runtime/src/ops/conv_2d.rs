@@ -15,6 +15,7 @@ use crate::arch::{Active, Arch};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::window::{Pixels, Window};
 use core::ops::Range;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
@@ -28,35 +29,6 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     let packed = node.input(1).is_some_and(|w| w.layout() == Layout::Panel16);
     if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
 }
-
-/// The window along one axis.
-#[derive(Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) input: usize,
-    pub(crate) taps: usize,
-    pub(crate) stride: usize,
-    pub(crate) dilation: usize,
-    pub(crate) pad: usize,
-}
-
-impl Window {
-    /// The taps of the window at `position` that lie inside the input.
-    pub(crate) fn inside(&self, position: usize) -> Range<usize> {
-        let dilation = self.dilation.max(1);
-        let start = position * self.stride;
-        let before = self.pad.saturating_sub(start).div_ceil(dilation);
-        let after = (self.input + self.pad).saturating_sub(start).div_ceil(dilation);
-        before.min(self.taps)..after.min(self.taps)
-    }
-
-    /// The input position under `tap`, one of those inside.
-    pub(crate) fn at(&self, position: usize, tap: usize) -> usize {
-        (position * self.stride + tap * self.dilation).saturating_sub(self.pad)
-    }
-}
-
-/// Neighbouring outputs computed at once, so that each weight is loaded once for them.
-const PIXELS: usize = 2;
 
 struct Conv<'a> {
     x: &'a [f32],
@@ -103,12 +75,12 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
                 clamp: params.clamp,
             };
             let conv = Conv { x, weights, h: h_window, w: w_window, channels, group: group * depth, depth };
+            let own = first..first + group_outputs;
             for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
-                if groups == 1 {
-                    conv.row::<A>(row, outputs, y)?;
-                } else {
-                    for (column, y) in y.chunks_exact_mut(outputs.max(1)).enumerate() {
-                        conv.pixels::<A, 1>(row, column, y.get_mut(first..first + group_outputs)?)?;
+                for (column, y) in w_window.pixels(y, outputs) {
+                    match y {
+                        Pixels::One(y) => conv.pixels::<A, 1>(row, column, own.clone(), y)?,
+                        Pixels::Two(y) => conv.pixels::<A, 2>(row, column, own.clone(), y)?,
                     }
                 }
             }
@@ -118,27 +90,15 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 }
 
 impl Conv<'_> {
-    /// One row of outputs: pairs where both windows lie equally inside the input, else singles.
-    fn row<A: Arch>(&self, row: usize, outputs: usize, y: &mut [f32]) -> Option<()> {
-        let mut rest = y;
-        let mut column = 0;
-        while !rest.is_empty() {
-            let pair =
-                rest.len() >= outputs * PIXELS && self.w.inside(column) == self.w.inside(column + PIXELS - 1);
-            let pixels = if pair { PIXELS } else { 1 };
-            let (y, after) = rest.split_at_mut_checked(outputs * pixels)?;
-            if pair {
-                self.pixels::<A, PIXELS>(row, column, y)?;
-            } else {
-                self.pixels::<A, 1>(row, column, y)?;
-            }
-            (rest, column) = (after, column + pixels);
-        }
-        Some(())
-    }
-
-    /// `P` neighbouring outputs whose windows lie equally inside the input.
-    fn pixels<A: Arch, const P: usize>(&self, row: usize, column: usize, y: &mut [f32]) -> Option<()> {
+    /// The outputs `own` of `P` neighbouring pixels whose windows lie equally inside the input.
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        row: usize,
+        column: usize,
+        own: Range<usize>,
+        y: [&mut [f32]; P],
+    ) -> Option<()> {
+        let y = y.map(|y| y.get_mut(own.clone()).unwrap_or_default());
         let columns = self.w.inside(column);
         if self.w.dilation == 1 && self.depth == self.channels {
             // The taps of a row are neighbours in memory: one stretch per row.
@@ -175,5 +135,156 @@ impl Conv<'_> {
             let start = position * self.channels + self.group;
             self.x.get(start..start + len).unwrap_or_default()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, run as run_step,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::Clamp;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::Conv2d;
+
+    fn params(h: &Axis, w: &Axis, groups: u32) -> Conv2dParams {
+        Conv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            groups,
+            clamp: Clamp::NONE,
+        }
+    }
+
+    fn formula(h: &Axis, w: &Axis, [x, filter, bias]: &[Input; 3], y: [u32; 4]) -> Vec<f32> {
+        let [outputs, _, _, depth] = filter.dims[..] else { unreachable!() };
+        let group_outputs = outputs / (x.dims[3] / depth);
+        let sum = |[n, oh, ow, o]: [u32; 4]| {
+            let mut sum = bias.at(&[o]);
+            for [kh, kw, c] in positions([h.taps, w.taps, depth]) {
+                if let (Some(ih), Some(iw)) = (h.at(oh, kh), w.at(ow, kw)) {
+                    let channel = o / group_outputs * depth + c;
+                    sum += x.at(&[n, ih, iw, channel]) * filter.at(&[o, kh, kw, c]);
+                }
+            }
+            sum as f32
+        };
+        positions(y).map(sum).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_in_both_layouts(
+            (h, w) in (axis(), axis()), n in 1u32..3, depth in 1u32..6, group_outputs in 1u32..20,
+            groups in 1u32..4, seed: u32,
+        ) {
+            let outputs = groups * group_outputs;
+            let x = noise(&[n, h.input, w.input, groups * depth], seed);
+            let filter = noise(&[outputs, h.taps, w.taps, depth], !seed);
+            let inputs = [x, filter, noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w, groups);
+            let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            let want = formula(&h, &w, &inputs, y.dims().try_into().unwrap());
+            let rows = run_step(OP, bytes_of(&params), &inputs);
+            prop_assert!(difference(&rows, &want) < 1e-5);
+            if groups == 1 {
+                let [x, filter, bias] = inputs;
+                let panels = run_step(OP, bytes_of(&params), &[x, filter.packed(), bias]);
+                prop_assert_eq!(rows, panels);
+            }
+        }
+    }
+
+    const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = Conv2dParams { clamp: Clamp { min: 0.0, max: 6.0 }, ..params(&POINT, &POINT, 1) };
+        let inputs = [input(&[1, 1, 1, 1], &[1.0]), input(&[3, 1, 1, 1], &[-2.0, 3.0, 9.0])];
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn a_nan_reaches_the_windows_that_see_it_and_no_other() {
+        let w = Axis { input: 4, taps: 2, ..POINT };
+        let x = input(&[1, 1, 4, 1], &[f32::NAN, 1.0, 2.0, 3.0]);
+        let y = run_step(OP, bytes_of(&params(&POINT, &w, 1)), &[x, input(&[1, 1, 2, 1], &[1.0, 1.0])]);
+        assert!(y[0].is_nan());
+        assert_eq!(y[1..], [3.0, 5.0]);
+    }
+
+    #[test]
+    fn packed_weights_of_groups_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 2], 1), noise(&[4, 1, 1, 1], 2).packed()];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 2)), &inputs, None), Misfit::Layout(1));
+    }
+
+    #[test]
+    fn channels_that_the_groups_do_not_divide_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 3], 1), noise(&[4, 1, 1, 1], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 2)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn outputs_that_the_groups_do_not_divide_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 2], 1), noise(&[3, 1, 1, 1], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 2)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn no_groups_at_all_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1, 1], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 0)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[2, 1, 1, 1], 2), noise(&[3], 3)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let (x, filter) = (noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1, 1], 2));
+        let refused = |inputs: &[Input]| refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), inputs, None);
+        assert_eq!(refused(&[noise(&[1, 1, 1], 1), filter]), Misfit::Rank(0));
+        assert_eq!(refused(&[x, noise(&[1, 1, 1], 1)]), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        let inputs = [noise(&[1, 2, 1, 1], 1), noise(&[1, 3, 1, 1], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, None), Misfit::Shape(0));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1, 1], 2)];
+        let good = params(&POINT, &POINT, 1);
+        for bad in [
+            Conv2dParams { stride: [0, 1], ..good },
+            Conv2dParams { dilation: [1, 0], ..good },
+            Conv2dParams { pad_h: [1 << 30, 0], ..good },
+            Conv2dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
+            Conv2dParams { clamp: Clamp { min: f32::NAN, max: 0.0 }, ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[2, 1, 1, 1], 2)];
+        let output = noise(&[1, 1, 1, 3], 0).tensor_type();
+        assert_eq!(
+            refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, Some(output)),
+            Misfit::Shape(2)
+        );
     }
 }

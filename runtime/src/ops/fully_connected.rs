@@ -23,9 +23,6 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, true, 0)
 }
 
-/// Rows computed at once, so that each weight is loaded once for them.
-const PIXELS: usize = 2;
-
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedParams = node.params()?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
@@ -40,12 +37,16 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         clamp: params.clamp,
     };
     let mut x = x.chunks_exact(depth.max(1));
-    let mut y = y.chunks_exact_mut(outputs.max(1) * PIXELS);
-    for y in &mut y {
-        weights.pixels::<A, PIXELS>(core::iter::once(([x.next()?, x.next()?], 0)), y)?;
-    }
-    for y in y.into_remainder().chunks_exact_mut(outputs.max(1)) {
-        weights.pixels::<A, 1>(core::iter::once(([x.next()?], 0)), y)?;
+    let mut y = y.chunks_exact_mut(outputs.max(1));
+    while let Some(first) = y.next() {
+        let x0 = x.next()?;
+        match y.next() {
+            Some(second) => {
+                let pair = core::iter::once(([x0, x.next()?], 0));
+                weights.pixels::<A, 2>(pair, [first, second])?;
+            }
+            None => weights.pixels::<A, 1>(core::iter::once(([x0], 0)), [first])?,
+        }
     }
     Some(())
 }

@@ -20,25 +20,12 @@ pub struct ImportError {
 impl ImportError {
     /// A fault of the file as a whole.
     pub fn in_file(file: &Path, fault: Fault) -> Self {
-        Self {
-            file: file.to_owned(),
-            layer: None,
-            fault,
-        }
+        Self { file: file.to_owned(), layer: None, fault }
     }
 
     /// A fault of one layer.
-    pub fn in_layer(
-        file: &Path,
-        layer: impl Into<String>,
-        class: impl Into<String>,
-        fault: Fault,
-    ) -> Self {
-        Self {
-            file: file.to_owned(),
-            layer: Some((layer.into(), class.into())),
-            fault,
-        }
+    pub fn in_layer(file: &Path, layer: impl Into<String>, class: impl Into<String>, fault: Fault) -> Self {
+        Self { file: file.to_owned(), layer: Some((layer.into(), class.into())), fault }
     }
 }
 
@@ -54,9 +41,7 @@ impl fmt::Display for ImportError {
 
 impl miette::Diagnostic for ImportError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault
-            .remedy()
-            .map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
+        self.fault.remedy().map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
     }
 }
 
@@ -143,12 +128,12 @@ impl Fault {
         match self {
             Fault::Read(_) => Some("check the path and the permissions"),
             Fault::WrongContent { remedy, .. } => Some(remedy),
-            Fault::Damaged { .. } => Some(
-                "compare the file's size with the original and copy it again, or save the model again",
-            ),
-            Fault::Json { .. } | Fault::Unexpected { .. } => Some(
-                "save the model again with Keras; if Keras loads this very file, please report it",
-            ),
+            Fault::Damaged { .. } => {
+                Some("compare the file's size with the original and copy it again, or save the model again")
+            }
+            Fault::Json { .. } | Fault::Unexpected { .. } => {
+                Some("save the model again with Keras; if Keras loads this very file, please report it")
+            }
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),
             Fault::Limit { .. } => None,

@@ -19,11 +19,8 @@ impl Config {
 
     /// A boolean, `default` when absent.
     pub fn bool_or(&self, key: &str, default: bool) -> Result<bool, Fault> {
-        self.get(key).map_or(Ok(default), |value| {
-            value
-                .as_bool()
-                .ok_or_else(|| wrong(key, value, "true or false"))
-        })
+        self.get(key)
+            .map_or(Ok(default), |value| value.as_bool().ok_or_else(|| wrong(key, value, "true or false")))
     }
 
     /// A string.
@@ -34,18 +31,12 @@ impl Config {
 
     /// A string, `default` when absent.
     pub fn str_or<'a>(&'a self, key: &str, default: &'a str) -> Result<&'a str, Fault> {
-        if self.get(key).is_none() {
-            Ok(default)
-        } else {
-            self.str(key)
-        }
+        if self.get(key).is_none() { Ok(default) } else { self.str(key) }
     }
 
     /// A non-negative integer.
     pub fn usize(&self, key: &str) -> Result<usize, Fault> {
-        let value = self
-            .get(key)
-            .ok_or_else(|| missing(key, "a non-negative integer"))?;
+        let value = self.get(key).ok_or_else(|| missing(key, "a non-negative integer"))?;
         as_i64(value)
             .and_then(|number| usize::try_from(number).ok())
             .ok_or_else(|| wrong(key, value, "a non-negative integer"))
@@ -53,11 +44,7 @@ impl Config {
 
     /// A non-negative integer, `default` when absent.
     pub fn usize_or(&self, key: &str, default: usize) -> Result<usize, Fault> {
-        if self.get(key).is_none() {
-            Ok(default)
-        } else {
-            self.usize(key)
-        }
+        if self.get(key).is_none() { Ok(default) } else { self.usize(key) }
     }
 
     /// A number.
@@ -68,11 +55,7 @@ impl Config {
 
     /// A number, `default` when absent.
     pub fn f64_or(&self, key: &str, default: f64) -> Result<f64, Fault> {
-        if self.get(key).is_none() {
-            Ok(default)
-        } else {
-            self.f64(key)
-        }
+        if self.get(key).is_none() { Ok(default) } else { self.f64(key) }
     }
 
     /// A list of integers; one bare integer is a list of one.
@@ -88,11 +71,7 @@ impl Config {
 
     /// `N` non-negative integers, as of `kernel_size` or `strides`; one bare integer stands for `N`
     /// equal ones; `default` when absent.
-    pub fn extents<const N: usize>(
-        &self,
-        key: &str,
-        default: [usize; N],
-    ) -> Result<[usize; N], Fault> {
+    pub fn extents<const N: usize>(&self, key: &str, default: [usize; N]) -> Result<[usize; N], Fault> {
         let Some(value) = self.get(key) else {
             return Ok(default);
         };
@@ -105,9 +84,7 @@ impl Config {
             .map_err(|_| wrong(key, value, expected()))?;
         match numbers.as_slice() {
             [single] => Ok([*single; N]),
-            several => several
-                .try_into()
-                .map_err(|_| wrong(key, value, expected())),
+            several => several.try_into().map_err(|_| wrong(key, value, expected())),
         }
     }
 }
@@ -121,19 +98,11 @@ fn as_i64(value: &Value) -> Option<i64> {
 }
 
 fn missing(key: &str, expected: impl Into<String>) -> Fault {
-    Fault::Unexpected {
-        place: format!("`{key}`"),
-        found: "nothing".into(),
-        expected: expected.into(),
-    }
+    Fault::Unexpected { place: format!("`{key}`"), found: "nothing".into(), expected: expected.into() }
 }
 
 fn wrong(key: &str, value: &Value, expected: impl Into<String>) -> Fault {
-    Fault::Unexpected {
-        place: format!("`{key}`"),
-        found: short(value),
-        expected: expected.into(),
-    }
+    Fault::Unexpected { place: format!("`{key}`"), found: short(value), expected: expected.into() }
 }
 
 /// A JSON value for a message, cut after some 80 characters.

@@ -115,20 +115,13 @@ pub struct Call {
 impl Call {
     /// The keyword argument called `name`.
     pub fn kwarg(&self, name: &str) -> Option<&Arg> {
-        self.kwargs
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, arg)| arg)
+        self.kwargs.iter().find(|(key, _)| key == name).map(|(_, arg)| arg)
     }
 
     /// Every tensor among the arguments, in the order they are written.
     pub fn tensors(&self) -> Vec<TensorRef> {
         let mut found = Vec::new();
-        for arg in self
-            .args
-            .iter()
-            .chain(self.kwargs.iter().map(|(_, arg)| arg))
-        {
+        for arg in self.args.iter().chain(self.kwargs.iter().map(|(_, arg)| arg)) {
             arg.collect_tensors(&mut found);
         }
         found
@@ -166,9 +159,7 @@ impl Arg {
             Arg::List(args) => args.iter().for_each(|arg| arg.collect_tensors(found)),
             Arg::Dict(args) => args.iter().for_each(|(_, arg)| arg.collect_tensors(found)),
             Arg::Slice { start, stop, step } => {
-                [start, stop, step]
-                    .into_iter()
-                    .for_each(|arg| arg.collect_tensors(found));
+                [start, stop, step].into_iter().for_each(|arg| arg.collect_tensors(found));
             }
             Arg::Constant(_) | Arg::Ellipsis => {}
         }
@@ -196,10 +187,6 @@ pub struct TensorRef {
 
 impl fmt::Display for TensorRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "layer {} call {} result {}",
-            self.layer.0, self.node, self.tensor
-        )
+        write!(f, "layer {} call {} result {}", self.layer.0, self.node, self.tensor)
     }
 }

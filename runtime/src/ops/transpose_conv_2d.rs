@@ -1,0 +1,223 @@
+//! Transposed 2-D convolution: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, ih, iw, c] · w[o, kh, kw, c])`
+//! over all kh, ih with `ih · sh + kh · dh = oh + crop` and likewise kw, iw; summed in the order of
+//! kh, kw, c.
+//!
+//! | operand | dtype | shape          | layouts             |
+//! |---------|-------|----------------|---------------------|
+//! | x       | f32   | [N, H, W, C]   | rows                |
+//! | w       | f32   | [O, KH, KW, C] | rows, panel16       |
+//! | bias    | f32   | [O]            | rows; may be absent |
+//! | y       | f32   | [N, OH, OW, O] | rows                |
+//!
+//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! and that y shares no memory with an input.
+
+use crate::arch::{Active, Arch};
+use crate::gemm::Weights;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use crate::window::{Pixels, Reaching, TransposedWindow};
+use flatpack_format::ops::transpose_conv_2d::{RULE, TransposeConv2dParams};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::TransposeConv2d, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, true, 0)
+}
+
+struct TransposeConv<'a> {
+    x: &'a [f32],
+    weights: Weights<'a>,
+    width: usize,
+    channels: usize,
+    /// Taps in a row of the filter.
+    taps: usize,
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &TransposeConv2dParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let w = node.input(1)?;
+    let [_, h, width, channels] = node.input_dims(0)?;
+    let [outputs, kh, kw, _] = node.input_dims(1)?;
+    let [_, oh, ow, _] = node.output_dims()?;
+    let ([sh, sw], [dh, dw], [crop_h, crop_w]) = (params.stride, params.dilation, params.crop);
+    let h_window = TransposedWindow::new(h, kh, sh, dh, crop_h);
+    let w_window = TransposedWindow::new(width, kw, sw, dw, crop_w);
+    let weights = Weights {
+        layout: w.layout(),
+        w: reads.get(w)?,
+        bias: node.input(2).and_then(|bias| reads.get(bias)),
+        depth: kh * kw * channels,
+        clamp: params.clamp,
+    };
+
+    let images = x.chunks_exact((h * width * channels).max(1));
+    for (x, y) in images.zip(y.chunks_exact_mut((oh * ow * outputs).max(1))) {
+        let conv = TransposeConv { x, weights, width, channels, taps: kw };
+        for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
+            let rows = h_window.reaching(row);
+            for (columns, y) in w_window.pixels(y, outputs) {
+                match y {
+                    Pixels::One(y) => conv.pixels::<A, 1>(rows, columns, y)?,
+                    Pixels::Two(y) => conv.pixels::<A, 2>(rows, columns, y)?,
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+impl TransposeConv<'_> {
+    /// `P` outputs that the same taps reach, with inputs that are neighbours.
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        rows: Reaching,
+        columns: Reaching,
+        y: [&mut [f32]; P],
+    ) -> Option<()> {
+        let taps = rows.flat_map(|row| columns.map(move |column| (row, column)));
+        let stretches = taps.map(|((kh, ih), (kw, iw))| {
+            let x = core::array::from_fn(|pixel| {
+                let start = (ih * self.width + iw + pixel) * self.channels;
+                self.x.get(start..start + self.channels).unwrap_or_default()
+            });
+            (x, (kh * self.taps + kw) * self.channels)
+        });
+        self.weights.pixels::<A, P>(stretches, y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Input, TransposedAxis, difference, input, noise, positions, refusal, run as run_step, transposed_axis,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::Clamp;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::TransposeConv2d;
+
+    fn params(h: &TransposedAxis, w: &TransposedAxis) -> TransposeConv2dParams {
+        TransposeConv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            crop: [h.crop, w.crop],
+            output: [h.output, w.output],
+            clamp: Clamp::NONE,
+        }
+    }
+
+    /// Every input adds its multiple of the filter to the output.
+    fn formula(h: &TransposedAxis, w: &TransposedAxis, [x, filter, bias]: &[Input; 3]) -> Vec<f32> {
+        let [n, _, _, channels] = x.dims[..] else { unreachable!() };
+        let outputs = filter.dims[0];
+        let mut y: Vec<f64> =
+            positions([n, h.output, w.output, outputs]).map(|[.., o]| bias.at(&[o])).collect();
+        for [n, ih, iw, c] in positions([n, h.input, w.input, channels]) {
+            for [o, kh, kw] in positions([outputs, h.taps, w.taps]) {
+                if let (Some(oh), Some(ow)) = (h.at(ih, kh), w.at(iw, kw)) {
+                    let index = ((n * h.output + oh) * w.output + ow) * outputs + o;
+                    y[index as usize] += x.at(&[n, ih, iw, c]) * filter.at(&[o, kh, kw, c]);
+                }
+            }
+        }
+        y.into_iter().map(|y| y as f32).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_in_both_layouts(
+            (h, w) in (transposed_axis(), transposed_axis()), n in 1u32..3, channels in 1u32..6,
+            outputs in 1u32..20, seed: u32,
+        ) {
+            let x = noise(&[n, h.input, w.input, channels], seed);
+            let filter = noise(&[outputs, h.taps, w.taps, channels], !seed);
+            let inputs = [x, filter, noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w);
+            let rows = run_step(OP, bytes_of(&params), &inputs);
+            prop_assert!(difference(&rows, &formula(&h, &w, &inputs)) < 1e-5);
+            let [x, filter, bias] = inputs;
+            let panels = run_step(OP, bytes_of(&params), &[x, filter.packed(), bias]);
+            prop_assert_eq!(rows, panels);
+        }
+    }
+
+    const POINT: TransposedAxis =
+        TransposedAxis { input: 1, taps: 1, stride: 1, dilation: 1, crop: 0, output: 1 };
+
+    #[test]
+    fn past_the_reach_of_the_filter_there_is_the_bias() {
+        let w = TransposedAxis { taps: 2, output: 4, ..POINT };
+        let inputs = [input(&[1, 1, 1, 1], &[3.0]), input(&[1, 1, 2, 1], &[1.0, 2.0]), input(&[1], &[0.5])];
+        assert_eq!(run_step(OP, bytes_of(&params(&POINT, &w)), &inputs), [3.5, 6.5, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = TransposeConv2dParams { clamp: Clamp { min: 0.0, max: 6.0 }, ..params(&POINT, &POINT) };
+        let inputs = [input(&[1, 1, 1, 1], &[1.0]), input(&[3, 1, 1, 1], &[-2.0, 3.0, 9.0])];
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn weights_of_another_depth_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 3], 1), noise(&[4, 1, 1, 2], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[2, 1, 1, 1], 2), noise(&[3], 3)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let (x, filter) = (noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1, 1], 2));
+        let refused = |inputs: &[Input]| refusal(OP, bytes_of(&params(&POINT, &POINT)), inputs, None);
+        assert_eq!(refused(&[noise(&[1, 1, 1], 1), filter]), Misfit::Rank(0));
+        assert_eq!(refused(&[x, noise(&[1, 1, 1], 1)]), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1, 1], 2)];
+        let good = params(&POINT, &POINT);
+        for bad in [
+            TransposeConv2dParams { stride: [0, 1], ..good },
+            TransposeConv2dParams { dilation: [1, 0], ..good },
+            TransposeConv2dParams { output: [0, 1], ..good },
+            TransposeConv2dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn positions_past_a_quarter_of_i32_are_refused() {
+        let inputs = [noise(&[1, 1, 2, 1], 1), noise(&[1, 1, 2, 1], 2)];
+        let good = params(&POINT, &POINT);
+        for bad in [
+            TransposeConv2dParams { stride: [1, 1 << 29], ..good },
+            TransposeConv2dParams { dilation: [1, u32::MAX], ..good },
+            TransposeConv2dParams { crop: [1 << 29, 0], ..good },
+            TransposeConv2dParams { output: [1 << 29, 1], ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Overflow, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[2, 1, 1, 1], 2)];
+        let output = noise(&[1, 1, 1, 3], 0).tensor_type();
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, Some(output)), Misfit::Shape(2));
+    }
+}
