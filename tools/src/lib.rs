@@ -1,4 +1,7 @@
 //! x
 
 pub mod array;
+pub mod graph;
 pub mod import;
+pub mod ops;
+pub mod reference;

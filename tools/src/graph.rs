@@ -1,0 +1,248 @@
+//! The graph of a model between import and file: owned, before layout.
+//!
+//! Importers add nodes; passes rewrite them. A tensor keeps its number through all passes, so that
+//! the value which the imported graph gives it can be compared with what the file computes.
+
+use crate::array::Array;
+use bytemuck::Pod;
+use flatpack_format::{Layout, Misfit, OpCode, Shape, TensorType};
+use std::fmt;
+use std::sync::Arc;
+
+/// Number of a tensor in [`Graph::tensors`]; the same before and after every pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub usize);
+
+/// A model as operators on tensors of static shape.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The model's name.
+    pub name: String,
+    /// All tensors ever made, by number; passes leave behind some that nothing uses.
+    pub tensors: Vec<Tensor>,
+    /// The operators, each after those whose outputs it takes.
+    pub nodes: Vec<Node>,
+    /// The model's inputs, in its own order.
+    pub inputs: Vec<TensorId>,
+    /// The model's outputs, in its own order. An input or a constant may be one.
+    pub outputs: Vec<TensorId>,
+}
+
+/// A tensor.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Where it comes from: the layer that computes it, or the weight it is.
+    pub name: String,
+    /// Element type and shape, batch included.
+    pub tensor_type: TensorType,
+    /// How its elements lie in memory; anything but `rows` is the work of the last pass.
+    pub layout: Layout,
+    /// Its elements, where they are constant, in its layout.
+    pub data: Option<Arc<[f32]>>,
+}
+
+impl Tensor {
+    /// The shape.
+    pub fn shape(&self) -> Shape {
+        self.tensor_type.shape
+    }
+
+    /// The extents, batch first.
+    pub fn dims(&self) -> &[u32] {
+        self.tensor_type.shape.dims()
+    }
+
+    /// The values of a constant, with its shape; `None` for an activation.
+    pub fn constant(&self) -> Option<Array> {
+        let shape: Vec<usize> = self.dims().iter().map(|&d| d as usize).collect();
+        self.data.as_ref().map(|data| Array::new(shape, data.to_vec()))
+    }
+}
+
+/// An operator applied to tensors.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The layer of the source that asked for it, such as `block_1/conv2d`.
+    pub layer: String,
+    /// The operator.
+    pub op: OpCode,
+    /// Its parameter record.
+    pub params: Vec<u8>,
+    /// What it reads.
+    pub inputs: Vec<TensorId>,
+    /// What it computes.
+    pub output: TensorId,
+}
+
+impl Node {
+    /// The parameter record.
+    ///
+    /// # Panics
+    /// If `P` is not the record of this operator.
+    pub fn params<P: Pod>(&self) -> P {
+        bytemuck::pod_read_unaligned(&self.params)
+    }
+
+    /// Replaces the parameter record.
+    pub fn set_params<P: Pod>(&mut self, params: P) {
+        self.params = bytemuck::bytes_of(&params).to_vec();
+    }
+}
+
+/// Operands or parameters that do not fit an operator: what an importer asked for is impossible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeError {
+    /// The operator.
+    pub op: OpCode,
+    /// Shapes of the inputs.
+    pub inputs: Vec<Shape>,
+    /// What does not fit.
+    pub misfit: Misfit,
+}
+
+impl fmt::Display for NodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?}: {}", self.op.name(), self.inputs, self.misfit)
+    }
+}
+
+impl std::error::Error for NodeError {}
+
+impl Graph {
+    /// The tensor with this number.
+    pub fn tensor(&self, id: TensorId) -> &Tensor {
+        &self.tensors[id.0]
+    }
+
+    /// The extents of a tensor, batch first.
+    pub fn dims(&self, id: TensorId) -> &[u32] {
+        self.tensors[id.0].dims()
+    }
+
+    /// The elements of a constant tensor.
+    pub fn data(&self, id: TensorId) -> Option<&Arc<[f32]>> {
+        self.tensors[id.0].data.as_ref()
+    }
+
+    /// Whether a tensor is constant.
+    pub fn is_constant(&self, id: TensorId) -> bool {
+        self.data(id).is_some()
+    }
+
+    /// Adds a tensor.
+    pub fn add_tensor(&mut self, name: &str, tensor_type: TensorType, data: Option<Arc<[f32]>>) -> TensorId {
+        self.tensors.push(Tensor { name: name.to_owned(), tensor_type, layout: Layout::Rows, data });
+        TensorId(self.tensors.len() - 1)
+    }
+
+    /// Adds a float32 input of the model.
+    pub fn add_input(&mut self, name: &str, shape: Shape) -> TensorId {
+        let id = self.add_tensor(name, TensorType::f32(shape), None);
+        self.inputs.push(id);
+        id
+    }
+
+    /// Adds a float32 constant.
+    ///
+    /// # Panics
+    /// If the number of values is not the product of `dims`, or there are more than six dimensions.
+    pub fn add_constant(&mut self, name: &str, dims: &[u32], values: impl Into<Arc<[f32]>>) -> TensorId {
+        let shape = Shape::new(dims).expect("at most six dimensions");
+        let values = values.into();
+        assert_eq!(shape.len(), Some(values.len() as u32), "{name}: {shape:?} for {} values", values.len());
+        self.add_tensor(name, TensorType::f32(shape), Some(values))
+    }
+
+    /// Adds an operator after all others; its output has the type that the operator's rule gives,
+    /// and the name of the layer.
+    ///
+    /// # Errors
+    /// If operands or parameters do not fit the operator.
+    pub fn add_node<P: Pod>(
+        &mut self,
+        layer: &str,
+        op: OpCode,
+        params: P,
+        inputs: &[TensorId],
+    ) -> Result<TensorId, NodeError> {
+        let params = bytemuck::bytes_of(&params).to_vec();
+        let tensor_type = self.infer(op, &params, inputs)?;
+        let output = self.add_tensor(layer, tensor_type, None);
+        self.nodes.push(Node { layer: layer.to_owned(), op, params, inputs: inputs.to_vec(), output });
+        Ok(output)
+    }
+
+    /// The type of an operator's output.
+    ///
+    /// # Errors
+    /// If operands or parameters do not fit the operator.
+    pub fn infer(&self, op: OpCode, params: &[u8], inputs: &[TensorId]) -> Result<TensorType, NodeError> {
+        let types: Vec<TensorType> = inputs.iter().map(|&id| self.tensor(id).tensor_type).collect();
+        let error = |misfit| NodeError { op, inputs: types.iter().map(|t| t.shape).collect(), misfit };
+        if params.len() != op.params_bytes() as usize {
+            return Err(error(Misfit::Params));
+        }
+        let made = (op.rule().output)(params, &types).map_err(error)?;
+        if made.shape.len().is_none_or(|len| len == 0 || len > u32::MAX / 4) {
+            return Err(error(Misfit::Overflow));
+        }
+        Ok(made)
+    }
+
+    /// Position of the node that computes a tensor; `None` for inputs and constants.
+    pub fn producer(&self, id: TensorId) -> Option<usize> {
+        self.nodes.iter().position(|node| node.output == id)
+    }
+
+    /// Positions of the nodes that read a tensor.
+    pub fn consumers(&self, id: TensorId) -> Vec<usize> {
+        let reads = |(_, node): &(usize, &Node)| node.inputs.contains(&id);
+        self.nodes.iter().enumerate().filter(reads).map(|(position, _)| position).collect()
+    }
+
+    /// The one node that reads a tensor, if it is the only one, reads it once, and the tensor is no
+    /// output of the model.
+    pub fn only_consumer(&self, id: TensorId) -> Option<usize> {
+        let mut found = None;
+        for (position, node) in self.nodes.iter().enumerate() {
+            for _ in node.inputs.iter().filter(|&&input| input == id) {
+                if found.replace(position).is_some() {
+                    return None;
+                }
+            }
+        }
+        found.filter(|_| !self.outputs.contains(&id))
+    }
+
+    /// Makes every reader of `old`, the model's outputs included, read `new`.
+    pub fn replace_uses(&mut self, old: TensorId, new: TensorId) {
+        for node in &mut self.nodes {
+            for input in node.inputs.iter_mut().filter(|input| **input == old) {
+                *input = new;
+            }
+        }
+        for output in self.outputs.iter_mut().filter(|output| **output == old) {
+            *output = new;
+        }
+    }
+
+    /// Multiply-accumulates of a node.
+    pub fn macs(&self, node: &Node) -> u64 {
+        let types: Vec<TensorType> = node.inputs.iter().map(|&id| self.tensor(id).tensor_type).collect();
+        (node.op.rule().macs)(&node.params, &types, &self.tensor(node.output).tensor_type)
+    }
+
+    /// Bytes that a tensor takes in its layout.
+    pub fn bytes(&self, id: TensorId) -> u32 {
+        let tensor = self.tensor(id);
+        tensor.tensor_type.bytes(tensor.layout).unwrap_or(u32::MAX)
+    }
+}
+
+/// A shape from host-side extents.
+///
+/// `None` if there are more than six, or one does not fit 32 bits.
+pub fn shape(dims: &[usize]) -> Option<Shape> {
+    let dims: Option<Vec<u32>> = dims.iter().map(|&d| u32::try_from(d).ok()).collect();
+    Shape::new(&dims?)
+}

@@ -1,0 +1,18 @@
+//! What the elementwise operators of two inputs have in common.
+
+use super::Operator;
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use flatpack_format::ops::binary::BinaryParams;
+use std::mem::offset_of;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// An operator whose output may take the place of either input, and that fuses an activation.
+pub(crate) const fn operator(
+    op: OpCode,
+    reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
+) -> Operator {
+    Operator { in_place: 0b11, clamp: Some(offset_of!(BinaryParams, clamp)), ..Operator::new(op, reference) }
+}

@@ -1,0 +1,29 @@
+//! Fully connected.
+
+use super::{Linear, Operator};
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use flatpack_format::ops::fully_connected::FullyConnectedParams;
+use std::mem::offset_of;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator {
+    clamp: Some(offset_of!(FullyConnectedParams, clamp)),
+    linear: Some(Linear {
+        output_of: |graph, node, index| index / graph.dims(node.inputs[1])[1] as usize,
+        input_of: |graph, node, index| index % graph.dims(node.inputs[1])[1] as usize,
+        unpadded: |_, _| true,
+    }),
+    packs: |_| true,
+    ..Operator::new(OpCode::FullyConnected, reference)
+};
+
+fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+    let axes: String = ('a'..'y').take(graph.dims(node.inputs[0]).len() - 1).collect();
+    let product = r.einsum(node, &format!("{axes}y,zy->{axes}z"), &inputs[..2])?;
+    let sum = r.bias(node, product, inputs.get(2).copied())?;
+    r.clamp(node, node.params::<FullyConnectedParams>().clamp, sum)
+}

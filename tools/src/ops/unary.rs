@@ -1,0 +1,16 @@
+//! What the elementwise operators of one input have in common.
+
+use super::Operator;
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// An operator whose output may take the place of its input.
+pub(crate) const fn operator(
+    op: OpCode,
+    reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
+) -> Operator {
+    Operator { in_place: 1, ..Operator::new(op, reference) }
+}
