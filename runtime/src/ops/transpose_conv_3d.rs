@@ -1,0 +1,220 @@
+//! Transposed 3-D convolution: `y[n, od, oh, ow, o] = clamp(bias[o] + Σ x[n, id, ih, iw, c] ·
+//! w[o, kd, kh, kw, c])` over all kd, id with `id · sd + kd · dd = od + crop` and likewise kh, ih and
+//! kw, iw; summed in the order of kd, kh, kw, c.
+//!
+//! | operand | dtype | shape              | layouts             |
+//! |---------|-------|--------------------|---------------------|
+//! | x       | f32   | [N, D, H, W, C]    | rows                |
+//! | w       | f32   | [O, KD, KH, KW, C] | rows, panel16       |
+//! | bias    | f32   | [O]                | rows; may be absent |
+//! | y       | f32   | [N, OD, OH, OW, O] | rows                |
+//!
+//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! and that y shares no memory with an input.
+
+use crate::arch::{Active, Arch};
+use crate::gemm::Weights;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use crate::window::{Pixels, Reaching, TransposedWindow};
+use flatpack_format::ops::transpose_conv_3d::{RULE, TransposeConv3dParams};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::TransposeConv3d, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, true, 0)
+}
+
+struct TransposeConv<'a> {
+    x: &'a [f32],
+    weights: Weights<'a>,
+    /// Height and width of x.
+    size: [usize; 2],
+    channels: usize,
+    /// Height and width of the filter.
+    taps: [usize; 2],
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &TransposeConv3dParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let w = node.input(1)?;
+    let [_, d, h, width, channels] = node.input_dims(0)?;
+    let [outputs, kd, kh, kw, _] = node.input_dims(1)?;
+    let [_, od, oh, ow, _] = node.output_dims()?;
+    let ([sd, sh, sw], [dd, dh, dw]) = (params.stride, params.dilation);
+    let [crop_d, crop_h, crop_w] = params.crop;
+    let d_window = TransposedWindow::new(d, kd, sd, dd, crop_d);
+    let h_window = TransposedWindow::new(h, kh, sh, dh, crop_h);
+    let w_window = TransposedWindow::new(width, kw, sw, dw, crop_w);
+    let weights = Weights {
+        layout: w.layout(),
+        w: reads.get(w)?,
+        bias: node.input(2).and_then(|bias| reads.get(bias)),
+        depth: kd * kh * kw * channels,
+        clamp: params.clamp,
+    };
+
+    let volumes = x.chunks_exact((d * h * width * channels).max(1));
+    for (x, y) in volumes.zip(y.chunks_exact_mut((od * oh * ow * outputs).max(1))) {
+        let conv = TransposeConv { x, weights, size: [h, width], channels, taps: [kh, kw] };
+        for (plane, y) in y.chunks_exact_mut((oh * ow * outputs).max(1)).enumerate() {
+            let planes = d_window.reaching(plane);
+            for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
+                let rows = h_window.reaching(row);
+                for (columns, y) in w_window.pixels(y, outputs) {
+                    let reaching = [planes, rows, columns];
+                    match y {
+                        Pixels::One(y) => conv.pixels::<A, 1>(reaching, y)?,
+                        Pixels::Two(y) => conv.pixels::<A, 2>(reaching, y)?,
+                    }
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+impl TransposeConv<'_> {
+    /// `P` outputs that the same taps reach, with inputs that are neighbours.
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        [planes, rows, columns]: [Reaching; 3],
+        y: [&mut [f32]; P],
+    ) -> Option<()> {
+        let ([height, width], [kernel_height, kernel_width]) = (self.size, self.taps);
+        let taps = planes
+            .flat_map(|plane| rows.map(move |row| (plane, row)))
+            .flat_map(|(plane, row)| columns.map(move |column| (plane, row, column)));
+        let stretches = taps.map(|((kd, id), (kh, ih), (kw, iw))| {
+            let x = core::array::from_fn(|pixel| {
+                let start = ((id * height + ih) * width + iw + pixel) * self.channels;
+                self.x.get(start..start + self.channels).unwrap_or_default()
+            });
+            (x, ((kd * kernel_height + kh) * kernel_width + kw) * self.channels)
+        });
+        self.weights.pixels::<A, P>(stretches, y)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Input, TransposedAxis, difference, input, noise, positions, refusal, run as run_step, transposed_axis,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::Clamp;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::TransposeConv3d;
+
+    fn params(axes: &[TransposedAxis; 3]) -> TransposeConv3dParams {
+        TransposeConv3dParams {
+            stride: axes.map(|axis| axis.stride),
+            dilation: axes.map(|axis| axis.dilation),
+            crop: axes.map(|axis| axis.crop),
+            output: axes.map(|axis| axis.output),
+            clamp: Clamp::NONE,
+        }
+    }
+
+    /// Every input adds its multiple of the filter to the output.
+    fn formula([d, h, w]: &[TransposedAxis; 3], [x, filter, bias]: &[Input; 3]) -> Vec<f32> {
+        let [n, .., channels] = x.dims[..] else { unreachable!() };
+        let outputs = filter.dims[0];
+        let y = positions([n, d.output, h.output, w.output, outputs]);
+        let mut y: Vec<f64> = y.map(|[.., o]| bias.at(&[o])).collect();
+        for [n, id, ih, iw, c] in positions([n, d.input, h.input, w.input, channels]) {
+            for [o, kd, kh, kw] in positions([outputs, d.taps, h.taps, w.taps]) {
+                if let (Some(od), Some(oh), Some(ow)) = (d.at(id, kd), h.at(ih, kh), w.at(iw, kw)) {
+                    let index = (((n * d.output + od) * h.output + oh) * w.output + ow) * outputs + o;
+                    y[index as usize] += x.at(&[n, id, ih, iw, c]) * filter.at(&[o, kd, kh, kw, c]);
+                }
+            }
+        }
+        y.into_iter().map(|y| y as f32).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_in_both_layouts(
+            axes in [transposed_axis(), transposed_axis(), transposed_axis()], n in 1u32..3,
+            channels in 1u32..4, outputs in 1u32..6, seed: u32,
+        ) {
+            let [d, h, w] = axes;
+            let x = noise(&[n, d.input, h.input, w.input, channels], seed);
+            let filter = noise(&[outputs, d.taps, h.taps, w.taps, channels], !seed);
+            let inputs = [x, filter, noise(&[outputs], seed ^ 0x55)];
+            let params = params(&axes);
+            let rows = run_step(OP, bytes_of(&params), &inputs);
+            prop_assert!(difference(&rows, &formula(&axes, &inputs)) < 1e-5);
+            let [x, filter, bias] = inputs;
+            let panels = run_step(OP, bytes_of(&params), &[x, filter.packed(), bias]);
+            prop_assert_eq!(rows, panels);
+        }
+    }
+
+    const POINT: TransposedAxis =
+        TransposedAxis { input: 1, taps: 1, stride: 1, dilation: 1, crop: 0, output: 1 };
+    const POINTS: [TransposedAxis; 3] = [POINT; 3];
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = TransposeConv3dParams { clamp: Clamp { min: 0.0, max: 6.0 }, ..params(&POINTS) };
+        let inputs = [input(&[1, 1, 1, 1, 1], &[1.0]), input(&[3, 1, 1, 1, 1], &[-2.0, 3.0, 9.0])];
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn weights_of_another_depth_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1, 3], 1), noise(&[4, 1, 1, 1, 2], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINTS)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1, 1], 1), noise(&[2, 1, 1, 1, 1], 2), noise(&[3], 3)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINTS)), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let (x, filter) = (noise(&[1, 1, 1, 1, 1], 1), noise(&[1, 1, 1, 1, 1], 2));
+        let refused = |inputs: &[Input]| refusal(OP, bytes_of(&params(&POINTS)), inputs, None);
+        assert_eq!(refused(&[noise(&[1, 1, 1, 1], 1), filter]), Misfit::Rank(0));
+        assert_eq!(refused(&[x, noise(&[1, 1, 1, 1], 1)]), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1, 1], 1), noise(&[1, 1, 1, 1, 1], 2)];
+        let good = params(&POINTS);
+        for bad in [
+            TransposeConv3dParams { stride: [1, 0, 1], ..good },
+            TransposeConv3dParams { dilation: [1, 1, 0], ..good },
+            TransposeConv3dParams { output: [0, 1, 1], ..good },
+            TransposeConv3dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn positions_past_a_quarter_of_i32_are_refused() {
+        let inputs = [noise(&[1, 2, 1, 1, 1], 1), noise(&[1, 1, 1, 1, 1], 2)];
+        let params = TransposeConv3dParams { stride: [1 << 29, 1, 1], ..params(&POINTS) };
+        assert_eq!(refusal(OP, bytes_of(&params), &inputs, None), Misfit::Overflow);
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1, 1], 1), noise(&[2, 1, 1, 1, 1], 2)];
+        let output = noise(&[1, 1, 1, 1, 3], 0).tensor_type();
+        assert_eq!(refusal(OP, bytes_of(&params(&POINTS)), &inputs, Some(output)), Misfit::Shape(2));
+    }
+}
