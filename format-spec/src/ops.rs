@@ -45,7 +45,7 @@ pub mod transpose_conv_3d;
 pub mod unary;
 
 use crate::op::Misfit;
-use crate::shape::Shape;
+use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
@@ -72,6 +72,15 @@ impl Clamp {
 /// The parameter record at the start of `params`.
 pub(crate) fn read<P: Pod>(params: &[u8]) -> Result<P, Misfit> {
     bytemuck::try_pod_read_unaligned(params).map_err(|_| Misfit::Params)
+}
+
+/// The shape that a parameter record spells out: `rank` dimensions, then zeros.
+pub(crate) fn shape(dims: &[u32; MAX_RANK], rank: u32) -> Result<Shape, Misfit> {
+    let (used, unused) = dims.split_at_checked(rank as usize).ok_or(Misfit::Params)?;
+    if unused.iter().any(|&dim| dim != 0) {
+        return Err(Misfit::Params);
+    }
+    Shape::new(used).ok_or(Misfit::Params)
 }
 
 /// Demands exactly `N` float32 inputs and gives their shapes.

@@ -1,6 +1,6 @@
 //! Repetition along axes of length 1: x → y, by NumPy's broadcasting rule.
 
-use super::{no_macs, read};
+use super::{no_macs, read, shape};
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::TensorType;
@@ -32,7 +32,7 @@ pub const RULE: OpRule =
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<BroadcastToParams>(params)?;
     let [x] = inputs else { return Err(Misfit::Count) };
-    let shape = p.dims.get(..p.rank as usize).and_then(Shape::new).ok_or(Misfit::Params)?;
+    let shape = shape(&p.dims, p.rank)?;
     if x.shape.broadcast(&shape) != Some(shape) {
         return Err(Misfit::Params);
     }

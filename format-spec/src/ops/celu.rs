@@ -17,6 +17,9 @@ pub struct CeluParams {
 pub const RULE: OpRule = OpRule { params_bytes: size_of::<CeluParams>() as u32, output, macs: no_macs };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
-    read::<CeluParams>(params)?;
+    let alpha = read::<CeluParams>(params)?.alpha;
+    if alpha == 0.0 || alpha.is_nan() {
+        return Err(Misfit::Params);
+    }
     unary::output(params, inputs)
 }

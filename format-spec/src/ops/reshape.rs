@@ -1,6 +1,7 @@
-//! Another shape over the same elements in the same order: x → y. Where memory allows, y lies in then//! place of x and the step is left out of the file.
+//! Another shape over the same elements in the same order: x → y. Where memory allows, y lies in the
+//! place of x and the step is left out of the file.
 
-use super::{no_macs, read};
+use super::{no_macs, read, shape};
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::TensorType;
@@ -31,7 +32,7 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<ReshapeParams>() as u3
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<ReshapeParams>(params)?;
     let [x] = inputs else { return Err(Misfit::Count) };
-    let shape = p.dims.get(..p.rank as usize).and_then(Shape::new).ok_or(Misfit::Params)?;
+    let shape = shape(&p.dims, p.rank)?;
     if shape.len() != x.shape.len() {
         return Err(Misfit::Params);
     }

@@ -5,13 +5,15 @@ use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
-/// Parameters of `resize_nearest_neighbor`: 8 bytes.
+/// Parameters of `resize_nearest_neighbor`: 12 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
 pub struct ResizeNearestNeighborParams {
-    /// Size of the output: height, width. Output row `i` is input row `⌊i · H / OH⌋`, likewise
-    /// columns.
+    /// Size of the output: height, width.
     pub size: [u32; 2],
+    /// 0: output row `i` is input row `⌊i · H / OH⌋`. 1: it is `⌊(i + ½) · H / OH⌋`, as in
+    /// `tf.image.resize`. Likewise columns.
+    pub half_pixel_centers: u32,
 }
 
 /// See the module.
@@ -19,7 +21,10 @@ pub const RULE: OpRule =
     OpRule { params_bytes: size_of::<ResizeNearestNeighborParams>() as u32, output, macs: no_macs };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
-    let [oh, ow] = read::<ResizeNearestNeighborParams>(params)?.size;
+    let ResizeNearestNeighborParams { size: [oh, ow], half_pixel_centers } = read(params)?;
+    if half_pixel_centers > 1 {
+        return Err(Misfit::Params);
+    }
     resized(inputs, oh, ow)
 }
 
@@ -29,8 +34,8 @@ pub(crate) fn resized(inputs: &[TensorType], oh: u32, ow: u32) -> Result<TensorT
     if x.rank() != 4 {
         return Err(Misfit::Rank(0));
     }
-    // Kernels compute positions in 32 bits: ⌊i · H / OH⌋.
-    let fits = |output: u32, input: u32| output.checked_mul(input).is_some_and(|p| p < 1 << 24);
+    // Kernels compute positions in i32, as fractions over 2 · OH.
+    let fits = |output: u32, input: u32| output.checked_mul(input).is_some_and(|p| p < 1 << 29);
     if oh == 0 || ow == 0 || !fits(oh, x.dim(1)) || !fits(ow, x.dim(2)) {
         return Err(Misfit::Params);
     }

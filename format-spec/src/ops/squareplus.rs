@@ -17,6 +17,9 @@ pub struct SquareplusParams {
 pub const RULE: OpRule = OpRule { params_bytes: size_of::<SquareplusParams>() as u32, output, macs: no_macs };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
-    read::<SquareplusParams>(params)?;
+    let b = read::<SquareplusParams>(params)?.b;
+    if b < 0.0 || b.is_nan() {
+        return Err(Misfit::Params);
+    }
     unary::output(params, inputs)
 }

@@ -1,5 +1,5 @@
-//! Rectifier with threshold, slope and bound: `y = max` where x ≥ max, `x` where threshold ≤ x < max,
-//! else `slope · (x − threshold)`.
+//! Rectifier with threshold, slope and bound: `y = min(x, max)` where x > threshold, else
+//! `slope · (x − threshold)`.
 
 use super::{no_macs, read, unary};
 use crate::op::{Misfit, OpRule};
@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
 #[repr(C)]
 pub struct ThresholdedReluParams {
-    /// Least value that passes.
+    /// Values above it pass; it does not.
     pub threshold: f32,
     /// Slope below the threshold.
     pub slope: f32,
