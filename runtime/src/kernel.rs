@@ -72,8 +72,8 @@ impl<'a> Node<'a> {
 
     /// Proves that the step has the output, and only that, which `rule` gives for its inputs and
     /// parameters; that nothing but weights (input 1, where `packed_weights`) is in another layout
-    /// than `rows`; and that only the inputs in `may_alias` (bit per input) may share memory with
-    /// the output.
+    /// than `rows`; and that only the inputs in `may_alias` (bit per input) share memory with the
+    /// output, and then all of it.
     ///
     /// # Errors
     /// The first operand that does not fit.
@@ -88,7 +88,8 @@ impl<'a> Node<'a> {
             if input.layout() != Layout::Rows && !(packed_weights && at == 1) {
                 return Err(Misfit::Layout(at as u8));
             }
-            if input.overlaps(&output) && may_alias >> at & 1 == 0 {
+            let in_place = may_alias >> at & 1 == 1 && input.same_memory(&output);
+            if input.overlaps(&output) && !in_place {
                 return Err(Misfit::Alias(at as u8));
             }
         }

@@ -41,6 +41,7 @@ mod one_step;
 mod operands;
 pub mod ops;
 mod session;
+mod walk;
 mod window;
 
 pub use flatpack_format::{

@@ -2,9 +2,10 @@
 
 use crate::{LoadError, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
-use flatpack_format::{Block, Layout, Misfit, Model, OpCode, PANEL, Shape, Target, TensorType};
+use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, PANEL, Shape, Target, TensorType};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::vec;
 use std::vec::Vec;
 
@@ -13,13 +14,14 @@ use std::vec::Vec;
 pub(crate) struct Input {
     pub(crate) dims: Vec<u32>,
     pub(crate) values: Vec<f32>,
+    dtype: DType,
     layout: Layout,
 }
 
 /// A float32 input with these values.
 pub(crate) fn input(dims: &[u32], values: &[f32]) -> Input {
     assert_eq!(dims.iter().product::<u32>() as usize, values.len());
-    Input { dims: dims.to_vec(), values: values.to_vec(), layout: Layout::Rows }
+    Input { dims: dims.to_vec(), values: values.to_vec(), dtype: DType::F32, layout: Layout::Rows }
 }
 
 /// Values that look random and repeat: between −1 and 1, from a seed.
@@ -48,12 +50,40 @@ impl Input {
                 values[(o / panel * depth + i) * panel + o % panel] = self.values[o * depth + i];
             }
         }
-        Self { dims: self.dims.clone(), values, layout: Layout::Panel16 }
+        Self { dims: self.dims.clone(), values, layout: Layout::Panel16, ..*self }
     }
 
     pub(crate) fn tensor_type(&self) -> TensorType {
-        TensorType::f32(Shape::new(&self.dims).unwrap())
+        TensorType { dtype: self.dtype, shape: Shape::new(&self.dims).unwrap() }
     }
+
+    fn bytes(&self) -> Vec<u8> {
+        let values = self.values.iter();
+        match self.dtype.bytes() {
+            1 => values.map(|&v| v as i8 as u8).collect(),
+            2 => values.flat_map(|&v| (v as i16).to_le_bytes()).collect(),
+            _ if self.dtype == DType::I32 => values.flat_map(|&v| (v as i32).to_le_bytes()).collect(),
+            _ => bytemuck::cast_slice(&self.values).to_vec(),
+        }
+    }
+}
+
+/// The values in the bytes of a tensor; the reverse of [`Input::bytes`].
+fn values(dtype: DType, bytes: &[u8]) -> Vec<f32> {
+    match dtype.bytes() {
+        1 => bytes.iter().map(|&v| f32::from(v as i8)).collect(),
+        2 => bytes.as_chunks().0.iter().map(|&v| f32::from(i16::from_le_bytes(v))).collect(),
+        _ if dtype == DType::I32 => {
+            bytes.as_chunks().0.iter().map(|&v| i32::from_le_bytes(v) as f32).collect()
+        }
+        _ => bytemuck::cast_slice(bytes).to_vec(),
+    }
+}
+
+/// Whole numbers that look random and repeat, between −100 and 100, in this element type.
+pub(crate) fn whole(dims: &[u32], seed: u32, dtype: DType) -> Input {
+    let values = noise(dims, seed).values.iter().map(|v| (v * 100.0).trunc()).collect();
+    Input { dims: dims.to_vec(), values, dtype, layout: Layout::Rows }
 }
 
 /// A window along one axis of a padded input.
@@ -145,16 +175,19 @@ pub(crate) fn output_type(op: OpCode, params: &[u8], inputs: &[Input]) -> Result
     (op.rule().output)(params, &types)
 }
 
-/// Where input 0 and the output lie.
+/// Where the inputs and the output lie.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Aliasing {
     /// Each input and the output have memory of their own.
     Apart,
-    /// Input 0 and the output are the same memory.
-    InPlace,
+    /// This input and the output are the same memory.
+    InPlace(usize),
+    /// Input 0 is given twice, and the output is its memory.
+    Twice,
 }
 
-/// A file of one step: input 0 is the model's input, the others are constants.
+/// A file of one step: input 0, and the one that shares memory with the output, are the model's
+/// inputs, the others are constants.
 pub(crate) fn file(
     op: OpCode,
     params: &[u8],
@@ -162,23 +195,27 @@ pub(crate) fn file(
     output: TensorType,
     aliasing: Aliasing,
 ) -> Vec<Block> {
-    let x = &inputs[0];
-    let x_bytes = (x.values.len() as u32 * 4).next_multiple_of(16);
-    let y_offset = if aliasing == Aliasing::InPlace { 0 } else { x_bytes };
-    let mut tensors = vec![TensorDraft {
-        name: None,
-        tensor_type: x.tensor_type(),
-        layout: Layout::Rows,
-        quant: 0,
-        memory: Memory::Arena(0),
-    }];
-    for input in &inputs[1..] {
+    let mut tensors = vec![];
+    let mut end = 0;
+    let mut y_offset = None;
+    let mut model_inputs = vec![];
+    for (index, input) in inputs.iter().enumerate() {
+        let in_place = aliasing == Aliasing::InPlace(index) || (aliasing == Aliasing::Twice && index == 0);
+        let memory = if index == 0 || in_place {
+            model_inputs.push(index as u32);
+            y_offset = if in_place { Some(end) } else { y_offset };
+            let offset = end;
+            end += (input.bytes().len() as u32).next_multiple_of(16);
+            Memory::Arena(offset)
+        } else {
+            Memory::Constant(input.bytes())
+        };
         tensors.push(TensorDraft {
             name: None,
             tensor_type: input.tensor_type(),
             layout: input.layout,
             quant: 0,
-            memory: Memory::Constant(bytemuck::cast_slice(&input.values).to_vec()),
+            memory,
         });
     }
     let y = tensors.len() as u32;
@@ -187,7 +224,7 @@ pub(crate) fn file(
         tensor_type: output,
         layout: Layout::Rows,
         quant: 0,
-        memory: Memory::Arena(y_offset),
+        memory: Memory::Arena(y_offset.unwrap_or(end)),
     });
     let draft = Draft {
         target: Target::Portable,
@@ -196,11 +233,11 @@ pub(crate) fn file(
             name: None,
             op,
             params: params.to_vec(),
-            inputs: (0..y).collect(),
+            inputs: if aliasing == Aliasing::Twice { vec![0, 0] } else { (0..y).collect() },
             outputs: vec![y],
             scratches: vec![],
         }],
-        inputs: vec![0],
+        inputs: model_inputs,
         outputs: vec![y],
         quants: vec![],
         cases: vec![],
@@ -209,45 +246,147 @@ pub(crate) fn file(
     draft.write().unwrap().0
 }
 
-/// Why the kernel refuses the step, given the output that the rule would give, or `output`.
-pub(crate) fn refusal(op: OpCode, params: &[u8], inputs: &[Input], output: Option<TensorType>) -> Misfit {
-    let output = match output.map_or_else(|| output_type(op, params, inputs), Ok) {
-        Ok(output) => output,
-        Err(misfit) => return misfit,
-    };
-    let blocks = file(op, params, inputs, output, Aliasing::Apart);
-    match load_and_run(&blocks, &inputs[0].values) {
-        Err(LoadError::Misfit { misfit, .. }) => misfit,
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-fn load_and_run(blocks: &[Block], x: &[f32]) -> Result<Vec<f32>, LoadError> {
+/// Loads a file of one step, and gives what it computes.
+fn load_and_run(blocks: &[Block], inputs: &[Input], aliasing: Aliasing) -> Result<Vec<f32>, LoadError> {
     let bytes = Block::bytes(blocks);
     let file_bytes = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let model = Model::parse(&bytes[..file_bytes]).unwrap();
     let mut memory = vec![Block([0x7f; 16]); Block::count(Session::memory_bytes(&model))];
     let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
-    session.input::<f32>(0).unwrap().copy_from_slice(x);
+    session.input_bytes(0).unwrap().copy_from_slice(&inputs[0].bytes());
+    if let Aliasing::InPlace(index @ 1..) = aliasing {
+        session.input_bytes(1).unwrap().copy_from_slice(&inputs[index].bytes());
+    }
     session.run().unwrap();
-    Ok(session.output::<f32>(0).unwrap().to_vec())
+    let dtype = model.outputs().next().unwrap().dtype();
+    Ok(values(dtype, session.output_bytes(0).unwrap()))
+}
+
+fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing) -> Vec<f32> {
+    let given = if aliasing == Aliasing::Twice { vec![inputs[0].clone(); 2] } else { inputs.to_vec() };
+    let output = output_type(op, params, &given).unwrap();
+    load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing).unwrap()
 }
 
 /// What the step computes.
 pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
-    let output = output_type(op, params, inputs).unwrap();
-    load_and_run(&file(op, params, inputs, output, Aliasing::Apart), &inputs[0].values).unwrap()
+    run_aliasing(op, params, inputs, Aliasing::Apart)
 }
 
-/// What the step computes with its output in the memory of input 0.
-#[allow(dead_code)]
-pub(crate) fn run_in_place(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
+/// What the step computes with its output in the memory of input `index`.
+pub(crate) fn run_in_place(op: OpCode, params: &[u8], inputs: &[Input], index: usize) -> Vec<f32> {
+    run_aliasing(op, params, inputs, Aliasing::InPlace(index))
+}
+
+/// What the step computes from `x` as both of its inputs, with its output in their memory.
+pub(crate) fn run_twice(op: OpCode, params: &[u8], x: &Input) -> Vec<f32> {
+    run_aliasing(op, params, std::slice::from_ref(x), Aliasing::Twice)
+}
+
+/// Why the kernel refuses the step, given the output that the rule would give, or `output`.
+pub(crate) fn refusal(op: OpCode, params: &[u8], inputs: &[Input], output: Option<TensorType>) -> Misfit {
+    match output.map_or_else(|| output_type(op, params, inputs), Ok) {
+        Ok(output) => refused(op, params, inputs, output, Aliasing::Apart),
+        Err(misfit) => misfit,
+    }
+}
+
+/// Why the kernel refuses the step with its output in the memory of input `index`.
+pub(crate) fn refusal_in_place(op: OpCode, params: &[u8], inputs: &[Input], index: usize) -> Misfit {
     let output = output_type(op, params, inputs).unwrap();
-    load_and_run(&file(op, params, inputs, output, Aliasing::InPlace), &inputs[0].values).unwrap()
+    refused(op, params, inputs, output, Aliasing::InPlace(index))
+}
+
+fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, aliasing: Aliasing) -> Misfit {
+    match load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing) {
+        Err(LoadError::Misfit { misfit, .. }) => misfit,
+        other => panic!("not refused: {other:?}"),
+    }
 }
 
 /// The largest difference between two results.
 pub(crate) fn difference(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());
     got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max)
+}
+
+/// Values at which functions change their ways.
+pub(crate) const EDGES: [f32; 21] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.5,
+    -2.5,
+    3.0,
+    -3.0,
+    100.0,
+    -100.0,
+    1e-40,
+    -1e-40,
+    f32::MIN_POSITIVE,
+    f32::EPSILON,
+    f32::MAX,
+    f32::MIN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    f32::NAN,
+];
+
+/// Whether `got` is `want` as nearly as an f32 can be, or within `tolerance`. NaNs and infinities
+/// meet only themselves, but a number near 2¹²⁸ may have become infinite.
+pub(crate) fn meets(got: f32, want: f64, tolerance: f64) -> bool {
+    if want.is_nan() || want.is_infinite() {
+        return got == want as f32 || (got.is_nan() && want.is_nan());
+    }
+    let bound = 2f64.powi(128);
+    let error = f64::from(got).clamp(-bound, bound) - want.clamp(-bound, bound);
+    got == want as f32 || error.abs() <= tolerance
+}
+
+/// `count` units in the last place of an f32 near `value`.
+pub(crate) fn ulps(count: f64, value: f64) -> f64 {
+    count * (value.abs() * f64::from(f32::EPSILON)).max(f64::from(f32::from_bits(1)))
+}
+
+/// As [`positions`], for any number of dimensions.
+pub(crate) fn indices(dims: &[u32]) -> impl Iterator<Item = Vec<u32>> {
+    (0..dims.iter().product()).map(move |mut position: u32| {
+        let mut index = vec![0; dims.len()];
+        for (at, dim) in index.iter_mut().zip(dims).rev() {
+            *at = position % dim;
+            position /= dim;
+        }
+        index
+    })
+}
+
+/// Input and output of a model of one layer, as Keras computed it; `None`, and a note, where the
+/// recordings are not at hand.
+pub(crate) fn recorded(case: &str) -> Option<(Input, Input)> {
+    let corpus = std::env::var_os("FLATPACK_CORPUS").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/corpus")),
+        PathBuf::from,
+    );
+    let folder = corpus.join("layers/keras3").join(case);
+    if !folder.is_dir() {
+        std::eprintln!("skipped: {} is not there", folder.display());
+        return None;
+    }
+    Some((npy(&folder.join("input_0.npy")), npy(&folder.join("output_0.npy"))))
+}
+
+/// A float32 array in NumPy's format 1.0.
+fn npy(path: &Path) -> Input {
+    let bytes = std::fs::read(path).unwrap();
+    let header_end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let header = std::str::from_utf8(&bytes[10..header_end]).unwrap();
+    assert!(header.contains("'descr': '<f4', 'fortran_order': False"), "{header}");
+    let (_, shape) = header.split_once('(').unwrap();
+    let (shape, _) = shape.split_once(')').unwrap();
+    let dims: Vec<u32> = shape.split(',').filter_map(|dim| dim.trim().parse().ok()).collect();
+    let values = bytes[header_end..].as_chunks().0.iter().map(|&v| f32::from_le_bytes(v));
+    input(&dims, &values.collect::<Vec<_>>())
 }

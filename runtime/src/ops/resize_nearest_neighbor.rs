@@ -1,0 +1,149 @@
+//! Resizing by the nearest element: `y[n, i, j, c] = x[n, ⌊i · H / OH⌋, ⌊j · W / OW⌋, c]`, or with
+//! half-pixel centres `x[n, ⌊(i + ½) · H / OH⌋, ⌊(j + ½) · W / OW⌋, c]`; in whole numbers, exactly.
+//!
+//! | operand | dtype | shape           | layouts |
+//! |---------|-------|-----------------|---------|
+//! | x       | f32   | [N, H, W, C]    | rows    |
+//! | y       | f32   | [N, OH, OW, C]  | rows    |
+//!
+//! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
+
+use super::gather::copy;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use flatpack_format::ops::resize_nearest_neighbor::{RULE, ResizeNearestNeighborParams};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::ResizeNearestNeighbor, check, run };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 0)
+}
+
+/// The fractions `(start + i · step) / over` for i = 0, 1, …, each as its floor and the remainder.
+/// Divides for the first only. `start` may be negative, the others may not; `over` is below 2³⁰.
+pub(crate) fn fractions(start: i32, step: i32, over: i32) -> impl Iterator<Item = (i32, i32)> + Clone {
+    let over = over.max(1);
+    let (mut whole, mut rest) = (start.div_euclid(over), start.rem_euclid(over));
+    let (step_whole, step_rest) = (step / over, step % over);
+    core::iter::repeat_with(move || {
+        let now = (whole, rest);
+        whole += step_whole;
+        rest += step_rest;
+        if rest >= over {
+            whole += 1;
+            rest -= over;
+        }
+        now
+    })
+}
+
+fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &ResizeNearestNeighborParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let [_, h, w, channels] = node.input_dims(0)?;
+    let [_, oh, ow, _] = node.output_dims()?;
+    let sources = |input: usize, output: usize| {
+        let start = if params.half_pixel_centers == 1 { input } else { 0 };
+        fractions(start as i32, 2 * input as i32, 2 * output as i32).map(|(source, _)| source as usize)
+    };
+    let (row_len, out_row_len) = (w * channels, ow * channels);
+    let images = x.chunks_exact((h * row_len).max(1));
+    for (x, y) in images.zip(y.chunks_exact_mut((oh * out_row_len).max(1))) {
+        for (y, row) in y.chunks_exact_mut(out_row_len.max(1)).zip(sources(h, oh)) {
+            let x = x.get(row * row_len..(row + 1) * row_len)?;
+            for (y, column) in y.chunks_exact_mut(channels.max(1)).zip(sources(w, ow)) {
+                copy(y, x.get(column * channels..)?);
+            }
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{indices, input, noise, refusal, refusal_in_place, run as run_step};
+    use bytemuck::bytes_of;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_meets_the_definition(
+            n in 1u32..3, h in 1u32..9, w in 1u32..9, c in 1u32..4, size in [1u32..20, 1u32..20], seed: u32,
+        ) {
+            let x = noise(&[n, h, w, c], seed);
+            for half_pixel_centers in [0, 1] {
+                let params = ResizeNearestNeighborParams { size, half_pixel_centers };
+                let y = run_step(OpCode::ResizeNearestNeighbor, bytes_of(&params), std::slice::from_ref(&x));
+                let [oh, ow] = size;
+                let half = f64::from(half_pixel_centers) / 2.0;
+                // Exact: all numbers are small, and 1e-9 is less than one over twice their product.
+                let source = |i: u32, input: u32, output: u32| {
+                    ((f64::from(i) + half) * f64::from(input) / f64::from(output) + 1e-9).floor() as u32
+                };
+                for (y, at) in y.into_iter().zip(indices(&[n, oh, ow, c])) {
+                    prop_assert_eq!(f64::from(y), x.at(&[at[0], source(at[1], h, oh), source(at[2], w, ow), at[3]]));
+                }
+            }
+        }
+
+        #[test]
+        fn fractions_are_floors_and_remainders(start in -1000i32..1000, step in 0i32..1000, over in 1i32..1000) {
+            for (i, fraction) in (0..50).zip(fractions(start, step, over)) {
+                let over_all = start + i * step;
+                prop_assert_eq!(fraction, (over_all.div_euclid(over), over_all.rem_euclid(over)));
+            }
+        }
+    }
+
+    #[test]
+    fn half_pixel_centres_choose_other_rows() {
+        let x = [input(&[1, 3, 1, 1], &[0.0, 1.0, 2.0])];
+        for (half_pixel_centers, want) in [(0, [0.0, 0.0, 1.0, 1.0, 2.0]), (1, [0.0, 0.0, 1.0, 2.0, 2.0])] {
+            let params = ResizeNearestNeighborParams { size: [5, 1], half_pixel_centers };
+            assert_eq!(run_step(OpCode::ResizeNearestNeighbor, bytes_of(&params), &x), want);
+        }
+    }
+
+    fn assert_refused(params: ResizeNearestNeighborParams, dims: &[u32], misfit: Misfit) {
+        let x = noise(dims, 1);
+        assert_eq!(refusal(OpCode::ResizeNearestNeighbor, bytes_of(&params), &[x], None), misfit);
+    }
+
+    #[test]
+    fn an_empty_output_is_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 0], half_pixel_centers: 0 };
+        assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
+    }
+
+    #[test]
+    fn positions_past_31_bits_are_refused() {
+        let params = ResizeNearestNeighborParams { size: [1 << 28, 1], half_pixel_centers: 0 };
+        assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
+    }
+
+    #[test]
+    fn other_centres_are_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 2 };
+        assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
+    }
+
+    #[test]
+    fn an_input_that_is_no_image_is_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 0 };
+        assert_refused(params, &[2, 2, 1], Misfit::Rank(0));
+    }
+
+    #[test]
+    fn an_output_in_the_place_of_x_is_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 0 };
+        let x = noise(&[1, 2, 2, 1], 1);
+        assert_eq!(
+            refusal_in_place(OpCode::ResizeNearestNeighbor, bytes_of(&params), &[x], 0),
+            Misfit::Alias(0)
+        );
+    }
+}

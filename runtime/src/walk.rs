@@ -1,0 +1,135 @@
+//! Walks along several tensors in step, by the longest runs that their strides have in common.
+
+use flatpack_format::{MAX_RANK, Shape};
+
+/// One axis of a walk: its length, and for each tensor the elements from one index to the next.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Axis<const N: usize> {
+    pub(crate) len: usize,
+    pub(crate) strides: [isize; N],
+}
+
+impl<const N: usize> Axis<N> {
+    const SINGLE: Self = Self { len: 1, strides: [0; N] };
+
+    /// Whether `outer`, which encloses this axis, only goes on where this one ends.
+    fn continued_by(&self, outer: &Self) -> bool {
+        let ends = self.strides.map(|stride| stride * self.len as isize);
+        outer.strides == ends
+    }
+}
+
+/// The positions at which runs begin in `N` tensors, in the order of the axes, over and over.
+///
+/// Axes that continue each other are one. The innermost that is left is the run: its length and
+/// strides are the same everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk<const N: usize> {
+    run: Axis<N>,
+    /// The others with the index reached in each, innermost first.
+    outer: [(Axis<N>, usize); MAX_RANK],
+    at: [usize; N],
+}
+
+impl<const N: usize> Walk<N> {
+    /// A walk from element `first` of each tensor along `axes`, outermost first.
+    pub(crate) fn new(first: [usize; N], axes: &[Axis<N>; MAX_RANK]) -> Self {
+        let mut run = Axis::SINGLE;
+        let mut outer = [(Axis::SINGLE, 0); MAX_RANK];
+        let mut free = outer.iter_mut().map(|(axis, _)| axis);
+        let mut last = &mut run;
+        for axis in axes.iter().rev().filter(|axis| axis.len != 1) {
+            if last.len == 1 {
+                *last = *axis;
+            } else if last.continued_by(axis) {
+                last.len *= axis.len;
+            } else if let Some(next) = free.next() {
+                last = next;
+                *last = *axis;
+            }
+        }
+        Self { run, outer, at: first }
+    }
+
+    /// Length of the runs, at least 1 for tensors that are not empty, and their strides.
+    pub(crate) fn run(&self) -> (usize, [isize; N]) {
+        (self.run.len, self.run.strides)
+    }
+}
+
+impl<const N: usize> Iterator for Walk<N> {
+    type Item = [usize; N];
+
+    #[inline]
+    fn next(&mut self) -> Option<[usize; N]> {
+        let now = self.at;
+        for (axis, index) in &mut self.outer {
+            advance(&mut self.at, axis.strides);
+            *index += 1;
+            if *index < axis.len {
+                break;
+            }
+            advance(&mut self.at, axis.strides.map(|stride| -stride * axis.len as isize));
+            *index = 0;
+        }
+        Some(now)
+    }
+}
+
+#[inline]
+fn advance<const N: usize>(at: &mut [usize; N], by: [isize; N]) {
+    at.iter_mut().zip(by).for_each(|(at, by)| *at = at.wrapping_add_signed(by));
+}
+
+/// The dimensions of a shape; 1 past its rank.
+pub(crate) fn dims(shape: &Shape) -> [usize; MAX_RANK] {
+    core::array::from_fn(|axis| shape.dim(axis) as usize)
+}
+
+/// The dimensions of a shape as broadcasting lines them up: 1 before the first.
+pub(crate) fn broadcast_dims(shape: &Shape) -> [usize; MAX_RANK] {
+    let absent = MAX_RANK.saturating_sub(shape.rank());
+    core::array::from_fn(|axis| axis.checked_sub(absent).map_or(1, |axis| shape.dim(axis) as usize))
+}
+
+/// The elements from one index to the next along each axis of a tensor in `rows`; 0 along axes of
+/// length 1, which repeat where another tensor is longer.
+pub(crate) fn strides(dims: &[usize; MAX_RANK]) -> [isize; MAX_RANK] {
+    let mut strides = [0; MAX_RANK];
+    let mut len = 1;
+    for (stride, &dim) in strides.iter_mut().zip(dims).rev() {
+        if dim != 1 {
+            *stride = len;
+            len *= dim as isize;
+        }
+    }
+    strides
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn axes(dims: [usize; MAX_RANK], strides: [isize; MAX_RANK]) -> [Axis<1>; MAX_RANK] {
+        core::array::from_fn(|axis| Axis { len: dims[axis], strides: [strides[axis]] })
+    }
+
+    #[test]
+    fn a_whole_tensor_is_one_run() {
+        let dims = [2, 3, 1, 4, 5, 1];
+        assert_eq!(Walk::new([0], &axes(dims, strides(&dims))).run(), (120, [1]));
+    }
+
+    #[test]
+    fn a_repeated_scalar_is_one_run_without_stride() {
+        assert_eq!(Walk::new([0], &axes([1, 1, 2, 3, 4, 5], [0; MAX_RANK])).run(), (120, [0]));
+    }
+
+    #[test]
+    fn the_outermost_axis_comes_last() {
+        let walk = Walk::new([7], &axes([1, 1, 1, 2, 3, 4], [0, 0, 0, -1, 100, 10]));
+        assert_eq!(walk.run(), (4, [10]));
+        assert_eq!(walk.take(7).flatten().collect::<Vec<_>>(), [7, 107, 207, 6, 106, 206, 7]);
+    }
+}
