@@ -4,7 +4,10 @@
 //! Nothing in a file is executed, and nothing is computed here: an importer reads, checks and moves
 //! values.
 
+mod content;
 mod error;
+mod hdf5;
 pub mod keras;
 
-pub use error::{Fault, ImportError};
+pub use content::Content;
+pub use error::{Fault, FaultyLayer, ImportError};

@@ -10,30 +10,55 @@ use thiserror::Error;
 pub struct ImportError {
     /// The file.
     pub file: PathBuf,
-    /// The layer (nested ones as `model/block/conv`) and its class, where the fault is in one.
-    pub layer: Option<(String, String)>,
+    /// The layer, where the fault is in one.
+    pub layer: Option<Box<FaultyLayer>>,
     /// What is wrong.
     #[source]
-    pub fault: Fault,
+    pub fault: Box<Fault>,
+}
+
+/// The layer a fault is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultyLayer {
+    /// Its name, that of a nested layer as `model/block/conv`.
+    pub path: String,
+    /// Its class.
+    pub class: String,
 }
 
 impl ImportError {
     /// A fault of the file as a whole.
     pub fn in_file(file: &Path, fault: Fault) -> Self {
-        Self { file: file.to_owned(), layer: None, fault }
+        Self {
+            file: file.to_owned(),
+            layer: None,
+            fault: Box::new(fault),
+        }
     }
 
     /// A fault of one layer.
-    pub fn in_layer(file: &Path, layer: impl Into<String>, class: impl Into<String>, fault: Fault) -> Self {
-        Self { file: file.to_owned(), layer: Some((layer.into(), class.into())), fault }
+    pub fn in_layer(
+        file: &Path,
+        path: impl Into<String>,
+        class: impl Into<String>,
+        fault: Fault,
+    ) -> Self {
+        let layer = FaultyLayer {
+            path: path.into(),
+            class: class.into(),
+        };
+        Self {
+            layer: Some(Box::new(layer)),
+            ..Self::in_file(file, fault)
+        }
     }
 }
 
 impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.file.display())?;
-        if let Some((layer, class)) = &self.layer {
-            write!(f, "layer `{layer}` ({class}): ")?;
+        if let Some(layer) = &self.layer {
+            write!(f, "layer `{}` ({}): ", layer.path, layer.class)?;
         }
         self.fault.fmt(f)
     }
@@ -41,7 +66,9 @@ impl fmt::Display for ImportError {
 
 impl miette::Diagnostic for ImportError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault.remedy().map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
+        self.fault
+            .remedy()
+            .map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
     }
 }
 
@@ -70,6 +97,15 @@ pub enum Fault {
         container: &'static str,
         /// What went wrong where.
         detail: String,
+    },
+
+    /// The file ends before its content does.
+    #[error("cut short: {found_bytes} bytes of {expected_bytes}")]
+    Truncated {
+        /// The file's length.
+        found_bytes: u64,
+        /// The length it says it has.
+        expected_bytes: u64,
     },
 
     /// The JSON text of an architecture does not parse.
@@ -128,12 +164,12 @@ impl Fault {
         match self {
             Fault::Read(_) => Some("check the path and the permissions"),
             Fault::WrongContent { remedy, .. } => Some(remedy),
-            Fault::Damaged { .. } => {
-                Some("compare the file's size with the original and copy it again, or save the model again")
+            Fault::Damaged { .. } | Fault::Truncated { .. } => {
+                Some("copy or download the file again, or save the model again")
             }
-            Fault::Json { .. } | Fault::Unexpected { .. } => {
-                Some("save the model again with Keras; if Keras loads this very file, please report it")
-            }
+            Fault::Json { .. } | Fault::Unexpected { .. } => Some(
+                "save the model again with Keras; if Keras loads this very file, please report it",
+            ),
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),
             Fault::Limit { .. } => None,

@@ -1,10 +1,27 @@
 //! Models saved by Keras 1.2 to 3.x.
 //!
-//! Reading goes in three steps: a container (`h5`) gives the architecture as JSON and the weights
-//! as arrays; `config` turns the JSON of every dialect into one [`Network`] spelled the way
-//! Keras 3 spells it; `weights` hands each layer its own arrays.
+//! Reading goes in three steps: a container gives the architecture as JSON and the weights as arrays
+//! ([`open`], [`Saved`]); the JSON of every dialect becomes one [`Network`] spelled the way Keras 3
+//! spells it; each layer gets its own arrays ([`Saved::network`]).
+//!
+//! Nothing is executed: the code inside a `Lambda` layer stays the text it is.
 
+mod arguments;
+mod assign;
+mod dialect;
+mod graph;
+mod h5;
+mod json;
 mod layer_config;
 mod network;
+mod operations;
+mod order;
+mod saved;
+mod stored;
+mod version;
+mod weight_counts;
 
+pub use dialect::HARD_SIGMOID_KERAS2;
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
+pub use saved::{Container, Dropped, Saved, Weights, open};
+pub use version::{Dialect, Version};

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::json::short;
 use crate::import::Fault;
 
 /// The arguments of one layer, in Keras 3 spelling.
@@ -50,7 +51,12 @@ impl Config {
     /// A number.
     pub fn f64(&self, key: &str) -> Result<f64, Fault> {
         let value = self.get(key).ok_or_else(|| missing(key, "a number"))?;
-        value.as_f64().ok_or_else(|| wrong(key, value, "a number"))
+        let number = match value.as_str() {
+            // Python's bare `Infinity` and its like, which JSON does not have.
+            Some(name @ ("NaN" | "Infinity" | "-Infinity")) => name.parse().ok(),
+            _ => value.as_f64(),
+        };
+        number.ok_or_else(|| wrong(key, value, "a number"))
     }
 
     /// A number, `default` when absent.
@@ -103,14 +109,4 @@ fn missing(key: &str, expected: impl Into<String>) -> Fault {
 
 fn wrong(key: &str, value: &Value, expected: impl Into<String>) -> Fault {
     Fault::Unexpected { place: format!("`{key}`"), found: short(value), expected: expected.into() }
-}
-
-/// A JSON value for a message, cut after some 80 characters.
-pub(crate) fn short(value: &Value) -> String {
-    const SHOWN: usize = 80;
-    let text = value.to_string();
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{} …", &text[..end]),
-        None => text,
-    }
 }

@@ -89,6 +89,25 @@ pub enum Inner {
     Layers(Vec<Layer>),
 }
 
+impl Inner {
+    /// The layers inside.
+    pub fn layers(&self) -> &[Layer] {
+        match self {
+            Inner::None => &[],
+            Inner::Network(network) => &network.layers,
+            Inner::Layers(layers) => layers,
+        }
+    }
+
+    pub(super) fn layers_mut(&mut self) -> &mut [Layer] {
+        match self {
+            Inner::None => &mut [],
+            Inner::Network(network) => &mut network.layers,
+            Inner::Layers(layers) => layers,
+        }
+    }
+}
+
 /// A weight of a layer.
 #[derive(Clone, Debug)]
 pub struct Weight {
@@ -113,6 +132,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// The argument that Python's signature has at `position` under `name`.
+    pub fn argument(&self, position: usize, name: &str) -> Option<&Arg> {
+        self.args.get(position).or_else(|| self.kwarg(name))
+    }
+
     /// The keyword argument called `name`.
     pub fn kwarg(&self, name: &str) -> Option<&Arg> {
         self.kwargs.iter().find(|(key, _)| key == name).map(|(_, arg)| arg)

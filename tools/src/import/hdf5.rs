@@ -1,0 +1,518 @@
+//! HDF5 files: groups, text attributes and numeric datasets, and nothing else of HDF5.
+//!
+//! The bytes are hostile: sizes are limited before memory is taken, walks end on files whose groups
+//! contain themselves, and nothing outside the file is opened (external links and external data are
+//! errors).
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use hdf5_reader::error::Error;
+use hdf5_reader::{Attribute, ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions};
+
+use crate::array::Array;
+use crate::import::Fault;
+
+/// Deepest nesting of groups that a walk follows.
+const MAX_DEPTH: usize = 64;
+
+/// The largest expansion of a deflate stream: what a file can honestly hold per byte of its length.
+const MAX_EXPANSION: u64 = 1032;
+
+/// Memory that datasets may take on top of what the file's length allows.
+const FREE_BYTES: u64 = 1 << 20;
+
+/// An open file.
+pub(crate) struct File {
+    root: Group,
+}
+
+impl File {
+    /// Opens a file that is in memory.
+    pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, Fault> {
+        let length_bytes = bytes.len() as u64;
+        let budget_bytes = length_bytes
+            .saturating_mul(MAX_EXPANSION)
+            .saturating_add(FREE_BYTES);
+        let chunk_bytes = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
+        let options = OpenOptions::default()
+            .with_chunk_cache_bytes(0)
+            .with_max_chunk_bytes(chunk_bytes)
+            .with_max_read_bytes(chunk_bytes);
+        let file = Hdf5File::from_vec_with_options(bytes, options).map_err(damaged)?;
+        let expected_bytes = file.superblock().eof_address;
+        if expected_bytes > length_bytes {
+            return Err(Fault::Truncated {
+                found_bytes: length_bytes,
+                expected_bytes,
+            });
+        }
+        let group = file.root_group().map_err(damaged)?;
+        Ok(Self {
+            root: Group {
+                group,
+                budget_bytes: Rc::new(Cell::new(budget_bytes)),
+            },
+        })
+    }
+
+    /// The root group.
+    pub(crate) fn root(&self) -> &Group {
+        &self.root
+    }
+}
+
+/// A group of an open file.
+pub(crate) struct Group {
+    group: hdf5_reader::group::Group,
+    /// What all datasets of the file together may still take.
+    budget_bytes: Rc<Cell<u64>>,
+}
+
+impl Group {
+    /// The group called `name` in this one.
+    pub(crate) fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
+        let group = if_found(self.group.group(name))?;
+        Ok(group.map(|group| Group {
+            group,
+            budget_bytes: self.budget_bytes.clone(),
+        }))
+    }
+
+    /// Names of the groups and datasets in this group.
+    pub(crate) fn member_names(&self) -> Result<Vec<String>, Fault> {
+        let (mut names, datasets) = self.group.member_names().map_err(damaged)?;
+        names.extend(datasets);
+        Ok(names)
+    }
+
+    /// The attributes of this group.
+    pub(crate) fn attributes(&self) -> Result<Attributes, Fault> {
+        Ok(Attributes(self.group.attributes().map_err(damaged)?))
+    }
+
+    /// The numbers of the dataset at `path`, whose parts are divided by `/`.
+    pub(crate) fn numbers(&self, path: &str) -> Result<Option<Numbers>, Fault> {
+        let mut parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".");
+        let Some(dataset_name) = parts.next_back() else {
+            return Ok(None);
+        };
+        let mut group = self.group.clone();
+        for part in parts {
+            match if_found(group.group(part))? {
+                Some(child) => group = child,
+                None => return Ok(None),
+            }
+        }
+        let Some(dataset) = if_found(group.dataset(dataset_name))? else {
+            return Ok(None);
+        };
+        self.spend(dataset.raw_byte_len().map_err(damaged)? as u64)?;
+        Numbers::read(&dataset).map(Some)
+    }
+
+    fn spend(&self, bytes: u64) -> Result<(), Fault> {
+        match self.budget_bytes.get().checked_sub(bytes) {
+            Some(left) => self.budget_bytes.set(left),
+            None => {
+                return Err(Fault::Limit {
+                    what: "the size in bytes of the file's datasets",
+                    found: bytes,
+                    limit: self.budget_bytes.get(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The size in bytes of all datasets in this group and below. Each group counts once, however
+    /// often it is linked.
+    pub(crate) fn dataset_bytes(&self) -> Result<u64, Fault> {
+        fn walk(
+            group: &hdf5_reader::group::Group,
+            seen: &mut HashSet<u64>,
+            depth: usize,
+        ) -> Result<u64, Fault> {
+            if depth > MAX_DEPTH {
+                return Err(Fault::Limit {
+                    what: "the depth of groups",
+                    found: depth as u64,
+                    limit: MAX_DEPTH as u64,
+                });
+            }
+            if !seen.insert(group.address()) {
+                return Ok(0);
+            }
+            let (groups, datasets) = group.members().map_err(damaged)?;
+            let mut sum = 0u64;
+            for dataset in datasets {
+                sum = sum.saturating_add(dataset.raw_byte_len().map_err(damaged)? as u64);
+            }
+            for group in groups {
+                sum = sum.saturating_add(walk(&group, seen, depth + 1)?);
+            }
+            Ok(sum)
+        }
+        walk(&self.group, &mut HashSet::new(), 0)
+    }
+}
+
+/// The attributes of a group.
+pub(crate) struct Attributes(Vec<Attribute>);
+
+impl Attributes {
+    fn find(&self, name: &str) -> Option<&Attribute> {
+        self.0.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// `name`, or else the pieces `name0`, `name1` … that h5py users write when an attribute is too
+    /// large for one object header.
+    fn pieces(&self, name: &str) -> Vec<&Attribute> {
+        match self.find(name) {
+            Some(whole) => vec![whole],
+            None => (0..)
+                .map_while(|number| self.find(&format!("{name}{number}")))
+                .collect(),
+        }
+    }
+
+    /// A text. `None` when there is no such attribute.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Fault> {
+        Ok(self.texts(name)?.map(|texts| texts.concat()))
+    }
+
+    /// A list of texts. `None` when there is no such attribute.
+    pub(crate) fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Fault> {
+        let pieces = self.pieces(name);
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let mut texts = Vec::new();
+        for piece in pieces {
+            texts.extend(strings(piece)?);
+        }
+        Ok(Some(texts))
+    }
+}
+
+fn strings(attribute: &Attribute) -> Result<Vec<String>, Fault> {
+    if attribute.num_elements().map_err(damaged)? == 0 {
+        // An empty list has whatever type the writer's default was.
+        return Ok(Vec::new());
+    }
+    match (&attribute.decoded_strings, &attribute.datatype) {
+        (Some(strings), _) => Ok(strings.clone()),
+        (None, Datatype::String { .. }) => attribute.read_strings().map_err(damaged),
+        (None, Datatype::VarLen { .. }) => Err(damage(format!(
+            "the text of attribute `{}` is not where the file says",
+            attribute.name
+        ))),
+        (None, other) => Err(Fault::Unexpected {
+            place: format!("attribute `{}`", attribute.name),
+            found: format!("{other:?}"),
+            expected: "text".into(),
+        }),
+    }
+}
+
+/// The numbers of a dataset, as `f32`.
+pub(crate) struct Numbers {
+    /// Shape and values.
+    pub(crate) array: Array,
+    /// The type in the file, in NumPy's spelling.
+    pub(crate) dtype: String,
+    /// Whether a value had to be rounded to become an `f32`.
+    pub(crate) rounded: bool,
+}
+
+impl Numbers {
+    fn read(dataset: &Dataset) -> Result<Self, Fault> {
+        let element = Element::of(dataset)?;
+        let shape: Vec<usize> = dataset
+            .shape()
+            .iter()
+            .map(|extent| usize::try_from(*extent))
+            .collect::<Result<_, _>>()
+            .map_err(|_| {
+                damage(format!(
+                    "dataset `{}` has an impossible shape",
+                    dataset.name()
+                ))
+            })?;
+        let bytes = dataset.read_raw_bytes().map_err(damaged)?;
+        let mut rounded = false;
+        let values: Vec<f32> = bytes
+            .chunks_exact(element.size_bytes())
+            .map(|bytes| {
+                let (value, exact) = element.value(bytes);
+                rounded |= !exact;
+                value
+            })
+            .collect();
+        if shape
+            .iter()
+            .try_fold(1usize, |len, extent| len.checked_mul(*extent))
+            != Some(values.len())
+        {
+            return Err(damage(format!(
+                "dataset `{}` of shape {shape:?} holds {} values",
+                dataset.name(),
+                values.len()
+            )));
+        }
+        Ok(Self {
+            array: Array::new(shape, values),
+            dtype: element.to_string(),
+            rounded,
+        })
+    }
+}
+
+/// A numeric element type.
+struct Element {
+    kind: Kind,
+    byte_order: ByteOrder,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    F16,
+    Bf16,
+    F32,
+    F64,
+    Integer { size_bytes: usize, signed: bool },
+}
+
+impl Element {
+    fn of(dataset: &Dataset) -> Result<Self, Fault> {
+        let unsupported = |found: String| {
+            Fault::Unsupported {
+            what: format!("dataset `{}` of type {found}", dataset.name()),
+            remedy: "weights are floating point numbers or integers; save the model again with float32 weights".into(),
+        }
+        };
+        let datatype = match dataset.dtype() {
+            Datatype::Enum { base, .. } => base.as_ref(),
+            other => other,
+        };
+        let (kind, byte_order) = match *datatype {
+            Datatype::FloatingPoint {
+                size: 4,
+                byte_order,
+            } => (Kind::F32, byte_order),
+            Datatype::FloatingPoint {
+                size: 8,
+                byte_order,
+            } => (Kind::F64, byte_order),
+            Datatype::FloatingPoint {
+                size: 2,
+                byte_order,
+            } => {
+                let raw = dataset.raw_datatype().map_err(damaged)?;
+                let kind = half_kind(&raw)
+                    .ok_or_else(|| unsupported("a 16-bit float of unknown layout".into()))?;
+                (kind, byte_order)
+            }
+            Datatype::FixedPoint {
+                size: size @ (1 | 2 | 4 | 8),
+                signed,
+                byte_order,
+            } => (
+                Kind::Integer {
+                    size_bytes: size.into(),
+                    signed,
+                },
+                byte_order,
+            ),
+            // Keras 3 keeps bfloat16 as two opaque bytes and says so in an attribute.
+            Datatype::Opaque { size: 2, .. } if says_bfloat16(dataset) => {
+                (Kind::Bf16, ByteOrder::LittleEndian)
+            }
+            ref other => return Err(unsupported(format!("{other:?}"))),
+        };
+        Ok(Self { kind, byte_order })
+    }
+
+    fn size_bytes(&self) -> usize {
+        match self.kind {
+            Kind::F16 | Kind::Bf16 => 2,
+            Kind::F32 => 4,
+            Kind::F64 => 8,
+            Kind::Integer { size_bytes, .. } => size_bytes,
+        }
+    }
+
+    /// The nearest `f32`, and whether it is the very number.
+    fn value(&self, bytes: &[u8]) -> (f32, bool) {
+        // Little-endian in the low bytes of a word, whatever the order in the file.
+        let mut word = [0u8; 8];
+        match self.byte_order {
+            ByteOrder::LittleEndian => word
+                .iter_mut()
+                .zip(bytes)
+                .for_each(|(to, from)| *to = *from),
+            ByteOrder::BigEndian => word
+                .iter_mut()
+                .zip(bytes.iter().rev())
+                .for_each(|(to, from)| *to = *from),
+        }
+        let bits = u64::from_le_bytes(word);
+        match self.kind {
+            Kind::F32 => (f32::from_bits(bits as u32), true),
+            Kind::F16 => (half_to_f32(bits as u16), true),
+            Kind::Bf16 => (f32::from_bits((bits as u32) << 16), true),
+            Kind::F64 => {
+                let wide = f64::from_bits(bits);
+                let narrow = wide as f32;
+                (narrow, f64::from(narrow) == wide || wide.is_nan())
+            }
+            Kind::Integer { size_bytes, signed } => {
+                let unused_bits = 64 - 8 * size_bytes as u32;
+                let wide = if signed {
+                    i128::from((bits << unused_bits).cast_signed() >> unused_bits)
+                } else {
+                    i128::from(bits)
+                };
+                let narrow = wide as f32;
+                (narrow, narrow as i128 == wide)
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Element {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.kind {
+            Kind::F16 => f.write_str("float16"),
+            Kind::Bf16 => f.write_str("bfloat16"),
+            Kind::F32 => f.write_str("float32"),
+            Kind::F64 => f.write_str("float64"),
+            Kind::Integer { size_bytes, signed } => {
+                write!(f, "{}int{}", if signed { "" } else { "u" }, 8 * size_bytes)
+            }
+        }
+    }
+}
+
+/// Tells binary16 from bfloat16 by the datatype message: behind its 8-byte head and the bit offset
+/// and precision (2 bytes each) come the place and width of the exponent and of the mantissa.
+fn half_kind(raw_datatype: &[u8]) -> Option<Kind> {
+    let [exponent_at, exponent_bits, mantissa_at, mantissa_bits] = raw_datatype.get(12..16)? else {
+        return None;
+    };
+    match (exponent_at, exponent_bits, mantissa_at, mantissa_bits) {
+        (10, 5, 0, 10) => Some(Kind::F16),
+        (7, 8, 0, 7) => Some(Kind::Bf16),
+        _ => None,
+    }
+}
+
+fn says_bfloat16(dataset: &Dataset) -> bool {
+    dataset
+        .attribute("dtype")
+        .ok()
+        .and_then(|attribute| strings(&attribute).ok())
+        .is_some_and(|texts| texts == ["bfloat16"])
+}
+
+/// IEEE 754 binary16 to binary32, exactly.
+fn half_to_f32(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let fraction = f32::from(bits & 0x3ff);
+    match (bits >> 10) & 0x1f {
+        0 => sign * fraction * 2f32.powi(-24),
+        0x1f if fraction == 0.0 => sign * f32::INFINITY,
+        0x1f => f32::NAN,
+        exponent => sign * (1024.0 + fraction) * 2f32.powi(i32::from(exponent) - 25),
+    }
+}
+
+/// Tells what is not there from what cannot be read.
+fn if_found<T>(result: Result<T, Error>) -> Result<Option<T>, Fault> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::GroupNotFound(_) | Error::DatasetNotFound(_)) => Ok(None),
+        Err(other) => Err(damaged(other)),
+    }
+}
+
+fn damaged(error: Error) -> Fault {
+    damage(error.to_string())
+}
+
+fn damage(detail: String) -> Fault {
+    Fault::Damaged {
+        container: "HDF5",
+        detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_floats_are_exact() {
+        // Bit patterns and values from IEEE 754 binary16.
+        for (bits, expected) in [
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x0400, 6.103_515_6e-5),
+            (0x3555, 0.333_251_95),
+            (0x7c00, f32::INFINITY),
+            (0x8000, -0.0),
+        ] {
+            assert_eq!(
+                half_to_f32(bits).to_bits(),
+                f32::to_bits(expected),
+                "{bits:#06x}"
+            );
+        }
+        assert!(half_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn integers_and_doubles_say_when_they_were_rounded() {
+        let element = |kind, byte_order| Element { kind, byte_order };
+        let signed = Kind::Integer {
+            size_bytes: 4,
+            signed: true,
+        };
+        let unsigned = Kind::Integer {
+            size_bytes: 1,
+            signed: false,
+        };
+        let little = ByteOrder::LittleEndian;
+        assert_eq!(
+            element(signed, little).value(&(-7i32).to_le_bytes()),
+            (-7.0, true)
+        );
+        assert_eq!(
+            element(signed, ByteOrder::BigEndian).value(&(-7i32).to_be_bytes()),
+            (-7.0, true)
+        );
+        assert_eq!(
+            element(signed, little).value(&16_777_217i32.to_le_bytes()),
+            (16_777_216.0, false)
+        );
+        assert_eq!(element(unsigned, little).value(&[255]), (255.0, true));
+        assert_eq!(
+            element(Kind::F64, little).value(&0.5f64.to_le_bytes()),
+            (0.5, true)
+        );
+        assert_eq!(
+            element(Kind::F64, little).value(&0.1f64.to_le_bytes()),
+            (0.1, false)
+        );
+        assert_eq!(
+            element(Kind::Bf16, little).value(&[0x80, 0x3f]),
+            (1.0, true)
+        );
+    }
+}

@@ -1,0 +1,310 @@
+//! Each layer gets its own arrays.
+//!
+//! A file lists arrays by the layers of the outermost model. Where such a layer holds layers itself
+//! (a nested model, a wrapper), its list is flat: first what gradients train, layer by layer, then
+//! all the rest, so that the moving averages of a nested batch normalization are far from its gamma.
+//! The arrays' names (`block/conv/kernel:0`, `conv_W`) say whose they are, unless a layer was renamed
+//! after it was made; then the order decides, as it does in Keras.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::network::{Inner, Layer, Network, Weight};
+use super::saved::Weights;
+use super::version::Dialect;
+use super::weight_counts::{WeightCounts, shapes_fit};
+use crate::import::{Fault, ImportError};
+
+/// Fills in [`Layer::weights`] everywhere in `network`.
+pub(super) fn weights(
+    file: &Path,
+    dialect: Dialect,
+    network: &mut Network,
+    weights: &Weights,
+) -> Result<(), ImportError> {
+    let assigner = Assigner { file, dialect };
+    let groups = weights.groups();
+    let positions: HashMap<&str, usize> = groups
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| (name.as_str(), at))
+        .collect();
+    let named: Vec<Option<usize>> = network
+        .layers
+        .iter()
+        .map(|layer| positions.get(layer.name.as_str()).copied())
+        .collect();
+
+    let mut used = vec![false; groups.len()];
+    named.iter().flatten().for_each(|at| used[*at] = true);
+    let mut all_named = groups
+        .iter()
+        .zip(used)
+        .all(|((_, weights), used)| used || weights.is_empty());
+    for (layer, at) in network.layers.iter().zip(&named) {
+        all_named &= at.is_some() || assigner.count(layer)? == 0;
+    }
+    if !all_named {
+        return assigner.by_order(network, groups);
+    }
+    for (layer, at) in network.layers.iter_mut().zip(named) {
+        if let Some(at) = at {
+            assigner.give(layer, &groups[at].1)?;
+        }
+    }
+    Ok(())
+}
+
+struct Assigner<'f> {
+    file: &'f Path,
+    dialect: Dialect,
+}
+
+impl Assigner<'_> {
+    /// Weights of another instance of the same architecture have other layer names in the same
+    /// order. Some names may be the same and yet mean other layers (`dense_1`, `dense_2` against
+    /// `dense_2`, `dense_3`), so none of them counts.
+    fn by_order(
+        &self,
+        network: &mut Network,
+        groups: &[(String, Vec<Weight>)],
+    ) -> Result<(), ImportError> {
+        let mut layers = Vec::new();
+        for layer in &mut network.layers {
+            let count = self.count(layer)?;
+            if count > 0 {
+                layers.push((layer, count));
+            }
+        }
+        let groups: Vec<_> = groups
+            .iter()
+            .filter(|(_, weights)| !weights.is_empty())
+            .collect();
+        if layers.len() != groups.len() {
+            return Err(ImportError::in_file(
+                self.file,
+                Fault::Weights {
+                    found: format!(
+                        "weights of {} layers{}",
+                        groups.len(),
+                        sample(groups.iter().map(|(name, _)| name))
+                    ),
+                    expected: format!(
+                        "weights of {} layers{}",
+                        layers.len(),
+                        sample(layers.iter().map(|(layer, _)| &layer.name))
+                    ),
+                },
+            ));
+        }
+        for ((layer, count), (group, weights)) in layers.into_iter().zip(groups) {
+            if count != weights.len() {
+                let fault = Fault::Weights {
+                    found: format!(
+                        "{} arrays in group `{group}`, which has its place in order",
+                        weights.len()
+                    ),
+                    expected: format!("{count} arrays"),
+                };
+                return Err(self.error(layer, fault));
+            }
+            self.give(layer, weights)?;
+        }
+        Ok(())
+    }
+
+    /// The number of arrays of a layer and all layers inside.
+    fn count(&self, layer: &Layer) -> Result<usize, ImportError> {
+        fn sum(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
+            match layer.inner {
+                Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
+                _ => layer
+                    .inner
+                    .layers()
+                    .iter()
+                    .map(|layer| sum(layer, dialect))
+                    .sum(),
+            }
+        }
+        sum(layer, self.dialect).map_err(|fault| self.error(layer, fault))
+    }
+
+    /// Hands `weights` to `layer` or to the layers inside it.
+    fn give(&self, layer: &mut Layer, weights: &[Weight]) -> Result<(), ImportError> {
+        if matches!(layer.inner, Inner::None) {
+            let expected = self.count(layer)?;
+            if weights.is_empty() && expected > 0 {
+                let fault = Fault::Weights {
+                    found: "no arrays".into(),
+                    expected: format!("{expected} arrays"),
+                };
+                return Err(self.error(layer, fault));
+            }
+            layer.weights = weights.to_vec();
+            return Ok(());
+        }
+        let (name, class) = (layer.name.clone(), layer.class.clone());
+        let mut leaves = Vec::new();
+        collect_leaves(layer, &mut Vec::new(), &mut leaves);
+        let owners = owners(&leaves, self.dialect, weights)
+            .map_err(|fault| ImportError::in_layer(self.file, name, class, fault))?;
+        for (owner, weight) in owners.into_iter().zip(weights) {
+            leaves[owner].layer.weights.push(weight.clone());
+        }
+        Ok(())
+    }
+
+    fn error(&self, layer: &Layer, fault: Fault) -> ImportError {
+        ImportError::in_layer(self.file, &layer.name, &layer.class, fault)
+    }
+}
+
+/// A layer that holds no layers, and the names from the outermost layer of the list down to it.
+struct Leaf<'a> {
+    path: Vec<String>,
+    layer: &'a mut Layer,
+}
+
+impl Leaf<'_> {
+    /// How well an array's name says it is this layer's: more is better, 0 is not at all.
+    ///
+    /// In `block/conv/kernel:0` a component in front of the last one is the layer's name, and names
+    /// of models around it may come before. In Keras 1's `conv_W` the layer's name comes first.
+    fn claim(&self, weight_name: &str) -> usize {
+        let mut parts: Vec<&str> = weight_name.split('/').collect();
+        let last = parts.pop().unwrap_or_default();
+        let Some((name, around)) = self.path.split_last() else {
+            return 0;
+        };
+        let Some(at) = parts.iter().rposition(|part| part == name) else {
+            let starts = last
+                .strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with('_'));
+            return if starts && parts.is_empty() { 1 } else { 0 };
+        };
+        let mut before = parts[..at].iter();
+        let shared = around
+            .iter()
+            .filter(|name| before.any(|part| part == name))
+            .count();
+        2 + shared
+    }
+}
+
+fn collect_leaves<'a>(layer: &'a mut Layer, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {
+    path.push(layer.name.clone());
+    if matches!(layer.inner, Inner::None) {
+        leaves.push(Leaf {
+            path: path.clone(),
+            layer,
+        });
+    } else {
+        for layer in layer.inner.layers_mut() {
+            collect_leaves(layer, path, leaves);
+        }
+    }
+    path.pop();
+}
+
+/// For each array, the position of the leaf it belongs to.
+fn owners(leaves: &[Leaf<'_>], dialect: Dialect, weights: &[Weight]) -> Result<Vec<usize>, Fault> {
+    let counts: Vec<WeightCounts> = leaves
+        .iter()
+        .map(|leaf| WeightCounts::of(leaf.layer, dialect))
+        .collect::<Result<_, _>>()?;
+    let named = by_name(leaves, weights);
+    let named_with = |enough: fn(usize, usize) -> bool| {
+        let mut found = vec![0; counts.len()];
+        named.iter().flatten().for_each(|owner| found[*owner] += 1);
+        named.clone().filter(|_| {
+            found
+                .iter()
+                .zip(&counts)
+                .all(|(found, counts)| enough(*found, counts.sum()))
+        })
+    };
+    let in_order = || {
+        let candidates = [trainable_first(leaves, &counts), layer_by_layer(&counts)];
+        candidates
+            .into_iter()
+            .find(|owners| fits(leaves, dialect, owners, weights))
+    };
+    // More arrays than the table of counts knows are those of a class that is not in it.
+    let owners = named_with(|found, count| found == count)
+        .or_else(in_order)
+        .or_else(|| named_with(|found, count| found >= count));
+    owners.ok_or_else(|| Fault::Weights {
+        found: format!(
+            "{} arrays{}",
+            weights.len(),
+            sample(weights.iter().map(|weight| &weight.name))
+        ),
+        expected: format!(
+            "{} arrays for the layers inside",
+            counts.iter().map(|counts| counts.sum()).sum::<usize>()
+        ),
+    })
+}
+
+/// By name, where each array is claimed by exactly one layer.
+fn by_name(leaves: &[Leaf<'_>], weights: &[Weight]) -> Option<Vec<usize>> {
+    let owner = |weight: &Weight| {
+        let claims = leaves.iter().map(|leaf| leaf.claim(&weight.name));
+        let best = claims.clone().max().filter(|best| *best > 0)?;
+        let mut winners = claims.enumerate().filter(|(_, claim)| *claim == best);
+        match (winners.next(), winners.next()) {
+            (Some((owner, _)), None) => Some(owner),
+            _ => None,
+        }
+    };
+    weights.iter().map(owner).collect()
+}
+
+/// Keras' order: what gradients train in all layers, then the rest of all layers. A frozen layer has
+/// nothing that gradients train.
+fn trainable_first(leaves: &[Leaf<'_>], counts: &[WeightCounts]) -> Vec<usize> {
+    let trained = leaves.iter().zip(counts).map(|(leaf, counts)| {
+        let frozen = !leaf.layer.config.bool_or("trainable", true).unwrap_or(true);
+        if frozen { 0 } else { counts.trainable }
+    });
+    let first = trained
+        .clone()
+        .enumerate()
+        .flat_map(|(owner, count)| std::iter::repeat_n(owner, count));
+    let rest = trained
+        .zip(counts)
+        .enumerate()
+        .flat_map(|(owner, (trained, counts))| std::iter::repeat_n(owner, counts.sum() - trained));
+    first.chain(rest).collect()
+}
+
+/// The order of a few versions of TensorFlow 1: all arrays of one layer, then of the next.
+fn layer_by_layer(counts: &[WeightCounts]) -> Vec<usize> {
+    counts
+        .iter()
+        .enumerate()
+        .flat_map(|(owner, counts)| std::iter::repeat_n(owner, counts.sum()))
+        .collect()
+}
+
+fn fits(leaves: &[Leaf<'_>], dialect: Dialect, owners: &[usize], weights: &[Weight]) -> bool {
+    owners.len() == weights.len()
+        && leaves.iter().enumerate().all(|(at, leaf)| {
+            let own = owners
+                .iter()
+                .zip(weights)
+                .filter(|(owner, _)| **owner == at)
+                .map(|(_, weight)| &*weight.array);
+            shapes_fit(leaf.layer, dialect, own)
+        })
+}
+
+/// The first few names, for a message.
+fn sample<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<String> = names.take(3).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" ({}, …)", names.join(", "))
+    }
+}

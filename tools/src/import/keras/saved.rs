@@ -1,0 +1,155 @@
+//! A saved model before its layers are looked at: architecture as JSON, weights by layer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::network::{Network, Weight};
+use super::version::{Dialect, Version};
+use super::{assign, graph, h5, json, stored};
+use crate::array::Array;
+use crate::import::{Content, Fault, ImportError};
+
+/// The kind of file or files a model came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// One HDF5 file with architecture and weights.
+    Hdf5,
+    /// The architecture as JSON text, the weights as HDF5.
+    JsonAndHdf5,
+}
+
+/// What a file holds.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The file with the architecture.
+    pub file: PathBuf,
+    /// The kind of file.
+    pub container: Container,
+    /// The Keras that wrote it; files without one are judged by their words.
+    pub keras_version: Option<Version>,
+    /// The backend Keras ran on: `tensorflow`, `theano`, …
+    pub backend: Option<String>,
+    /// The architecture, as the file spells it.
+    pub config: Value,
+    /// Loss, optimizer and metrics, as the file spells them.
+    pub training_config: Option<Value>,
+    /// The weights, layer by layer.
+    pub weights: Weights,
+    /// What the file holds and flatpack has no use for.
+    pub dropped: Vec<Dropped>,
+    /// What the user should know, such as rounded weights.
+    pub notes: Vec<String>,
+}
+
+impl Saved {
+    /// The layers, their calls and their weights.
+    ///
+    /// # Errors
+    /// When the architecture is not what Keras writes, or the weights do not fit it.
+    pub fn network(&self) -> Result<Network, ImportError> {
+        let dialect = Dialect::of(self.keras_version, &self.config)
+            .map_err(|fault| ImportError::in_file(&self.file, fault))?;
+        let mut network = graph::network(&self.file, dialect, &self.config)?;
+        assign::weights(&self.file, dialect, &mut network, &self.weights)?;
+        let writer = stored::Writer {
+            dialect,
+            backend: self.backend.as_deref(),
+        };
+        stored::to_keras3(&self.file, writer, &mut network.layers)?;
+        Ok(network)
+    }
+}
+
+/// Weights in the order of the file, by layer.
+#[derive(Clone, Debug, Default)]
+pub struct Weights(Vec<(String, Vec<Weight>)>);
+
+impl Weights {
+    /// Weights by layer name, in the order of the model's layers.
+    pub fn new(groups: Vec<(String, Vec<Weight>)>) -> Self {
+        Self(groups)
+    }
+
+    /// Each layer's name and its weights. The weights of a nested model are under the model's name:
+    /// all trainable ones in layer order, then all others.
+    pub fn groups(&self) -> &[(String, Vec<Weight>)] {
+        &self.0
+    }
+
+    /// The weights under `name`.
+    pub fn group(&self, name: &str) -> Option<&[Weight]> {
+        self.0
+            .iter()
+            .find(|(group, _)| group == name)
+            .map(|(_, weights)| weights.as_slice())
+    }
+}
+
+impl Weight {
+    /// A weight of its own array.
+    pub fn new(name: impl Into<String>, array: Array) -> Self {
+        Self {
+            name: name.into(),
+            array: Arc::new(array),
+        }
+    }
+}
+
+/// Something in the file that is not needed to run the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name in the file, such as `optimizer_weights`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Reads the model in `path`; where that is JSON, its weights are in `weights`.
+///
+/// The bytes decide what a file is, not its name.
+///
+/// # Errors
+/// When a file cannot be read, is no Keras model, is damaged, or lacks a part: weights without an
+/// architecture, or the other way round.
+pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
+    let bytes = read(path)?;
+    match (Content::of(&bytes), weights) {
+        (Content::Hdf5, None) => h5::model(path, bytes),
+        (Content::Hdf5, Some(_)) => Err(ImportError::in_file(
+            path,
+            Fault::WrongContent {
+                found: "an HDF5 file".into(),
+                expected: "the architecture as JSON, since weights are given apart",
+                remedy: "an HDF5 model holds its own weights: leave `--weights` out",
+            },
+        )),
+        (Content::Json, Some(weights)) => {
+            let architecture = json::parse("the architecture", &bytes)
+                .map_err(|fault| ImportError::in_file(path, fault))?;
+            h5::weights_for(path, architecture, weights, read(weights)?)
+        }
+        (Content::Json, None) => Err(ImportError::in_file(
+            path,
+            Fault::WrongContent {
+                found: "an architecture without weights (JSON)".into(),
+                expected: "a model",
+                remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
+            },
+        )),
+        (other, _) => Err(ImportError::in_file(
+            path,
+            Fault::WrongContent {
+                found: other.looks_like().into(),
+                expected: "a Keras model in HDF5",
+                remedy: other.remedy(),
+            },
+        )),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+    fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))
+}
