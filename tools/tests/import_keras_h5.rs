@@ -13,16 +13,11 @@ use serde_json::{Value, json};
 
 /// The corpus, or `None`, said on standard error.
 fn corpus() -> Option<PathBuf> {
-    let path = std::env::var_os("FLATPACK_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os("FLATPACK_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
     let found = path.is_dir();
     if !found {
-        eprintln!(
-            "skipped: no corpus at {}; set FLATPACK_CORPUS",
-            path.display()
-        );
+        eprintln!("skipped: no corpus at {}; set FLATPACK_CORPUS", path.display());
     }
     found.then_some(path)
 }
@@ -48,24 +43,16 @@ impl Entry {
 }
 
 fn entries(corpus: &Path, folder: &str) -> Vec<Entry> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(corpus.join(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(corpus.join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders
         .into_iter()
         .filter_map(|folder| {
             let (h5, json) = (folder.join("model.h5"), folder.join("model.json"));
             match (json.is_file(), h5.is_file()) {
-                (true, _) => Some(Entry {
-                    model: json,
-                    weights: Some(folder.join("model_weights.h5")),
-                }),
-                (false, true) => Some(Entry {
-                    model: h5,
-                    weights: None,
-                }),
+                (true, _) => Some(Entry { model: json, weights: Some(folder.join("model_weights.h5")) }),
+                (false, true) => Some(Entry { model: h5, weights: None }),
                 (false, false) => None,
             }
         })
@@ -79,11 +66,7 @@ fn readable(corpus: &Path) -> Vec<Entry> {
     ["layers/keras2", "layers/keras3", "open", "trained"]
         .iter()
         .flat_map(|folder| entries(corpus, folder))
-        .filter(|entry| {
-            !REFUSED
-                .iter()
-                .any(|name| entry.model.parent().unwrap().ends_with(name))
-        })
+        .filter(|entry| !REFUSED.iter().any(|name| entry.model.parent().unwrap().ends_with(name)))
         .collect()
 }
 
@@ -91,11 +74,7 @@ fn readable(corpus: &Path) -> Vec<Entry> {
 fn parameter_counts(path: &str, layers: &[Layer], counts: &mut BTreeMap<String, usize>) -> usize {
     let mut sum = 0;
     for layer in layers {
-        let path = if path.is_empty() {
-            layer.name.clone()
-        } else {
-            format!("{path}/{}", layer.name)
-        };
+        let path = if path.is_empty() { layer.name.clone() } else { format!("{path}/{}", layer.name) };
         let own: usize = layer.weights.iter().map(|weight| weight.array.len()).sum();
         let all = own + parameter_counts(&path, layer.inner.layers(), counts);
         counts.insert(path, all);
@@ -123,27 +102,13 @@ fn arrays_of(network: &Network) -> Vec<(String, Vec<Weight>)> {
 fn every_layer_configuration_is_read_with_its_inputs_outputs_and_parameters() {
     let Some(corpus) = corpus() else { return };
     let mut count = 0;
-    for entry in ["layers/keras2", "layers/keras3"]
-        .iter()
-        .flat_map(|folder| entries(&corpus, folder))
-    {
+    for entry in ["layers/keras2", "layers/keras3"].iter().flat_map(|folder| entries(&corpus, folder)) {
         let (saved, network) = entry.read().unwrap_or_else(|error| panic!("{error}"));
         let info = entry.info();
-        assert_eq!(
-            saved.keras_version.unwrap().to_string(),
-            info["keras"].as_str().unwrap()
-        );
-        let shapes: Vec<_> = network
-            .inputs
-            .iter()
-            .map(|input| input.shape.clone())
-            .collect();
+        assert_eq!(saved.keras_version.unwrap().to_string(), info["keras"].as_str().unwrap());
+        let shapes: Vec<_> = network.inputs.iter().map(|input| input.shape.clone()).collect();
         assert_eq!(json!(shapes), info["inputs"], "{entry:?}");
-        assert_eq!(
-            network.outputs.len(),
-            info["outputs"].as_array().unwrap().len(),
-            "{entry:?}"
-        );
+        assert_eq!(network.outputs.len(), info["outputs"].as_array().unwrap().len(), "{entry:?}");
         let parameters = parameter_counts("", &network.layers, &mut BTreeMap::new());
         assert_eq!(json!(parameters), info["params"], "{entry:?}");
         count += 1;
@@ -154,9 +119,7 @@ fn every_layer_configuration_is_read_with_its_inputs_outputs_and_parameters() {
 #[test]
 fn real_models_have_keras_parameter_count_in_every_nested_layer() {
     let Some(corpus) = corpus() else { return };
-    let models = readable(&corpus)
-        .into_iter()
-        .filter(|entry| entry.model.iter().any(|part| part == "open"));
+    let models = readable(&corpus).into_iter().filter(|entry| entry.model.iter().any(|part| part == "open"));
     let mut compared = 0;
     for entry in models {
         let (_, network) = entry.read().unwrap_or_else(|error| panic!("{error}"));
@@ -167,22 +130,11 @@ fn real_models_have_keras_parameter_count_in_every_nested_layer() {
             assert_eq!(sum as u64, parameters, "{entry:?}");
         }
         for layer in info["layers"].as_array().into_iter().flatten() {
-            let (name, parameters) = (
-                layer["name"].as_str().unwrap(),
-                layer["params"].as_u64().unwrap(),
-            );
-            assert_eq!(
-                counts.get(name).map(|count| *count as u64),
-                Some(parameters),
-                "{name} of {entry:?}"
-            );
+            let (name, parameters) = (layer["name"].as_str().unwrap(), layer["params"].as_u64().unwrap());
+            assert_eq!(counts.get(name).map(|count| *count as u64), Some(parameters), "{name} of {entry:?}");
             compared += 1;
         }
-        for (input, expected) in network
-            .inputs
-            .iter()
-            .zip(info["inputs"].as_array().into_iter().flatten())
-        {
+        for (input, expected) in network.inputs.iter().zip(info["inputs"].as_array().into_iter().flatten()) {
             assert_eq!(json!(input.shape), expected["shape"], "{entry:?}");
         }
         if let Some(outputs) = info["outputs"].as_array() {
@@ -196,47 +148,24 @@ fn real_models_have_keras_parameter_count_in_every_nested_layer() {
 fn values_are_those_h5py_reads() {
     let Some(corpus) = corpus() else { return };
     let network = |name: &str| {
-        let entry = Entry {
-            model: corpus.join(name).join("model.h5"),
-            weights: None,
-        };
+        let entry = Entry { model: corpus.join(name).join("model.h5"), weights: None };
         entry.read().unwrap().1
     };
     let all = arrays_of(&network("trained/digits_mlp"));
-    let of = |path: &str| {
-        all.iter()
-            .find(|(name, _)| name == path)
-            .map(|(_, weights)| weights)
-            .unwrap()
-    };
+    let of = |path: &str| all.iter().find(|(name, _)| name == path).map(|(_, weights)| weights).unwrap();
     let kernel = &of("/dense_1")[0];
     assert_eq!(
         (kernel.name.as_str(), kernel.array.shape.as_slice()),
         ("sequential_1/dense_1/kernel", &[64, 32][..])
     );
-    assert_eq!(
-        kernel.array.values[..3],
-        [0.053_943_396, 0.236_501_28, 0.244_390_19]
-    );
-    assert_eq!(
-        of("/dense_2")[1].array.values[..3],
-        [0.064_346_03, -0.091_697_775, -0.061_916_266]
-    );
+    assert_eq!(kernel.array.values[..3], [0.053_943_396, 0.236_501_28, 0.244_390_19]);
+    assert_eq!(of("/dense_2")[1].array.values[..3], [0.064_346_03, -0.091_697_775, -0.061_916_266]);
 
     // Gamma and beta are in the trainable part of the nested model's list, the averages in the other.
     let all = arrays_of(&network("open/teachable_machine_nested"));
-    let (_, weights) = all
-        .iter()
-        .find(|(name, _)| name == "/sequential_1/model1/bn_Conv1")
-        .unwrap();
-    let firsts: Vec<f32> = weights
-        .iter()
-        .map(|weight| weight.array.values[0])
-        .collect();
-    assert_eq!(
-        firsts,
-        [0.355_103_52, 3.074_866_5, -0.000_130_264_48, 0.041_632_07]
-    );
+    let (_, weights) = all.iter().find(|(name, _)| name == "/sequential_1/model1/bn_Conv1").unwrap();
+    let firsts: Vec<f32> = weights.iter().map(|weight| weight.array.values[0]).collect();
+    assert_eq!(firsts, [0.355_103_52, 3.074_866_5, -0.000_130_264_48, 0.041_632_07]);
 }
 
 #[test]
@@ -249,28 +178,15 @@ fn arrays_and_groups_without_telling_names_go_by_order_to_the_same_layers() {
         // The arrays of a class of one's own cannot be counted, so that its model needs its names.
         let has_own_class = network.layers.iter().any(|layer| layer.class == "ConvDNA");
         let rename = |(at, (name, weights)): (usize, &(String, Vec<Weight>))| {
-            let weights = weights.iter().map(|weight| Weight {
-                name: "w".into(),
-                array: weight.array.clone(),
-            });
-            (
-                if has_own_class {
-                    name.clone()
-                } else {
-                    format!("group {at}")
-                },
-                weights.collect(),
-            )
+            let weights =
+                weights.iter().map(|weight| Weight { name: "w".into(), array: weight.array.clone() });
+            (if has_own_class { name.clone() } else { format!("group {at}") }, weights.collect())
         };
         saved.weights = Weights::new(groups.map(rename).collect());
         let found = arrays_of(&saved.network().unwrap_or_else(|error| panic!("{error}")));
         for ((path, expected), (_, found)) in expected.iter().zip(&found) {
-            let arrays = |weights: &[Weight]| {
-                weights
-                    .iter()
-                    .map(|weight| weight.array.clone())
-                    .collect::<Vec<_>>()
-            };
+            let arrays =
+                |weights: &[Weight]| weights.iter().map(|weight| weight.array.clone()).collect::<Vec<_>>();
             assert_eq!(arrays(expected), arrays(found), "{path} of {entry:?}");
         }
     }
@@ -279,31 +195,13 @@ fn arrays_and_groups_without_telling_names_go_by_order_to_the_same_layers() {
 #[test]
 fn operations_of_both_generations_read_alike() {
     let Some(corpus) = corpus() else { return };
-    for case in [
-        "graph_python_operators",
-        "graph_slicing",
-        "lstm_initial_state",
-    ] {
+    for case in ["graph_python_operators", "graph_slicing", "lstm_initial_state"] {
         let calls = |generation: &str| {
-            let model = corpus
-                .join("layers")
-                .join(generation)
-                .join(case)
-                .join("model.h5");
-            let (_, network) = Entry {
-                model,
-                weights: None,
-            }
-            .read()
-            .unwrap();
+            let model = corpus.join("layers").join(generation).join(case).join("model.h5");
+            let (_, network) = Entry { model, weights: None }.read().unwrap();
             let described = |call: &flatpack::import::keras::Call| {
                 let layer = network.layer(call.layer);
-                (
-                    layer.class.clone(),
-                    layer.is_operation,
-                    call.args.clone(),
-                    call.kwargs.clone(),
-                )
+                (layer.class.clone(), layer.is_operation, call.args.clone(), call.kwargs.clone())
             };
             network.calls.iter().map(described).collect::<Vec<_>>()
         };
@@ -315,29 +213,17 @@ fn operations_of_both_generations_read_alike() {
 fn every_call_takes_only_what_was_computed_before() {
     let Some(corpus) = corpus() else { return };
     fn check(network: &Network, entry: &Entry) {
-        let mut known: Vec<(usize, usize)> = network
-            .inputs
-            .iter()
-            .map(|input| (input.tensor.layer.0, 0))
-            .collect();
+        let mut known: Vec<(usize, usize)> =
+            network.inputs.iter().map(|input| (input.tensor.layer.0, 0)).collect();
         for call in &network.calls {
             for tensor in call.tensors() {
-                assert!(
-                    known.contains(&(tensor.layer.0, tensor.node)),
-                    "{tensor} in {entry:?}"
-                );
+                assert!(known.contains(&(tensor.layer.0, tensor.node)), "{tensor} in {entry:?}");
             }
             known.push((call.layer.0, call.node));
-            assert!(
-                !call.args.is_empty() && call.args[0] != Arg::Constant(Value::Null),
-                "{entry:?}"
-            );
+            assert!(!call.args.is_empty() && call.args[0] != Arg::Constant(Value::Null), "{entry:?}");
         }
         for output in &network.outputs {
-            assert!(
-                known.contains(&(output.layer.0, output.node)),
-                "{output} in {entry:?}"
-            );
+            assert!(known.contains(&(output.layer.0, output.node)), "{output} in {entry:?}");
         }
         for layer in &network.layers {
             if let flatpack::import::keras::Inner::Network(inner) = &layer.inner {
@@ -357,32 +243,20 @@ fn what_is_no_model_is_refused_with_a_remedy() {
     let remedy = |error: &ImportError| error.fault.remedy().unwrap_or_default().to_owned();
 
     let lfs = refused("lfs_pointer_not_a_model/model.h5");
-    assert!(
-        lfs.to_string().contains("Git LFS pointer") && remedy(&lfs).contains("git lfs pull"),
-        "{lfs}"
-    );
+    assert!(lfs.to_string().contains("Git LFS pointer") && remedy(&lfs).contains("git lfs pull"), "{lfs}");
 
     let weights = refused("weights_only_keras2cpp/model.h5");
-    assert!(
-        weights.to_string().contains("without an architecture"),
-        "{weights}"
-    );
+    assert!(weights.to_string().contains("without an architecture"), "{weights}");
     assert!(remedy(&weights).contains("flatpack build model.json --weights weights.h5"));
 
     let json = refused("dronet_json_plus_weights/model.json");
-    assert!(
-        json.to_string().contains("without weights") && remedy(&json).contains("--weights"),
-        "{json}"
-    );
+    assert!(json.to_string().contains("without weights") && remedy(&json).contains("--weights"), "{json}");
 
     for (name, said) in [
         ("acoustic_conv_ae_k314/model.keras", "zip archive"),
         ("stock_lstm4_pickle_k213/model.pkl", "pickle"),
         ("tl_hello_world_float/model.tflite", "TensorFlow Lite"),
-        (
-            "tiny_kws_dscnn_savedmodel/model/saved_model.pb",
-            "protocol buffer",
-        ),
+        ("tiny_kws_dscnn_savedmodel/model/saved_model.pb", "protocol buffer"),
         ("ox_basic_pitch/model.onnx", "protocol buffer"),
         ("hand_keypoint_mlp/input_0.npy", "NumPy"),
         ("hand_keypoint_mlp/info.json", "JSON"),
@@ -396,22 +270,11 @@ fn what_is_no_model_is_refused_with_a_remedy() {
 #[test]
 fn the_code_in_a_lambda_is_carried_and_not_decoded() {
     let Some(corpus) = corpus() else { return };
-    let entry = Entry {
-        model: corpus.join("open/car_nvidia_keras1_lambda/model.h5"),
-        weights: None,
-    };
+    let entry = Entry { model: corpus.join("open/car_nvidia_keras1_lambda/model.h5"), weights: None };
     let (saved, network) = entry.read().unwrap();
     let lambda = &network.layers[1];
-    assert_eq!(
-        (lambda.class.as_str(), network.inputs[0].name.as_str()),
-        ("Lambda", "lambda_1_input")
-    );
-    assert!(
-        lambda
-            .config
-            .get("function")
-            .is_some_and(|function| function[0].is_string())
-    );
+    assert_eq!((lambda.class.as_str(), network.inputs[0].name.as_str()), ("Lambda", "lambda_1_input"));
+    assert!(lambda.config.get("function").is_some_and(|function| function[0].is_string()));
     assert_eq!(saved.backend, None);
     assert_eq!(network.layers[2].class, "Conv2D");
 }
@@ -420,19 +283,10 @@ fn the_code_in_a_lambda_is_carried_and_not_decoded() {
 fn what_is_dropped_is_named_with_its_size() {
     let Some(corpus) = corpus() else { return };
     let saved = open(&corpus.join("trained/digits_mlp/model.h5"), None).unwrap();
-    let dropped: Vec<_> = saved
-        .dropped
-        .iter()
-        .map(|dropped| (dropped.name.as_str(), dropped.bytes))
-        .collect();
+    let dropped: Vec<_> =
+        saved.dropped.iter().map(|dropped| (dropped.name.as_str(), dropped.bytes)).collect();
     // Adam: two moments of 2,410 parameters, its step count (8 bytes) and its learning rate (4).
-    assert_eq!(
-        dropped,
-        [
-            ("training_config", 581),
-            ("optimizer_weights", 2 * 2410 * 4 + 8 + 4)
-        ]
-    );
+    assert_eq!(dropped, [("training_config", 581), ("optimizer_weights", 2 * 2410 * 4 + 8 + 4)]);
     assert!(saved.training_config.is_some());
 }
 
@@ -448,9 +302,7 @@ fn a_truncated_file_is_an_error_at_every_length() {
         return;
     };
     let path = folder.path().join("model.h5");
-    let lengths = (0..600)
-        .chain((600..bytes.len()).step_by(97))
-        .chain([bytes.len() - 1]);
+    let lengths = (0..600).chain((600..bytes.len()).step_by(97)).chain([bytes.len() - 1]);
     for length in lengths {
         fs::write(&path, &bytes[..length]).unwrap();
         let error = open(&path, None).expect_err("cut short");

@@ -43,9 +43,8 @@ impl Content {
         if has_hdf5_signature(bytes) {
             return Self::Hdf5;
         }
-        let text = std::str::from_utf8(bytes)
-            .ok()
-            .map(|text| text.trim_start_matches('\u{feff}').trim_start());
+        let text =
+            std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim_start());
         match (bytes, text) {
             ([b'P', b'K', 3 | 5, 4 | 6, ..], _) => Self::Zip,
             ([_, _, _, _, b'T', b'F', b'L', b'3', ..], _) => Self::TfLite,
@@ -98,9 +97,7 @@ impl Content {
 /// The superblock is at byte 0 or, behind a user block, at 512, 1024, 2048 and so on.
 fn has_hdf5_signature(bytes: &[u8]) -> bool {
     std::iter::once(0)
-        .chain(std::iter::successors(Some(512usize), |at| {
-            at.checked_mul(2)
-        }))
+        .chain(std::iter::successors(Some(512usize), |at| at.checked_mul(2)))
         .take_while(|at| *at < bytes.len())
         .any(|at| bytes[at..].starts_with(HDF5_SIGNATURE))
 }
@@ -121,10 +118,7 @@ mod tests {
             (b"\x08\x01\x12\xf7\xe9\x04", Content::Protobuf),
             (b"\x93NUMPY\x01\0", Content::Npy),
             (b"\x1f\x8b\x08\0", Content::Gzip),
-            (
-                b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n",
-                Content::GitLfsPointer,
-            ),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", Content::GitLfsPointer),
             (b"<!DOCTYPE html>", Content::Html),
             (b"hello", Content::Text),
             (b"\xff\xfe\xfd\xfc", Content::Unknown),

@@ -29,28 +29,13 @@ pub struct FaultyLayer {
 impl ImportError {
     /// A fault of the file as a whole.
     pub fn in_file(file: &Path, fault: Fault) -> Self {
-        Self {
-            file: file.to_owned(),
-            layer: None,
-            fault: Box::new(fault),
-        }
+        Self { file: file.to_owned(), layer: None, fault: Box::new(fault) }
     }
 
     /// A fault of one layer.
-    pub fn in_layer(
-        file: &Path,
-        path: impl Into<String>,
-        class: impl Into<String>,
-        fault: Fault,
-    ) -> Self {
-        let layer = FaultyLayer {
-            path: path.into(),
-            class: class.into(),
-        };
-        Self {
-            layer: Some(Box::new(layer)),
-            ..Self::in_file(file, fault)
-        }
+    pub fn in_layer(file: &Path, path: impl Into<String>, class: impl Into<String>, fault: Fault) -> Self {
+        let layer = FaultyLayer { path: path.into(), class: class.into() };
+        Self { layer: Some(Box::new(layer)), ..Self::in_file(file, fault) }
     }
 }
 
@@ -66,9 +51,7 @@ impl fmt::Display for ImportError {
 
 impl miette::Diagnostic for ImportError {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.fault
-            .remedy()
-            .map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
+        self.fault.remedy().map(|remedy| Box::new(remedy) as Box<dyn fmt::Display>)
     }
 }
 
@@ -167,9 +150,9 @@ impl Fault {
             Fault::Damaged { .. } | Fault::Truncated { .. } => {
                 Some("copy or download the file again, or save the model again")
             }
-            Fault::Json { .. } | Fault::Unexpected { .. } => Some(
-                "save the model again with Keras; if Keras loads this very file, please report it",
-            ),
+            Fault::Json { .. } | Fault::Unexpected { .. } => {
+                Some("save the model again with Keras; if Keras loads this very file, please report it")
+            }
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),
             Fault::Limit { .. } => None,

@@ -32,9 +32,7 @@ impl File {
     /// Opens a file that is in memory.
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, Fault> {
         let length_bytes = bytes.len() as u64;
-        let budget_bytes = length_bytes
-            .saturating_mul(MAX_EXPANSION)
-            .saturating_add(FREE_BYTES);
+        let budget_bytes = length_bytes.saturating_mul(MAX_EXPANSION).saturating_add(FREE_BYTES);
         let chunk_bytes = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
         let options = OpenOptions::default()
             .with_chunk_cache_bytes(0)
@@ -43,18 +41,10 @@ impl File {
         let file = Hdf5File::from_vec_with_options(bytes, options).map_err(damaged)?;
         let expected_bytes = file.superblock().eof_address;
         if expected_bytes > length_bytes {
-            return Err(Fault::Truncated {
-                found_bytes: length_bytes,
-                expected_bytes,
-            });
+            return Err(Fault::Truncated { found_bytes: length_bytes, expected_bytes });
         }
         let group = file.root_group().map_err(damaged)?;
-        Ok(Self {
-            root: Group {
-                group,
-                budget_bytes: Rc::new(Cell::new(budget_bytes)),
-            },
-        })
+        Ok(Self { root: Group { group, budget_bytes: Rc::new(Cell::new(budget_bytes)) } })
     }
 
     /// The root group.
@@ -74,10 +64,7 @@ impl Group {
     /// The group called `name` in this one.
     pub(crate) fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
         let group = if_found(self.group.group(name))?;
-        Ok(group.map(|group| Group {
-            group,
-            budget_bytes: self.budget_bytes.clone(),
-        }))
+        Ok(group.map(|group| Group { group, budget_bytes: self.budget_bytes.clone() }))
     }
 
     /// Names of the groups and datasets in this group.
@@ -94,9 +81,7 @@ impl Group {
 
     /// The numbers of the dataset at `path`, whose parts are divided by `/`.
     pub(crate) fn numbers(&self, path: &str) -> Result<Option<Numbers>, Fault> {
-        let mut parts = path
-            .split('/')
-            .filter(|part| !part.is_empty() && *part != ".");
+        let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
         let Some(dataset_name) = parts.next_back() else {
             return Ok(None);
         };
@@ -173,9 +158,7 @@ impl Attributes {
     fn pieces(&self, name: &str) -> Vec<&Attribute> {
         match self.find(name) {
             Some(whole) => vec![whole],
-            None => (0..)
-                .map_while(|number| self.find(&format!("{name}{number}")))
-                .collect(),
+            None => (0..).map_while(|number| self.find(&format!("{name}{number}"))).collect(),
         }
     }
 
@@ -206,10 +189,9 @@ fn strings(attribute: &Attribute) -> Result<Vec<String>, Fault> {
     match (&attribute.decoded_strings, &attribute.datatype) {
         (Some(strings), _) => Ok(strings.clone()),
         (None, Datatype::String { .. }) => attribute.read_strings().map_err(damaged),
-        (None, Datatype::VarLen { .. }) => Err(damage(format!(
-            "the text of attribute `{}` is not where the file says",
-            attribute.name
-        ))),
+        (None, Datatype::VarLen { .. }) => {
+            Err(damage(format!("the text of attribute `{}` is not where the file says", attribute.name)))
+        }
         (None, other) => Err(Fault::Unexpected {
             place: format!("attribute `{}`", attribute.name),
             found: format!("{other:?}"),
@@ -236,12 +218,7 @@ impl Numbers {
             .iter()
             .map(|extent| usize::try_from(*extent))
             .collect::<Result<_, _>>()
-            .map_err(|_| {
-                damage(format!(
-                    "dataset `{}` has an impossible shape",
-                    dataset.name()
-                ))
-            })?;
+            .map_err(|_| damage(format!("dataset `{}` has an impossible shape", dataset.name())))?;
         let bytes = dataset.read_raw_bytes().map_err(damaged)?;
         let mut rounded = false;
         let values: Vec<f32> = bytes
@@ -252,22 +229,14 @@ impl Numbers {
                 value
             })
             .collect();
-        if shape
-            .iter()
-            .try_fold(1usize, |len, extent| len.checked_mul(*extent))
-            != Some(values.len())
-        {
+        if shape.iter().try_fold(1usize, |len, extent| len.checked_mul(*extent)) != Some(values.len()) {
             return Err(damage(format!(
                 "dataset `{}` of shape {shape:?} holds {} values",
                 dataset.name(),
                 values.len()
             )));
         }
-        Ok(Self {
-            array: Array::new(shape, values),
-            dtype: element.to_string(),
-            rounded,
-        })
+        Ok(Self { array: Array::new(shape, values), dtype: element.to_string(), rounded })
     }
 }
 
@@ -288,45 +257,28 @@ enum Kind {
 
 impl Element {
     fn of(dataset: &Dataset) -> Result<Self, Fault> {
-        let unsupported = |found: String| {
-            Fault::Unsupported {
+        let unsupported = |found: String| Fault::Unsupported {
             what: format!("dataset `{}` of type {found}", dataset.name()),
-            remedy: "weights are floating point numbers or integers; save the model again with float32 weights".into(),
-        }
+            remedy:
+                "weights are floating point numbers or integers; save the model again with float32 weights"
+                    .into(),
         };
         let datatype = match dataset.dtype() {
             Datatype::Enum { base, .. } => base.as_ref(),
             other => other,
         };
         let (kind, byte_order) = match *datatype {
-            Datatype::FloatingPoint {
-                size: 4,
-                byte_order,
-            } => (Kind::F32, byte_order),
-            Datatype::FloatingPoint {
-                size: 8,
-                byte_order,
-            } => (Kind::F64, byte_order),
-            Datatype::FloatingPoint {
-                size: 2,
-                byte_order,
-            } => {
+            Datatype::FloatingPoint { size: 4, byte_order } => (Kind::F32, byte_order),
+            Datatype::FloatingPoint { size: 8, byte_order } => (Kind::F64, byte_order),
+            Datatype::FloatingPoint { size: 2, byte_order } => {
                 let raw = dataset.raw_datatype().map_err(damaged)?;
-                let kind = half_kind(&raw)
-                    .ok_or_else(|| unsupported("a 16-bit float of unknown layout".into()))?;
+                let kind =
+                    half_kind(&raw).ok_or_else(|| unsupported("a 16-bit float of unknown layout".into()))?;
                 (kind, byte_order)
             }
-            Datatype::FixedPoint {
-                size: size @ (1 | 2 | 4 | 8),
-                signed,
-                byte_order,
-            } => (
-                Kind::Integer {
-                    size_bytes: size.into(),
-                    signed,
-                },
-                byte_order,
-            ),
+            Datatype::FixedPoint { size: size @ (1 | 2 | 4 | 8), signed, byte_order } => {
+                (Kind::Integer { size_bytes: size.into(), signed }, byte_order)
+            }
             // Keras 3 keeps bfloat16 as two opaque bytes and says so in an attribute.
             Datatype::Opaque { size: 2, .. } if says_bfloat16(dataset) => {
                 (Kind::Bf16, ByteOrder::LittleEndian)
@@ -350,14 +302,10 @@ impl Element {
         // Little-endian in the low bytes of a word, whatever the order in the file.
         let mut word = [0u8; 8];
         match self.byte_order {
-            ByteOrder::LittleEndian => word
-                .iter_mut()
-                .zip(bytes)
-                .for_each(|(to, from)| *to = *from),
-            ByteOrder::BigEndian => word
-                .iter_mut()
-                .zip(bytes.iter().rev())
-                .for_each(|(to, from)| *to = *from),
+            ByteOrder::LittleEndian => word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from),
+            ByteOrder::BigEndian => {
+                word.iter_mut().zip(bytes.iter().rev()).for_each(|(to, from)| *to = *from)
+            }
         }
         let bits = u64::from_le_bytes(word);
         match self.kind {
@@ -444,10 +392,7 @@ fn damaged(error: Error) -> Fault {
 }
 
 fn damage(detail: String) -> Fault {
-    Fault::Damaged {
-        container: "HDF5",
-        detail,
-    }
+    Fault::Damaged { container: "HDF5", detail }
 }
 
 #[cfg(test)]
@@ -468,11 +413,7 @@ mod tests {
             (0x7c00, f32::INFINITY),
             (0x8000, -0.0),
         ] {
-            assert_eq!(
-                half_to_f32(bits).to_bits(),
-                f32::to_bits(expected),
-                "{bits:#06x}"
-            );
+            assert_eq!(half_to_f32(bits).to_bits(), f32::to_bits(expected), "{bits:#06x}");
         }
         assert!(half_to_f32(0x7e00).is_nan());
     }
@@ -480,39 +421,15 @@ mod tests {
     #[test]
     fn integers_and_doubles_say_when_they_were_rounded() {
         let element = |kind, byte_order| Element { kind, byte_order };
-        let signed = Kind::Integer {
-            size_bytes: 4,
-            signed: true,
-        };
-        let unsigned = Kind::Integer {
-            size_bytes: 1,
-            signed: false,
-        };
+        let signed = Kind::Integer { size_bytes: 4, signed: true };
+        let unsigned = Kind::Integer { size_bytes: 1, signed: false };
         let little = ByteOrder::LittleEndian;
-        assert_eq!(
-            element(signed, little).value(&(-7i32).to_le_bytes()),
-            (-7.0, true)
-        );
-        assert_eq!(
-            element(signed, ByteOrder::BigEndian).value(&(-7i32).to_be_bytes()),
-            (-7.0, true)
-        );
-        assert_eq!(
-            element(signed, little).value(&16_777_217i32.to_le_bytes()),
-            (16_777_216.0, false)
-        );
+        assert_eq!(element(signed, little).value(&(-7i32).to_le_bytes()), (-7.0, true));
+        assert_eq!(element(signed, ByteOrder::BigEndian).value(&(-7i32).to_be_bytes()), (-7.0, true));
+        assert_eq!(element(signed, little).value(&16_777_217i32.to_le_bytes()), (16_777_216.0, false));
         assert_eq!(element(unsigned, little).value(&[255]), (255.0, true));
-        assert_eq!(
-            element(Kind::F64, little).value(&0.5f64.to_le_bytes()),
-            (0.5, true)
-        );
-        assert_eq!(
-            element(Kind::F64, little).value(&0.1f64.to_le_bytes()),
-            (0.1, false)
-        );
-        assert_eq!(
-            element(Kind::Bf16, little).value(&[0x80, 0x3f]),
-            (1.0, true)
-        );
+        assert_eq!(element(Kind::F64, little).value(&0.5f64.to_le_bytes()), (0.5, true));
+        assert_eq!(element(Kind::F64, little).value(&0.1f64.to_le_bytes()), (0.1, false));
+        assert_eq!(element(Kind::Bf16, little).value(&[0x80, 0x3f]), (1.0, true));
     }
 }

@@ -61,15 +61,9 @@ impl Scope<'_> {
     }
 
     fn keras3_call(&self, node: &Map<String, Value>) -> Result<Arguments, Fault> {
-        let args = match node
-            .get("args")
-            .map(|args| self.argument(args))
-            .transpose()?
-        {
+        let args = match node.get("args").map(|args| self.argument(args)).transpose()? {
             Some(Arg::List(args)) => args,
-            Some(Arg::Constant(Value::Array(values))) => {
-                values.into_iter().map(Arg::Constant).collect()
-            }
+            Some(Arg::Constant(Value::Array(values))) => values.into_iter().map(Arg::Constant).collect(),
             _ => return Err(unexpected(&Value::Object(node.clone()), "a list as `args`")),
         };
         let kwargs = match node.get("kwargs") {
@@ -89,17 +83,11 @@ impl Scope<'_> {
                 {
                     *kwargs = self.named(map)?;
                 }
-                if items[0] == CONSTANT_VALUE {
-                    self.argument(&items[2])
-                } else {
-                    self.reference(items)
-                }
+                if items[0] == CONSTANT_VALUE { self.argument(&items[2]) } else { self.reference(items) }
             }
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.entry(item, kwargs))
-                .collect::<Result<_, _>>()
-                .map(list),
+            Value::Array(items) => {
+                items.iter().map(|item| self.entry(item, kwargs)).collect::<Result<_, _>>().map(list)
+            }
             Value::Object(map) => map
                 .iter()
                 .map(|(key, item)| Ok((key.clone(), self.entry(item, kwargs)?)))
@@ -110,20 +98,16 @@ impl Scope<'_> {
     }
 
     fn named(&self, map: &Map<String, Value>) -> Result<Vec<(String, Arg)>, Fault> {
-        map.iter()
-            .map(|(key, value)| Ok((key.clone(), self.argument(value)?)))
-            .collect()
+        map.iter().map(|(key, value)| Ok((key.clone(), self.argument(value)?))).collect()
     }
 
     /// A value of any dialect.
     fn argument(&self, value: &Value) -> Result<Arg, Fault> {
         match value {
             Value::Array(items) if self.is_known_reference(items) => self.reference(items),
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.argument(item))
-                .collect::<Result<_, _>>()
-                .map(list),
+            Value::Array(items) => {
+                items.iter().map(|item| self.argument(item)).collect::<Result<_, _>>().map(list)
+            }
             Value::Object(map) => self.object(map),
             constant => Ok(Arg::Constant(constant.clone())),
         }
@@ -147,43 +131,27 @@ impl Scope<'_> {
                 unwrap_containers(&mut constant);
                 Ok(Arg::Constant(constant))
             }
-            None if map.len() == 3
-                && ["start", "stop", "step"]
-                    .iter()
-                    .all(|key| map.contains_key(*key)) =>
-            {
+            None if map.len() == 3 && ["start", "stop", "step"].iter().all(|key| map.contains_key(*key)) => {
                 self.slice(map)
             }
             None => {
                 let named = self.named(map)?;
-                Ok(
-                    if named.iter().all(|(_, arg)| matches!(arg, Arg::Constant(_))) {
-                        Arg::Constant(Value::Object(map.clone()))
-                    } else {
-                        Arg::Dict(named)
-                    },
-                )
+                Ok(if named.iter().all(|(_, arg)| matches!(arg, Arg::Constant(_))) {
+                    Arg::Constant(Value::Object(map.clone()))
+                } else {
+                    Arg::Dict(named)
+                })
             }
         }
     }
 
     fn slice(&self, bounds: &Map<String, Value>) -> Result<Arg, Fault> {
-        let bound = |key: &str| {
-            self.argument(bounds.get(key).unwrap_or(&Value::Null))
-                .map(Box::new)
-        };
-        Ok(Arg::Slice {
-            start: bound("start")?,
-            stop: bound("stop")?,
-            step: bound("step")?,
-        })
+        let bound = |key: &str| self.argument(bounds.get(key).unwrap_or(&Value::Null)).map(Box::new);
+        Ok(Arg::Slice { start: bound("start")?, stop: bound("stop")?, step: bound("step")? })
     }
 
     fn is_known_reference(&self, items: &[Value]) -> bool {
-        is_reference(items)
-            && items[0]
-                .as_str()
-                .is_some_and(|name| self.layers.contains_key(name))
+        is_reference(items) && items[0].as_str().is_some_and(|name| self.layers.contains_key(name))
     }
 
     fn reference(&self, items: &[Value]) -> Result<Arg, Fault> {
@@ -204,20 +172,12 @@ impl Scope<'_> {
                 .ok_or_else(|| unexpected(value, expected))
         };
         let name = items[0].as_str().unwrap_or_default();
-        let layer = self
-            .layers
-            .get(name)
-            .copied()
-            .ok_or_else(|| Fault::Unexpected {
-                place: "a call".into(),
-                found: format!("a tensor of layer `{name}`"),
-                expected: "the name of a layer of this model".into(),
-            })?;
-        Ok(TensorRef {
-            layer,
-            node: index(1)?,
-            tensor: index(2)?,
-        })
+        let layer = self.layers.get(name).copied().ok_or_else(|| Fault::Unexpected {
+            place: "a call".into(),
+            found: format!("a tensor of layer `{name}`"),
+            expected: "the name of a layer of this model".into(),
+        })?;
+        Ok(TensorRef { layer, node: index(1)?, tensor: index(2)? })
     }
 }
 
@@ -225,9 +185,7 @@ impl Scope<'_> {
 pub(super) fn is_reference(items: &[Value]) -> bool {
     match items {
         [Value::String(name), Value::Number(_), tensor]
-        | [Value::String(name), Value::Number(_), tensor, _] => {
-            tensor.is_number() || name == CONSTANT_VALUE
-        }
+        | [Value::String(name), Value::Number(_), tensor, _] => tensor.is_number() || name == CONSTANT_VALUE,
         _ => false,
     }
 }
@@ -245,11 +203,7 @@ fn list(args: Vec<Arg>) -> Arg {
 }
 
 fn unexpected(found: &Value, expected: &str) -> Fault {
-    Fault::Unexpected {
-        place: "`inbound_nodes`".into(),
-        found: short(found),
-        expected: expected.into(),
-    }
+    Fault::Unexpected { place: "`inbound_nodes`".into(), found: short(found), expected: expected.into() }
 }
 
 #[cfg(test)]
@@ -267,11 +221,7 @@ mod tests {
     }
 
     fn tensor(layer: usize, node: usize) -> Arg {
-        Arg::Tensor(TensorRef {
-            layer: LayerId(layer),
-            node,
-            tensor: 0,
-        })
+        Arg::Tensor(TensorRef { layer: LayerId(layer), node, tensor: 0 })
     }
 
     fn constant(value: Value) -> Arg {
@@ -293,10 +243,7 @@ mod tests {
             call(json!([["a", 0, 0, {"value": ["b", 0, 0], "training": null, "scale": 2.0}]])),
             (
                 vec![tensor(0, 0)],
-                vec![
-                    ("value".into(), tensor(1, 0)),
-                    ("scale".into(), constant(json!(2.0)))
-                ]
+                vec![("value".into(), tensor(1, 0)), ("scale".into(), constant(json!(2.0)))]
             )
         );
     }
@@ -304,16 +251,10 @@ mod tests {
     #[test]
     fn keras_2_operations_take_constants_slices_and_lists() {
         assert_eq!(
-            call_of(
-                json!(["_CONSTANT_VALUE", -1, 2.0, {"y": ["a", 0, 0]}]),
-                true
-            ),
+            call_of(json!(["_CONSTANT_VALUE", -1, 2.0, {"y": ["a", 0, 0]}]), true),
             (vec![constant(json!(2.0))], vec![("y".into(), tensor(0, 0))])
         );
-        assert_eq!(
-            call_of(json!([["a", 0, 0, {}]]), true),
-            (vec![Arg::List(vec![tensor(0, 0)])], vec![])
-        );
+        assert_eq!(call_of(json!([["a", 0, 0, {}]]), true), (vec![Arg::List(vec![tensor(0, 0)])], vec![]));
         let (_, kwargs) = call_of(
             json!(["a", 0, 0, {"slice_spec": [{"start": null, "stop": 3, "step": null}, {"class_name": "__ellipsis__"}, -1]}]),
             true,
@@ -325,10 +266,7 @@ mod tests {
         };
         assert_eq!(
             kwargs,
-            vec![(
-                "slice_spec".into(),
-                Arg::List(vec![slice, Arg::Ellipsis, constant(json!(-1))])
-            )]
+            vec![("slice_spec".into(), Arg::List(vec![slice, Arg::Ellipsis, constant(json!(-1))]))]
         );
     }
 
@@ -341,24 +279,15 @@ mod tests {
         }));
         assert_eq!(
             args,
-            vec![
-                Arg::List(vec![tensor(0, 0), tensor(1, 0)]),
-                constant(json!(2.0)),
-                constant(json!([1, 2]))
-            ]
+            vec![Arg::List(vec![tensor(0, 0), tensor(1, 0)]), constant(json!(2.0)), constant(json!([1, 2]))]
         );
-        assert_eq!(
-            kwargs,
-            vec![("initial_state".into(), Arg::List(vec![tensor(1, 0)]))]
-        );
+        assert_eq!(kwargs, vec![("initial_state".into(), Arg::List(vec![tensor(1, 0)]))]);
     }
 
     #[test]
     fn a_call_on_a_layer_that_is_not_there_is_an_error() {
         let layers = HashMap::new();
-        let error = Scope { layers: &layers }
-            .call(&json!([["gone", 0, 0, {}]]), false)
-            .unwrap_err();
+        let error = Scope { layers: &layers }.call(&json!([["gone", 0, 0, {}]]), false).unwrap_err();
         assert!(error.to_string().contains("gone"), "{error}");
     }
 }

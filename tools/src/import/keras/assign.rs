@@ -24,23 +24,14 @@ pub(super) fn weights(
 ) -> Result<(), ImportError> {
     let assigner = Assigner { file, dialect };
     let groups = weights.groups();
-    let positions: HashMap<&str, usize> = groups
-        .iter()
-        .enumerate()
-        .map(|(at, (name, _))| (name.as_str(), at))
-        .collect();
-    let named: Vec<Option<usize>> = network
-        .layers
-        .iter()
-        .map(|layer| positions.get(layer.name.as_str()).copied())
-        .collect();
+    let positions: HashMap<&str, usize> =
+        groups.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+    let named: Vec<Option<usize>> =
+        network.layers.iter().map(|layer| positions.get(layer.name.as_str()).copied()).collect();
 
     let mut used = vec![false; groups.len()];
     named.iter().flatten().for_each(|at| used[*at] = true);
-    let mut all_named = groups
-        .iter()
-        .zip(used)
-        .all(|((_, weights), used)| used || weights.is_empty());
+    let mut all_named = groups.iter().zip(used).all(|((_, weights), used)| used || weights.is_empty());
     for (layer, at) in network.layers.iter().zip(&named) {
         all_named &= at.is_some() || assigner.count(layer)? == 0;
     }
@@ -64,11 +55,7 @@ impl Assigner<'_> {
     /// Weights of another instance of the same architecture have other layer names in the same
     /// order. Some names may be the same and yet mean other layers (`dense_1`, `dense_2` against
     /// `dense_2`, `dense_3`), so none of them counts.
-    fn by_order(
-        &self,
-        network: &mut Network,
-        groups: &[(String, Vec<Weight>)],
-    ) -> Result<(), ImportError> {
+    fn by_order(&self, network: &mut Network, groups: &[(String, Vec<Weight>)]) -> Result<(), ImportError> {
         let mut layers = Vec::new();
         for layer in &mut network.layers {
             let count = self.count(layer)?;
@@ -76,10 +63,7 @@ impl Assigner<'_> {
                 layers.push((layer, count));
             }
         }
-        let groups: Vec<_> = groups
-            .iter()
-            .filter(|(_, weights)| !weights.is_empty())
-            .collect();
+        let groups: Vec<_> = groups.iter().filter(|(_, weights)| !weights.is_empty()).collect();
         if layers.len() != groups.len() {
             return Err(ImportError::in_file(
                 self.file,
@@ -118,12 +102,7 @@ impl Assigner<'_> {
         fn sum(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
             match layer.inner {
                 Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
-                _ => layer
-                    .inner
-                    .layers()
-                    .iter()
-                    .map(|layer| sum(layer, dialect))
-                    .sum(),
+                _ => layer.inner.layers().iter().map(|layer| sum(layer, dialect)).sum(),
             }
         }
         sum(layer, self.dialect).map_err(|fault| self.error(layer, fault))
@@ -134,10 +113,8 @@ impl Assigner<'_> {
         if matches!(layer.inner, Inner::None) {
             let expected = self.count(layer)?;
             if weights.is_empty() && expected > 0 {
-                let fault = Fault::Weights {
-                    found: "no arrays".into(),
-                    expected: format!("{expected} arrays"),
-                };
+                let fault =
+                    Fault::Weights { found: "no arrays".into(), expected: format!("{expected} arrays") };
                 return Err(self.error(layer, fault));
             }
             layer.weights = weights.to_vec();
@@ -177,16 +154,11 @@ impl Leaf<'_> {
             return 0;
         };
         let Some(at) = parts.iter().rposition(|part| part == name) else {
-            let starts = last
-                .strip_prefix(name.as_str())
-                .is_some_and(|rest| rest.starts_with('_'));
+            let starts = last.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_'));
             return if starts && parts.is_empty() { 1 } else { 0 };
         };
         let mut before = parts[..at].iter();
-        let shared = around
-            .iter()
-            .filter(|name| before.any(|part| part == name))
-            .count();
+        let shared = around.iter().filter(|name| before.any(|part| part == name)).count();
         2 + shared
     }
 }
@@ -194,10 +166,7 @@ impl Leaf<'_> {
 fn collect_leaves<'a>(layer: &'a mut Layer, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {
     path.push(layer.name.clone());
     if matches!(layer.inner, Inner::None) {
-        leaves.push(Leaf {
-            path: path.clone(),
-            layer,
-        });
+        leaves.push(Leaf { path: path.clone(), layer });
     } else {
         for layer in layer.inner.layers_mut() {
             collect_leaves(layer, path, leaves);
@@ -208,37 +177,26 @@ fn collect_leaves<'a>(layer: &'a mut Layer, path: &mut Vec<String>, leaves: &mut
 
 /// For each array, the position of the leaf it belongs to.
 fn owners(leaves: &[Leaf<'_>], dialect: Dialect, weights: &[Weight]) -> Result<Vec<usize>, Fault> {
-    let counts: Vec<WeightCounts> = leaves
-        .iter()
-        .map(|leaf| WeightCounts::of(leaf.layer, dialect))
-        .collect::<Result<_, _>>()?;
+    let counts: Vec<WeightCounts> =
+        leaves.iter().map(|leaf| WeightCounts::of(leaf.layer, dialect)).collect::<Result<_, _>>()?;
     let named = by_name(leaves, weights);
     let named_with = |enough: fn(usize, usize) -> bool| {
         let mut found = vec![0; counts.len()];
         named.iter().flatten().for_each(|owner| found[*owner] += 1);
-        named.clone().filter(|_| {
-            found
-                .iter()
-                .zip(&counts)
-                .all(|(found, counts)| enough(*found, counts.sum()))
-        })
+        named
+            .clone()
+            .filter(|_| found.iter().zip(&counts).all(|(found, counts)| enough(*found, counts.sum())))
     };
     let in_order = || {
         let candidates = [trainable_first(leaves, &counts), layer_by_layer(&counts)];
-        candidates
-            .into_iter()
-            .find(|owners| fits(leaves, dialect, owners, weights))
+        candidates.into_iter().find(|owners| fits(leaves, dialect, owners, weights))
     };
     // More arrays than the table of counts knows are those of a class that is not in it.
     let owners = named_with(|found, count| found == count)
         .or_else(in_order)
         .or_else(|| named_with(|found, count| found >= count));
     owners.ok_or_else(|| Fault::Weights {
-        found: format!(
-            "{} arrays{}",
-            weights.len(),
-            sample(weights.iter().map(|weight| &weight.name))
-        ),
+        found: format!("{} arrays{}", weights.len(), sample(weights.iter().map(|weight| &weight.name))),
         expected: format!(
             "{} arrays for the layers inside",
             counts.iter().map(|counts| counts.sum()).sum::<usize>()
@@ -267,10 +225,7 @@ fn trainable_first(leaves: &[Leaf<'_>], counts: &[WeightCounts]) -> Vec<usize> {
         let frozen = !leaf.layer.config.bool_or("trainable", true).unwrap_or(true);
         if frozen { 0 } else { counts.trainable }
     });
-    let first = trained
-        .clone()
-        .enumerate()
-        .flat_map(|(owner, count)| std::iter::repeat_n(owner, count));
+    let first = trained.clone().enumerate().flat_map(|(owner, count)| std::iter::repeat_n(owner, count));
     let rest = trained
         .zip(counts)
         .enumerate()
@@ -280,11 +235,7 @@ fn trainable_first(leaves: &[Leaf<'_>], counts: &[WeightCounts]) -> Vec<usize> {
 
 /// The order of a few versions of TensorFlow 1: all arrays of one layer, then of the next.
 fn layer_by_layer(counts: &[WeightCounts]) -> Vec<usize> {
-    counts
-        .iter()
-        .enumerate()
-        .flat_map(|(owner, counts)| std::iter::repeat_n(owner, counts.sum()))
-        .collect()
+    counts.iter().enumerate().flat_map(|(owner, counts)| std::iter::repeat_n(owner, counts.sum())).collect()
 }
 
 fn fits(leaves: &[Leaf<'_>], dialect: Dialect, owners: &[usize], weights: &[Weight]) -> bool {
@@ -302,9 +253,5 @@ fn fits(leaves: &[Leaf<'_>], dialect: Dialect, owners: &[usize], weights: &[Weig
 /// The first few names, for a message.
 fn sample<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.take(3).map(|name| format!("`{name}`")).collect();
-    if names.is_empty() {
-        String::new()
-    } else {
-        format!(" ({}, …)", names.join(", "))
-    }
+    if names.is_empty() { String::new() } else { format!(" ({}, …)", names.join(", ")) }
 }

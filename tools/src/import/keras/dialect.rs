@@ -41,13 +41,7 @@ pub(super) fn to_keras3(
     }
     match class.as_str() {
         "InputLayer" => {
-            rename(
-                &mut config,
-                &[
-                    ("batch_input_shape", "batch_shape"),
-                    ("input_dtype", "dtype"),
-                ],
-            );
+            rename(&mut config, &[("batch_input_shape", "batch_shape"), ("input_dtype", "dtype")]);
         }
         "LeakyReLU" => rename(&mut config, &[("alpha", "negative_slope")]),
         "BatchNormalization" => {
@@ -71,13 +65,10 @@ pub(super) fn unwrap_containers(value: &mut Value) {
     match value {
         Value::Object(map) => {
             let inside = match map.get("class_name").and_then(Value::as_str) {
-                Some("__tuple__" | "TensorShape") => {
-                    map.remove("items").or_else(|| map.remove("config"))
+                Some("__tuple__" | "TensorShape") => map.remove("items").or_else(|| map.remove("config")),
+                Some("__tensor__" | "__numpy__") => {
+                    map.get_mut("config").and_then(|config| config.get_mut("value")).map(Value::take)
                 }
-                Some("__tensor__" | "__numpy__") => map
-                    .get_mut("config")
-                    .and_then(|config| config.get_mut("value"))
-                    .map(Value::take),
                 _ => None,
             };
             match inside {
@@ -104,10 +95,7 @@ fn name_dtype(dtype: &mut Value) {
 /// `{class_name, config}` in Keras 3 spelling.
 fn name_activation(dialect: Dialect, activation: &mut Value) -> Result<(), Fault> {
     if let Value::Object(object) = activation {
-        match (
-            object.get("class_name").and_then(Value::as_str),
-            object.get("config"),
-        ) {
+        match (object.get("class_name").and_then(Value::as_str), object.get("config")) {
             (Some("function"), Some(name @ Value::String(_))) => *activation = name.clone(),
             (Some(class), Some(Value::Object(config))) => {
                 let (class, config) = to_keras3(dialect, class, config.clone())?;
@@ -175,21 +163,12 @@ fn from_keras1(class: &str, config: &mut Map<String, Value>) -> Result<String, F
         other => other,
     };
     rename(config, &KERAS1_ARGUMENTS);
-    if matches!(
-        new_class,
-        "Dense" | "LSTM" | "GRU" | "SimpleRNN" | "Highway" | "MaxoutDense"
-    ) {
+    if matches!(new_class, "Dense" | "LSTM" | "GRU" | "SimpleRNN" | "Highway" | "MaxoutDense") {
         rename(config, &[("output_dim", "units")]);
     }
-    for sides in [
-        &["nb_row", "nb_col"][..],
-        &["kernel_dim1", "kernel_dim2", "kernel_dim3"],
-    ] {
+    for sides in [&["nb_row", "nb_col"][..], &["kernel_dim1", "kernel_dim2", "kernel_dim3"]] {
         if sides.iter().all(|side| config.contains_key(*side)) {
-            let kernel_size = sides
-                .iter()
-                .filter_map(|side| config.remove(*side))
-                .collect();
+            let kernel_size = sides.iter().filter_map(|side| config.remove(*side)).collect();
             config.insert("kernel_size".into(), Value::Array(kernel_size));
         }
     }
@@ -222,15 +201,10 @@ fn from_keras1(class: &str, config: &mut Map<String, Value>) -> Result<String, F
 
 /// Keras 1's one merging layer with a mode becomes the layer of that mode.
 fn merge(config: &mut Map<String, Value>) -> Result<String, Fault> {
-    if config
-        .get("layers")
-        .and_then(Value::as_array)
-        .is_some_and(|layers| !layers.is_empty())
-    {
+    if config.get("layers").and_then(Value::as_array).is_some_and(|layers| !layers.is_empty()) {
         return Err(Fault::Unsupported {
             what: "a Keras 1 Sequential model that merges branches".into(),
-            remedy: "rebuild it with the functional API and copy the weights with `set_weights`"
-                .into(),
+            remedy: "rebuild it with the functional API and copy the weights with `set_weights`".into(),
         });
     }
     let mode = config.remove("mode").unwrap_or(Value::Null);
@@ -266,9 +240,7 @@ mod tests {
     use super::*;
 
     fn keras3(dialect: Dialect, class: &str, config: Value) -> (String, Value) {
-        let Value::Object(config) = config else {
-            panic!("not an object")
-        };
+        let Value::Object(config) = config else { panic!("not an object") };
         let (class, config) = to_keras3(dialect, class, config).unwrap();
         (class, Value::Object(config))
     }
@@ -291,66 +263,34 @@ mod tests {
 
     #[test]
     fn keras_1_output_dim_is_units_except_in_an_embedding() {
-        let dense = keras3(
-            Dialect::Keras1,
-            "Dense",
-            json!({"output_dim": 4, "input_dim": 3}),
-        );
+        let dense = keras3(Dialect::Keras1, "Dense", json!({"output_dim": 4, "input_dim": 3}));
         assert_eq!(dense, ("Dense".into(), json!({"units": 4, "input_dim": 3})));
-        let embedding = keras3(
-            Dialect::Keras1,
-            "Embedding",
-            json!({"output_dim": 4, "input_dim": 3}),
-        );
-        assert_eq!(
-            embedding,
-            ("Embedding".into(), json!({"output_dim": 4, "input_dim": 3}))
-        );
+        let embedding = keras3(Dialect::Keras1, "Embedding", json!({"output_dim": 4, "input_dim": 3}));
+        assert_eq!(embedding, ("Embedding".into(), json!({"output_dim": 4, "input_dim": 3})));
     }
 
     #[test]
     fn a_keras_1_merge_becomes_the_layer_of_its_mode() {
         let merge = |mode: &str| {
-            keras3(
-                Dialect::Keras1,
-                "Merge",
-                json!({"mode": mode, "concat_axis": 1, "dot_axes": -1}),
-            )
+            keras3(Dialect::Keras1, "Merge", json!({"mode": mode, "concat_axis": 1, "dot_axes": -1}))
         };
         assert_eq!(merge("sum"), ("Add".into(), json!({})));
         assert_eq!(merge("concat"), ("Concatenate".into(), json!({"axis": 1})));
-        assert_eq!(
-            merge("cos"),
-            ("Dot".into(), json!({"axes": -1, "normalize": true}))
-        );
+        assert_eq!(merge("cos"), ("Dot".into(), json!({"axes": -1, "normalize": true})));
         assert!(to_keras3(Dialect::Keras1, "Merge", Map::new()).is_err());
     }
 
     #[test]
     fn hard_sigmoid_keeps_its_meaning() {
-        let activation = |dialect| {
-            keras3(
-                dialect,
-                "LSTM",
-                json!({"recurrent_activation": "hard_sigmoid"}),
-            )
-            .1
-        };
-        assert_eq!(
-            activation(Dialect::Keras2),
-            json!({"recurrent_activation": "hard_sigmoid_keras2"})
-        );
-        assert_eq!(
-            activation(Dialect::Keras3),
-            json!({"recurrent_activation": "hard_sigmoid"})
-        );
+        let activation = |dialect| keras3(dialect, "LSTM", json!({"recurrent_activation": "hard_sigmoid"})).1;
+        assert_eq!(activation(Dialect::Keras2), json!({"recurrent_activation": "hard_sigmoid_keras2"}));
+        assert_eq!(activation(Dialect::Keras3), json!({"recurrent_activation": "hard_sigmoid"}));
     }
 
     #[test]
     fn activations_are_names_or_layers() {
         let of = |activation| {
-            keras3(Dialect::Keras2, "Dense", json!({"activation": activation})).1["activation"]
-                .clone()
+            keras3(Dialect::Keras2, "Dense", json!({"activation": activation})).1["activation"].clone()
         };
         assert_eq!(
             of(json!({"class_name": "function", "config": "relu6", "registered_name": "relu6"})),
@@ -382,9 +322,6 @@ mod tests {
 
     #[test]
     fn a_gru_without_reset_after_resets_before() {
-        assert_eq!(
-            keras3(Dialect::Keras2, "GRU", json!({})).1,
-            json!({"reset_after": false})
-        );
+        assert_eq!(keras3(Dialect::Keras2, "GRU", json!({})).1, json!({"reset_after": false}));
     }
 }

@@ -16,23 +16,12 @@ use super::version::Dialect;
 use crate::import::{Fault, ImportError};
 
 /// Reads the architecture `config` of `file`.
-pub(super) fn network(
-    file: &Path,
-    dialect: Dialect,
-    config: &Value,
-) -> Result<Network, ImportError> {
+pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<Network, ImportError> {
     let reader = Reader { file, dialect };
-    let class = config
-        .get("class_name")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let at = |fault| ImportError::in_file(file, fault);
     let Some(inside) = config.get("config").filter(|_| !class.is_empty()) else {
-        return Err(at(unexpected(
-            "the architecture",
-            config,
-            "an object with `class_name` and `config`",
-        )));
+        return Err(at(unexpected("the architecture", config, "an object with `class_name` and `config`")));
     };
     if !MODEL_CLASSES.contains(&class) {
         return Err(at(Fault::Unsupported {
@@ -61,18 +50,14 @@ impl Reader<'_> {
         }
     }
 
-    fn model(
-        &self,
-        path: &str,
-        class: &str,
-        config: &Value,
-        name: &str,
-    ) -> Result<Network, ImportError> {
+    fn model(&self, path: &str, class: &str, config: &Value, name: &str) -> Result<Network, ImportError> {
         let name = config.get("name").and_then(Value::as_str).unwrap_or(name);
         match config {
             Value::Array(layers) => self.sequential(path, name, &Value::Null, layers),
             Value::Object(map) => match map.get("layers") {
-                Some(Value::Array(layers)) if class == "Sequential" => self.sequential(path, name, config, layers),
+                Some(Value::Array(layers)) if class == "Sequential" => {
+                    self.sequential(path, name, config, layers)
+                }
                 Some(Value::Array(layers)) => self.functional(path, name, map, layers),
                 Some(other) => Err(self.error(path, class, unexpected("`layers`", other, "a list"))),
                 None => Err(self.error(
@@ -80,21 +65,23 @@ impl Reader<'_> {
                     class,
                     Fault::Unsupported {
                         what: "a subclassed model, whose layers and calls are not in the file,".into(),
-                        remedy: "build it with the functional API and copy the weights with `set_weights`".into(),
+                        remedy: "build it with the functional API and copy the weights with `set_weights`"
+                            .into(),
                     },
                 )),
             },
-            other => Err(self.error(path, class, unexpected("the model's `config`", other, "an object or a list"))),
+            other => {
+                Err(self.error(path, class, unexpected("the model's `config`", other, "an object or a list")))
+            }
         }
     }
 
     /// One layer, without its calls.
     fn layer(&self, path: &str, value: &Value, position: usize) -> Result<Layer, ImportError> {
         let expected = "a layer with `class_name` and `config`";
-        let (Some(class), Some(config)) = (
-            value.get("class_name").and_then(Value::as_str),
-            value.get("config"),
-        ) else {
+        let (Some(class), Some(config)) =
+            (value.get("class_name").and_then(Value::as_str), value.get("config"))
+        else {
             return Err(self.error(path, "", unexpected("`layers`", value, expected)));
         };
         let name = match value.get("name").or_else(|| config.get("name")) {
@@ -115,14 +102,10 @@ impl Reader<'_> {
             name,
         };
         if MODEL_CLASSES.contains(&class) {
-            layer.inner =
-                Inner::Network(Box::new(self.model(&path, class, config, &layer.name)?));
+            layer.inner = Inner::Network(Box::new(self.model(&path, class, config, &layer.name)?));
             let settings = config.as_object().into_iter().flatten();
             let kept = settings.filter(|(key, _)| matches!(key.as_str(), "trainable" | "dtype"));
-            layer.config = Config(
-                kept.map(|(key, value)| (key.clone(), value.clone()))
-                    .collect(),
-            );
+            layer.config = Config(kept.map(|(key, value)| (key.clone(), value.clone())).collect());
             if class == "Model" {
                 layer.class = "Functional".into();
             }
@@ -133,8 +116,8 @@ impl Reader<'_> {
         };
         let mut map = map.clone();
         layer.inner = self.wrapped(&path, &mut map)?;
-        let (class, config) = dialect::to_keras3(self.dialect, class, map)
-            .map_err(|fault| self.error(&path, class, fault))?;
+        let (class, config) =
+            dialect::to_keras3(self.dialect, class, map).map_err(|fault| self.error(&path, class, fault))?;
         layer.is_operation = self.is_operation(&class, &config, layer.module.as_deref());
         layer.class = class;
         layer.config = Config(config);
@@ -146,26 +129,16 @@ impl Reader<'_> {
         let has_layer_arguments = config.contains_key("trainable") || config.contains_key("dtype");
         self.dialect == Dialect::Keras3
             && class != "InputLayer"
-            && (module.is_some_and(|module| module.starts_with("keras.src.ops"))
-                || !has_layer_arguments)
+            && (module.is_some_and(|module| module.starts_with("keras.src.ops")) || !has_layer_arguments)
     }
 
     /// Takes the layers inside a wrapper out of its config.
     fn wrapped(&self, path: &str, config: &mut Map<String, Value>) -> Result<Inner, ImportError> {
-        let is_layer =
-            |value: &Value| value.get("class_name").is_some() && value.get("config").is_some();
+        let is_layer = |value: &Value| value.get("class_name").is_some() && value.get("config").is_some();
         let mut layers = Vec::new();
-        if config
-            .get("cells")
-            .and_then(Value::as_array)
-            .is_some_and(|cells| cells.iter().all(is_layer))
-        {
-            for (position, cell) in config
-                .remove("cells")
-                .iter()
-                .flat_map(Value::as_array)
-                .flatten()
-                .enumerate()
+        if config.get("cells").and_then(Value::as_array).is_some_and(|cells| cells.iter().all(is_layer)) {
+            for (position, cell) in
+                config.remove("cells").iter().flat_map(Value::as_array).flatten().enumerate()
             {
                 layers.push(self.layer(path, cell, position)?);
             }
@@ -181,19 +154,14 @@ impl Reader<'_> {
         {
             let backward = match config.remove("backward_layer").filter(is_layer) {
                 Some(value) => self.layer(path, &value, 1)?,
-                None => backward_of(forward)
-                    .map_err(|fault| self.error(path, "Bidirectional", fault))?,
+                None => backward_of(forward).map_err(|fault| self.error(path, "Bidirectional", fault))?,
             };
             if !forward.name.starts_with("forward_") {
                 forward.name.insert_str(0, "forward_");
             }
             layers.push(backward);
         }
-        Ok(if layers.is_empty() {
-            Inner::None
-        } else {
-            Inner::Layers(layers)
-        })
+        Ok(if layers.is_empty() { Inner::None } else { Inner::Layers(layers) })
     }
 
     fn input(&self, path: &str, layer: &Layer, tensor: TensorRef) -> Result<Input, ImportError> {
@@ -207,25 +175,13 @@ impl Reader<'_> {
         }
         let shape = match layer.config.get("batch_shape") {
             None => None,
-            Some(shape) => Some(extents(shape).ok_or_else(|| {
-                fail(unexpected(
-                    "`batch_shape`",
-                    shape,
-                    "a list of extents or nulls",
-                ))
-            })?),
+            Some(shape) => Some(
+                extents(shape)
+                    .ok_or_else(|| fail(unexpected("`batch_shape`", shape, "a list of extents or nulls")))?,
+            ),
         };
-        let dtype = layer
-            .config
-            .str_or("dtype", "float32")
-            .map_err(fail)?
-            .to_owned();
-        Ok(Input {
-            tensor,
-            name: layer.name.clone(),
-            shape,
-            dtype,
-        })
+        let dtype = layer.config.str_or("dtype", "float32").map_err(fail)?.to_owned();
+        Ok(Input { tensor, name: layer.name.clone(), shape, dtype })
     }
 }
 
@@ -240,16 +196,10 @@ fn backward_of(forward: &Layer) -> Result<Layer, Fault> {
         });
     }
     let mut backward = forward.clone();
-    let plain_name = forward
-        .name
-        .strip_prefix("forward_")
-        .unwrap_or(&forward.name);
+    let plain_name = forward.name.strip_prefix("forward_").unwrap_or(&forward.name);
     backward.name = format!("backward_{plain_name}");
     let go_backwards = !forward.config.bool_or("go_backwards", false)?;
-    backward
-        .config
-        .0
-        .insert("go_backwards".into(), go_backwards.into());
+    backward.config.0.insert("go_backwards".into(), go_backwards.into());
     Ok(backward)
 }
 
@@ -261,20 +211,13 @@ fn holds_bidirectional(layer: &Layer) -> bool {
 fn extents(shape: &Value) -> Option<Vec<Option<usize>>> {
     let extent = |value: &Value| match value {
         Value::Null => Some(None),
-        number => number
-            .as_u64()
-            .and_then(|extent| usize::try_from(extent).ok())
-            .map(Some),
+        number => number.as_u64().and_then(|extent| usize::try_from(extent).ok()).map(Some),
     };
     shape.as_array()?.iter().map(extent).collect()
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}/{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
 fn duplicate(name: &str) -> Fault {
@@ -286,9 +229,5 @@ fn duplicate(name: &str) -> Fault {
 }
 
 fn unexpected(place: &str, found: &Value, expected: &str) -> Fault {
-    Fault::Unexpected {
-        place: place.into(),
-        found: short(found),
-        expected: expected.into(),
-    }
+    Fault::Unexpected { place: place.into(), found: short(found), expected: expected.into() }
 }

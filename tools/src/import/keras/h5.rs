@@ -36,19 +36,13 @@ fn read_model(file: &Path, bytes: Vec<u8>) -> Result<Saved, Fault> {
     let mut dropped = Vec::new();
     let training_config = match attributes.text("training_config")? {
         Some(text) => {
-            dropped.push(Dropped {
-                name: "training_config".into(),
-                bytes: text.len() as u64,
-            });
+            dropped.push(Dropped { name: "training_config".into(), bytes: text.len() as u64 });
             // Not needed to run the model, so never a reason to refuse it.
             json::parse("`training_config`", text.as_bytes()).ok()
         }
         None => None,
     };
-    let mut read = Read {
-        dropped,
-        ..Read::default()
-    };
+    let mut read = Read { dropped, ..Read::default() };
     let weights = match root.group("model_weights")? {
         Some(group) => {
             for name in root.member_names()? {
@@ -63,10 +57,7 @@ fn read_model(file: &Path, bytes: Vec<u8>) -> Result<Saved, Fault> {
     Ok(Saved {
         file: file.to_owned(),
         container: Container::Hdf5,
-        keras_version: attributes
-            .text("keras_version")?
-            .map(|text| text.parse())
-            .transpose()?,
+        keras_version: attributes.text("keras_version")?.map(|text| text.parse()).transpose()?,
         backend: attributes.text("backend")?,
         config,
         training_config,
@@ -94,21 +85,13 @@ pub(super) fn weights_for(
             },
         ));
     }
-    let text = |key: &str| {
-        architecture
-            .get(key)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let text = |key: &str| architecture.get(key).and_then(Value::as_str).map(str::to_owned);
     let read_version = || text("keras_version").map(|text| text.parse()).transpose();
     let version_in_json = read_version().map_err(|fault| ImportError::in_file(file, fault))?;
     let backend_in_json = text("backend");
     read_weights(bytes)
         .and_then(|(attributes, weights, read)| {
-            let version = attributes
-                .text("keras_version")?
-                .map(|text| text.parse())
-                .transpose()?;
+            let version = attributes.text("keras_version")?.map(|text| text.parse()).transpose()?;
             Ok(Saved {
                 file: file.to_owned(),
                 container: Container::JsonAndHdf5,
@@ -144,32 +127,25 @@ fn no_architecture(root: &Group, attributes: &Attributes) -> Result<Fault, Fault
         remedy: "pass the architecture too: `flatpack build model.json --weights weights.h5`, where model.json is \
                  what `model.to_json()` gives; or save the model with `model.save(\"model.h5\")`",
     };
-    Ok(
-        if attributes.texts("layer_names")?.is_some() || has("model_weights") {
-            weights_only("Keras weights without an architecture (no `model_config`)")
-        } else if has("layers") || has("_layer_checkpoint_dependencies") {
-            weights_only(
-                "Keras weights without an architecture (as of `model.save_weights(\"model.weights.h5\")`)",
-            )
-        } else {
-            Fault::WrongContent {
-                found: match members.len() {
-                    0 => "an HDF5 file without a single group".into(),
-                    _ => format!(
-                        "an HDF5 file with {}",
-                        members
-                            .iter()
-                            .take(5)
-                            .map(|m| format!("`{m}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
-                    ),
-                },
-                expected: "a Keras model, which has an attribute `model_config`",
-                remedy: "check that this is the file `model.save(\"model.h5\")` wrote",
-            }
-        },
-    )
+    Ok(if attributes.texts("layer_names")?.is_some() || has("model_weights") {
+        weights_only("Keras weights without an architecture (no `model_config`)")
+    } else if has("layers") || has("_layer_checkpoint_dependencies") {
+        weights_only(
+            "Keras weights without an architecture (as of `model.save_weights(\"model.weights.h5\")`)",
+        )
+    } else {
+        Fault::WrongContent {
+            found: match members.len() {
+                0 => "an HDF5 file without a single group".into(),
+                _ => format!(
+                    "an HDF5 file with {}",
+                    members.iter().take(5).map(|m| format!("`{m}`")).collect::<Vec<_>>().join(", ")
+                ),
+            },
+            expected: "a Keras model, which has an attribute `model_config`",
+            remedy: "check that this is the file `model.save(\"model.h5\")` wrote",
+        }
+    })
 }
 
 /// What reading weights leaves behind besides the weights.
@@ -184,20 +160,15 @@ impl Read {
     fn weights(&mut self, group: &Group) -> Result<Weights, Fault> {
         let Some(layer_names) = group.attributes()?.texts("layer_names")? else {
             let members = group.member_names()?;
-            let found = if members
-                .iter()
-                .any(|name| name == "layers" || name == "_layer_checkpoint_dependencies")
-            {
-                return Err(Fault::Unsupported {
-                    what: "a weights file in the layout of `model.weights.h5`".into(),
-                    remedy: "save the whole model with `model.save(\"model.h5\")`".into(),
-                });
-            } else {
-                format!(
-                    "an HDF5 group with {} members and no `layer_names`",
-                    members.len()
-                )
-            };
+            let found =
+                if members.iter().any(|name| name == "layers" || name == "_layer_checkpoint_dependencies") {
+                    return Err(Fault::Unsupported {
+                        what: "a weights file in the layout of `model.weights.h5`".into(),
+                        remedy: "save the whole model with `model.save(\"model.h5\")`".into(),
+                    });
+                } else {
+                    format!("an HDF5 group with {} members and no `layer_names`", members.len())
+                };
             return Err(Fault::WrongContent {
                 found,
                 expected: "Keras weights, which have an attribute `layer_names`",
@@ -219,10 +190,7 @@ impl Read {
                 groups.push((layer_name, weights));
             }
         }
-        if group
-            .member_names()?
-            .iter()
-            .any(|name| name == TOP_LEVEL_WEIGHTS)
+        if group.member_names()?.iter().any(|name| name == TOP_LEVEL_WEIGHTS)
             && !seen.contains(TOP_LEVEL_WEIGHTS)
         {
             self.drop_member(group, TOP_LEVEL_WEIGHTS)?;
@@ -231,10 +199,7 @@ impl Read {
     }
 
     fn layer(&mut self, layer_name: &str, group: &Group) -> Result<Vec<Weight>, Fault> {
-        let names = group
-            .attributes()?
-            .texts("weight_names")?
-            .unwrap_or_default();
+        let names = group.attributes()?.texts("weight_names")?.unwrap_or_default();
         let mut weights = Vec::with_capacity(names.len());
         for name in names {
             let Some(numbers) = group.numbers(&name)? else {
@@ -258,10 +223,7 @@ impl Read {
             None => 0,
         };
         if bytes > 0 {
-            self.dropped.push(Dropped {
-                name: name.to_owned(),
-                bytes,
-            });
+            self.dropped.push(Dropped { name: name.to_owned(), bytes });
         }
         Ok(())
     }
@@ -282,18 +244,10 @@ impl Conversions {
         if dtype == "float32" {
             return;
         }
-        let conversion = match self
-            .0
-            .iter_mut()
-            .position(|conversion| conversion.dtype == dtype)
-        {
+        let conversion = match self.0.iter_mut().position(|conversion| conversion.dtype == dtype) {
             Some(at) => &mut self.0[at],
             None => {
-                self.0.push(Conversion {
-                    dtype: dtype.to_owned(),
-                    count: 0,
-                    rounded_count: 0,
-                });
+                self.0.push(Conversion { dtype: dtype.to_owned(), count: 0, rounded_count: 0 });
                 self.0.last_mut().expect("just pushed")
             }
         };
@@ -305,8 +259,12 @@ impl Conversions {
         self.0
             .into_iter()
             .map(|Conversion { dtype, count, rounded_count }| match rounded_count {
-                0 => format!("{count} arrays of weights are {dtype}; their values are kept exactly as float32"),
-                _ => format!("{count} arrays of weights are {dtype}; {rounded_count} of them lose digits as float32"),
+                0 => {
+                    format!("{count} arrays of weights are {dtype}; their values are kept exactly as float32")
+                }
+                _ => format!(
+                    "{count} arrays of weights are {dtype}; {rounded_count} of them lose digits as float32"
+                ),
             })
             .collect()
     }

@@ -14,8 +14,7 @@ use crate::import::Fault;
 /// `what` names the text in errors.
 pub(super) fn parse(what: &'static str, bytes: &[u8]) -> Result<Value, Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    serde_json::from_slice(&quote_bare_numbers(bytes))
-        .map_err(|source| Fault::Json { what, source })
+    serde_json::from_slice(&quote_bare_numbers(bytes)).map_err(|source| Fault::Json { what, source })
 }
 
 /// Puts quotes around `NaN`, `Infinity` and `-Infinity` outside of strings.
@@ -26,9 +25,7 @@ fn quote_bare_numbers(bytes: &[u8]) -> Cow<'_, [u8]> {
     let mut at = 0;
     while at < bytes.len() {
         let rest = &bytes[at..];
-        let word = WORDS
-            .iter()
-            .find(|word| !in_string && rest.starts_with(word));
+        let word = WORDS.iter().find(|word| !in_string && rest.starts_with(word));
         let step = match (word, rest[0]) {
             (Some(word), _) => {
                 let text = quoted.get_or_insert_with(|| bytes[..at].to_vec());
@@ -71,23 +68,13 @@ mod tests {
 
     #[test]
     fn python_s_bare_numbers_are_read_as_their_names() {
-        let value = parse(
-            "it",
-            br#"{"a": [NaN, -Infinity, Infinity], "NaN \" NaN": "Infinity"}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            value,
-            json!({"a": ["NaN", "-Infinity", "Infinity"], "NaN \" NaN": "Infinity"})
-        );
+        let value = parse("it", br#"{"a": [NaN, -Infinity, Infinity], "NaN \" NaN": "Infinity"}"#).unwrap();
+        assert_eq!(value, json!({"a": ["NaN", "-Infinity", "Infinity"], "NaN \" NaN": "Infinity"}));
     }
 
     #[test]
     fn text_nested_too_deeply_is_an_error_and_no_overflow() {
         let deep = "[".repeat(100_000);
-        assert!(matches!(
-            parse("it", deep.as_bytes()),
-            Err(Fault::Json { .. })
-        ));
+        assert!(matches!(parse("it", deep.as_bytes()), Err(Fault::Json { .. })));
     }
 }

@@ -24,21 +24,11 @@ struct Operation {
 }
 
 const fn unary(functions: &'static [&'static str], class: &'static str) -> Operation {
-    Operation {
-        functions,
-        class,
-        tensors: &["x"],
-        settings: &[],
-    }
+    Operation { functions, class, tensors: &["x"], settings: &[] }
 }
 
 const fn binary(functions: &'static [&'static str], class: &'static str) -> Operation {
-    Operation {
-        functions,
-        class,
-        tensors: &["x", "y"],
-        settings: &[],
-    }
+    Operation { functions, class, tensors: &["x", "y"], settings: &[] }
 }
 
 const fn reduction(functions: &'static [&'static str], class: &'static str) -> Operation {
@@ -81,30 +71,10 @@ const OPERATIONS: &[Operation] = &[
     unary(&["math.cos", "cos"], "Cos"),
     unary(&["math.tanh", "tanh", "nn.tanh"], "Tanh"),
     unary(&["math.sigmoid", "sigmoid", "nn.sigmoid"], "Sigmoid"),
-    Operation {
-        functions: &["nn.relu"],
-        class: "Relu",
-        tensors: &["features"],
-        settings: &[],
-    },
-    Operation {
-        functions: &["nn.relu6"],
-        class: "Relu6",
-        tensors: &["features"],
-        settings: &[],
-    },
-    Operation {
-        functions: &["nn.elu"],
-        class: "Elu",
-        tensors: &["features"],
-        settings: &[],
-    },
-    Operation {
-        functions: &["nn.selu"],
-        class: "Selu",
-        tensors: &["features"],
-        settings: &[],
-    },
+    Operation { functions: &["nn.relu"], class: "Relu", tensors: &["features"], settings: &[] },
+    Operation { functions: &["nn.relu6"], class: "Relu6", tensors: &["features"], settings: &[] },
+    Operation { functions: &["nn.elu"], class: "Elu", tensors: &["features"], settings: &[] },
+    Operation { functions: &["nn.selu"], class: "Selu", tensors: &["features"], settings: &[] },
     Operation {
         functions: &["nn.softplus", "math.softplus"],
         class: "Softplus",
@@ -166,24 +136,14 @@ const OPERATIONS: &[Operation] = &[
         tensors: &["values"],
         settings: &[("axis", "axis")],
     },
-    Operation {
-        functions: &["stack"],
-        class: "Stack",
-        tensors: &["values"],
-        settings: &[("axis", "axis")],
-    },
+    Operation { functions: &["stack"], class: "Stack", tensors: &["values"], settings: &[("axis", "axis")] },
     Operation {
         functions: &["clip_by_value"],
         class: "Clip",
         tensors: &["t"],
         settings: &[("clip_value_min", "x_min"), ("clip_value_max", "x_max")],
     },
-    Operation {
-        functions: &["cast"],
-        class: "Cast",
-        tensors: &["x"],
-        settings: &[("dtype", "dtype")],
-    },
+    Operation { functions: &["cast"], class: "Cast", tensors: &["x"], settings: &[("dtype", "dtype")] },
     Operation {
         functions: &["linalg.matmul", "matmul"],
         class: "Matmul",
@@ -240,10 +200,7 @@ pub(super) fn to_keras3(layer: &mut Layer, calls: &mut [Arguments]) -> Result<()
         kwargs.retain(|(key, _)| key != "name");
     }
     let function = layer.config.str("function")?.trim_start_matches("tf.");
-    let Some(operation) = OPERATIONS
-        .iter()
-        .find(|operation| operation.functions.contains(&function))
-    else {
+    let Some(operation) = OPERATIONS.iter().find(|operation| operation.functions.contains(&function)) else {
         return Ok(());
     };
     let mut moved: Vec<(&str, Value)> = Vec::new();
@@ -289,22 +246,15 @@ fn inline_constants(layer: &mut Layer, calls: &mut [Arguments]) -> Result<(), Fa
         Some(other) => other.clone(),
         None => Value::Null,
     };
-    let node_type = node_def
-        .get("op")
-        .and_then(Value::as_str)
-        .unwrap_or("a TensorFlow graph node");
+    let node_type = node_def.get("op").and_then(Value::as_str).unwrap_or("a TensorFlow graph node");
     let Some((_, function)) = NODE_TYPES.iter().find(|(name, _)| *name == node_type) else {
-        layer
-            .config
-            .0
-            .insert("function".into(), json!(format!("raw_ops.{node_type}")));
+        layer.config.0.insert("function".into(), json!(format!("raw_ops.{node_type}")));
         return Ok(());
     };
     let constants: Vec<(usize, Value)> = match layer.config.get("constants") {
-        Some(Value::Object(map)) => map
-            .iter()
-            .filter_map(|(at, value)| Some((at.parse().ok()?, value.clone())))
-            .collect(),
+        Some(Value::Object(map)) => {
+            map.iter().filter_map(|(at, value)| Some((at.parse().ok()?, value.clone()))).collect()
+        }
         _ => Vec::new(),
     };
     for (args, _) in calls {
@@ -327,16 +277,10 @@ mod tests {
     use super::super::network::{Config, Inner, LayerId, TensorRef};
     use super::*;
 
-    const X: Arg = Arg::Tensor(TensorRef {
-        layer: LayerId(0),
-        node: 0,
-        tensor: 0,
-    });
+    const X: Arg = Arg::Tensor(TensorRef { layer: LayerId(0), node: 0, tensor: 0 });
 
     fn layer(class: &str, config: Value) -> Layer {
-        let Value::Object(map) = config else {
-            panic!("not an object")
-        };
+        let Value::Object(map) = config else { panic!("not an object") };
         Layer {
             name: "it".into(),
             class: class.into(),
@@ -354,16 +298,10 @@ mod tests {
         let mut layer = layer("TFOpLambda", json!({"function": "math.multiply"}));
         let mut calls = [(
             vec![X],
-            vec![
-                ("y".to_owned(), Arg::Constant(json!(2.0))),
-                ("name".to_owned(), Arg::Constant(json!("m"))),
-            ],
+            vec![("y".to_owned(), Arg::Constant(json!(2.0))), ("name".to_owned(), Arg::Constant(json!("m")))],
         )];
         to_keras3(&mut layer, &mut calls).unwrap();
-        assert_eq!(
-            (layer.class.as_str(), layer.is_operation),
-            ("Multiply", true)
-        );
+        assert_eq!((layer.class.as_str(), layer.is_operation), ("Multiply", true));
         assert_eq!(calls[0], (vec![X, Arg::Constant(json!(2.0))], vec![]));
     }
 
@@ -387,10 +325,7 @@ mod tests {
         )];
         to_keras3(&mut layer, &mut calls).unwrap();
         assert_eq!(layer.class, "Mean");
-        assert_eq!(
-            Value::Object(layer.config.0),
-            json!({"axis": [1, 2], "keepdims": true})
-        );
+        assert_eq!(Value::Object(layer.config.0), json!({"axis": [1, 2], "keepdims": true}));
         assert_eq!(calls[0], (vec![X], vec![]));
     }
 

@@ -22,10 +22,7 @@ pub(super) fn renumber<'a>(
     };
     let mut ends: Vec<&mut TensorRef> = ends.collect();
     ends.iter_mut().for_each(|tensor| note(tensor));
-    nodes
-        .iter_mut()
-        .flatten()
-        .for_each(|arguments| visit(arguments, &mut note));
+    nodes.iter_mut().flatten().for_each(|arguments| visit(arguments, &mut note));
 
     let first: Vec<usize> = layers
         .iter()
@@ -39,13 +36,7 @@ pub(super) fn renumber<'a>(
     let counts: Vec<usize> = layers
         .iter()
         .zip(nodes.iter())
-        .map(|(layer, nodes)| {
-            if layer.class == "InputLayer" {
-                1
-            } else {
-                nodes.len()
-            }
-        })
+        .map(|(layer, nodes)| if layer.class == "InputLayer" { 1 } else { nodes.len() })
         .collect();
     let mut beyond = None;
     let mut shift = |tensor: &mut TensorRef| {
@@ -56,10 +47,7 @@ pub(super) fn renumber<'a>(
         }
     };
     ends.iter_mut().for_each(|tensor| shift(tensor));
-    nodes
-        .iter_mut()
-        .flatten()
-        .for_each(|arguments| visit(arguments, &mut shift));
+    nodes.iter_mut().flatten().for_each(|arguments| visit(arguments, &mut shift));
     match beyond {
         None => Ok(()),
         Some(tensor) => Err((
@@ -79,15 +67,11 @@ fn visit((args, kwargs): &mut Arguments, f: &mut impl FnMut(&mut TensorRef)) {
             Arg::Tensor(tensor) => f(tensor),
             Arg::List(args) => args.iter_mut().for_each(|arg| walk(arg, f)),
             Arg::Dict(args) => args.iter_mut().for_each(|(_, arg)| walk(arg, f)),
-            Arg::Slice { start, stop, step } => {
-                [start, stop, step].into_iter().for_each(|arg| walk(arg, f))
-            }
+            Arg::Slice { start, stop, step } => [start, stop, step].into_iter().for_each(|arg| walk(arg, f)),
             Arg::Constant(_) | Arg::Ellipsis => {}
         }
     }
-    args.iter_mut()
-        .chain(kwargs.iter_mut().map(|(_, arg)| arg))
-        .for_each(|arg| walk(arg, f));
+    args.iter_mut().chain(kwargs.iter_mut().map(|(_, arg)| arg)).for_each(|arg| walk(arg, f));
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -108,14 +92,7 @@ pub(super) fn calls(
         .into_iter()
         .enumerate()
         .map(|(layer, nodes)| {
-            let call = |(node, (args, kwargs))| {
-                Some(Call {
-                    layer: LayerId(layer),
-                    node,
-                    args,
-                    kwargs,
-                })
-            };
+            let call = |(node, (args, kwargs))| Some(Call { layer: LayerId(layer), node, args, kwargs });
             nodes.into_iter().enumerate().map(call).collect()
         })
         .collect();
@@ -123,10 +100,7 @@ pub(super) fn calls(
         .iter()
         .map(|calls| {
             let of = |call: &Option<Call>| {
-                call.iter()
-                    .flat_map(Call::tensors)
-                    .map(|t| (t.layer.0, t.node))
-                    .collect()
+                call.iter().flat_map(Call::tensors).map(|t| (t.layer.0, t.node)).collect()
             };
             calls.iter().map(of).collect()
         })
@@ -134,17 +108,10 @@ pub(super) fn calls(
     let is_input = |layer: usize| layers[layer].class == "InputLayer";
 
     let needed = reachable(&needs, outputs, is_input);
-    let mut state: Vec<Vec<State>> = needs
-        .iter()
-        .map(|calls| vec![State::Unseen; calls.len()])
-        .collect();
+    let mut state: Vec<Vec<State>> = needs.iter().map(|calls| vec![State::Unseen; calls.len()]).collect();
     let mut ordered = Vec::new();
     let in_file_order = needed.iter().enumerate().flat_map(|(layer, calls)| {
-        calls
-            .iter()
-            .enumerate()
-            .filter(|(_, needed)| **needed)
-            .map(move |(node, _)| (layer, node))
+        calls.iter().enumerate().filter(|(_, needed)| **needed).map(move |(node, _)| (layer, node))
     });
     for start in in_file_order {
         let mut stack = vec![start];
@@ -156,11 +123,7 @@ pub(super) fn calls(
                 continue;
             }
             let mut waiting = false;
-            for &(layer, node) in needs[layer][node]
-                .iter()
-                .rev()
-                .filter(|(layer, _)| !is_input(*layer))
-            {
+            for &(layer, node) in needs[layer][node].iter().rev().filter(|(layer, _)| !is_input(*layer)) {
                 match state[layer][node] {
                     State::Unseen => {
                         stack.push((layer, node));
@@ -196,10 +159,7 @@ fn reachable(
     is_input: impl Fn(usize) -> bool,
 ) -> Vec<Vec<bool>> {
     let mut needed: Vec<Vec<bool>> = needs.iter().map(|calls| vec![false; calls.len()]).collect();
-    let mut stack: Vec<(usize, usize)> = outputs
-        .iter()
-        .map(|tensor| (tensor.layer.0, tensor.node))
-        .collect();
+    let mut stack: Vec<(usize, usize)> = outputs.iter().map(|tensor| (tensor.layer.0, tensor.node)).collect();
     while let Some((layer, node)) = stack.pop() {
         if !is_input(layer) && !std::mem::replace(&mut needed[layer][node], true) {
             stack.extend(&needs[layer][node]);

@@ -54,10 +54,7 @@ impl Saved {
             .map_err(|fault| ImportError::in_file(&self.file, fault))?;
         let mut network = graph::network(&self.file, dialect, &self.config)?;
         assign::weights(&self.file, dialect, &mut network, &self.weights)?;
-        let writer = stored::Writer {
-            dialect,
-            backend: self.backend.as_deref(),
-        };
+        let writer = stored::Writer { dialect, backend: self.backend.as_deref() };
         stored::to_keras3(&self.file, writer, &mut network.layers)?;
         Ok(network)
     }
@@ -81,20 +78,14 @@ impl Weights {
 
     /// The weights under `name`.
     pub fn group(&self, name: &str) -> Option<&[Weight]> {
-        self.0
-            .iter()
-            .find(|(group, _)| group == name)
-            .map(|(_, weights)| weights.as_slice())
+        self.0.iter().find(|(group, _)| group == name).map(|(_, weights)| weights.as_slice())
     }
 }
 
 impl Weight {
     /// A weight of its own array.
     pub fn new(name: impl Into<String>, array: Array) -> Self {
-        Self {
-            name: name.into(),
-            array: Arc::new(array),
-        }
+        Self { name: name.into(), array: Arc::new(array) }
     }
 }
 
@@ -127,8 +118,8 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
             },
         )),
         (Content::Json, Some(weights)) => {
-            let architecture = json::parse("the architecture", &bytes)
-                .map_err(|fault| ImportError::in_file(path, fault))?;
+            let architecture =
+                json::parse("the architecture", &bytes).map_err(|fault| ImportError::in_file(path, fault))?;
             h5::weights_for(path, architecture, weights, read(weights)?)
         }
         (Content::Json, None) => Err(ImportError::in_file(

@@ -17,11 +17,7 @@ pub(super) struct Writer<'a> {
 }
 
 /// Rewrites the arrays of `layers` and of all layers inside.
-pub(super) fn to_keras3(
-    file: &Path,
-    writer: Writer<'_>,
-    layers: &mut [Layer],
-) -> Result<(), ImportError> {
+pub(super) fn to_keras3(file: &Path, writer: Writer<'_>, layers: &mut [Layer]) -> Result<(), ImportError> {
     for layer in layers {
         rewrite(writer, layer)
             .map_err(|fault| ImportError::in_layer(file, &layer.name, &layer.class, fault))?;
@@ -41,10 +37,7 @@ fn rewrite(writer: Writer<'_>, layer: &mut Layer) -> Result<(), Fault> {
     }
     // Theano convolves where all others correlate.
     if writer.backend == Some("theano")
-        && matches!(
-            layer.class.as_str(),
-            "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose"
-        )
+        && matches!(layer.class.as_str(), "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose")
     {
         edit_kernel(layer, |kernel| flip_spatial(&kernel));
     }
@@ -62,10 +55,8 @@ fn join_gates(layer: &mut Layer, gates: &[usize]) -> Result<(), Fault> {
     const PARTS: [&str; 3] = ["kernel", "recurrent_kernel", "bias"];
     let mut joined = Vec::new();
     for (part, name) in PARTS.iter().enumerate() {
-        let pieces: Vec<&Array> = gates
-            .iter()
-            .map(|gate| &*layer.weights[gate * PARTS.len() + part].array)
-            .collect();
+        let pieces: Vec<&Array> =
+            gates.iter().map(|gate| &*layer.weights[gate * PARTS.len() + part].array).collect();
         let array = join_last_axis(&pieces).ok_or_else(|| Fault::Weights {
             found: format!("a {name} of different shapes for different gates"),
             expected: "the same shape for each gate".into(),
@@ -84,11 +75,7 @@ fn join_last_axis(pieces: &[&Array]) -> Option<Array> {
         return None;
     }
     let rows = pieces[0].len() / last;
-    let row_of = |row: usize| {
-        pieces
-            .iter()
-            .flat_map(move |piece| &piece.values[row * last..][..last])
-    };
+    let row_of = |row: usize| pieces.iter().flat_map(move |piece| &piece.values[row * last..][..last]);
     let values = (0..rows).flat_map(row_of).copied().collect();
     *shape.last_mut()? = last * pieces.len();
     Some(Array::new(shape, values))
@@ -107,10 +94,8 @@ fn turn_kernel(layer: &mut Layer) -> Result<(), Fault> {
     let channels_first = layer.config.str_or("data_format", "channels_last")? == "channels_first";
     let axes: &[usize] = match (layer.class.as_str(), shape.len(), channels_first) {
         ("Conv1D", 4, _) => {
-            let (kernel_size, filters) = (
-                layer.config.extents("kernel_size", [0])?,
-                layer.config.usize("filters")?,
-            );
+            let (kernel_size, filters) =
+                (layer.config.extents("kernel_size", [0])?, layer.config.usize("filters")?);
             if shape[..2] == [kernel_size[0], 1] && shape[3] == filters {
                 &[0, 1, 2, 3]
             } else {
@@ -144,9 +129,7 @@ fn transpose(array: &Array, axes: &[usize]) -> Array {
     let strides = strides(&array.shape);
     let shape: Vec<usize> = axes.iter().map(|axis| array.shape[*axis]).collect();
     let steps: Vec<usize> = axes.iter().map(|axis| strides[*axis]).collect();
-    gather(array, shape, |at| {
-        at.iter().zip(&steps).map(|(at, step)| at * step).sum()
-    })
+    gather(array, shape, |at| at.iter().zip(&steps).map(|(at, step)| at * step).sum())
 }
 
 /// Reverses all axes but the last two.
@@ -155,18 +138,14 @@ fn flip_spatial(array: &Array) -> Array {
     let spatial = array.shape.len().saturating_sub(2);
     gather(array, array.shape.clone(), |at| {
         let axes = at.iter().zip(&strides).zip(&array.shape).enumerate();
-        axes.map(|(axis, ((at, stride), extent))| {
-            stride * if axis < spatial { extent - 1 - at } else { *at }
-        })
-        .sum()
+        axes.map(|(axis, ((at, stride), extent))| stride * if axis < spatial { extent - 1 - at } else { *at })
+            .sum()
     })
 }
 
 /// Elements between neighbours in each axis.
 fn strides(shape: &[usize]) -> Vec<usize> {
-    (0..shape.len())
-        .map(|axis| shape[axis + 1..].iter().product())
-        .collect()
+    (0..shape.len()).map(|axis| shape[axis + 1..].iter().product()).collect()
 }
 
 /// An array of `shape` whose element at an index is the element of `array` at `offset(index)`.
@@ -193,9 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn layer(class: &str, config: Value, weights: Vec<Array>) -> Layer {
-        let Value::Object(map) = config else {
-            panic!("not an object")
-        };
+        let Value::Object(map) = config else { panic!("not an object") };
         Layer {
             name: "it".into(),
             class: class.into(),
@@ -204,20 +181,13 @@ mod tests {
             registered_name: None,
             config: Config(map),
             inner: Inner::None,
-            weights: weights
-                .into_iter()
-                .map(|array| Weight::new("w", array))
-                .collect(),
+            weights: weights.into_iter().map(|array| Weight::new("w", array)).collect(),
         }
     }
 
     fn rewritten(dialect: Dialect, backend: Option<&str>, mut layer: Layer) -> Vec<Array> {
         rewrite(Writer { dialect, backend }, &mut layer).unwrap();
-        layer
-            .weights
-            .iter()
-            .map(|weight| (*weight.array).clone())
-            .collect()
+        layer.weights.iter().map(|weight| (*weight.array).clone()).collect()
     }
 
     #[test]
@@ -231,15 +201,8 @@ mod tests {
             ]
         };
         let weights = [0.0, 10.0, 20.0, 30.0].into_iter().flat_map(gate).collect();
-        let joined = rewritten(
-            Dialect::Keras1,
-            None,
-            layer("LSTM", json!({"units": 1}), weights),
-        );
-        assert_eq!(
-            joined[0],
-            Array::new([2, 4], vec![1.0, 21.0, 11.0, 31.0, 2.0, 22.0, 12.0, 32.0])
-        );
+        let joined = rewritten(Dialect::Keras1, None, layer("LSTM", json!({"units": 1}), weights));
+        assert_eq!(joined[0], Array::new([2, 4], vec![1.0, 21.0, 11.0, 31.0, 2.0, 22.0, 12.0, 32.0]));
         assert_eq!(joined[1], Array::new([1, 4], vec![3.0, 23.0, 13.0, 33.0]));
         assert_eq!(joined[2], Array::new([4], vec![4.0, 24.0, 14.0, 34.0]));
     }
@@ -250,10 +213,7 @@ mod tests {
         let kernel = Array::new([2, 1, 1, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let config = json!({"data_format": "channels_first", "filters": 2, "kernel_size": [1, 3]});
         let turned = rewritten(Dialect::Keras1, None, layer("Conv2D", config, vec![kernel]));
-        assert_eq!(
-            turned[0],
-            Array::new([1, 3, 1, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0])
-        );
+        assert_eq!(turned[0], Array::new([1, 3, 1, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
     }
 
     #[test]
@@ -261,43 +221,20 @@ mod tests {
         let config = || json!({"filters": 2, "kernel_size": 3});
         let expected = Array::new([3, 1, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
         let newer = Array::new([3, 1, 1, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        assert_eq!(
-            rewritten(
-                Dialect::Keras1,
-                None,
-                layer("Conv1D", config(), vec![newer])
-            )[0],
-            expected
-        );
+        assert_eq!(rewritten(Dialect::Keras1, None, layer("Conv1D", config(), vec![newer]))[0], expected);
         let older = Array::new([2, 1, 3, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(
-            rewritten(
-                Dialect::Keras1,
-                None,
-                layer("Conv1D", config(), vec![older])
-            )[0],
-            expected
-        );
+        assert_eq!(rewritten(Dialect::Keras1, None, layer("Conv1D", config(), vec![older]))[0], expected);
     }
 
     #[test]
     fn kernels_of_theano_are_mirrored() {
         let kernel = Array::new([3, 1, 2], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let config = || json!({"filters": 2, "kernel_size": [3]});
-        let mirrored = rewritten(
-            Dialect::Keras2,
-            Some("theano"),
-            layer("Conv1D", config(), vec![kernel.clone()]),
-        );
-        assert_eq!(
-            mirrored[0],
-            Array::new([3, 1, 2], vec![5.0, 6.0, 3.0, 4.0, 1.0, 2.0])
-        );
-        let kept = rewritten(
-            Dialect::Keras2,
-            Some("tensorflow"),
-            layer("Conv1D", config(), vec![kernel.clone()]),
-        );
+        let mirrored =
+            rewritten(Dialect::Keras2, Some("theano"), layer("Conv1D", config(), vec![kernel.clone()]));
+        assert_eq!(mirrored[0], Array::new([3, 1, 2], vec![5.0, 6.0, 3.0, 4.0, 1.0, 2.0]));
+        let kept =
+            rewritten(Dialect::Keras2, Some("tensorflow"), layer("Conv1D", config(), vec![kernel.clone()]));
         assert_eq!(kept[0], kernel);
     }
 }

@@ -24,9 +24,7 @@ impl FromStr for Version {
     /// Reads `2.15.0`, and also `2.2.4-tf`, `2.13.0rc1`, `3.0`.
     fn from_str(text: &str) -> Result<Self, Fault> {
         let mut numbers = text.trim().split(['.', '-']).map(|part| {
-            let digits = part
-                .find(|c: char| !c.is_ascii_digit())
-                .unwrap_or(part.len());
+            let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
             part[..digits].parse::<u32>().ok()
         });
         let unreadable = || Fault::Unexpected {
@@ -75,11 +73,7 @@ impl Dialect {
                 remedy: "flatpack reads Keras 1.x to 3.x; save the model with one of those".into(),
             }),
             None if has_key(config, &["batch_shape", "keras_history"]) => Ok(Self::Keras3),
-            None if has_key(
-                config,
-                &["nb_filter", "border_mode", "W_regularizer", "inner_init"],
-            ) =>
-            {
+            None if has_key(config, &["nb_filter", "border_mode", "W_regularizer", "inner_init"]) => {
                 Ok(Self::Keras1)
             }
             None => Ok(Self::Keras2),
@@ -90,9 +84,9 @@ impl Dialect {
 /// Whether one of `keys` is anywhere in `value`.
 fn has_key(value: &Value, keys: &[&str]) -> bool {
     match value {
-        Value::Object(map) => map
-            .iter()
-            .any(|(key, value)| keys.contains(&key.as_str()) || has_key(value, keys)),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| keys.contains(&key.as_str()) || has_key(value, keys))
+        }
         Value::Array(values) => values.iter().any(|value| has_key(value, keys)),
         _ => false,
     }
@@ -105,12 +99,9 @@ mod tests {
 
     #[test]
     fn versions_with_suffixes_are_read() {
-        for (text, expected) in [
-            ("2.15.0", (2, 15, 0)),
-            ("2.2.4-tf", (2, 2, 4)),
-            ("2.13.1rc0", (2, 13, 1)),
-            ("3.0", (3, 0, 0)),
-        ] {
+        for (text, expected) in
+            [("2.15.0", (2, 15, 0)), ("2.2.4-tf", (2, 2, 4)), ("2.13.1rc0", (2, 13, 1)), ("3.0", (3, 0, 0))]
+        {
             let version: Version = text.parse().unwrap();
             assert_eq!((version.major, version.minor, version.patch), expected);
         }
@@ -120,26 +111,14 @@ mod tests {
     #[test]
     fn a_missing_version_is_judged_by_the_words_used() {
         let of = |config| Dialect::of(None, &config).unwrap();
-        assert_eq!(
-            of(json!({"config": {"batch_shape": [null, 3]}})),
-            Dialect::Keras3
-        );
-        assert_eq!(
-            of(json!({"config": [{"config": {"nb_filter": 3}}]})),
-            Dialect::Keras1
-        );
-        assert_eq!(
-            of(json!({"config": [{"config": {"units": 3}}]})),
-            Dialect::Keras2
-        );
+        assert_eq!(of(json!({"config": {"batch_shape": [null, 3]}})), Dialect::Keras3);
+        assert_eq!(of(json!({"config": [{"config": {"nb_filter": 3}}]})), Dialect::Keras1);
+        assert_eq!(of(json!({"config": [{"config": {"units": 3}}]})), Dialect::Keras2);
     }
 
     #[test]
     fn a_version_from_the_future_is_refused() {
         let version = "4.0.0".parse().ok();
-        assert!(matches!(
-            Dialect::of(version, &json!({})),
-            Err(Fault::Unsupported { .. })
-        ));
+        assert!(matches!(Dialect::of(version, &json!({})), Err(Fault::Unsupported { .. })));
     }
 }

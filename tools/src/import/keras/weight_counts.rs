@@ -25,16 +25,10 @@ impl WeightCounts {
         let (trainable, other) = match layer.class.as_str() {
             _ if layer.is_operation => (0, 0),
             // A kernel, a recurrent kernel and a bias for each gate, unless made for a GPU.
-            "LSTM"
-                if dialect == Dialect::Keras1
-                    && layer.config.str_or("consume_less", "")? != "gpu" =>
-            {
+            "LSTM" if dialect == Dialect::Keras1 && layer.config.str_or("consume_less", "")? != "gpu" => {
                 (12, 0)
             }
-            "GRU"
-                if dialect == Dialect::Keras1
-                    && layer.config.str_or("consume_less", "")? != "gpu" =>
-            {
+            "GRU" if dialect == Dialect::Keras1 && layer.config.str_or("consume_less", "")? != "gpu" => {
                 (9, 0)
             }
             "Dense" | "EinsumDense" | "Conv1D" | "Conv2D" | "Conv3D" | "Conv1DTranspose"
@@ -43,17 +37,15 @@ impl WeightCounts {
                 "EinsumDense" => (1 + usize::from(layer.config.get("bias_axes").is_some()), 0),
                 _ => (1 + flag("use_bias", true)?, 0),
             },
-            "SeparableConv1D" | "SeparableConv2D" | "LSTM" | "GRU" | "SimpleRNN" | "LSTMCell"
-            | "GRUCell" | "SimpleRNNCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
+            "SeparableConv1D" | "SeparableConv2D" | "LSTM" | "GRU" | "SimpleRNN" | "LSTMCell" | "GRUCell"
+            | "SimpleRNNCell" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
                 (2 + flag("use_bias", true)?, 0)
             }
             "CuDNNLSTM" | "CuDNNGRU" => (3, 0),
             "BatchNormalization" | "SyncBatchNormalization" => {
                 (flag("scale", true)? + flag("center", true)?, 2)
             }
-            "LayerNormalization" | "GroupNormalization" => {
-                (flag("scale", true)? + flag("center", true)?, 0)
-            }
+            "LayerNormalization" | "GroupNormalization" => (flag("scale", true)? + flag("center", true)?, 0),
             "Embedding" | "PReLU" => (1, 0),
             "Attention" => (flag("use_scale", false)?, 0),
             "AdditiveAttention" => (flag("use_scale", true)?, 0),
@@ -77,17 +69,8 @@ pub(super) fn shapes_fit<'a>(
     arrays: impl IntoIterator<Item = &'a Array>,
 ) -> bool {
     debug_assert!(matches!(layer.inner, Inner::None));
-    let shapes: Vec<&[usize]> = arrays
-        .into_iter()
-        .map(|array| array.shape.as_slice())
-        .collect();
-    let size = |key: &str, times: usize| {
-        layer
-            .config
-            .usize(key)
-            .ok()
-            .map(|size| size.saturating_mul(times))
-    };
+    let shapes: Vec<&[usize]> = arrays.into_iter().map(|array| array.shape.as_slice()).collect();
+    let size = |key: &str, times: usize| layer.config.usize(key).ok().map(|size| size.saturating_mul(times));
     let (rank, last) = match layer.class.as_str() {
         _ if dialect == Dialect::Keras1 => (None, None),
         "Dense" => (Some(2), size("units", 1)),
@@ -100,14 +83,11 @@ pub(super) fn shapes_fit<'a>(
         "Embedding" => (Some(2), size("output_dim", 1)),
         "DepthwiseConv2D" => (Some(4), None),
         "BatchNormalization" | "SyncBatchNormalization" => {
-            return shapes
-                .iter()
-                .all(|shape| shape.len() == 1 && *shape == shapes[0]);
+            return shapes.iter().all(|shape| shape.len() == 1 && *shape == shapes[0]);
         }
         _ => (None, None),
     };
     shapes.first().is_none_or(|kernel| {
-        rank.is_none_or(|rank| kernel.len() == rank)
-            && last.is_none_or(|last| kernel.last() == Some(&last))
+        rank.is_none_or(|rank| kernel.len() == rank) && last.is_none_or(|last| kernel.last() == Some(&last))
     })
 }

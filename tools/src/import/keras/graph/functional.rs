@@ -40,11 +40,7 @@ impl Reader<'_> {
         for (position, value) in values.iter().enumerate() {
             let layer = self.layer(path, value, position)?;
             if ids.insert(layer.name.clone(), LayerId(position)).is_some() {
-                return Err(self.error(
-                    &join(path, &layer.name),
-                    &layer.class,
-                    duplicate(&layer.name),
-                ));
+                return Err(self.error(&join(path, &layer.name), &layer.class, duplicate(&layer.name)));
             }
             layers.push(layer);
         }
@@ -52,10 +48,7 @@ impl Reader<'_> {
         let mut nodes: Vec<Vec<Arguments>> = Vec::with_capacity(values.len());
         for (layer, value) in layers.iter_mut().zip(values) {
             let arguments = self.arguments(&scope, layer, value);
-            nodes.push(
-                arguments
-                    .map_err(|fault| self.error(&join(path, &layer.name), &layer.class, fault))?,
-            );
+            nodes.push(arguments.map_err(|fault| self.error(&join(path, &layer.name), &layer.class, fault))?);
         }
         let in_model = |fault| self.error(path, "Functional", fault);
         let mut inputs = tensors(&scope, config, "input_layers").map_err(in_model)?;
@@ -66,19 +59,12 @@ impl Reader<'_> {
         };
         order::renumber(&layers, &mut nodes, inputs.iter_mut().chain(&mut outputs))
             .map_err(|(at, fault)| in_layer(at, fault))?;
-        let calls =
-            order::calls(&layers, nodes, &outputs).map_err(|(at, fault)| in_layer(at, fault))?;
+        let calls = order::calls(&layers, nodes, &outputs).map_err(|(at, fault)| in_layer(at, fault))?;
         let inputs = inputs
             .into_iter()
             .map(|tensor| self.input(path, &layers[tensor.layer.0], tensor))
             .collect::<Result<_, _>>()?;
-        Ok(Network {
-            name: name.to_owned(),
-            layers,
-            calls,
-            inputs,
-            outputs,
-        })
+        Ok(Network { name: name.to_owned(), layers, calls, inputs, outputs })
     }
 
     /// The arguments of each call of `layer`.
@@ -97,10 +83,8 @@ impl Reader<'_> {
             return Ok(Vec::new());
         }
         let keeps_lists = matches!(layer.class.as_str(), "TFOpLambda" | "SlicingOpLambda");
-        let mut calls: Vec<Arguments> = nodes
-            .iter()
-            .map(|node| scope.call(node, keeps_lists))
-            .collect::<Result<_, _>>()?;
+        let mut calls: Vec<Arguments> =
+            nodes.iter().map(|node| scope.call(node, keeps_lists)).collect::<Result<_, _>>()?;
         operations::to_keras3(layer, &mut calls)?;
         if RECURRENT_CLASSES.contains(&layer.class.as_str()) {
             for (args, kwargs) in &mut calls {
@@ -124,17 +108,11 @@ fn name_initial_state(args: &mut Vec<Arg>, kwargs: &mut Vec<(String, Arg)>) {
 }
 
 /// `input_layers` or `output_layers`: one reference, or lists or objects of them.
-fn tensors(
-    scope: &Scope<'_>,
-    config: &Map<String, Value>,
-    key: &str,
-) -> Result<Vec<TensorRef>, Fault> {
+fn tensors(scope: &Scope<'_>, config: &Map<String, Value>, key: &str) -> Result<Vec<TensorRef>, Fault> {
     fn collect(scope: &Scope<'_>, value: &Value, found: &mut Vec<TensorRef>) -> Result<(), Fault> {
         match value {
             Value::Array(items) if is_reference(items) => found.push(scope.tensor(value)?),
-            Value::Array(items) => items
-                .iter()
-                .try_for_each(|item| collect(scope, item, found))?,
+            Value::Array(items) => items.iter().try_for_each(|item| collect(scope, item, found))?,
             Value::Object(map) if map.contains_key("class_name") => {
                 let mut list = value.clone();
                 dialect::unwrap_containers(&mut list);
@@ -153,15 +131,10 @@ fn tensors(
                 // Keras flattens dictionaries in the order of their sorted keys.
                 let mut keys: Vec<_> = map.iter().collect();
                 keys.sort_by_key(|(key, _)| key.as_str());
-                keys.into_iter()
-                    .try_for_each(|(_, item)| collect(scope, item, found))?;
+                keys.into_iter().try_for_each(|(_, item)| collect(scope, item, found))?;
             }
             other => {
-                return Err(unexpected(
-                    "the model's inputs or outputs",
-                    other,
-                    "references to layers",
-                ));
+                return Err(unexpected("the model's inputs or outputs", other, "references to layers"));
             }
         }
         Ok(())

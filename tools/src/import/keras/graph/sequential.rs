@@ -28,11 +28,7 @@ impl Reader<'_> {
             let layer = self.layer(path, value, position)?;
             if position == 0 && layer.class != "InputLayer" {
                 let input_layer = input_of(config, value, &layer);
-                previous = Some(TensorRef {
-                    layer: LayerId(0),
-                    node: 0,
-                    tensor: 0,
-                });
+                previous = Some(TensorRef { layer: LayerId(0), node: 0, tensor: 0 });
                 input = Some(input_layer.clone());
                 layers.push(input_layer);
             }
@@ -45,11 +41,7 @@ impl Reader<'_> {
                     };
                     return Err(self.error(&join(path, &layer.name), "InputLayer", fault));
                 }
-                previous = Some(TensorRef {
-                    layer: LayerId(0),
-                    node: 0,
-                    tensor: 0,
-                });
+                previous = Some(TensorRef { layer: LayerId(0), node: 0, tensor: 0 });
                 input = Some(layer.clone());
                 layers.push(layer);
                 continue;
@@ -62,11 +54,7 @@ impl Reader<'_> {
                     (*at, count)
                 }
                 Some(_) => {
-                    return Err(self.error(
-                        &join(path, &layer.name),
-                        &layer.class,
-                        duplicate(&layer.name),
-                    ));
+                    return Err(self.error(&join(path, &layer.name), &layer.class, duplicate(&layer.name)));
                 }
                 None => {
                     let entry = known.entry(layer.name.clone()).or_insert((layers.len(), 0));
@@ -82,11 +70,7 @@ impl Reader<'_> {
                 args: previous.map(Arg::Tensor).into_iter().collect(),
                 kwargs: Vec::new(),
             });
-            previous = Some(TensorRef {
-                layer: LayerId(id),
-                node,
-                tensor: 0,
-            });
+            previous = Some(TensorRef { layer: LayerId(id), node, tensor: 0 });
         }
         let (Some(input), Some(output)) = (input, previous) else {
             return Err(self.error(
@@ -95,22 +79,8 @@ impl Reader<'_> {
                 unexpected("`layers`", &json!([]), "at least one layer"),
             ));
         };
-        let input = self.input(
-            path,
-            &input,
-            TensorRef {
-                layer: LayerId(0),
-                node: 0,
-                tensor: 0,
-            },
-        )?;
-        Ok(Network {
-            name: name.to_owned(),
-            layers,
-            calls,
-            inputs: vec![input],
-            outputs: vec![output],
-        })
+        let input = self.input(path, &input, TensorRef { layer: LayerId(0), node: 0, tensor: 0 })?;
+        Ok(Network { name: name.to_owned(), layers, calls, inputs: vec![input], outputs: vec![output] })
     }
 }
 
@@ -122,26 +92,12 @@ fn input_of(model_config: &Value, first_value: &Value, first: &Layer) -> Layer {
         Inner::Network(network) => network.inputs.first(),
         _ => None,
     };
-    let raw = |pointer: &str| {
-        first_value
-            .pointer(pointer)
-            .filter(|value| value.is_array())
-            .cloned()
-    };
+    let raw = |pointer: &str| first_value.pointer(pointer).filter(|value| value.is_array()).cloned();
     let shape = raw("/config/batch_input_shape")
         .or_else(|| raw("/config/batch_shape"))
-        .or_else(|| {
-            model_config
-                .get("build_input_shape")
-                .filter(|shape| shape.is_array())
-                .cloned()
-        })
+        .or_else(|| model_config.get("build_input_shape").filter(|shape| shape.is_array()).cloned())
         .or_else(|| raw("/build_config/input_shape"))
-        .or_else(|| {
-            nested
-                .and_then(|input| input.shape.as_ref())
-                .map(|shape| json!(shape))
-        });
+        .or_else(|| nested.and_then(|input| input.shape.as_ref()).map(|shape| json!(shape)));
     if let Some(mut shape) = shape {
         dialect::unwrap_containers(&mut shape);
         config.insert("batch_shape".into(), shape);

@@ -10,11 +10,7 @@ fn read(dialect: Dialect, config: Value) -> Result<Network, ImportError> {
 }
 
 fn tensor(layer: usize, node: usize) -> TensorRef {
-    TensorRef {
-        layer: LayerId(layer),
-        node,
-        tensor: 0,
-    }
+    TensorRef { layer: LayerId(layer), node, tensor: 0 }
 }
 
 fn arg(layer: usize, node: usize) -> Arg {
@@ -22,21 +18,12 @@ fn arg(layer: usize, node: usize) -> Arg {
 }
 
 fn call(layer: usize, node: usize, args: Vec<Arg>) -> Call {
-    Call {
-        layer: LayerId(layer),
-        node,
-        args,
-        kwargs: vec![],
-    }
+    Call { layer: LayerId(layer), node, args, kwargs: vec![] }
 }
 
 /// `class name` of each layer.
 fn layers(network: &Network) -> Vec<String> {
-    network
-        .layers
-        .iter()
-        .map(|layer| format!("{} {}", layer.class, layer.name))
-        .collect()
+    network.layers.iter().map(|layer| format!("{} {}", layer.class, layer.name)).collect()
 }
 
 fn keras3_tensor(name: &str, node: usize) -> Value {
@@ -56,18 +43,9 @@ fn a_keras_1_sequential_model_is_a_list_without_an_input_layer() {
         ]}),
     )
     .unwrap();
-    assert_eq!(
-        layers(&network),
-        ["InputLayer conv_input", "Conv2D conv", "Flatten flat"]
-    );
-    assert_eq!(
-        network.inputs[0].shape,
-        Some(vec![None, Some(8), Some(8), Some(1)])
-    );
-    assert_eq!(
-        network.calls,
-        [call(1, 0, vec![arg(0, 0)]), call(2, 0, vec![arg(1, 0)])]
-    );
+    assert_eq!(layers(&network), ["InputLayer conv_input", "Conv2D conv", "Flatten flat"]);
+    assert_eq!(network.inputs[0].shape, Some(vec![None, Some(8), Some(8), Some(1)]));
+    assert_eq!(network.calls, [call(1, 0, vec![arg(0, 0)]), call(2, 0, vec![arg(1, 0)])]);
     assert_eq!(network.outputs, [tensor(2, 0)]);
 }
 
@@ -90,14 +68,7 @@ fn a_sequential_model_takes_its_shape_from_how_it_was_built_or_from_a_model_in_f
             {"class_name": "Dense", "config": {"name": "d", "units": 1}}]}),
     )
     .unwrap();
-    assert_eq!(
-        layers(&in_front),
-        [
-            "InputLayer sequential_0_input",
-            "Sequential sequential_0",
-            "Dense d"
-        ]
-    );
+    assert_eq!(layers(&in_front), ["InputLayer sequential_0_input", "Sequential sequential_0", "Dense d"]);
     assert_eq!(in_front.inputs[0].shape, Some(vec![None, Some(7)]));
 }
 
@@ -126,14 +97,7 @@ fn a_shared_layer_is_one_layer_with_several_calls() {
             call(3, 0, vec![Arg::List(vec![arg(2, 1), arg(2, 0)])]),
         ]
     );
-    assert_eq!(
-        network
-            .inputs
-            .iter()
-            .map(|input| input.name.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "b"]
-    );
+    assert_eq!(network.inputs.iter().map(|input| input.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(network.outputs, [tensor(3, 0), tensor(2, 1)]);
 }
 
@@ -158,15 +122,9 @@ fn nested(first: usize) -> Value {
 fn calls_of_a_nested_model_count_from_zero_or_from_one_in_the_file() {
     for first in [0, 1] {
         let network = read(Dialect::Keras2, nested(first)).unwrap();
-        assert_eq!(
-            network.calls,
-            [call(1, 0, vec![arg(0, 0)]), call(1, 1, vec![arg(1, 0)])],
-            "{first}"
-        );
+        assert_eq!(network.calls, [call(1, 0, vec![arg(0, 0)]), call(1, 1, vec![arg(1, 0)])], "{first}");
         assert_eq!(network.outputs, [tensor(1, 1)]);
-        let Inner::Network(inner) = &network.layers[1].inner else {
-            panic!("not nested")
-        };
+        let Inner::Network(inner) = &network.layers[1].inner else { panic!("not nested") };
         assert_eq!(layers(inner), ["InputLayer y", "ReLU r"]);
     }
 }
@@ -195,11 +153,7 @@ fn keras_3_writes_single_ends_without_a_list_and_operations_without_arguments() 
         ]
     );
     assert_eq!(
-        network
-            .layers
-            .iter()
-            .map(|layer| layer.is_operation)
-            .collect::<Vec<_>>(),
+        network.layers.iter().map(|layer| layer.is_operation).collect::<Vec<_>>(),
         [false, true, false]
     );
     assert_eq!(network.layers[2].config.str("dtype").unwrap(), "float32");
@@ -214,17 +168,8 @@ fn calls_come_behind_what_they_need_and_only_if_an_output_needs_them() {
             {"class_name": "InputLayer", "name": "x", "config": {"batch_input_shape": [null, 3]}},
         ], "input_layers": [["x", 0, 0]], "output_layers": [[output, 0, 0]]}})
     };
-    let order = |network: Network| {
-        network
-            .calls
-            .iter()
-            .map(|call| call.layer.0)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        order(read(Dialect::Keras2, model("last", "x")).unwrap()),
-        [3, 2, 0]
-    );
+    let order = |network: Network| network.calls.iter().map(|call| call.layer.0).collect::<Vec<_>>();
+    assert_eq!(order(read(Dialect::Keras2, model("last", "x")).unwrap()), [3, 2, 0]);
     let error = read(Dialect::Keras2, model("last", "last")).unwrap_err();
     assert!(error.to_string().contains("cycles"), "{error}");
 }
@@ -246,18 +191,10 @@ fn a_wrapper_holds_its_layers_and_bidirectional_both_directions() {
         Inner::Layers(layers) => layers.as_slice(),
         other => panic!("{other:?}"),
     };
-    let names = |at: usize| {
-        inner(at)
-            .iter()
-            .map(|layer| layer.name.as_str())
-            .collect::<Vec<_>>()
-    };
+    let names = |at: usize| inner(at).iter().map(|layer| layer.name.as_str()).collect::<Vec<_>>();
     assert_eq!(names(1), ["forward_g", "backward_g"]);
     assert_eq!(
-        inner(1)
-            .iter()
-            .map(|layer| layer.config.bool_or("go_backwards", false).unwrap())
-            .collect::<Vec<_>>(),
+        inner(1).iter().map(|layer| layer.config.bool_or("go_backwards", false).unwrap()).collect::<Vec<_>>(),
         [false, true]
     );
     assert!(network.layers[1].config.get("layer").is_none());
@@ -266,7 +203,8 @@ fn a_wrapper_holds_its_layers_and_bidirectional_both_directions() {
 
 #[test]
 fn initial_states_are_a_keyword_argument_in_every_dialect() {
-    let input = |name| json!({"class_name": "InputLayer", "name": name, "config": {"batch_input_shape": [null, 3]}});
+    let input =
+        |name| json!({"class_name": "InputLayer", "name": name, "config": {"batch_input_shape": [null, 3]}});
     let network = read(
         Dialect::Keras2,
         json!({"class_name": "Functional", "config": {"name": "m", "layers": [
@@ -277,32 +215,15 @@ fn initial_states_are_a_keyword_argument_in_every_dialect() {
     )
     .unwrap();
     assert_eq!(network.calls[0].args, [arg(0, 0)]);
-    assert_eq!(
-        network.calls[0].kwarg("initial_state"),
-        Some(&Arg::List(vec![arg(1, 0), arg(2, 0)]))
-    );
+    assert_eq!(network.calls[0].kwarg("initial_state"), Some(&Arg::List(vec![arg(1, 0), arg(2, 0)])));
 }
 
 #[test]
 fn models_of_one_s_own_class_are_refused_with_advice() {
-    let own = read(
-        Dialect::Keras3,
-        json!({"class_name": "MyModel", "config": {"layers": []}}),
-    )
-    .unwrap_err();
-    assert!(
-        own.to_string().contains("MyModel") && own.fault.remedy().is_some(),
-        "{own}"
-    );
-    let subclassed = read(
-        Dialect::Keras2,
-        json!({"class_name": "Model", "config": {}}),
-    )
-    .unwrap_err();
-    assert!(
-        subclassed.to_string().contains("subclassed"),
-        "{subclassed}"
-    );
+    let own = read(Dialect::Keras3, json!({"class_name": "MyModel", "config": {"layers": []}})).unwrap_err();
+    assert!(own.to_string().contains("MyModel") && own.fault.remedy().is_some(), "{own}");
+    let subclassed = read(Dialect::Keras2, json!({"class_name": "Model", "config": {}})).unwrap_err();
+    assert!(subclassed.to_string().contains("subclassed"), "{subclassed}");
 }
 
 #[test]
@@ -316,8 +237,5 @@ fn faults_name_the_layer_they_are_in() {
     )
     .unwrap_err();
     let layer = error.layer.as_deref().unwrap();
-    assert_eq!(
-        (layer.path.as_str(), layer.class.as_str()),
-        ("block/dense_1", "Dense")
-    );
+    assert_eq!((layer.path.as_str(), layer.class.as_str()), ("block/dense_1", "Dense"));
 }
