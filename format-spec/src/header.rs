@@ -23,6 +23,9 @@ impl Features {
     pub const KNOWN: u32 = 0;
 }
 
+/// The largest number of inputs a model may have, so that comparing each with each stays cheap.
+pub const MAX_MODEL_INPUTS: usize = 64;
+
 /// The first 96 bytes of a file.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]

@@ -38,10 +38,10 @@ pub mod writer;
 
 pub use aligned::Block;
 pub use golden::{CaseRecord, PROBE_COUNT, ReceiptRecord};
-pub use header::{Features, Header, Target};
+pub use header::{Features, Header, MAX_MODEL_INPUTS, Target};
 pub use meta::{MetaRecord, NameKind, NameRecord, StringRef};
 pub use model::{Case, Model, Step, Tensor};
-pub use op::{MAX_INPUTS, Misfit, OpCode, OpRule, StepRecord};
+pub use op::{MAX_INPUTS, MAX_WRITES, Misfit, OpCode, OpRule, StepRecord};
 pub use quant::QuantRecord;
 pub use rules::{Error, Rule};
 pub use section::{SectionKind, SectionRecord};

@@ -7,6 +7,9 @@ use bytemuck::{Pod, Zeroable};
 /// The largest number of inputs a step may have.
 pub const MAX_INPUTS: usize = 16;
 
+/// The largest number of tensors a step may write: outputs and scratches.
+pub const MAX_WRITES: usize = 8;
+
 /// One scheduled operator: 24 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
@@ -15,7 +18,7 @@ pub struct StepRecord {
     pub op: u16,
     /// Number of input operands, at most 16.
     pub input_count: u8,
-    /// Number of output operands, at least 1.
+    /// Number of output operands, at least 1; at most 8 with the scratch operands.
     pub output_count: u8,
     /// Number of scratch operands.
     pub scratch_count: u8,

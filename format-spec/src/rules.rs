@@ -1,14 +1,14 @@
 //! The validity rules: one function each, numbered as in `SPEC.md`.
 
 use crate::golden::{CaseRecord, ReceiptRecord};
-use crate::header::{Features, Header, Target};
+use crate::header::{Features, Header, MAX_MODEL_INPUTS, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
 use crate::model::{Model, Tensor};
-use crate::op::{MAX_INPUTS, OpCode, StepRecord};
+use crate::op::{MAX_INPUTS, MAX_WRITES, OpCode, StepRecord};
 use crate::quant::QuantRecord;
 use crate::section::{SectionKind, SectionRecord};
 use crate::tensor::{DType, Layout, Place, TensorRecord};
-use crate::{ALIGN, MAGIC, VERSION};
+use crate::{ALIGN, MAGIC, PANEL, VERSION};
 
 macro_rules! rules {
     ($($(#[$meta:meta])* $name:ident = $text:literal;)*) => {
@@ -38,7 +38,7 @@ rules! {
     V04 = "the header and the section directory have their checksum";
     V05 = "the file lies in memory at an address that is a multiple of 16";
     V06 = "the header holds known values only";
-    V07 = "the section directory lists known sections, ascending, each once";
+    V07 = "the section directory lies in the file and lists sections ascending, each once, none of them critical and unknown";
     V08 = "sections follow each other, without holes, to the end of the file";
     V09 = "sections of records hold whole records, and the required ones are there";
     V10 = "a tensor has a known type, place and layout, a shape, and the size that these make";
@@ -56,7 +56,7 @@ rules! {
     V22 = "a receipt names a step and elements that exist, ascending";
     V23 = "names belong to tensors and steps that exist, ascending, and are UTF-8 texts that follow each other";
     V24 = "metadata ascend by key, and are UTF-8 texts that follow the names to the end of the strings section";
-    V25 = "every section has its checksum, and the pads after constants and golden values are zero";
+    V25 = "every section has its checksum, and pads and the absent outputs of panels are zero";
 }
 
 /// Where a file breaks which rule.
@@ -242,12 +242,9 @@ pub(crate) fn v13_to_v16_step(
     v16_writes(model, index as u32).map_or(Err(Error { rule: Rule::V16, at }), |()| Ok(()))
 }
 
-/// At most this many tensors are written by a step.
-pub(crate) const WRITE_LIMIT: usize = 8;
-
 fn v16_writes(model: &Model<'_>, index: u32) -> Option<()> {
     let step = model.step(index)?;
-    if step.writes().count() > WRITE_LIMIT {
+    if step.writes().count() > MAX_WRITES {
         return None;
     }
     for (position, write) in step.writes().enumerate() {
@@ -265,9 +262,6 @@ fn v16_writes(model: &Model<'_>, index: u32) -> Option<()> {
     Some(())
 }
 
-/// At most this many inputs, so that comparing each with each stays cheap.
-const INPUT_LIMIT: usize = 64;
-
 pub(crate) fn v17_interface(model: &Model<'_>) -> Outcome {
     for (kind, tensors) in
         [(SectionKind::Inputs, model.input_numbers()), (SectionKind::Outputs, model.output_numbers())]
@@ -278,7 +272,7 @@ pub(crate) fn v17_interface(model: &Model<'_>) -> Outcome {
             demand(tensor.place() == Place::Arena, Rule::V17, at)?;
             if kind == SectionKind::Inputs {
                 let mut others = tensors.iter().skip(position + 1).filter_map(|&other| model.tensor(other));
-                demand(position < INPUT_LIMIT && !others.any(|o| o.overlaps(&tensor)), Rule::V17, at)?;
+                demand(position < MAX_MODEL_INPUTS && !others.any(|o| o.overlaps(&tensor)), Rule::V17, at)?;
             }
         }
     }
@@ -436,14 +430,15 @@ pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
     }
     let mut end = model.offset(SectionKind::Weights);
     for tensor in model.tensors().filter(|t| t.place() == Place::Constant) {
-        v25_pad(model, end, tensor.offset())?;
+        v25_zero(model, end, tensor.offset())?;
         end = tensor.offset().saturating_add(tensor.bytes());
+        v25_panels(model, tensor)?;
     }
     for case in model.case_records() {
         let mut at = case.data_offset;
         for tensor in model.inputs().chain(model.outputs()) {
             let next = at.saturating_add(padded(tensor).unwrap_or(u32::MAX));
-            v25_pad(model, at.saturating_add(tensor.bytes()), next)?;
+            v25_zero(model, at.saturating_add(tensor.bytes()), next)?;
             at = next;
         }
     }
@@ -451,7 +446,23 @@ pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
 }
 
 /// The bytes between are zero; there are none if `from` is not below `to`.
-fn v25_pad(model: &Model<'_>, from: u32, to: u32) -> Outcome {
-    let pad = model.bytes().get(from as usize..to as usize).unwrap_or_default();
-    demand(pad.iter().all(|&b| b == 0), Rule::V25, from)
+fn v25_zero(model: &Model<'_>, from: u32, to: u32) -> Outcome {
+    let bytes = model.bytes().get(from as usize..to as usize).unwrap_or_default();
+    demand(bytes.iter().all(|&b| b == 0), Rule::V25, from)
+}
+
+/// The last panel holds zeros for the outputs that are absent.
+fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
+    let present = tensor.shape().dim(0) % PANEL;
+    if tensor.layout() != Layout::Panel16 || present == 0 {
+        return Ok(());
+    }
+    let [row_bytes, present_bytes] = [PANEL, present].map(|outputs| outputs * tensor.dtype().bytes());
+    let end = tensor.offset().saturating_add(tensor.bytes());
+    let depth = tensor.shape().around(0).map_or(0, |(_, _, depth)| depth);
+    let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
+    for row in (panel..end).step_by(row_bytes.max(1) as usize) {
+        v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
+    }
+    Ok(())
 }

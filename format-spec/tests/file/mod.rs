@@ -28,6 +28,13 @@ fn f32s(values: &[f32]) -> Vec<u8> {
     bytemuck::cast_slice(values).to_vec()
 }
 
+/// Three rows of a panel with five outputs.
+fn panels(outputs: &[f32; 5]) -> Vec<u8> {
+    let mut row = [0.0; 16];
+    row[..5].copy_from_slice(outputs);
+    f32s(&row).repeat(3)
+}
+
 fn step(name: &str, op: OpCode, params: &[u8], operands: [&[u32]; 3]) -> StepDraft {
     let [inputs, outputs, scratches] = operands.map(<[u32]>::to_vec);
     StepDraft { name: Some(name.into()), op, params: params.to_vec(), inputs, outputs, scratches }
@@ -54,7 +61,7 @@ pub(crate) fn sample() -> Draft {
         tensor("q", DType::I8, &[5, 3], Memory::Constant((1..16).collect())),
         tensor("bias", DType::F32, &[5], Memory::Constant(five.clone())),
         tensor("scales", DType::F32, &[5], Memory::Constant(five)),
-        tensor("w", DType::F32, &[5, 3], Memory::Constant(f32s(&[0.25; 48]))),
+        tensor("w", DType::F32, &[5, 3], Memory::Constant(panels(&[0.25; 5]))),
         tensor("dense", DType::F32, &[1, 5], Memory::Arena(16)),
         tensor("clipped", DType::F32, &[1, 5], Memory::Arena(16)),
         tensor("y", DType::F32, &[1, 5], Memory::Arena(48)),

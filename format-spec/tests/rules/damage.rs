@@ -584,6 +584,13 @@ pub(crate) const CASES: &[Case] = &[
         f.repair_sections();
         offset + bytes
     }),
+    broken(V25, "an absent output in a panel", |f| {
+        let w = f.tensors()[W as usize].offset;
+        // Row 1 of 3, output 5 of 5.
+        f.bytes_mut()[w as usize + 64 + 5 * 4] = 1;
+        f.repair_sections();
+        w + 64 + 5 * 4
+    }),
     broken(V25, "a byte in the pad after a golden input", |f| {
         let CaseRecord { data_offset, .. } = f.records::<CaseRecord>(S::Goldens)[1];
         f.bytes_mut()[data_offset as usize + 12] = 1;
