@@ -1,0 +1,434 @@
+//! `SPEC.md` says what the code does: its tables, constants, rules and example.
+
+mod file;
+
+use bytemuck::Zeroable;
+use flatpack_format::ops::Clamp;
+use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
+use flatpack_format::{
+    ALIGN, CaseRecord, DType, Features, Header, Layout, MAGIC, MAX_INPUTS, MAX_MODEL_INPUTS, MAX_RANK,
+    MAX_WRITES, MetaRecord, NameKind, NameRecord, OpCode, PANEL, PROBE_COUNT, Place, QuantRecord,
+    ReceiptRecord, Rule, SectionKind, SectionRecord, Shape, StepRecord, StringRef, Target, TensorRecord,
+    TensorType, VERSION, ops,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
+
+const SPEC: &str = include_str!("../SPEC.md");
+
+/// The lines under a heading, up to the next heading of any level.
+fn chapter(heading: &str) -> Vec<&'static str> {
+    let mut lines = SPEC.lines().skip_while(|line| *line != heading);
+    assert!(lines.next().is_some(), "SPEC.md has no heading {heading:?}");
+    lines.take_while(|line| !line.starts_with('#')).collect()
+}
+
+/// Rows of the first table with these columns under a heading, without backquotes.
+fn table<const N: usize>(heading: &str, columns: [&str; N]) -> Vec<[String; N]> {
+    let row = |line: &str| -> Option<[String; N]> {
+        let cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|');
+        let cells: Vec<_> = cells.map(|cell| cell.trim().replace('`', "")).collect();
+        cells.try_into().ok()
+    };
+    let lines = chapter(heading);
+    let mut lines = lines.into_iter().skip_while(|line| row(line).is_none_or(|cells| cells != columns));
+    assert!(lines.next().is_some(), "no table with columns {columns:?} under {heading:?}");
+    lines.skip(1).map_while(row).collect()
+}
+
+/// What `SPEC.md` tells of a record: (offset, bytes, type, name) of each field.
+type Fields = Vec<(usize, usize, &'static str, &'static str)>;
+
+/// The fields of a record and its size. A field that is left out, and a type that differs, do not
+/// compile.
+macro_rules! record {
+    ($record:ident { $($field:ident: $type:ty),* }) => {{
+        let $record { $($field),* } = Zeroable::zeroed();
+        $(let _: $type = $field;)*
+        let fields: Fields =
+            vec![$((offset_of!($record, $field), size_of::<$type>(), stringify!($type), stringify!($field))),*];
+        (stringify!($record), size_of::<$record>(), fields)
+    }};
+}
+
+/// Fields follow each other and fill the record.
+fn assert_without_pads(name: &str, bytes: usize, fields: &Fields) {
+    let mut end = 0;
+    for (offset, size, _, field) in fields {
+        assert_eq!(*offset, end, "{name}.{field}");
+        end += size;
+    }
+    assert_eq!(end, bytes, "{name}");
+}
+
+#[test]
+fn records_are_as_their_tables_say() {
+    let records = [
+        record!(Header {
+            magic: [u8; 8],
+            version: u32,
+            file_bytes: u32,
+            section_count: u32,
+            header_crc32: u32,
+            target: u32,
+            align: u32,
+            required_ops: [u32; 8],
+            features: u32,
+            arena_bytes: u32,
+            state_bytes: u32,
+            scratch_bytes: u32,
+            macs: u64,
+            reserved: u64
+        }),
+        record!(SectionRecord {
+            kind: u16,
+            critical: u16,
+            align: u32,
+            offset: u32,
+            bytes: u32,
+            crc32: u32,
+            reserved: u32
+        }),
+        record!(TensorRecord {
+            dtype: u8,
+            place: u8,
+            layout: u8,
+            rank: u8,
+            offset: u32,
+            bytes: u32,
+            quant: u32,
+            dims: [u32; 6]
+        }),
+        record!(StepRecord {
+            op: u16,
+            input_count: u8,
+            output_count: u8,
+            scratch_count: u8,
+            reserved: [u8; 3],
+            first_operand: u32,
+            params_offset: u32,
+            params_bytes: u32,
+            reserved_2: u32
+        }),
+        record!(QuantRecord { scale: f32, zero_point: i32, axis: u32, scales: u32 }),
+        record!(CaseRecord {
+            data_offset: u32,
+            data_bytes: u32,
+            receipt_count: u32,
+            abs_tolerance: f32,
+            rel_tolerance: f32,
+            receipt_abs_tolerance: f32,
+            receipt_rel_tolerance: f32,
+            reserved: u32
+        }),
+        record!(ReceiptRecord {
+            step: u32,
+            sum: f32,
+            sum_abs: f32,
+            max_abs: f32,
+            probe_index: [u32; 4],
+            probe_value: [f32; 4]
+        }),
+        record!(NameRecord { kind: u32, index: u32, name: StringRef }),
+        record!(MetaRecord { key: StringRef, value: StringRef }),
+        record!(StringRef { offset: u32, bytes: u32 }),
+    ];
+    for (name, bytes, fields) in &records {
+        assert_without_pads(name, *bytes, fields);
+        let rows =
+            table(&format!("### `{name}`: {bytes} bytes"), ["offset", "bytes", "type", "field", "meaning"]);
+        let told: Vec<_> = rows
+            .iter()
+            .map(|[offset, bytes, r#type, field, _]| {
+                (offset.parse().unwrap(), bytes.parse().unwrap(), r#type.as_str(), field.as_str())
+            })
+            .collect();
+        assert_eq!(told, *fields, "{name}");
+        assert!(rows.iter().all(|[.., meaning]| !meaning.is_empty()), "{name}");
+    }
+    // And no other record is told of.
+    let headings = SPEC.lines().filter(|line| line.starts_with("### `")).count();
+    assert_eq!(headings, records.len());
+}
+
+#[test]
+fn parameter_records_are_as_their_table_says() {
+    use ops::{
+        average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
+        broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
+        conv_2d::Conv2dParams, conv_3d::Conv3dParams, depthwise_conv_2d::DepthwiseConv2dParams,
+        elu::EluParams, fully_connected::FullyConnectedParams, gelu::GeluParams,
+        group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
+        l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
+        leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
+        reshape::ReshapeParams, resize_bilinear::ResizeBilinearParams,
+        resize_nearest_neighbor::ResizeNearestNeighborParams, softmax::SoftmaxParams,
+        sparsemax::SparsemaxParams, squareplus::SquareplusParams, strided_slice::StridedSliceParams,
+        thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
+        transpose_conv_2d::TransposeConv2dParams, transpose_conv_3d::TransposeConv3dParams,
+    };
+    let records = [
+        record!(Clamp { min: f32, max: f32 }),
+        record!(Conv2dParams {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            groups: u32,
+            clamp: Clamp
+        }),
+        record!(DepthwiseConv2dParams {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            clamp: Clamp
+        }),
+        record!(TransposeConv2dParams {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            crop: [u32; 2],
+            output: [u32; 2],
+            clamp: Clamp
+        }),
+        record!(Conv3dParams {
+            stride: [u32; 3],
+            dilation: [u32; 3],
+            pad: [[u32; 2]; 3],
+            groups: u32,
+            clamp: Clamp
+        }),
+        record!(TransposeConv3dParams {
+            stride: [u32; 3],
+            dilation: [u32; 3],
+            crop: [u32; 3],
+            output: [u32; 3],
+            clamp: Clamp
+        }),
+        record!(FullyConnectedParams { clamp: Clamp }),
+        record!(BatchMatmulParams { transpose_b: u32 }),
+        record!(Pool2dParams {
+            window: [u32; 2],
+            stride: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            clamp: Clamp
+        }),
+        record!(SoftmaxParams { axis: u32 }),
+        record!(LogSoftmaxParams { axis: u32 }),
+        record!(SparsemaxParams { axis: u32 }),
+        record!(ReduceParams { axis: u32, axis_count: u32, keep_dims: u32 }),
+        record!(LayerNormalizationParams { axis_count: u32, epsilon: f32 }),
+        record!(GroupNormalizationParams { groups: u32, epsilon: f32 }),
+        record!(L2NormalizationParams { axis: u32, axis_count: u32, epsilon: f32 }),
+        record!(BinaryParams { clamp: Clamp }),
+        record!(ConcatenateParams { axis: u32 }),
+        record!(PadParams { before: [u32; 6], after: [u32; 6], value: f32 }),
+        record!(StridedSliceParams { begin: [u32; 6], stride: [i32; 6], size: [u32; 6] }),
+        record!(TransposeParams { perm: [u32; 6] }),
+        record!(ReshapeParams { dims: [u32; 6], rank: u32 }),
+        record!(BroadcastToParams { dims: [u32; 6], rank: u32 }),
+        record!(ResizeNearestNeighborParams { size: [u32; 2] }),
+        record!(ResizeBilinearParams { size: [u32; 2] }),
+        record!(ClipParams { clamp: Clamp }),
+        record!(LeakyReluParams { alpha: f32 }),
+        record!(ThresholdedReluParams { threshold: f32, slope: f32, max: f32 }),
+        record!(EluParams { alpha: f32 }),
+        record!(CeluParams { alpha: f32 }),
+        record!(GeluParams { approximate: u32 }),
+        record!(HardSigmoidParams { slope: f32, offset: f32 }),
+        record!(SquareplusParams { b: f32 }),
+    ];
+    let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
+    let rows = records.iter().map(|(name, bytes, fields)| {
+        assert_without_pads(name, *bytes, fields);
+        let fields: Vec<_> = fields.iter().map(|(_, _, r#type, field)| format!("{field}: {type}")).collect();
+        [name.to_string(), bytes.to_string(), fields.join(", ")]
+    });
+    assert_eq!(told, rows.collect::<Vec<_>>());
+
+    // Each operator names one of them, of its size.
+    let sizes: BTreeMap<_, _> = told.iter().map(|[name, bytes, _]| (name.as_str(), bytes.as_str())).collect();
+    let operators = table("## Operators", ["number", "name", "parameter bytes", "parameter record"]);
+    for [_, name, bytes, record] in &operators {
+        let size = if record == "none" { "0" } else { sizes[record.as_str()] };
+        assert_eq!(bytes, size, "{name}");
+    }
+}
+
+#[test]
+fn operators_are_as_their_table_says() {
+    let told: Vec<_> = table("## Operators", ["number", "name", "parameter bytes", "parameter record"])
+        .into_iter()
+        .map(|[number, name, bytes, _]| [number, name, bytes])
+        .collect();
+    let known = OpCode::ALL.iter().map(|op| {
+        assert_eq!(op.params_bytes() % 4, 0);
+        assert!((1..=255).contains(&(*op as u16)));
+        [(*op as u16).to_string(), op.name().to_string(), op.params_bytes().to_string()]
+    });
+    assert_eq!(told, known.collect::<Vec<_>>());
+}
+
+#[test]
+fn each_operator_is_explained() {
+    let explained: BTreeSet<&str> = chapter("### What they compute")
+        .into_iter()
+        .flat_map(|line| {
+            // The first column of a table, or a list in running text.
+            let names = line.strip_prefix('|').and_then(|row| row.split('|').next()).unwrap_or(line);
+            names.split('`').skip(1).step_by(2)
+        })
+        .collect();
+    let missing: Vec<_> =
+        OpCode::ALL.iter().map(|op| op.name()).filter(|name| !explained.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The numbers and names of a table's first two columns.
+fn numbered<const N: usize>(heading: &str, columns: [&str; N]) -> Vec<(String, String)> {
+    table(heading, columns).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect()
+}
+
+macro_rules! all {
+    ($type:ty) => {
+        <$type>::ALL.iter().map(|v| ((*v as u32).to_string(), v.name().to_string())).collect::<Vec<_>>()
+    };
+}
+
+#[test]
+fn enumerations_are_as_their_tables_say() {
+    let columns = ["number", "name", "meaning"];
+    assert_eq!(numbered("### Target", columns), all!(Target));
+    assert_eq!(numbered("### Places", columns), all!(Place));
+    assert_eq!(numbered("### Layouts", columns), all!(Layout));
+    assert_eq!(numbered("### Name kinds", columns), all!(NameKind));
+    assert_eq!(numbered("### Element types", ["number", "name", "bytes", "meaning"]), all!(DType));
+    assert_eq!(numbered("### Section kinds", ["number", "name", "critical", "content"]), all!(SectionKind));
+    let sizes = table("### Element types", ["number", "name", "bytes", "meaning"]);
+    for ([_, _, bytes, _], dtype) in sizes.iter().zip(DType::ALL) {
+        assert_eq!(*bytes, dtype.bytes().to_string());
+    }
+    let sections = table("### Section kinds", ["number", "name", "critical", "content"]);
+    for ([_, name, critical, content], kind) in sections.iter().zip(SectionKind::ALL) {
+        assert_eq!(*critical, u32::from(kind.critical()).to_string(), "{name}");
+        assert_eq!(content.ends_with("required"), required(*kind), "{name}");
+    }
+}
+
+/// Whether a file without the section is refused.
+fn required(kind: SectionKind) -> bool {
+    let mut file = file::File::of(&example());
+    file.rebuild(|parts| parts.retain(|part| part.kind != kind as u16));
+    file.verify().is_err()
+}
+
+#[test]
+fn rules_are_as_their_paragraphs_say() {
+    let lines = chapter("## Validity rules");
+    let paragraphs = lines.split(|line| line.is_empty()).map(|lines| lines.join(" "));
+    let told: Vec<_> = paragraphs.filter(|paragraph| paragraph.starts_with("**V")).collect();
+    assert_eq!(told.len(), Rule::ALL.len());
+    for (paragraph, rule) in told.iter().zip(Rule::ALL) {
+        let (first, rest) = rule.demand().split_at(1);
+        let sentence = format!("**{}** {}{rest}. ", rule.number(), first.to_uppercase());
+        assert!(paragraph.starts_with(&sentence), "{paragraph}\ndoes not begin\n{sentence}");
+    }
+}
+
+#[test]
+fn limits_are_as_their_table_says() {
+    let told: BTreeMap<_, _> = table("## Limits", ["limit", "value"]).into_iter().map(Into::into).collect();
+    let limits = [
+        ("file, in bytes", u64::from(u32::MAX)),
+        ("arena and state together, in bytes", u32::MAX.into()),
+        ("elements of a tensor", u32::MAX.into()),
+        ("dimensions of a tensor", MAX_RANK as u64),
+        ("inputs of a step", MAX_INPUTS as u64),
+        ("outputs and scratches of a step", MAX_WRITES as u64),
+        ("inputs of a model", MAX_MODEL_INPUTS as u64),
+        ("probes of a receipt", PROBE_COUNT as u64),
+        ("opcode", 32 * 8 - 1),
+        ("alignment of a section, least", ALIGN.into()),
+        ("alignment of a section, largest", 1 << 16),
+    ];
+    let known = limits.map(|(limit, value)| (limit.to_string(), value.to_string()));
+    assert_eq!(told, BTreeMap::from(known));
+}
+
+#[test]
+fn constants_are_as_the_text_says() {
+    let magic: Vec<_> = MAGIC.iter().map(|byte| format!("{byte:02x}")).collect();
+    let header = table("### `Header`: 96 bytes", ["offset", "bytes", "type", "field", "meaning"]);
+    let meaning = |name: &str| &header.iter().find(|[.., field, _]| field == name).unwrap()[4];
+    assert_eq!(*meaning("magic"), magic.join(" "));
+    assert!(meaning("version").starts_with(&format!("{VERSION};")));
+    assert_eq!((Features::KNOWN, PANEL), (0, 16));
+    assert_eq!(SPEC.lines().next(), Some(format!("# The `.fpk` format, version {VERSION}").as_str()));
+    let history = table("## Versions", ["version", "since", "changes"]);
+    assert_eq!(history.last().unwrap()[0], VERSION.to_string());
+    assert!(SPEC.contains(&format!("`123456789` is 0x{:X}", crc32fast::hash(b"123456789"))));
+}
+
+#[test]
+fn the_formula_of_panels_is_that_of_the_checks() {
+    // 18 outputs of depth 3: every place that the formula names may hold a value, every other
+    // must be zero.
+    let (outputs, depth) = (18, 3);
+    let at = |o: usize, i: usize| (o / 16) * depth * 16 + i * 16 + o % 16;
+    let named: BTreeSet<usize> = (0..outputs).flat_map(|o| (0..depth).map(move |i| at(o, i))).collect();
+    assert_eq!(named.len(), outputs * depth);
+    for element in 0..32 * depth {
+        let mut values = vec![0u8; 32 * depth];
+        values[element] = 1;
+        let mut draft = example();
+        let shape = Shape::new(&[outputs as u32, depth as u32]).unwrap();
+        draft.tensors.push(TensorDraft {
+            name: None,
+            tensor_type: TensorType { dtype: DType::I8, shape },
+            layout: Layout::Panel16,
+            quant: 0,
+            memory: Memory::Constant(values),
+        });
+        assert_eq!(file::File::of(&draft).verify().is_ok(), named.contains(&element), "element {element}");
+    }
+}
+
+/// The draft of the file that `SPEC.md` shows.
+fn example() -> Draft {
+    let tensor = |offset| TensorDraft {
+        name: None,
+        tensor_type: TensorType::f32(Shape::new(&[3]).unwrap()),
+        layout: Layout::Rows,
+        quant: 0,
+        memory: Memory::Arena(offset),
+    };
+    Draft {
+        target: Target::Portable,
+        tensors: vec![tensor(0), tensor(16)],
+        steps: vec![StepDraft {
+            name: None,
+            op: OpCode::Abs,
+            params: vec![],
+            inputs: vec![0],
+            outputs: vec![1],
+            scratches: vec![],
+        }],
+        inputs: vec![0],
+        outputs: vec![1],
+        quants: vec![],
+        cases: vec![],
+        meta: [].into(),
+    }
+}
+
+#[test]
+fn the_whole_file_is_what_the_writer_writes() {
+    let told: Vec<u8> = chapter("## A whole file")
+        .into_iter()
+        .filter_map(|line| line.split_once('|'))
+        .flat_map(|(bytes, _)| bytes.split_whitespace().skip(1))
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    assert_eq!(told, file::File::of(&example()).bytes());
+}
