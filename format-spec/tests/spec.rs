@@ -228,7 +228,7 @@ fn parameter_records_are_as_their_table_says() {
         record!(TransposeParams { perm: [u32; 6] }),
         record!(ReshapeParams { dims: [u32; 6], rank: u32 }),
         record!(BroadcastToParams { dims: [u32; 6], rank: u32 }),
-        record!(ResizeNearestNeighborParams { size: [u32; 2] }),
+        record!(ResizeNearestNeighborParams { size: [u32; 2], half_pixel_centers: u32 }),
         record!(ResizeBilinearParams { size: [u32; 2] }),
         record!(ClipParams { clamp: Clamp }),
         record!(LeakyReluParams { alpha: f32 }),
