@@ -34,6 +34,24 @@ impl Array {
         self.values.len()
     }
 
+    /// The same elements with the axes in another order: axis `i` of the result is axis `axes[i]`.
+    ///
+    /// # Panics
+    /// When `axes` is no permutation of the axes.
+    pub fn transposed(&self, axes: &[usize]) -> Self {
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        assert!(sorted.into_iter().eq(0..self.shape.len()), "{axes:?} of shape {:?}", self.shape);
+        let stride = |axis: usize| self.shape[axis + 1..].iter().product::<usize>();
+        let mut offsets = vec![0];
+        for &axis in axes {
+            let steps = (0..self.shape[axis]).map(|at| at * stride(axis));
+            offsets = offsets.iter().flat_map(|start| steps.clone().map(move |step| start + step)).collect();
+        }
+        let values = offsets.into_iter().map(|offset| self.values[offset]).collect();
+        Self::new(axes.iter().map(|&axis| self.shape[axis]).collect::<Vec<_>>(), values)
+    }
+
     /// Whether an axis has extent zero.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()

@@ -3,6 +3,7 @@
 //! Reading goes in three steps: a container gives the architecture as JSON and the weights as arrays
 //! ([`open`], [`Saved`]); the JSON of every dialect becomes one [`Network`] spelled the way Keras 3
 //! spells it; each layer gets its own arrays ([`Saved::network`]).
+//! [`lower()`] makes a graph of operators of it.
 //!
 //! Nothing is executed: the code inside a `Lambda` layer stays the text it is.
 
@@ -13,6 +14,8 @@ mod graph;
 mod h5;
 mod json;
 mod layer_config;
+mod layers;
+mod lower;
 mod network;
 mod operations;
 mod order;
@@ -22,6 +25,7 @@ mod version;
 mod weight_counts;
 
 pub use dialect::HARD_SIGMOID_KERAS2;
+pub use lower::{Options, lower};
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
 pub use saved::{Container, Dropped, Saved, Weights, open};
 pub use version::{Dialect, Version};

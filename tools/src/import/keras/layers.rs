@@ -1,0 +1,115 @@
+//! What each class of layers becomes: one module per family, each with its table.
+
+use super::lower::Lowering;
+use super::network::{Call, Layer};
+use crate::graph::TensorId;
+use crate::import::Fault;
+
+mod activation;
+mod dense;
+mod normalization;
+
+/// How a class of layers is lowered.
+#[derive(Clone, Copy)]
+pub(super) enum Lower {
+    /// One tensor in, one out; the call has no other arguments.
+    Map(fn(&mut Lowering, &Layer, TensorId) -> Result<TensorId, Fault>),
+    /// Anything else.
+    #[expect(dead_code, reason = "merging layers come next")]
+    Call(fn(&mut Lowering, &Layer, &Call) -> Result<Vec<TensorId>, Fault>),
+}
+
+/// Layers by class.
+const LAYERS: &[&[(&str, Lower)]] = &[activation::LAYERS, dense::LAYERS, normalization::LAYERS];
+
+/// Operations of functional graphs (`x * 2`) by class.
+const OPERATIONS: &[&[(&str, Lower)]] = &[];
+
+/// Keras' own layers that are not lowered yet.
+const NOT_YET: &[&str] = &[
+    "AdditiveAttention",
+    "AlphaDropout",
+    "Attention",
+    "AugMix",
+    "AutoContrast",
+    "Bidirectional",
+    "CategoryEncoding",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
+    "ConvLSTM1DCell",
+    "ConvLSTM2DCell",
+    "ConvLSTM3DCell",
+    "CuDNNGRU",
+    "CuDNNLSTM",
+    "CutMix",
+    "DenseFeatures",
+    "Discretization",
+    "EinsumDense",
+    "Embedding",
+    "Equalization",
+    "GRU",
+    "GRUCell",
+    "GroupedQueryAttention",
+    "GroupQueryAttention",
+    "HashedCrossing",
+    "Hashing",
+    "Highway",
+    "IntegerLookup",
+    "LSTM",
+    "LSTMCell",
+    "LocallyConnected1D",
+    "LocallyConnected2D",
+    "Masking",
+    "MaxNumBoundingBoxes",
+    "MaxoutDense",
+    "MelSpectrogram",
+    "MixUp",
+    "MultiHeadAttention",
+    "PeepholeLSTMCell",
+    "RNN",
+    "RandAugment",
+    "SeparableConv3D",
+    "SimpleRNN",
+    "SimpleRNNCell",
+    "Solarization",
+    "STFTSpectrogram",
+    "StackedRNNCells",
+    "StringLookup",
+    "TextVectorization",
+];
+
+/// How the class of this layer is lowered.
+///
+/// # Errors
+/// When it is not: a layer of Keras that is yet to come, a custom one, or Python code.
+pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
+    let (tables, class) = (if layer.is_operation { OPERATIONS } else { LAYERS }, layer.class.as_str());
+    let custom = layer.registered_name.as_deref().filter(|name| name.contains('>'));
+    if let (None, Some((_, lower))) =
+        (custom, tables.iter().copied().flatten().find(|(known, _)| *known == class))
+    {
+        return Ok(*lower);
+    }
+    let (what, remedy) = if class == "Lambda" {
+        (
+            "Python code, which flatpack never runs,".to_owned(),
+            "replace it by built-in layers such as Rescaling before saving",
+        )
+    } else if layer.is_operation {
+        let function = layer.config.str_or("function", class)?;
+        (
+            format!("the operation `{function}`"),
+            "replace it by layers, or leave it out of the model and compute it where the model is used",
+        )
+    } else if custom.is_none() && NOT_YET.contains(&class) {
+        (format!("{class}, a layer of Keras, in this version of flatpack"), "build the model without it")
+    } else {
+        let name = custom.unwrap_or(class);
+        (
+            format!("the custom layer `{name}`, whose Python code is not in the file,"),
+            "replace it by Keras' own layers, copy the weights with `set_weights` and save again",
+        )
+    };
+    Err(Fault::Unsupported { what, remedy: remedy.into() })
+}

@@ -1,0 +1,279 @@
+//! From a [`Network`] to a [`Graph`]: layers become operators on tensors of static shape.
+//!
+//! [`Lowering`] walks the calls in order and knows what each tensor of the network became; what a
+//! class of layers becomes is said in [`super::layers`].
+
+mod inputs;
+mod nodes;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::json::short;
+use super::layers::{self, Lower};
+use super::network::{Arg, Call, Inner, Input, Layer, LayerId, Network, TensorRef};
+use crate::array::Array;
+use crate::graph::{Graph, TensorId, shape};
+use crate::import::{Fault, ImportError};
+use inputs::extents;
+use nodes::too_large;
+
+pub(crate) use nodes::{constant_array, dims_of, size_of_layer};
+pub(crate) use weights::Weights;
+
+/// The deepest nesting of models and wrapped layers.
+const MAX_DEPTH: usize = 32;
+
+/// What the file leaves open.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Extent of the first axis of every input. When absent: what the file says, or 1.
+    pub batch: Option<usize>,
+    /// Extents after the batch, by input name, for inputs whose extents the file leaves open.
+    pub input_shapes: Vec<(String, Vec<usize>)>,
+}
+
+/// Turns a network into a graph.
+///
+/// `file` is named in errors.
+///
+/// # Errors
+/// When a layer is not supported, its weights do not fit, or an input's extents are unknown.
+pub fn lower(file: &Path, network: &Network, options: &Options) -> Result<Graph, ImportError> {
+    let mut lowering = Lowering::new(&network.name);
+    match lowering.model(network, options) {
+        Ok(()) => Ok(lowering.graph),
+        Err(fault) => Err(lowering.locate(file, fault)),
+    }
+}
+
+/// A graph under construction.
+pub(crate) struct Lowering {
+    /// What is built so far.
+    pub(crate) graph: Graph,
+    /// What the tensors of the network in progress became.
+    values: HashMap<TensorRef, TensorId>,
+    /// Name and class of the models and layers in progress, outermost first.
+    path: Vec<(String, String)>,
+    /// Constants already made: from which arrays, and how.
+    constants: HashMap<(Vec<*const Array>, String), TensorId>,
+}
+
+impl Lowering {
+    pub(crate) fn new(name: &str) -> Self {
+        let graph = Graph { name: name.to_owned(), ..Graph::default() };
+        Self { graph, values: HashMap::new(), path: Vec::new(), constants: HashMap::new() }
+    }
+
+    /// Says in which layer a fault is: the one in progress.
+    fn locate(&self, file: &Path, fault: Fault) -> ImportError {
+        match self.path.last() {
+            Some((_, class)) => ImportError::in_layer(file, self.layer_path(), class, fault),
+            None => ImportError::in_file(file, fault),
+        }
+    }
+
+    /// The layer in progress, such as `block/conv`.
+    fn layer_path(&self) -> String {
+        self.path.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("/")
+    }
+
+    fn model(&mut self, network: &Network, options: &Options) -> Result<(), Fault> {
+        for (name, _) in &options.input_shapes {
+            if !network.inputs.iter().any(|input| input.name == *name) {
+                let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
+                return Err(Fault::Unexpected {
+                    place: "`--input-shape`".into(),
+                    found: format!("`{name}`"),
+                    expected: format!("an input of the model: {}", names.join(", ")),
+                });
+            }
+        }
+        let mut inputs = Vec::new();
+        for input in &network.inputs {
+            let extents = extents(input, options)?;
+            let shape = shape(&extents).ok_or_else(|| too_large(&extents))?;
+            inputs.push(self.graph.add_input(&input.name, shape));
+        }
+        self.graph.outputs = self.network(network, &inputs)?;
+        Ok(())
+    }
+
+    /// Runs the calls of a network on these inputs and gives its outputs.
+    fn network(&mut self, network: &Network, inputs: &[TensorId]) -> Result<Vec<TensorId>, Fault> {
+        if inputs.len() != network.inputs.len() {
+            return Err(Fault::Unexpected {
+                place: "the call".into(),
+                found: format!("{} tensors", inputs.len()),
+                expected: format!("{}, one for each input of the model", network.inputs.len()),
+            });
+        }
+        let bound = network.inputs.iter().map(|input| input.tensor).zip(inputs.iter().copied()).collect();
+        let outside = std::mem::replace(&mut self.values, bound);
+        for call in &network.calls {
+            let results = self.call(network.layer(call.layer), call)?;
+            for (tensor, id) in results.into_iter().enumerate() {
+                self.values.insert(TensorRef { layer: call.layer, node: call.node, tensor }, id);
+            }
+        }
+        let outputs = network.outputs.iter().map(|&output| self.value(output)).collect();
+        self.values = outside;
+        outputs
+    }
+
+    /// Lowers one call of a layer.
+    fn call(&mut self, layer: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
+        self.path.push((layer.name.clone(), layer.class.clone()));
+        if self.path.len() > MAX_DEPTH {
+            return Err(Fault::Limit {
+                what: "the nesting of models",
+                found: self.path.len() as u64,
+                limit: MAX_DEPTH as u64,
+            });
+        }
+        let results = match &layer.inner {
+            Inner::Network(network) => {
+                refuse_other_arguments(call)?;
+                let inputs = self.network_inputs(network, call)?;
+                self.network(network, &inputs)?
+            }
+            _ => match layers::lower(layer)? {
+                Lower::Map(map) => {
+                    refuse_other_arguments(call)?;
+                    let x = self.input(call)?;
+                    vec![map(self, layer, x)?]
+                }
+                Lower::Call(lower) => lower(self, layer, call)?,
+            },
+        };
+        self.path.pop();
+        Ok(results)
+    }
+
+    /// The tensors that a model is called with, in the order of its inputs.
+    fn network_inputs(&self, network: &Network, call: &Call) -> Result<Vec<TensorId>, Fault> {
+        let Some(Arg::Dict(named)) = call.args.first() else {
+            return self.inputs(call);
+        };
+        let of = |input: &Input| {
+            let tensor =
+                named.iter().find(|(name, _)| *name == input.name).and_then(|(_, arg)| arg.as_tensor());
+            let missing = || Fault::Unexpected {
+                place: "the call".into(),
+                found: format!("no tensor named `{}`", input.name),
+                expected: "a tensor for each input of the model".into(),
+            };
+            self.value(tensor.ok_or_else(missing)?)
+        };
+        network.inputs.iter().map(of).collect()
+    }
+
+    /// Calls a layer inside of another one, such as that of `TimeDistributed`, on these tensors.
+    pub(crate) fn apply(&mut self, layer: &Layer, inputs: &[TensorId]) -> Result<Vec<TensorId>, Fault> {
+        let within = |tensor| TensorRef { layer: LayerId(usize::MAX), node: 0, tensor };
+        let args: Vec<Arg> = (0..inputs.len()).map(|tensor| Arg::Tensor(within(tensor))).collect();
+        let arg = if let [single] = args.as_slice() { single.clone() } else { Arg::List(args) };
+        let call = Call { layer: within(0).layer, node: 0, args: vec![arg], kwargs: Vec::new() };
+        let bound = inputs.iter().enumerate().map(|(tensor, &id)| (within(tensor), id)).collect();
+        let outside = std::mem::replace(&mut self.values, bound);
+        let results = self.call(layer, &call)?;
+        self.values = outside;
+        Ok(results)
+    }
+
+    /// What a tensor of the network became.
+    pub(crate) fn value(&self, tensor: TensorRef) -> Result<TensorId, Fault> {
+        self.values.get(&tensor).copied().ok_or_else(|| Fault::Unexpected {
+            place: "the call".into(),
+            found: format!("{tensor}"),
+            expected: "a tensor that an earlier call computes".into(),
+        })
+    }
+
+    /// The one tensor that a layer is called with.
+    pub(crate) fn input(&self, call: &Call) -> Result<TensorId, Fault> {
+        match self.inputs(call)?.as_slice() {
+            [single] => Ok(*single),
+            several => Err(Fault::Unexpected {
+                place: "the call".into(),
+                found: format!("{} tensors", several.len()),
+                expected: "one tensor".into(),
+            }),
+        }
+    }
+
+    /// The tensors in the first argument of a call: one, or a list.
+    pub(crate) fn inputs(&self, call: &Call) -> Result<Vec<TensorId>, Fault> {
+        let wrong = |found: String| Fault::Unexpected {
+            place: "the call".into(),
+            found,
+            expected: "a tensor or a list of tensors as first argument".into(),
+        };
+        let tensor = |arg: &Arg| match arg {
+            Arg::Tensor(tensor) => self.value(*tensor),
+            other => Err(wrong(describe(other))),
+        };
+        match call.args.first().or_else(|| call.kwarg("inputs")) {
+            Some(Arg::List(args)) => args.iter().map(tensor).collect(),
+            Some(arg) => Ok(vec![tensor(arg)?]),
+            None => Err(wrong("no argument".into())),
+        }
+    }
+
+    /// An argument as a tensor: what it became, or a constant for a number or a list of numbers.
+    #[expect(dead_code, reason = "operations come next")]
+    pub(crate) fn operand(&mut self, arg: &Arg) -> Result<TensorId, Fault> {
+        match arg {
+            Arg::Tensor(tensor) => self.value(*tensor),
+            Arg::Constant(value) => {
+                let array = constant_array(value)?;
+                Ok(self.constant("constant", &dims_of(&array.shape)?, array.values))
+            }
+            other => Err(Fault::Unexpected {
+                place: "the call".into(),
+                found: describe(other),
+                expected: "a tensor or a number".into(),
+            }),
+        }
+    }
+}
+
+/// Refuses a call with more than a first argument, as far as that could change the result.
+fn refuse_other_arguments(call: &Call) -> Result<(), Fault> {
+    for (name, arg) in &call.kwargs {
+        match (name.as_str(), arg) {
+            ("inputs", _) | (_, Arg::Constant(Value::Null | Value::Bool(false))) => {}
+            ("training", _) => {
+                return Err(Fault::Unsupported {
+                    what: "a layer called with `training=True`, which computes as in training,".into(),
+                    remedy: "build the model again without `training=True`, copy the weights with `set_weights` and save it".into(),
+                });
+            }
+            (name, arg) => {
+                return Err(Fault::Unsupported {
+                    what: format!("the argument `{name}` ({})", describe(arg)),
+                    remedy: "build the model without it, copy the weights with `set_weights` and save it"
+                        .into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An argument in words.
+fn describe(arg: &Arg) -> String {
+    match arg {
+        Arg::Tensor(_) => "a tensor".into(),
+        Arg::Constant(value) => short(value),
+        Arg::List(args) => format!("a list of {}", args.len()),
+        Arg::Dict(args) => format!("a dictionary of {}", args.len()),
+        Arg::Slice { .. } => "a slice".into(),
+        Arg::Ellipsis => "an ellipsis".into(),
+    }
+}

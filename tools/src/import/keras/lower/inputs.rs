@@ -1,0 +1,49 @@
+//! The extents of a model's inputs.
+
+use super::Options;
+use crate::import::Fault;
+use crate::import::keras::network::Input;
+
+/// The extents of a model's input, batch first.
+pub(super) fn extents(input: &Input, options: &Options) -> Result<Vec<usize>, Fault> {
+    if input.dtype == "string" {
+        return Err(Fault::Unsupported {
+            what: format!("text as input `{}`", input.name),
+            remedy: "encode the text before the model and feed it numbers".into(),
+        });
+    }
+    let given = options.input_shapes.iter().find(|(name, _)| *name == input.name).map(|(_, shape)| shape);
+    let known = input.shape.as_deref();
+    let batch = options.batch.or(known.and_then(|known| *known.first()?)).unwrap_or(1);
+    let open = || Fault::Unexpected {
+        place: format!("input `{}`", input.name),
+        found: known.map_or("no shape".into(), |known| format!("the shape {}", display(known))),
+        expected: format!(
+            "known extents after the batch: give them with `--input-shape {}=…`, such as 224,224,3",
+            input.name
+        ),
+    };
+    let inner: Vec<usize> = match (given, known) {
+        (Some(given), Some(known)) => {
+            let fits = |(given, known): (&usize, &Option<usize>)| known.is_none_or(|known| known == *given);
+            if given.len() + 1 != known.len() || !given.iter().zip(&known[1..]).all(fits) {
+                return Err(Fault::Unexpected {
+                    place: format!("`--input-shape {}`", input.name),
+                    found: format!("{given:?}"),
+                    expected: format!("extents after the batch that fit {}", display(known)),
+                });
+            }
+            given.clone()
+        }
+        (Some(given), None) => given.clone(),
+        (None, Some(known)) => known.iter().skip(1).copied().collect::<Option<_>>().ok_or_else(open)?,
+        (None, None) => return Err(open()),
+    };
+    Ok(std::iter::once(batch).chain(inner).collect())
+}
+
+/// A shape as Keras prints it.
+fn display(shape: &[Option<usize>]) -> String {
+    let extent = |extent: &Option<usize>| extent.map_or("?".into(), |extent| extent.to_string());
+    format!("[{}]", shape.iter().map(extent).collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,169 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use flatpack_format::OpCode;
+use serde_json::{Value, json};
+
+use super::super::network::{Config, Weight};
+use super::*;
+
+/// A layer without weights.
+fn layer(name: &str, class: &str, config: Value) -> Layer {
+    let Value::Object(map) = config else { panic!("not an object") };
+    Layer {
+        name: name.into(),
+        class: class.into(),
+        is_operation: false,
+        module: None,
+        registered_name: None,
+        config: Config(map),
+        inner: Inner::None,
+        weights: Vec::new(),
+    }
+}
+
+/// A `Dense` layer of 2 inputs and 2 units.
+fn dense(name: &str) -> Layer {
+    let weight = |name: &str, array| Weight { name: name.into(), array: Arc::new(array) };
+    Layer {
+        weights: vec![
+            weight("kernel", Array::new([2, 2], vec![1.0, 2.0, 3.0, 4.0])),
+            weight("bias", Array::new([2], vec![0.0, 1.0])),
+        ],
+        ..layer(name, "Dense", json!({"units": 2}))
+    }
+}
+
+/// A network that applies these layers one after the other, a layer of the same name once.
+fn chain(shape: Option<Vec<Option<usize>>>, layers: Vec<Layer>) -> Network {
+    let mut network = Network {
+        name: "chain".into(),
+        layers: vec![layer("x", "InputLayer", json!({}))],
+        calls: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    let mut last = TensorRef { layer: LayerId(0), node: 0, tensor: 0 };
+    network.inputs.push(Input { tensor: last, name: "x".into(), shape, dtype: "float32".into() });
+    for layer in layers {
+        let known = network.layers.iter().position(|known| known.name == layer.name);
+        let id = LayerId(known.unwrap_or(network.layers.len()));
+        if known.is_none() {
+            network.layers.push(layer);
+        }
+        let node = network.calls.iter().filter(|call| call.layer == id).count();
+        network.calls.push(Call { layer: id, node, args: vec![Arg::Tensor(last)], kwargs: Vec::new() });
+        last = TensorRef { layer: id, node, tensor: 0 };
+    }
+    network.outputs.push(last);
+    network
+}
+
+fn built(network: &Network) -> Result<Graph, String> {
+    lower(Path::new("m.h5"), network, &Options::default()).map_err(|error| error.to_string())
+}
+
+const PAIR: [Option<usize>; 2] = [None, Some(2)];
+
+#[test]
+fn a_shared_layer_is_lowered_twice_over_the_same_constants() {
+    let graph = built(&chain(Some(PAIR.into()), vec![dense("d"), dense("d")])).unwrap();
+    assert_eq!(graph.nodes.len(), 2);
+    assert_eq!(graph.nodes[0].inputs[1..], graph.nodes[1].inputs[1..]);
+    assert_eq!(graph.nodes[1].inputs[0], graph.nodes[0].output);
+    assert_eq!(graph.dims(graph.inputs[0]), [1, 2]);
+    assert_eq!(graph.data(graph.nodes[0].inputs[1]).unwrap()[..], [1.0, 3.0, 2.0, 4.0]);
+}
+
+#[test]
+fn layers_of_a_nested_model_are_named_by_their_path() {
+    let inside = chain(None, vec![dense("d")]);
+    let nested = Layer { inner: Inner::Network(Box::new(inside)), ..layer("block", "Functional", json!({})) };
+    let graph = built(&chain(Some(PAIR.into()), vec![nested])).unwrap();
+    assert_eq!(graph.nodes[0].layer, "block/d");
+    assert_eq!(graph.outputs, [graph.nodes[0].output]);
+}
+
+#[test]
+fn models_nested_without_end_are_refused() {
+    let mut network = chain(None, vec![dense("d")]);
+    for _ in 0..40 {
+        let inner = Inner::Network(Box::new(network));
+        network = chain(Some(PAIR.into()), vec![Layer { inner, ..layer("m", "Functional", json!({})) }]);
+    }
+    assert!(built(&network).unwrap_err().contains("the nesting of models is 33, the limit is 32"));
+}
+
+#[test]
+fn weights_of_another_shape_are_refused_with_both_shapes() {
+    let wide = chain(Some(vec![None, Some(3)]), vec![dense("d")]);
+    assert_eq!(
+        built(&wide).unwrap_err(),
+        "m.h5: layer `d` (Dense): weights: found `kernel` of shape [2, 2], expected a kernel of shape [3, 2]"
+    );
+    let unbiased = Layer { config: dense("d").config, ..layer("d", "Dense", json!({})) };
+    let missing = built(&chain(Some(PAIR.into()), vec![unbiased])).unwrap_err();
+    assert!(missing.contains("found 0 arrays, expected a kernel as array 1"), "{missing}");
+}
+
+#[test]
+fn refusals_name_the_layer_and_say_what_to_do() {
+    let refusal = |layer: Layer| {
+        let network = chain(Some(PAIR.into()), vec![layer]);
+        let error = lower(Path::new("m.h5"), &network, &Options::default()).unwrap_err();
+        (error.to_string(), error.fault.remedy().unwrap().to_owned())
+    };
+    let (error, remedy) = refusal(layer("scale", "Lambda", json!({})));
+    assert_eq!(
+        error,
+        "m.h5: layer `scale` (Lambda): Python code, which flatpack never runs, is not supported"
+    );
+    assert!(remedy.contains("Rescaling"));
+    let (error, _) = refusal(layer("l", "LSTM", json!({})));
+    assert!(
+        error.contains("LSTM, a layer of Keras, in this version of flatpack is not supported"),
+        "{error}"
+    );
+    let (error, remedy) = refusal(layer("mine", "MyLayer", json!({})));
+    assert!(error.contains("the custom layer `MyLayer`"), "{error}");
+    assert!(remedy.contains("replace it by Keras' own layers"));
+    let registered = Layer { registered_name: Some("my>Dense".into()), ..dense("d") };
+    assert!(refusal(registered).0.contains("the custom layer `my>Dense`"));
+    let (error, remedy) = refusal(layer("a", "Activation", json!({"activation": "<lambda>"})));
+    assert!(error.contains("the activation function `<lambda>` is not supported"), "{error}");
+    assert!(remedy.contains("never runs"));
+}
+
+#[test]
+fn unknown_extents_are_asked_for_and_taken_from_the_options() {
+    let open = chain(Some(vec![None, None]), vec![dense("d")]);
+    let error = lower(Path::new("m.h5"), &open, &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("--input-shape x=…"), "{error}");
+    let with = |shape: Vec<usize>, batch| Options { batch, input_shapes: vec![("x".into(), shape)] };
+    let graph = lower(Path::new("m.h5"), &open, &with(vec![2], Some(4))).unwrap();
+    assert_eq!(graph.dims(graph.outputs[0]), [4, 2]);
+    let closed = chain(Some(PAIR.into()), vec![dense("d")]);
+    let error = lower(Path::new("m.h5"), &closed, &with(vec![3], None)).unwrap_err().to_string();
+    assert!(error.contains("found [3], expected extents after the batch that fit [?, 2]"), "{error}");
+    let misspelt = Options { input_shapes: vec![("y".into(), vec![2])], ..Options::default() };
+    let error = lower(Path::new("m.h5"), &closed, &misspelt).unwrap_err().to_string();
+    assert!(error.contains("found `y`, expected an input of the model: x"), "{error}");
+}
+
+#[test]
+fn a_call_as_in_training_is_refused() {
+    let mut network = chain(Some(PAIR.into()), vec![dense("d")]);
+    network.calls[0].kwargs = vec![("training".into(), Arg::Constant(json!(false)))];
+    assert!(built(&network).is_ok());
+    network.calls[0].kwargs = vec![("training".into(), Arg::Constant(json!(true)))];
+    assert!(built(&network).unwrap_err().contains("training=True"));
+}
+
+#[test]
+fn an_activation_argument_follows_its_layer() {
+    let mut activated = dense("d");
+    activated.config.0.insert("activation".into(), json!({"class_name": "LeakyReLU", "config": {}}));
+    let graph = built(&chain(Some(PAIR.into()), vec![activated])).unwrap();
+    let ops: Vec<OpCode> = graph.nodes.iter().map(|node| node.op).collect();
+    assert_eq!(ops, [OpCode::FullyConnected, OpCode::LeakyRelu]);
+}
