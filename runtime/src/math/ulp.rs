@@ -21,7 +21,7 @@ pub(super) fn sweep() -> impl Iterator<Item = f32> {
         0.292_893_2,    // 1 − √½
         LN_2 / 2.0,
         0.5,
-        0.55,
+        0.6,
         FRAC_1_SQRT_2,
         FRAC_PI_4,
         0.9375,
