@@ -9,23 +9,51 @@ mod unary;
 pub mod abs;
 pub mod add;
 pub mod broadcast_to;
+pub mod ceil;
+pub mod celu;
 pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
 pub mod conv_3d;
+pub mod cos;
 pub mod div;
+pub mod elu;
+pub mod erf;
+pub mod exp;
+pub mod floor;
 pub mod fully_connected;
+pub mod gelu;
+pub mod hard_sigmoid;
+pub mod hard_swish;
+pub mod leaky_relu;
+pub mod log;
+pub mod logistic;
 pub mod maximum;
 pub mod minimum;
+pub mod mish;
 pub mod mul;
+pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
 pub mod reshape;
 pub mod resize_bilinear;
 pub mod resize_nearest_neighbor;
+pub mod round;
+pub mod rsqrt;
+pub mod selu;
+pub mod sign;
+pub mod sin;
+pub mod softplus;
+pub mod softsign;
+pub mod sqrt;
+pub mod square;
+pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
+pub mod swish;
+pub mod tanh;
+pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_3d;
@@ -55,5 +83,33 @@ pub const ALL: &[Kernel] = &[
     resize_nearest_neighbor::KERNEL,
     resize_bilinear::KERNEL,
     clip::KERNEL,
+    leaky_relu::KERNEL,
+    thresholded_relu::KERNEL,
+    elu::KERNEL,
+    selu::KERNEL,
+    celu::KERNEL,
+    gelu::KERNEL,
+    logistic::KERNEL,
+    hard_sigmoid::KERNEL,
+    hard_swish::KERNEL,
+    swish::KERNEL,
+    mish::KERNEL,
+    softplus::KERNEL,
+    softsign::KERNEL,
+    squareplus::KERNEL,
+    tanh::KERNEL,
+    exp::KERNEL,
+    log::KERNEL,
+    sqrt::KERNEL,
+    rsqrt::KERNEL,
     abs::KERNEL,
+    neg::KERNEL,
+    square::KERNEL,
+    erf::KERNEL,
+    sin::KERNEL,
+    cos::KERNEL,
+    floor::KERNEL,
+    ceil::KERNEL,
+    round::KERNEL,
+    sign::KERNEL,
 ];

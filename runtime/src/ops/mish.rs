@@ -1,0 +1,26 @@
+//! Mish: `y = x · tanh(ln(1 + eˣ))` (Misra, 2019).
+
+use crate::math;
+
+super::unary::kernel!(Mish, |x: f32| x * math::tanh(math::softplus(x)));
+
+#[cfg(test)]
+mod tests {
+    use crate::one_step::ulps;
+    use crate::ops::unary::tests::it_meets;
+    use flatpack_format::OpCode;
+
+    fn softplus(x: f64) -> f64 {
+        x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
+    }
+
+    #[test]
+    fn it_meets_the_formula() {
+        it_meets(
+            OpCode::Mish,
+            &[],
+            |x| x * libm::tanh(softplus(x)),
+            |x, y| ulps(7.5, y) + ulps(4.0 * x.abs(), 0.0),
+        );
+    }
+}

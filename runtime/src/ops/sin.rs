@@ -1,0 +1,15 @@
+//! Sine of radians.
+
+super::unary::kernel!(Sin, crate::math::sin);
+
+#[cfg(test)]
+mod tests {
+    use crate::one_step::ulps;
+    use crate::ops::unary::tests::it_meets;
+    use flatpack_format::OpCode;
+
+    #[test]
+    fn it_meets_the_formula() {
+        it_meets(OpCode::Sin, &[], libm::sin, |_, y| ulps(1.0, y));
+    }
+}
