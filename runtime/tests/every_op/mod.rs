@@ -1,0 +1,368 @@
+//! A small step of every operator, and files made of them.
+
+#![allow(dead_code)]
+
+use bytemuck::{Pod, Zeroable, bytes_of};
+use flatpack_format::ops::*;
+use flatpack_format::writer::{CaseDraft, Draft, Memory, StepDraft, TensorDraft};
+use flatpack_format::{CaseRecord, DType, Layout, OpCode, ReceiptRecord, Shape, Target, TensorType};
+use std::collections::BTreeMap;
+
+impl Sample {
+    pub(crate) fn packable(&self) -> bool {
+        self.packable
+    }
+}
+
+/// A step: parameters, the dimensions of the inputs that vary, and those that are constant.
+pub(crate) struct Sample {
+    pub(crate) op: OpCode,
+    params: Vec<u8>,
+    inputs: Vec<Vec<u32>>,
+    constants: Vec<Vec<u32>>,
+    /// The first constant may be packed in panels.
+    packable: bool,
+}
+
+fn sample(op: OpCode, params: impl Pod, inputs: &[&[u32]], constants: &[&[u32]]) -> Sample {
+    let dims = |shapes: &[&[u32]]| shapes.iter().map(|dims| dims.to_vec()).collect();
+    Sample {
+        op,
+        params: bytes_of(&params).to_vec(),
+        inputs: dims(inputs),
+        constants: dims(constants),
+        packable: false,
+    }
+}
+
+fn packable(sample: Sample) -> Sample {
+    Sample { packable: true, ..sample }
+}
+
+const CLAMP: Clamp = Clamp { min: -3.0, max: 3.0 };
+const IMAGE: &[u32] = &[1, 4, 4, 2];
+const CUBE: &[u32] = &[1, 2, 3, 3, 2];
+
+fn pool(op: OpCode) -> Sample {
+    let params = average_pool_2d::Pool2dParams {
+        window: [2, 3],
+        stride: [2, 1],
+        pad_h: [1, 0],
+        pad_w: [1, 2],
+        clamp: CLAMP,
+    };
+    sample(op, params, &[IMAGE], &[])
+}
+
+fn reduction(op: OpCode) -> Sample {
+    sample(op, mean::ReduceParams { axis: 1, axis_count: 2, keep_dims: 1 }, &[IMAGE], &[])
+}
+
+fn binary(op: OpCode) -> Sample {
+    sample(op, binary::BinaryParams { clamp: CLAMP }, &[&[2, 3, 4]], &[&[3, 1]])
+}
+
+fn unary(op: OpCode, params: impl Pod) -> Sample {
+    sample(op, params, &[&[2, 3, 4]], &[])
+}
+
+/// A step of the operator.
+pub(crate) fn step(op: OpCode) -> Sample {
+    use OpCode as Op;
+    match op {
+        Op::Conv2d => packable(sample(
+            op,
+            conv_2d::Conv2dParams {
+                stride: [1, 2],
+                dilation: [2, 1],
+                pad_h: [1, 1],
+                pad_w: [0, 1],
+                groups: 1,
+                clamp: CLAMP,
+            },
+            &[IMAGE],
+            &[&[3, 2, 2, 2], &[3]],
+        )),
+        Op::DepthwiseConv2d => sample(
+            op,
+            depthwise_conv_2d::DepthwiseConv2dParams {
+                stride: [1, 2],
+                dilation: [2, 1],
+                pad_h: [1, 1],
+                pad_w: [0, 1],
+                clamp: CLAMP,
+            },
+            &[IMAGE],
+            &[&[2, 3, 4], &[4]],
+        ),
+        Op::TransposeConv2d => sample(
+            op,
+            transpose_conv_2d::TransposeConv2dParams {
+                stride: [2, 1],
+                dilation: [1, 2],
+                crop: [1, 0],
+                output: [7, 7],
+                clamp: CLAMP,
+            },
+            &[IMAGE],
+            &[&[3, 2, 2, 2], &[3]],
+        ),
+        Op::Conv3d => packable(sample(
+            op,
+            conv_3d::Conv3dParams {
+                stride: [1, 2, 1],
+                dilation: [1, 1, 2],
+                pad: [[1, 0], [0, 1], [1, 1]],
+                groups: 1,
+                clamp: CLAMP,
+            },
+            &[CUBE],
+            &[&[2, 2, 2, 2, 2], &[2]],
+        )),
+        Op::TransposeConv3d => sample(
+            op,
+            transpose_conv_3d::TransposeConv3dParams {
+                stride: [1, 2, 1],
+                dilation: [1, 1, 2],
+                crop: [0, 1, 0],
+                output: [3, 4, 5],
+                clamp: CLAMP,
+            },
+            &[CUBE],
+            &[&[2, 2, 2, 2, 2], &[2]],
+        ),
+        Op::FullyConnected => packable(sample(
+            op,
+            fully_connected::FullyConnectedParams { clamp: CLAMP },
+            &[&[3, 5]],
+            &[&[6, 5], &[6]],
+        )),
+        Op::BatchMatmul => {
+            sample(op, batch_matmul::BatchMatmulParams { transpose_b: 1 }, &[&[2, 3, 4]], &[&[2, 5, 4]])
+        }
+        Op::AveragePool2d | Op::MaxPool2d => pool(op),
+        Op::Softmax => sample(op, softmax::SoftmaxParams { axis: 1 }, &[&[2, 3, 4]], &[]),
+        Op::LogSoftmax => sample(op, log_softmax::LogSoftmaxParams { axis: 1 }, &[&[2, 3, 4]], &[]),
+        Op::Sparsemax => sample(op, sparsemax::SparsemaxParams { axis: 1 }, &[&[2, 3, 4]], &[]),
+        Op::Mean | Op::Sum | Op::ReduceMax | Op::ReduceMin | Op::ReduceProd => reduction(op),
+        Op::LayerNormalization => sample(
+            op,
+            layer_normalization::LayerNormalizationParams { axis_count: 2, epsilon: 1e-3 },
+            &[&[2, 3, 4]],
+            &[&[12], &[12]],
+        ),
+        Op::GroupNormalization => sample(
+            op,
+            group_normalization::GroupNormalizationParams { groups: 2, epsilon: 1e-3 },
+            &[&[2, 3, 4]],
+            &[&[4], &[4]],
+        ),
+        Op::L2Normalization => sample(
+            op,
+            l2_normalization::L2NormalizationParams { axis: 1, axis_count: 2, epsilon: 1e-6 },
+            &[&[2, 3, 4]],
+            &[],
+        ),
+        Op::RmsNormalization => sample(
+            op,
+            rms_normalization::RmsNormalizationParams { axis_count: 1, epsilon: 1e-6 },
+            &[&[2, 3, 4]],
+            &[&[4]],
+        ),
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Maximum | Op::Minimum | Op::Pow => binary(op),
+        Op::Prelu => sample(op, [0u8; 0], &[&[2, 3, 4]], &[&[3, 1]]),
+        Op::Concatenate => {
+            sample(op, concatenate::ConcatenateParams { axis: 1 }, &[&[2, 3, 4], &[2, 1, 4]], &[&[2, 2, 4]])
+        }
+        Op::Pad => sample(
+            op,
+            pad::PadParams { before: [1, 0, 2, 0, 0, 0], after: [0, 1, 0, 0, 0, 0], value: -1.0 },
+            &[&[2, 3, 4]],
+            &[],
+        ),
+        Op::StridedSlice => sample(
+            op,
+            strided_slice::StridedSliceParams {
+                begin: [1, 0, 3, 0, 0, 0],
+                stride: [1, 2, -2, 1, 1, 1],
+                size: [1, 2, 2, 1, 1, 1],
+            },
+            &[&[2, 3, 4]],
+            &[],
+        ),
+        Op::Transpose => {
+            sample(op, transpose::TransposeParams { perm: [2, 0, 1, 3, 4, 5] }, &[&[2, 3, 4]], &[])
+        }
+        Op::Reshape => {
+            sample(op, reshape::ReshapeParams { dims: [4, 6, 0, 0, 0, 0], rank: 2 }, &[&[2, 3, 4]], &[])
+        }
+        Op::BroadcastTo => {
+            sample(op, broadcast_to::BroadcastToParams { dims: [2, 3, 4, 0, 0, 0], rank: 3 }, &[&[3, 1]], &[])
+        }
+        Op::ResizeNearestNeighbor => sample(
+            op,
+            resize_nearest_neighbor::ResizeNearestNeighborParams { size: [3, 5], half_pixel_centers: 1 },
+            &[IMAGE],
+            &[],
+        ),
+        Op::ResizeBilinear => {
+            sample(op, resize_bilinear::ResizeBilinearParams { size: [3, 5] }, &[IMAGE], &[])
+        }
+        Op::Clip => unary(op, clip::ClipParams { clamp: CLAMP }),
+        Op::LeakyRelu => unary(op, leaky_relu::LeakyReluParams { alpha: 0.3 }),
+        Op::ThresholdedRelu => {
+            unary(op, thresholded_relu::ThresholdedReluParams { threshold: 0.5, slope: 0.1, max: 6.0 })
+        }
+        Op::Elu => unary(op, elu::EluParams { alpha: 1.5 }),
+        Op::Celu => unary(op, celu::CeluParams { alpha: 1.5 }),
+        Op::Gelu => unary(op, gelu::GeluParams { approximate: 1 }),
+        Op::HardSigmoid => unary(op, hard_sigmoid::HardSigmoidParams { slope: 0.2, offset: 0.5 }),
+        Op::Squareplus => unary(op, squareplus::SquareplusParams { b: 4.0 }),
+        Op::Selu
+        | Op::Logistic
+        | Op::HardSwish
+        | Op::Swish
+        | Op::Mish
+        | Op::Softplus
+        | Op::Softsign
+        | Op::Tanh
+        | Op::Exp
+        | Op::Log
+        | Op::Sqrt
+        | Op::Rsqrt
+        | Op::Abs
+        | Op::Neg
+        | Op::Square
+        | Op::Erf
+        | Op::Sin
+        | Op::Cos
+        | Op::Floor
+        | Op::Ceil
+        | Op::Round
+        | Op::Sign => unary(op, [0u8; 0]),
+    }
+}
+
+/// A draft under construction. Inputs of all steps begin at the same byte of the arena: each step
+/// reads what happens to be there.
+struct Build {
+    draft: Draft,
+    types: Vec<TensorType>,
+}
+
+impl Build {
+    fn tensor(&mut self, dims: &[u32], layout: Layout, memory: Memory) -> u32 {
+        let tensor_type = TensorType { dtype: DType::F32, shape: Shape::new(dims).unwrap() };
+        self.types.push(tensor_type);
+        self.draft.tensors.push(TensorDraft { name: None, tensor_type, layout, quant: 0, memory });
+        self.types.len() as u32 - 1
+    }
+
+    /// A tensor at the start of the arena, aligned after `after`.
+    fn arena(&mut self, dims: &[u32], offset: &mut u32) -> u32 {
+        let at = *offset;
+        *offset = (at + dims.iter().product::<u32>() * 4).next_multiple_of(16);
+        self.tensor(dims, Layout::Rows, Memory::Arena(at))
+    }
+
+    fn constant(&mut self, dims: &[u32], packed: bool) -> u32 {
+        let len = dims.iter().product::<u32>();
+        let values: Vec<f32> = (0..len).map(|i| (i % 7) as f32 * 0.25 - 0.75).collect();
+        let outputs = dims[0] as usize;
+        let depth = len as usize / outputs;
+        let values = match packed {
+            false => values,
+            true => {
+                let mut panels = vec![0.0; outputs.next_multiple_of(16) * depth];
+                for (o, row) in values.chunks_exact(depth).enumerate() {
+                    for (i, value) in row.iter().enumerate() {
+                        panels[o / 16 * depth * 16 + i * 16 + o % 16] = *value;
+                    }
+                }
+                panels
+            }
+        };
+        let layout = if packed { Layout::Panel16 } else { Layout::Rows };
+        self.tensor(dims, layout, Memory::Constant(bytemuck::cast_slice(&values).to_vec()))
+    }
+
+    fn step(&mut self, sample: &Sample, packed: bool) {
+        let mut end = 0;
+        let mut inputs: Vec<u32> = sample.inputs.iter().map(|dims| self.arena(dims, &mut end)).collect();
+        for (at, dims) in sample.constants.iter().enumerate() {
+            inputs.push(self.constant(dims, packed && sample.packable && at == 0));
+        }
+        let types: Vec<_> = inputs.iter().map(|&t| self.types[t as usize]).collect();
+        let output = (sample.op.rule().output)(&sample.params, &types).unwrap();
+        let output = self.arena(output.shape.dims(), &mut end);
+        self.draft.steps.push(StepDraft {
+            name: Some(sample.op.name().into()),
+            op: sample.op,
+            params: sample.params.clone(),
+            inputs,
+            outputs: vec![output],
+            scratches: vec![],
+        });
+    }
+
+    /// One golden case, whose predictions no machine meets: what counts is that it is looked at.
+    fn finish(mut self) -> Draft {
+        let bytes = |numbers: &[u32], types: &[TensorType]| {
+            let zeros =
+                numbers.iter().map(|&t| vec![0; types[t as usize].bytes(Layout::Rows).unwrap() as usize]);
+            zeros.collect()
+        };
+        self.draft.cases.push(CaseDraft {
+            inputs: bytes(&self.draft.inputs, &self.types),
+            outputs: bytes(&self.draft.outputs, &self.types),
+            tolerances: CaseRecord {
+                abs_tolerance: f32::MAX,
+                receipt_abs_tolerance: f32::MAX,
+                ..CaseRecord::zeroed()
+            },
+            receipts: (0..self.draft.steps.len() as u32)
+                .map(|step| ReceiptRecord { step, ..ReceiptRecord::zeroed() })
+                .collect(),
+        });
+        self.draft
+    }
+}
+
+fn build(target: Target) -> Build {
+    let draft = Draft {
+        target,
+        tensors: vec![],
+        steps: vec![],
+        inputs: vec![],
+        outputs: vec![],
+        quants: vec![],
+        cases: vec![],
+        meta: BTreeMap::from([("producer".into(), "tests".into())]),
+    };
+    Build { draft, types: vec![] }
+}
+
+/// A model of one step; for target `linux`, with weights in panels where the operator allows it.
+pub(crate) fn one(op: OpCode, target: Target) -> Draft {
+    let mut build = build(target);
+    build.step(&step(op), target == Target::Linux);
+    let step = build.draft.steps[0].clone();
+    let varying =
+        step.inputs.iter().filter(|&&t| matches!(build.draft.tensors[t as usize].memory, Memory::Arena(_)));
+    build.draft.inputs = varying.copied().collect();
+    build.draft.outputs = step.outputs;
+    build.finish()
+}
+
+/// A model of a step of each operator.
+pub(crate) fn all(ops: &[OpCode], target: Target) -> Draft {
+    let mut build = build(target);
+    let mut end = 0;
+    let input = build.arena(&[64], &mut end);
+    for &op in ops {
+        build.step(&step(op), target == Target::Linux);
+    }
+    build.draft.inputs = vec![input];
+    build.draft.outputs = build.draft.steps.last().map(|step| step.outputs.clone()).unwrap_or_default();
+    build.finish()
+}
