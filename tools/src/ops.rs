@@ -10,13 +10,76 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 mod binary;
+mod reduction;
 mod unary;
 
 pub mod abs;
 pub mod add;
+pub mod average_pool_2d;
+pub mod batch_matmul;
+pub mod broadcast_to;
+pub mod ceil;
+pub mod celu;
 pub mod clip;
+pub mod concatenate;
 pub mod conv_2d;
+pub mod conv_3d;
+pub mod cos;
+pub mod depthwise_conv_2d;
+pub mod div;
+pub mod elu;
+pub mod erf;
+pub mod exp;
+pub mod floor;
 pub mod fully_connected;
+pub mod gelu;
+pub mod group_normalization;
+pub mod hard_sigmoid;
+pub mod hard_swish;
+pub mod l2_normalization;
+pub mod layer_normalization;
+pub mod leaky_relu;
+pub mod log;
+pub mod log_softmax;
+pub mod logistic;
+pub mod max_pool_2d;
+pub mod maximum;
+pub mod mean;
+pub mod minimum;
+pub mod mish;
+pub mod mul;
+pub mod neg;
+pub mod pad;
+pub mod pow;
+pub mod prelu;
+pub mod reduce_max;
+pub mod reduce_min;
+pub mod reduce_prod;
+pub mod reshape;
+pub mod resize_bilinear;
+pub mod resize_nearest_neighbor;
+pub mod rms_normalization;
+pub mod round;
+pub mod rsqrt;
+pub mod selu;
+pub mod sign;
+pub mod sin;
+pub mod softmax;
+pub mod softplus;
+pub mod softsign;
+pub mod sparsemax;
+pub mod sqrt;
+pub mod square;
+pub mod squareplus;
+pub mod strided_slice;
+pub mod sub;
+pub mod sum;
+pub mod swish;
+pub mod tanh;
+pub mod thresholded_relu;
+pub mod transpose;
+pub mod transpose_conv_2d;
+pub mod transpose_conv_3d;
 
 /// What the passes and the reference need to know of an operator.
 #[derive(Clone, Copy)]
@@ -60,8 +123,75 @@ impl Operator {
 }
 
 /// Every operator, by opcode.
-pub const ALL: &[Operator] =
-    &[conv_2d::OPERATOR, fully_connected::OPERATOR, add::OPERATOR, clip::OPERATOR, abs::OPERATOR];
+pub const ALL: &[Operator] = &[
+    conv_2d::OPERATOR,
+    depthwise_conv_2d::OPERATOR,
+    transpose_conv_2d::OPERATOR,
+    conv_3d::OPERATOR,
+    transpose_conv_3d::OPERATOR,
+    fully_connected::OPERATOR,
+    batch_matmul::OPERATOR,
+    average_pool_2d::OPERATOR,
+    max_pool_2d::OPERATOR,
+    softmax::OPERATOR,
+    log_softmax::OPERATOR,
+    sparsemax::OPERATOR,
+    mean::OPERATOR,
+    sum::OPERATOR,
+    reduce_max::OPERATOR,
+    reduce_min::OPERATOR,
+    reduce_prod::OPERATOR,
+    layer_normalization::OPERATOR,
+    group_normalization::OPERATOR,
+    l2_normalization::OPERATOR,
+    rms_normalization::OPERATOR,
+    add::OPERATOR,
+    sub::OPERATOR,
+    mul::OPERATOR,
+    div::OPERATOR,
+    maximum::OPERATOR,
+    minimum::OPERATOR,
+    pow::OPERATOR,
+    prelu::OPERATOR,
+    concatenate::OPERATOR,
+    pad::OPERATOR,
+    strided_slice::OPERATOR,
+    transpose::OPERATOR,
+    reshape::OPERATOR,
+    broadcast_to::OPERATOR,
+    resize_nearest_neighbor::OPERATOR,
+    resize_bilinear::OPERATOR,
+    clip::OPERATOR,
+    leaky_relu::OPERATOR,
+    thresholded_relu::OPERATOR,
+    elu::OPERATOR,
+    selu::OPERATOR,
+    celu::OPERATOR,
+    gelu::OPERATOR,
+    logistic::OPERATOR,
+    hard_sigmoid::OPERATOR,
+    hard_swish::OPERATOR,
+    swish::OPERATOR,
+    mish::OPERATOR,
+    softplus::OPERATOR,
+    softsign::OPERATOR,
+    squareplus::OPERATOR,
+    tanh::OPERATOR,
+    exp::OPERATOR,
+    log::OPERATOR,
+    sqrt::OPERATOR,
+    rsqrt::OPERATOR,
+    abs::OPERATOR,
+    neg::OPERATOR,
+    square::OPERATOR,
+    erf::OPERATOR,
+    sin::OPERATOR,
+    cos::OPERATOR,
+    floor::OPERATOR,
+    ceil::OPERATOR,
+    round::OPERATOR,
+    sign::OPERATOR,
+];
 
 /// The operator with this opcode.
 ///
@@ -69,4 +199,15 @@ pub const ALL: &[Operator] =
 /// Never: a test demands that [`ALL`] is complete.
 pub fn operator(op: OpCode) -> &'static Operator {
     ALL.iter().find(|o| o.op == op).unwrap_or_else(|| panic!("operator {} has no module", op.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_opcode_has_one_operator_in_order() {
+        let ops: Vec<OpCode> = ALL.iter().map(|operator| operator.op).collect();
+        assert_eq!(ops, OpCode::ALL);
+    }
 }

@@ -8,10 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tract_core::axes::AxesMapping;
 use tract_core::internal::*;
-use tract_core::ops::cnn::{Conv, KernelFormat, PaddingSpec, PoolSpec};
+use tract_core::ops::array::{Gather, Pad, PadMode, Slice};
+use tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_core::ops::cast::cast;
+use tract_core::ops::cnn::{Conv, Deconv, KernelFormat, PaddingSpec, PoolSpec};
 use tract_core::ops::einsum::EinSum;
+use tract_core::ops::element_wise::ElementWiseOp;
+use tract_core::ops::logic::Iff;
 use tract_core::ops::math;
-use tract_core::ops::nn::DataFormat;
+use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
 /// The version that makes the predictions, for the file's metadata.
 pub const PRODUCER: &str = "tract-core 0.23.9";
@@ -21,6 +26,7 @@ pub const PRODUCER: &str = "tract-core 0.23.9";
 pub struct Reference {
     model: TypedModel,
     outlets: HashMap<TensorId, OutletId>,
+    layer: String,
     parts: usize,
 }
 
@@ -38,13 +44,18 @@ impl Predictor {
     /// # Errors
     /// If tract refuses an operator.
     pub fn new(graph: &Graph) -> TractResult<Self> {
-        let mut reference = Reference { model: TypedModel::default(), outlets: HashMap::new(), parts: 0 };
+        let mut reference = Reference {
+            model: TypedModel::default(),
+            outlets: HashMap::new(),
+            layer: String::new(),
+            parts: 0,
+        };
         let mut inputs = Vec::new();
         for (position, &input) in graph.inputs.iter().enumerate() {
-            let dims: Vec<usize> = graph.dims(input).iter().map(|&d| d as usize).collect();
+            let dims = sizes(graph.dims(input));
             let outlet = reference.model.add_source(format!("input {position}"), f32::fact(&dims))?;
             reference.outlets.insert(input, outlet);
-            inputs.push(dims);
+            inputs.push(dims.to_vec());
         }
         for node in &graph.nodes {
             reference
@@ -74,14 +85,26 @@ impl Predictor {
     }
 }
 
+/// Windows along the axes between batch and channels, one entry per axis.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows<'a> {
+    /// Input positions between neighbouring windows.
+    pub stride: &'a [u32],
+    /// Input positions between neighbouring taps.
+    pub dilation: &'a [u32],
+    /// Positions before the first and after the last.
+    pub pad: &'a [[u32; 2]],
+}
+
 impl Reference {
     fn add(&mut self, graph: &Graph, node: &Node) -> TractResult<()> {
+        self.layer.clone_from(&node.layer);
         let inputs: TractResult<Vec<OutletId>> =
             node.inputs.iter().map(|&id| self.outlet(graph, id)).collect();
         let outlet = (ops::operator(node.op).reference)(self, graph, node, &inputs?)?;
         let dims = self.dims(outlet)?;
-        let expected: Vec<usize> = graph.dims(node.output).iter().map(|&d| d as usize).collect();
-        ensure!(dims == expected, "tract makes {dims:?}, the rule of the operator {expected:?}");
+        let expected = sizes(graph.dims(node.output));
+        ensure!(dims[..] == expected[..], "tract makes {dims:?}, the rule of the operator {expected:?}");
         self.outlets.insert(node.output, outlet);
         Ok(())
     }
@@ -91,15 +114,14 @@ impl Reference {
             return Ok(outlet);
         }
         let data = graph.data(id).context("a tensor that nothing computes")?;
-        let dims: Vec<usize> = graph.dims(id).iter().map(|&d| d as usize).collect();
-        let outlet = self.constant(&dims, data)?;
+        let outlet = self.constant(Tensor::from_shape(&sizes(graph.dims(id)), data)?)?;
         self.outlets.insert(id, outlet);
         Ok(outlet)
     }
 
-    fn name(&mut self, of: &str) -> String {
+    fn name(&mut self) -> String {
         self.parts += 1;
-        format!("{of} {}", self.parts)
+        format!("{} {}", self.layer, self.parts)
     }
 
     /// The static extents of an outlet.
@@ -109,123 +131,254 @@ impl Reference {
     }
 
     /// A constant.
-    pub fn constant(&mut self, dims: &[usize], values: &[f32]) -> TractResult<OutletId> {
-        let name = self.name("constant");
-        self.model.add_const(name, Tensor::from_shape(dims, values)?)
+    pub fn constant(&mut self, values: Tensor) -> TractResult<OutletId> {
+        let name = self.name();
+        self.model.add_const(name, values)
     }
 
-    /// A constant of one element that broadcasts to any shape of `rank` axes.
-    pub fn scalar(&mut self, rank: usize, value: f32) -> TractResult<OutletId> {
-        self.constant(&vec![1; rank], &[value])
+    /// A constant of one element, of the type of `x`, that broadcasts to the shape of `x`.
+    pub fn scalar_like(&mut self, x: OutletId, value: f64) -> TractResult<OutletId> {
+        let fact = self.model.outlet_fact(x)?;
+        let value = tensor0(value).cast_to_dt(fact.datum_type)?.into_owned();
+        let value = value.broadcast_into_rank(fact.rank())?;
+        self.constant(value)
     }
 
     /// Adds one of tract's operators.
-    pub fn wire(
-        &mut self,
-        node: &Node,
-        op: impl Into<Box<dyn TypedOp>>,
-        inputs: &[OutletId],
-    ) -> TractResult<OutletId> {
-        let name = self.name(&node.layer);
+    pub fn wire(&mut self, op: impl Into<Box<dyn TypedOp>>, inputs: &[OutletId]) -> TractResult<OutletId> {
+        let name = self.name();
         Ok(self.model.wire_node(name, op, inputs)?[0])
     }
 
     /// Adds one of tract's binary operators, with broadcasting from the last axis on.
-    pub fn binary(
-        &mut self,
-        node: &Node,
-        op: impl Into<Box<dyn TypedOp>>,
-        inputs: &[OutletId],
-    ) -> TractResult<OutletId> {
-        let name = self.name(&node.layer);
+    pub fn binary(&mut self, op: TypedBinOp, inputs: &[OutletId]) -> TractResult<OutletId> {
+        let name = self.name();
         let inputs = wire_rank_broadcast(&name, &mut self.model, inputs)?;
-        self.wire(node, op, &inputs)
+        self.wire(op, &inputs)
     }
 
     /// A binary operator with a scalar on the right.
-    pub fn with_scalar(
+    pub fn with_scalar(&mut self, op: TypedBinOp, x: OutletId, value: f64) -> TractResult<OutletId> {
+        let value = self.scalar_like(x, value)?;
+        self.wire(op, &[x, value])
+    }
+
+    /// Where a comparison of `x` with a scalar holds, `yes`, else `no`.
+    pub fn select(
         &mut self,
-        node: &Node,
-        op: impl Into<Box<dyn TypedOp>>,
-        x: OutletId,
-        value: f32,
+        comparison: Box<dyn BinMiniOp>,
+        [x, bound]: [OutletId; 2],
+        [yes, no]: [OutletId; 2],
     ) -> TractResult<OutletId> {
-        let rank = self.dims(x)?.len();
-        let value = self.scalar(rank, value)?;
-        self.wire(node, op, &[x, value])
+        let condition = self.wire(TypedBinOp(comparison, None), &[x, bound])?;
+        self.wire(Iff, &[condition, yes, no])
+    }
+
+    /// `formula` of `x` in float64, rounded once: for what loses digits in float32, and for what
+    /// tract approximates there.
+    pub fn in_f64(
+        &mut self,
+        x: OutletId,
+        formula: impl FnOnce(&mut Self, OutletId) -> TractResult<OutletId>,
+    ) -> TractResult<OutletId> {
+        let x = self.wire(cast(f64::datum_type()), &[x])?;
+        let y = formula(self, x)?;
+        self.wire(cast(f32::datum_type()), &[y])
     }
 
     /// Bounds on an outlet, where they are finite.
-    pub fn clamp(&mut self, node: &Node, clamp: Clamp, x: OutletId) -> TractResult<OutletId> {
+    pub fn clamp(&mut self, clamp: Clamp, x: OutletId) -> TractResult<OutletId> {
         let mut y = x;
         if clamp.min > f32::NEG_INFINITY {
-            y = self.with_scalar(node, math::max(), y, clamp.min)?;
+            y = self.with_scalar(math::max(), y, clamp.min.into())?;
         }
         if clamp.max < f32::INFINITY {
-            y = self.with_scalar(node, math::min(), y, clamp.max)?;
+            y = self.with_scalar(math::min(), y, clamp.max.into())?;
         }
         Ok(y)
     }
 
     /// A bias over the last axis, if there is one.
-    pub fn bias(&mut self, node: &Node, x: OutletId, bias: Option<OutletId>) -> TractResult<OutletId> {
+    pub fn bias(&mut self, x: OutletId, bias: Option<OutletId>) -> TractResult<OutletId> {
         match bias {
-            Some(bias) => self.binary(node, math::add(), &[x, bias]),
+            Some(bias) => self.binary(math::add(), &[x, bias]),
             None => Ok(x),
         }
     }
 
-    /// A product of tensors in Einstein's notation, such as `abk,ok->abo`.
-    pub fn einsum(&mut self, node: &Node, axes: &str, inputs: &[OutletId]) -> TractResult<OutletId> {
-        let axes: AxesMapping = axes.parse()?;
-        self.wire(node, EinSum { axes, operating_dt: f32::datum_type(), q_params: None }, inputs)
+    /// Sums, maxima, … over `axes`, each of which stays with length 1.
+    pub fn reduce(&mut self, reducer: Reducer, axes: &[usize], x: OutletId) -> TractResult<OutletId> {
+        self.wire(Reduce { axes: axes.into(), reducer }, &[x])
     }
 
-    /// A convolution of any rank over `[N, …, C]` with weights `[O, …, C / groups]` and an optional
-    /// bias.
-    #[allow(clippy::too_many_arguments)]
+    /// Means over `axes`, each of which stays with length 1.
+    pub fn mean(&mut self, axes: &[usize], x: OutletId) -> TractResult<OutletId> {
+        let dims = self.dims(x)?;
+        let len: usize = axes.iter().map(|&axis| dims[axis]).product();
+        let sum = self.reduce(Reducer::Sum, axes, x)?;
+        self.with_scalar(math::mul(), sum, 1.0 / len as f64)
+    }
+
+    /// `(x − mean) / √(variance + epsilon)`, both over `axes`.
+    pub fn normalize(&mut self, axes: &[usize], epsilon: f32, x: OutletId) -> TractResult<OutletId> {
+        let mean = self.mean(axes, x)?;
+        let centred = self.binary(math::sub(), &[x, mean])?;
+        self.divide_by_rms(axes, epsilon, centred)
+    }
+
+    /// `x / √(mean(x²) + epsilon)` over `axes`.
+    pub fn divide_by_rms(&mut self, axes: &[usize], epsilon: f32, x: OutletId) -> TractResult<OutletId> {
+        let squares = self.wire(math::square(), &[x])?;
+        let mean = self.mean(axes, squares)?;
+        let mean = self.with_scalar(math::add(), mean, epsilon.into())?;
+        let rms = self.wire(math::sqrt(), &[mean])?;
+        self.binary(math::div(), &[x, rms])
+    }
+
+    /// A scale and a bias over the last axis: inputs 1 and 2 of a normalisation, where it has them.
+    pub fn scale_and_bias(&mut self, x: OutletId, inputs: &[OutletId]) -> TractResult<OutletId> {
+        let scaled = match inputs.get(1) {
+            Some(&scale) => self.binary(math::mul(), &[x, scale])?,
+            None => x,
+        };
+        self.bias(scaled, inputs.get(2).copied())
+    }
+
+    /// The same elements in another shape.
+    pub fn reshape(&mut self, dims: &[usize], x: OutletId) -> TractResult<OutletId> {
+        let dim = |dims: &[usize]| dims.iter().map(|d| d.to_dim()).collect();
+        let from = dim(&self.dims(x)?);
+        self.wire(AxisOp::Reshape(0, from, dim(dims)), &[x])
+    }
+
+    /// The axes in another order: axis `i` of the result is axis `perm[i]` of `x`.
+    pub fn transpose(&mut self, perm: &[usize], x: OutletId) -> TractResult<OutletId> {
+        perm_to_ops(perm).into_iter().try_fold(x, |x, op| self.wire(op, &[x]))
+    }
+
+    /// The elements at `indices` of an axis, in that order.
+    pub fn gather(
+        &mut self,
+        axis: usize,
+        indices: impl IntoIterator<Item = i64>,
+        x: OutletId,
+    ) -> TractResult<OutletId> {
+        let indices: Vec<i64> = indices.into_iter().collect();
+        let indices = self.constant(tensor1(&indices))?;
+        self.wire(Gather::new(axis), &[x, indices])
+    }
+
+    /// A product of tensors in Einstein's notation, such as `abk,ok->abo`.
+    pub fn einsum(&mut self, axes: &str, inputs: &[OutletId]) -> TractResult<OutletId> {
+        let axes: AxesMapping = axes.parse()?;
+        self.wire(EinSum { axes, operating_dt: f32::datum_type(), q_params: None }, inputs)
+    }
+
+    /// Windows over x `[N, …, C]`, with as many outputs as channels.
+    pub fn pool_spec(&self, x: OutletId, kernel: &[usize], windows: Windows<'_>) -> TractResult<PoolSpec> {
+        let channels = *self.dims(x)?.last().context("no channels")?;
+        let side = |side: usize| windows.pad.iter().map(|pad| pad[side] as usize).collect();
+        Ok(PoolSpec {
+            data_format: DataFormat::NHWC,
+            kernel_shape: kernel.into(),
+            padding: PaddingSpec::Explicit(side(0), side(1)),
+            dilations: Some(sizes(windows.dilation)),
+            strides: Some(sizes(windows.stride)),
+            input_channels: channels,
+            output_channels: channels,
+        })
+    }
+
+    /// A convolution over x `[N, …, C]` with weights `[O, …, C / groups]` and an optional bias.
     pub fn conv(
         &mut self,
-        graph: &Graph,
-        node: &Node,
         inputs: &[OutletId],
-        pad: &[[u32; 2]],
-        stride: &[u32],
-        dilation: &[u32],
+        windows: Windows<'_>,
         groups: usize,
     ) -> TractResult<OutletId> {
-        let x = graph.dims(node.inputs[0]);
-        let w = graph.dims(node.inputs[1]);
-        let (outputs, kernel) = (w[0] as usize, &w[1..w.len() - 1]);
+        let dims = self.dims(inputs[1])?;
         let pool_spec = PoolSpec {
-            data_format: DataFormat::NHWC,
-            kernel_shape: sizes(kernel),
-            padding: PaddingSpec::Explicit(
-                pad.iter().map(|p| p[0] as usize).collect(),
-                pad.iter().map(|p| p[1] as usize).collect(),
-            ),
-            dilations: Some(sizes(dilation)),
-            strides: Some(sizes(stride)),
-            input_channels: x[x.len() - 1] as usize,
-            output_channels: outputs,
+            output_channels: dims[0],
+            ..self.pool_spec(inputs[0], &dims[1..dims.len() - 1], windows)?
         };
         let bias = match inputs.get(2) {
             Some(&bias) => bias,
-            None => self.constant(&[outputs], &vec![0.0; outputs])?,
+            None => self.constant(Tensor::zero::<f32>(&dims[..1])?)?,
         };
-        let conv = Conv { pool_spec, kernel_fmt: KernelFormat::OHWI, group: groups, q_params: None };
-        self.wire(node, conv, &[inputs[0], inputs[1], bias])
+        let weights = self.wire(AxisOp::Move(dims.len() - 1, 1), &inputs[1..2])?;
+        let conv = Conv { pool_spec, kernel_fmt: KernelFormat::OIHW, group: groups, q_params: None };
+        self.wire(conv, &[inputs[0], weights, bias])
+    }
+
+    /// A transposed convolution over x `[N, …, C]` with weights `[O, …, C]` and an optional bias:
+    /// `output` positions of each axis from position `crop` of the full result on, zeros past it.
+    pub fn transpose_conv(
+        &mut self,
+        inputs: &[OutletId],
+        stride: &[u32],
+        dilation: &[u32],
+        crop: &[u32],
+        output: &[u32],
+    ) -> TractResult<OutletId> {
+        let dims = self.dims(inputs[1])?;
+        let pad = vec![[0, 0]; stride.len()];
+        let windows = Windows { stride, dilation, pad: &pad };
+        let pool_spec = PoolSpec {
+            output_channels: dims[0],
+            ..self.pool_spec(inputs[0], &dims[1..dims.len() - 1], windows)?
+        };
+        let adjustments = tvec![0; stride.len()];
+        let zeros = self.constant(Tensor::zero::<f32>(&dims[..1])?)?;
+        let weights = self.wire(AxisOp::Move(dims.len() - 1, 1), &inputs[1..2])?;
+        let deconv = Deconv { pool_spec, kernel_format: KernelFormat::OIHW, adjustments, group: 1 };
+        let mut y = self.wire(deconv, &[inputs[0], weights, zeros])?;
+
+        let full = self.dims(y)?;
+        let mut pads = vec![(0, 0); full.len()];
+        for (axis, (crop, output)) in crop.iter().zip(output).enumerate() {
+            pads[axis + 1].1 = ((crop + output) as usize).saturating_sub(full[axis + 1]);
+        }
+        y = self.wire(Pad { pads, mode: PadMode::default() }, &[y])?;
+        for (axis, (&crop, &output)) in crop.iter().zip(output).enumerate() {
+            y = self.wire(Slice::new(axis + 1, crop as usize, (crop + output) as usize), &[y])?;
+        }
+        self.bias(y, inputs.get(2).copied())
     }
 }
 
-fn sizes(values: &[u32]) -> TVec<usize> {
-    values.iter().map(|&v| v as usize).collect()
+/// The extents of a shape in the type that tract counts with.
+pub fn sizes(dims: &[u32]) -> TVec<usize> {
+    dims.iter().map(|&d| d as usize).collect()
+}
+
+/// Gauss' error function in float64: tract has it in float32 only, to three parts in ten million.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Erf;
+
+impl ElementWiseMiniOp for Erf {
+    fn name(&self) -> String {
+        "Erf".to_owned()
+    }
+
+    fn eval_in_place(&self, t: &mut Tensor, _: Option<DatumType>) -> TractResult<()> {
+        let mut t = t.try_as_plain_ram_mut()?;
+        t.as_slice_mut::<f64>()?.iter_mut().for_each(|x| *x = libm::erf(*x));
+        Ok(())
+    }
+}
+
+impl From<Erf> for Box<dyn TypedOp> {
+    fn from(erf: Erf) -> Self {
+        Box::new(ElementWiseOp(Box::new(erf), None))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flatpack_format::ops::clip::ClipParams;
     use flatpack_format::ops::conv_2d::Conv2dParams;
+    use flatpack_format::ops::reshape::ReshapeParams;
     use flatpack_format::{OpCode, Shape};
 
     #[test]
@@ -245,5 +398,23 @@ mod tests {
         let y = graph.add_node("conv", OpCode::Conv2d, params, &[x, w, bias]).unwrap();
         let values = Predictor::new(&graph).unwrap().predict(&[vec![1.0, 2.0, 3.0, 4.0]]).unwrap();
         assert_eq!(values[&y], [1000.0, 1000.0, 30.5, 43.5]);
+    }
+
+    #[test]
+    fn operators_that_change_nothing_or_take_only_constants_are_predicted_too() {
+        let mut graph = Graph::default();
+        let shape = Shape::new(&[1, 3]).unwrap();
+        let x = graph.add_input("x", shape);
+        let none = ClipParams { clamp: Clamp::NONE };
+        let clipped = graph.add_node("clip", OpCode::Clip, none, &[x]).unwrap();
+        let again = graph.add_node("clip again", OpCode::Clip, none, &[clipped]).unwrap();
+        let same = graph.add_node("same", OpCode::Reshape, ReshapeParams::new(&shape), &[again]).unwrap();
+        let w = graph.add_constant("w", &[2], vec![-4.0, 4.0]);
+        let constant = graph.add_node("constant", OpCode::Abs, [0u8; 0], &[w]).unwrap();
+        let values = Predictor::new(&graph).unwrap().predict(&[vec![1.0, 2.0, 3.0]]).unwrap();
+        for id in [clipped, again, same] {
+            assert_eq!(values[&id], [1.0, 2.0, 3.0]);
+        }
+        assert_eq!(values[&constant], [4.0, 4.0]);
     }
 }

@@ -5,4 +5,4 @@ use flatpack_format::OpCode;
 use tract_core::ops::math::abs;
 
 /// The operator.
-pub const OPERATOR: Operator = unary::operator(OpCode::Abs, |r, _, node, inputs| r.wire(node, abs(), inputs));
+pub const OPERATOR: Operator = unary::operator(OpCode::Abs, |r, _, _, inputs| r.wire(abs(), inputs));

@@ -8,6 +8,7 @@ use flatpack_format::ops::binary::BinaryParams;
 use std::mem::offset_of;
 use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
+use tract_core::ops::binary::TypedBinOp;
 
 /// An operator whose output may take the place of either input, and that fuses an activation.
 pub(crate) const fn operator(
@@ -15,4 +16,15 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
 ) -> Operator {
     Operator { in_place: 0b11, clamp: Some(offset_of!(BinaryParams, clamp)), ..Operator::new(op, reference) }
+}
+
+/// One of tract's operators, then the fused activation.
+pub(crate) fn clamped(
+    r: &mut Reference,
+    node: &Node,
+    op: TypedBinOp,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
+    let y = r.binary(op, inputs)?;
+    r.clamp(node.params::<BinaryParams>().clamp, y)
 }

@@ -2,7 +2,7 @@
 
 use super::{Linear, Operator};
 use crate::graph::{Graph, Node};
-use crate::reference::Reference;
+use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use std::mem::offset_of;
@@ -13,15 +13,9 @@ use tract_core::model::OutletId;
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(Conv2dParams, clamp)),
     linear: Some(Linear {
-        output_of: |graph, node, index| {
-            let [_, kh, kw, depth] = weights(graph, node);
-            index / (kh * kw * depth)
-        },
+        output_of: |graph, node, index| index / depth_of_output(graph, node),
         input_of: |graph, node, index| {
-            let [outputs, kh, kw, depth] = weights(graph, node);
-            let group_outputs = outputs / node.params::<Conv2dParams>().groups as usize;
-            let group = index / (kh * kw * depth) / group_outputs;
-            group * depth + index % depth
+            input_of(graph, node, node.params::<Conv2dParams>().groups as usize, index)
         },
         unpadded: |_, node| {
             let params: Conv2dParams = node.params();
@@ -32,13 +26,53 @@ pub const OPERATOR: Operator = Operator {
     ..Operator::new(OpCode::Conv2d, reference)
 };
 
-fn weights(graph: &Graph, node: &Node) -> [usize; 4] {
-    let dims = graph.dims(node.inputs[1]);
-    std::array::from_fn(|axis| dims[axis] as usize)
+/// Weights of one output, where `[O, …]` are all.
+pub(crate) fn depth_of_output(graph: &Graph, node: &Node) -> usize {
+    graph.dims(node.inputs[1])[1..].iter().map(|&dim| dim as usize).product()
 }
 
-fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+/// Input channel of a weight in `[O, …, C / groups]`.
+pub(crate) fn input_of(graph: &Graph, node: &Node, groups: usize, index: usize) -> usize {
+    let dims = graph.dims(node.inputs[1]);
+    let (outputs, channels) = (dims[0] as usize, dims[dims.len() - 1] as usize);
+    let group = index / depth_of_output(graph, node) / (outputs / groups);
+    group * channels + index % channels
+}
+
+fn reference(r: &mut Reference, _: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: Conv2dParams = node.params();
-    let sum = r.conv(graph, node, inputs, &[p.pad_h, p.pad_w], &p.stride, &p.dilation, p.groups as usize)?;
-    r.clamp(node, p.clamp, sum)
+    let windows = Windows { stride: &p.stride, dilation: &p.dilation, pad: &[p.pad_h, p.pad_w] };
+    let sum = r.conv(inputs, windows, p.groups as usize)?;
+    r.clamp(p.clamp, sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::Shape;
+    use flatpack_format::ops::Clamp;
+
+    #[test]
+    fn weights_of_a_group_belong_to_its_outputs_and_channels() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 1, 1, 6]).unwrap());
+        // 4 outputs in 2 groups, each of 3 channels
+        let w = graph.add_constant("w", &[4, 1, 2, 3], vec![0.0; 24]);
+        let params = Conv2dParams {
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad_h: [0, 0],
+            pad_w: [1, 0],
+            groups: 2,
+            clamp: Clamp::NONE,
+        };
+        graph.add_node("conv", OpCode::Conv2d, params, &[x, w]).unwrap();
+        let linear = OPERATOR.linear.unwrap();
+        let of = |index| {
+            let node = &graph.nodes[0];
+            ((linear.output_of)(&graph, node, index), (linear.input_of)(&graph, node, index))
+        };
+        assert_eq!([0, 5, 11, 12, 23].map(of), [(0, 0), (0, 2), (1, 2), (2, 3), (3, 5)]);
+        assert!(!(linear.unpadded)(&graph, &graph.nodes[0]));
+    }
 }

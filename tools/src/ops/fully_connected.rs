@@ -1,5 +1,6 @@
 //! Fully connected.
 
+use super::conv_2d::{depth_of_output, input_of};
 use super::{Linear, Operator};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
@@ -13,8 +14,8 @@ use tract_core::model::OutletId;
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(FullyConnectedParams, clamp)),
     linear: Some(Linear {
-        output_of: |graph, node, index| index / graph.dims(node.inputs[1])[1] as usize,
-        input_of: |graph, node, index| index % graph.dims(node.inputs[1])[1] as usize,
+        output_of: |graph, node, index| index / depth_of_output(graph, node),
+        input_of: |graph, node, index| input_of(graph, node, 1, index),
         unpadded: |_, _| true,
     }),
     packs: |_| true,
@@ -23,7 +24,7 @@ pub const OPERATOR: Operator = Operator {
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let axes: String = ('a'..'y').take(graph.dims(node.inputs[0]).len() - 1).collect();
-    let product = r.einsum(node, &format!("{axes}y,zy->{axes}z"), &inputs[..2])?;
-    let sum = r.bias(node, product, inputs.get(2).copied())?;
-    r.clamp(node, node.params::<FullyConnectedParams>().clamp, sum)
+    let product = r.einsum(&format!("{axes}y,zy->{axes}z"), &inputs[..2])?;
+    let sum = r.bias(product, inputs.get(2).copied())?;
+    r.clamp(node.params::<FullyConnectedParams>().clamp, sum)
 }

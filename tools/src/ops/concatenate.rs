@@ -1,0 +1,11 @@
+//! Concatenation.
+
+use super::Operator;
+use flatpack_format::OpCode;
+use flatpack_format::ops::concatenate::ConcatenateParams;
+use tract_core::ops::array::TypedConcat;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator::new(OpCode::Concatenate, |r, _, node, inputs| {
+    r.wire(TypedConcat { axis: node.params::<ConcatenateParams>().axis as usize }, inputs)
+});

@@ -1,0 +1,8 @@
+//! Cosine.
+
+use super::{Operator, unary};
+use flatpack_format::OpCode;
+use tract_core::ops::math::cos;
+
+/// The operator.
+pub const OPERATOR: Operator = unary::operator(OpCode::Cos, |r, _, _, inputs| r.wire(cos(), inputs));

@@ -1,0 +1,8 @@
+//! The next whole number below.
+
+use super::{Operator, unary};
+use flatpack_format::OpCode;
+use tract_core::ops::math::floor;
+
+/// The operator.
+pub const OPERATOR: Operator = unary::operator(OpCode::Floor, |r, _, _, inputs| r.wire(floor(), inputs));

@@ -1,0 +1,17 @@
+//! Logarithm of softmax along one axis.
+
+use super::Operator;
+use flatpack_format::OpCode;
+use flatpack_format::ops::log_softmax::LogSoftmaxParams;
+use tract_core::internal::tvec;
+use tract_core::ops::nn::{Softmax, SoftmaxKind};
+
+/// The operator.
+pub const OPERATOR: Operator = Operator {
+    in_place: 1,
+    ..Operator::new(OpCode::LogSoftmax, |r, _, node, inputs| {
+        let axis = node.params::<LogSoftmaxParams>().axis as usize;
+        let softmax = Softmax { axes: tvec![axis], quant_output_dt: None, kind: SoftmaxKind::LogSoftmax };
+        r.in_f64(inputs[0], |r, x| r.wire(softmax, &[x]))
+    })
+};

@@ -1,0 +1,20 @@
+//! Logistic function: `1 / (1 + e⁻ˣ)`.
+
+use super::{Operator, unary};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+use tract_core::ops::math::{add, exp, neg, recip};
+
+/// The operator.
+pub const OPERATOR: Operator =
+    unary::operator(OpCode::Logistic, |r, _, _, inputs| r.in_f64(inputs[0], logistic));
+
+/// The formula, in the type of `x`.
+pub(crate) fn logistic(r: &mut Reference, x: OutletId) -> TractResult<OutletId> {
+    let minus = r.wire(neg(), &[x])?;
+    let power = r.wire(exp(), &[minus])?;
+    let sum = r.with_scalar(add(), power, 1.0)?;
+    r.wire(recip(), &[sum])
+}

@@ -1,0 +1,9 @@
+//! The lesser of two.
+
+use super::{Operator, binary};
+use flatpack_format::OpCode;
+use tract_core::ops::math::min;
+
+/// The operator.
+pub const OPERATOR: Operator =
+    binary::operator(OpCode::Minimum, |r, _, node, inputs| binary::clamped(r, node, min(), inputs));

@@ -1,0 +1,17 @@
+//! Parametric rectifier.
+
+use super::Operator;
+use flatpack_format::OpCode;
+use tract_core::ops::logic::comp_gte;
+use tract_core::ops::math::mul;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator {
+    in_place: 1,
+    ..Operator::new(OpCode::Prelu, |r, _, _, inputs| {
+        let x = inputs[0];
+        let below = r.binary(mul(), inputs)?;
+        let zero = r.scalar_like(x, 0.0)?;
+        r.select(comp_gte(), [x, zero], [x, below])
+    })
+};

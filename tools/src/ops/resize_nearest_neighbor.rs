@@ -1,0 +1,19 @@
+//! Resizing by the nearest element.
+
+use super::Operator;
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator::new(OpCode::ResizeNearestNeighbor, reference);
+
+fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+    let (from, to) = (graph.dims(node.inputs[0]), graph.dims(node.output));
+    [1, 2].into_iter().try_fold(inputs[0], |x, axis| {
+        let (from, to) = (i64::from(from[axis]), i64::from(to[axis]));
+        r.gather(axis, (0..to).map(|i| i * from / to), x)
+    })
+}

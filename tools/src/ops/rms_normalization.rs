@@ -1,0 +1,22 @@
+//! Root-mean-square normalisation over the last axes.
+
+use super::Operator;
+use crate::graph::{Graph, Node};
+use crate::reference::{Reference, sizes};
+use flatpack_format::OpCode;
+use flatpack_format::ops::rms_normalization::RmsNormalizationParams;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::new(OpCode::RmsNormalization, reference) };
+
+fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+    let p: RmsNormalizationParams = node.params();
+    let dims = sizes(graph.dims(node.output));
+    let (outer, inner) = dims.split_at(dims.len() - p.axis_count as usize);
+    let rows = r.reshape(&[outer.iter().product(), inner.iter().product()], inputs[0])?;
+    let y = r.in_f64(rows, |r, x| r.divide_by_rms(&[1], p.epsilon, x))?;
+    let y = r.scale_and_bias(y, inputs)?;
+    r.reshape(&dims, y)
+}

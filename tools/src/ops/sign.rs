@@ -1,0 +1,8 @@
+//! Sign: −1, 0 or 1.
+
+use super::{Operator, unary};
+use flatpack_format::OpCode;
+use tract_core::ops::math::sign;
+
+/// The operator.
+pub const OPERATOR: Operator = unary::operator(OpCode::Sign, |r, _, _, inputs| r.wire(sign(), inputs));

@@ -1,0 +1,8 @@
+//! Square.
+
+use super::{Operator, unary};
+use flatpack_format::OpCode;
+use tract_core::ops::math::square;
+
+/// The operator.
+pub const OPERATOR: Operator = unary::operator(OpCode::Square, |r, _, _, inputs| r.wire(square(), inputs));

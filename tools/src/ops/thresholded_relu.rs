@@ -1,0 +1,19 @@
+//! Rectifier with threshold, slope and bound.
+
+use super::{Operator, unary};
+use flatpack_format::OpCode;
+use flatpack_format::ops::thresholded_relu::ThresholdedReluParams;
+use tract_core::ops::logic::comp_gte;
+use tract_core::ops::math::{mul, sub};
+
+/// The operator.
+pub const OPERATOR: Operator = unary::operator(OpCode::ThresholdedRelu, |r, _, node, inputs| {
+    let p: ThresholdedReluParams = node.params();
+    let x = inputs[0];
+    let distance = r.with_scalar(sub(), x, p.threshold.into())?;
+    let below = r.with_scalar(mul(), distance, p.slope.into())?;
+    let threshold = r.scalar_like(x, p.threshold.into())?;
+    let passed = r.select(comp_gte(), [x, threshold], [x, below])?;
+    let max = r.scalar_like(x, p.max.into())?;
+    r.select(comp_gte(), [x, max], [max, passed])
+});

@@ -1,0 +1,30 @@
+//! Transposed 2-D convolution.
+
+use super::conv_2d::{depth_of_output, input_of};
+use super::{Linear, Operator};
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
+use flatpack_format::OpCode;
+use flatpack_format::ops::transpose_conv_2d::TransposeConv2dParams;
+use std::mem::offset_of;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator {
+    clamp: Some(offset_of!(TransposeConv2dParams, clamp)),
+    linear: Some(Linear {
+        output_of: |graph, node, index| index / depth_of_output(graph, node),
+        input_of: |graph, node, index| input_of(graph, node, 1, index),
+        // Not all outputs are reached by the same taps.
+        unpadded: |_, _| false,
+    }),
+    packs: |_| true,
+    ..Operator::new(OpCode::TransposeConv2d, reference)
+};
+
+fn reference(r: &mut Reference, _: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+    let p: TransposeConv2dParams = node.params();
+    let sum = r.transpose_conv(inputs, &p.stride, &p.dilation, &p.crop, &p.output)?;
+    r.clamp(p.clamp, sum)
+}

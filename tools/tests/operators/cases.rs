@@ -1,0 +1,528 @@
+//! Configurations of each operator, drawn at random: shapes, parameters, values.
+
+use crate::draw::Draw;
+use bytemuck::{Pod, Zeroable};
+use flatpack::graph::{Graph, TensorId};
+use flatpack_format::ops::{
+    Clamp, average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
+    broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
+    conv_2d::Conv2dParams, conv_3d::Conv3dParams, depthwise_conv_2d::DepthwiseConv2dParams, elu::EluParams,
+    fully_connected::FullyConnectedParams, gelu::GeluParams, group_normalization::GroupNormalizationParams,
+    hard_sigmoid::HardSigmoidParams, l2_normalization::L2NormalizationParams,
+    layer_normalization::LayerNormalizationParams, leaky_relu::LeakyReluParams,
+    log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams, reshape::ReshapeParams,
+    resize_bilinear::ResizeBilinearParams, resize_nearest_neighbor::ResizeNearestNeighborParams,
+    softmax::SoftmaxParams, sparsemax::SparsemaxParams, squareplus::SquareplusParams,
+    strided_slice::StridedSliceParams, thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
+    transpose_conv_2d::TransposeConv2dParams, transpose_conv_3d::TransposeConv3dParams,
+};
+use flatpack_format::{OpCode, Shape};
+
+/// A graph of one node, and values for its inputs.
+pub(crate) struct Case {
+    pub(crate) graph: Graph,
+    pub(crate) inputs: Vec<Vec<f32>>,
+}
+
+/// Parameters of operators that have none.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct Nothing {}
+
+/// A case of `op`.
+pub(crate) fn case(op: OpCode, draw: &mut Draw) -> Case {
+    let mut build = Build { op, draw, graph: Graph::default(), inputs: Vec::new(), node_inputs: Vec::new() };
+    build.any();
+    Case { graph: build.graph, inputs: build.inputs }
+}
+
+struct Build<'d> {
+    op: OpCode,
+    draw: &'d mut Draw,
+    graph: Graph,
+    inputs: Vec<Vec<f32>>,
+    node_inputs: Vec<TensorId>,
+}
+
+/// A window along one axis.
+struct Axis {
+    input: u32,
+    taps: u32,
+    stride: u32,
+    dilation: u32,
+    pad: [u32; 2],
+}
+
+/// A window that the inputs carry over the output, along one axis.
+struct TransposedAxis {
+    input: u32,
+    taps: u32,
+    stride: u32,
+    dilation: u32,
+    crop: u32,
+    output: u32,
+}
+
+/// Where the elementwise functions bend, saturate or change sign.
+const EDGES: [f32; 17] =
+    [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.5, 3.0, -3.0, 6.0, 20.0, -20.0, 80.0, -80.0, 1e-30];
+
+impl Build<'_> {
+    fn any(&mut self) {
+        match self.op {
+            OpCode::Conv2d => self.conv_2d(),
+            OpCode::DepthwiseConv2d => self.depthwise_conv_2d(),
+            OpCode::TransposeConv2d => self.transpose_conv_2d(),
+            OpCode::Conv3d => self.conv_3d(),
+            OpCode::TransposeConv3d => self.transpose_conv_3d(),
+            OpCode::FullyConnected => self.fully_connected(),
+            OpCode::BatchMatmul => self.batch_matmul(),
+            OpCode::AveragePool2d | OpCode::MaxPool2d => self.pool(),
+            OpCode::Softmax => self.along_an_axis(|axis| SoftmaxParams { axis }),
+            OpCode::LogSoftmax => self.along_an_axis(|axis| LogSoftmaxParams { axis }),
+            OpCode::Sparsemax => self.along_an_axis(|axis| SparsemaxParams { axis }),
+            OpCode::Mean | OpCode::Sum | OpCode::ReduceMax | OpCode::ReduceMin | OpCode::ReduceProd => {
+                self.reduction();
+            }
+            OpCode::LayerNormalization => self.last_axes_normalization(2),
+            OpCode::RmsNormalization => self.last_axes_normalization(1),
+            OpCode::GroupNormalization => self.group_normalization(),
+            OpCode::L2Normalization => self.l2_normalization(),
+            OpCode::Add
+            | OpCode::Sub
+            | OpCode::Mul
+            | OpCode::Div
+            | OpCode::Maximum
+            | OpCode::Minimum
+            | OpCode::Pow => self.binary(),
+            OpCode::Prelu => self.prelu(),
+            OpCode::Concatenate => self.concatenate(),
+            OpCode::Pad => self.pad(),
+            OpCode::StridedSlice => self.strided_slice(),
+            OpCode::Transpose => self.transpose(),
+            OpCode::Reshape => self.reshape(),
+            OpCode::BroadcastTo => self.broadcast_to(),
+            OpCode::ResizeNearestNeighbor => self.resize(|size| ResizeNearestNeighborParams { size }),
+            OpCode::ResizeBilinear => self.resize(|size| ResizeBilinearParams { size }),
+            OpCode::Clip => {
+                let clamp = self.clamp();
+                self.unary(ClipParams { clamp });
+            }
+            OpCode::LeakyRelu => {
+                let alpha = self.draw.one_of(&[0.0, 0.01, 0.3, 1.5, -0.5]);
+                self.unary(LeakyReluParams { alpha });
+            }
+            OpCode::ThresholdedRelu => {
+                let threshold = self.draw.one_of(&[0.0, 1.0, -0.5]);
+                let slope = self.draw.one_of(&[0.0, 0.1]);
+                let max = self.draw.one_of(&[f32::INFINITY, 1.5, 6.0]);
+                self.unary(ThresholdedReluParams { threshold, slope, max });
+            }
+            OpCode::Elu => {
+                let alpha = self.draw.one_of(&[1.0, 0.3, 2.0]);
+                self.unary(EluParams { alpha });
+            }
+            OpCode::Celu => {
+                let alpha = self.draw.one_of(&[1.0, 0.3, 2.0]);
+                self.unary(CeluParams { alpha });
+            }
+            OpCode::Gelu => {
+                let approximate = self.draw.from(0..=1);
+                self.unary(GeluParams { approximate });
+            }
+            OpCode::HardSigmoid => {
+                let (slope, offset) = self.draw.one_of(&[(0.2, 0.5), (1.0 / 6.0, 0.5)]);
+                self.unary(HardSigmoidParams { slope, offset });
+            }
+            OpCode::Squareplus => {
+                let b = self.draw.one_of(&[4.0, 0.0, 0.5]);
+                self.unary(SquareplusParams { b });
+            }
+            OpCode::Selu
+            | OpCode::Logistic
+            | OpCode::HardSwish
+            | OpCode::Swish
+            | OpCode::Mish
+            | OpCode::Softplus
+            | OpCode::Softsign
+            | OpCode::Tanh
+            | OpCode::Exp
+            | OpCode::Log
+            | OpCode::Sqrt
+            | OpCode::Rsqrt
+            | OpCode::Abs
+            | OpCode::Neg
+            | OpCode::Square
+            | OpCode::Erf
+            | OpCode::Sin
+            | OpCode::Cos
+            | OpCode::Floor
+            | OpCode::Ceil
+            | OpCode::Round
+            | OpCode::Sign => self.unary(Nothing {}),
+        }
+    }
+
+    fn node<P: Pod>(&mut self, params: P) {
+        let y = self.graph.add_node("layer", self.op, params, &self.node_inputs).expect("a case that fits");
+        self.graph.outputs.push(y);
+    }
+
+    fn input_of(&mut self, dims: &[u32], values: Vec<f32>) {
+        let id = self.graph.add_input("x", Shape::new(dims).unwrap());
+        self.inputs.push(values);
+        self.node_inputs.push(id);
+    }
+
+    fn input(&mut self, dims: &[u32]) {
+        let values = self.draw.units(dims.iter().product());
+        self.input_of(dims, values);
+    }
+
+    fn constant(&mut self, dims: &[u32]) {
+        let values = self.draw.units(dims.iter().product());
+        let id = self.graph.add_constant("w", dims, values);
+        self.node_inputs.push(id);
+    }
+
+    /// A bias, or none.
+    fn bias(&mut self, outputs: u32) {
+        if self.draw.chance() {
+            self.constant(&[outputs]);
+        }
+    }
+
+    fn clamp(&mut self) -> Clamp {
+        let bounds = [(f32::NEG_INFINITY, f32::INFINITY), (0.0, f32::INFINITY), (0.0, 6.0), (-0.5, 0.25)];
+        let (min, max) = self.draw.one_of(&bounds);
+        Clamp { min, max }
+    }
+
+    fn axis(&mut self) -> Axis {
+        let draw = &mut *self.draw;
+        let (taps, stride, dilation) = (draw.from(1..=4), draw.from(1..=4), draw.from(1..=3));
+        let pad = [draw.from(0..=3), draw.from(0..=3)];
+        let reach = (taps - 1) * dilation + 1;
+        let input = reach.saturating_sub(pad[0] + pad[1]).max(1) + draw.from(0..=5);
+        Axis { input, taps, stride, dilation, pad }
+    }
+
+    fn transposed_axis(&mut self) -> TransposedAxis {
+        let draw = &mut *self.draw;
+        TransposedAxis {
+            input: draw.from(1..=4),
+            taps: draw.from(1..=4),
+            stride: draw.from(1..=4),
+            dilation: draw.from(1..=3),
+            crop: draw.from(0..=3),
+            output: draw.from(1..=15),
+        }
+    }
+
+    fn conv_2d(&mut self) {
+        let (h, w) = (self.axis(), self.axis());
+        let groups = self.draw.one_of(&[1, 1, 2, 3]);
+        let (depth, outputs) = (self.draw.from(1..=5), groups * self.draw.from(1..=9));
+        let n = self.draw.from(1..=2);
+        self.input(&[n, h.input, w.input, depth * groups]);
+        self.constant(&[outputs, h.taps, w.taps, depth]);
+        self.bias(outputs);
+        let params = Conv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            groups,
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn depthwise_conv_2d(&mut self) {
+        let (h, w) = (self.axis(), self.axis());
+        let channels = self.draw.from(1..=9);
+        let outputs = channels * self.draw.from(1..=3);
+        let n = self.draw.from(1..=2);
+        self.input(&[n, h.input, w.input, channels]);
+        self.constant(&[h.taps, w.taps, outputs]);
+        self.bias(outputs);
+        let params = DepthwiseConv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn conv_3d(&mut self) {
+        let [d, h, w] = [self.axis(), self.axis(), self.axis()];
+        let groups = self.draw.one_of(&[1, 1, 2]);
+        let (depth, outputs) = (self.draw.from(1..=3), groups * self.draw.from(1..=4));
+        let n = self.draw.from(1..=2);
+        self.input(&[n, d.input, h.input, w.input, depth * groups]);
+        self.constant(&[outputs, d.taps, h.taps, w.taps, depth]);
+        self.bias(outputs);
+        let params = Conv3dParams {
+            stride: [d.stride, h.stride, w.stride],
+            dilation: [d.dilation, h.dilation, w.dilation],
+            pad: [d.pad, h.pad, w.pad],
+            groups,
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn transpose_conv_2d(&mut self) {
+        let (h, w) = (self.transposed_axis(), self.transposed_axis());
+        let (channels, outputs) = (self.draw.from(1..=5), self.draw.from(1..=9));
+        let n = self.draw.from(1..=2);
+        self.input(&[n, h.input, w.input, channels]);
+        self.constant(&[outputs, h.taps, w.taps, channels]);
+        self.bias(outputs);
+        let params = TransposeConv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            crop: [h.crop, w.crop],
+            output: [h.output, w.output],
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn transpose_conv_3d(&mut self) {
+        let [d, h, w] = [self.transposed_axis(), self.transposed_axis(), self.transposed_axis()];
+        let (channels, outputs) = (self.draw.from(1..=3), self.draw.from(1..=4));
+        let n = self.draw.from(1..=2);
+        self.input(&[n, d.input, h.input, w.input, channels]);
+        self.constant(&[outputs, d.taps, h.taps, w.taps, channels]);
+        self.bias(outputs);
+        let params = TransposeConv3dParams {
+            stride: [d.stride, h.stride, w.stride],
+            dilation: [d.dilation, h.dilation, w.dilation],
+            crop: [d.crop, h.crop, w.crop],
+            output: [d.output, h.output, w.output],
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn fully_connected(&mut self) {
+        let mut x = self.draw.dims(1..=4);
+        let (depth, outputs) = (self.draw.from(1..=40), self.draw.from(1..=40));
+        *x.last_mut().unwrap() = depth;
+        self.input(&x);
+        self.constant(&[outputs, depth]);
+        self.bias(outputs);
+        let clamp = self.clamp();
+        self.node(FullyConnectedParams { clamp });
+    }
+
+    fn batch_matmul(&mut self) {
+        let batch = self.draw.dims(0..=4);
+        let [m, k, n] = [9; 3].map(|limit| self.draw.from(1..=limit));
+        let transpose_b = self.draw.from(0..=1);
+        let b = if transpose_b == 1 { [n, k] } else { [k, n] };
+        self.input(&[&batch[..], &[m, k]].concat());
+        self.input(&[&batch[..], &b].concat());
+        self.node(BatchMatmulParams { transpose_b });
+    }
+
+    fn pool(&mut self) {
+        let axes = [(); 2].map(|()| {
+            let (window, stride) = (self.draw.from(1..=4), self.draw.from(1..=4));
+            let pad = [self.draw.from(0..=window - 1), self.draw.from(0..=window - 1)];
+            let input = window.saturating_sub(pad[0] + pad[1]).max(1) + self.draw.from(0..=5);
+            Axis { input, taps: window, stride, dilation: 1, pad }
+        });
+        let [h, w] = axes;
+        let (n, channels) = (self.draw.from(1..=2), self.draw.from(1..=9));
+        self.input(&[n, h.input, w.input, channels]);
+        let params = Pool2dParams {
+            window: [h.taps, w.taps],
+            stride: [h.stride, w.stride],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            clamp: self.clamp(),
+        };
+        self.node(params);
+    }
+
+    fn along_an_axis<P: Pod>(&mut self, params: impl Fn(u32) -> P) {
+        let x = self.draw.dims(1..=5);
+        let axis = self.draw.from(0..=x.len() as u32 - 1);
+        let scale = self.draw.one_of(&[1.0, 10.0, 100.0]);
+        let values = self.draw.units(x.iter().product()).iter().map(|value| value * scale).collect();
+        self.input_of(&x, values);
+        self.node(params(axis));
+    }
+
+    fn reduction(&mut self) {
+        let x = self.draw.dims(1..=6);
+        let axis = self.draw.from(0..=x.len() as u32 - 1);
+        let axis_count = self.draw.from(1..=x.len() as u32 - axis);
+        let keep_dims = self.draw.from(0..=1);
+        self.input(&x);
+        self.node(ReduceParams { axis, axis_count, keep_dims });
+    }
+
+    fn last_axes_normalization(&mut self, constants: usize) {
+        let x = self.draw.dims(1..=5);
+        let axis_count = self.draw.from(1..=x.len() as u32);
+        let len = x[x.len() - axis_count as usize..].iter().product();
+        self.input(&x);
+        if self.draw.chance() {
+            (0..constants).for_each(|_| self.constant(&[len]));
+        }
+        self.node(LayerNormalizationParams { axis_count, epsilon: 1e-3 });
+    }
+
+    fn group_normalization(&mut self) {
+        let groups = self.draw.from(1..=4);
+        let channels = groups * self.draw.from(1..=4);
+        let mut x = self.draw.dims(2..=5);
+        *x.last_mut().unwrap() = channels;
+        self.input(&x);
+        if self.draw.chance() {
+            self.constant(&[channels]);
+            self.constant(&[channels]);
+        }
+        self.node(GroupNormalizationParams { groups, epsilon: 1e-3 });
+    }
+
+    fn l2_normalization(&mut self) {
+        let x = self.draw.dims(1..=5);
+        let axis = self.draw.from(0..=x.len() as u32 - 1);
+        let axis_count = self.draw.from(1..=x.len() as u32 - axis);
+        let epsilon = self.draw.one_of(&[1e-12, 1.0]);
+        self.input(&x);
+        self.node(L2NormalizationParams { axis, axis_count, epsilon });
+    }
+
+    /// A shape that broadcasts to `dims`.
+    fn narrow(&mut self, dims: &[u32]) -> Vec<u32> {
+        let skipped = self.draw.from(0..=dims.len() as u32) as usize;
+        dims[skipped..].iter().map(|&dim| if self.draw.chance() { dim } else { 1 }).collect()
+    }
+
+    fn binary(&mut self) {
+        let y = self.draw.dims(0..=6);
+        let (mut a, mut b) = (y.clone(), y.clone());
+        if self.draw.chance() {
+            (a, b) = (self.narrow(&y), self.narrow(&y));
+        }
+        for (dims, is_base) in [(a, true), (b, false)] {
+            let mut values = self.draw.units(dims.iter().product());
+            for value in &mut values {
+                match self.op {
+                    OpCode::Pow if is_base => *value += 1.5,
+                    OpCode::Pow => *value *= self.draw.one_of(&[1.0, 4.0]),
+                    OpCode::Div if !is_base => *value += 1.5_f32.copysign(*value),
+                    _ => {}
+                }
+            }
+            self.input_of(&dims, values);
+        }
+        let clamp = self.clamp();
+        self.node(BinaryParams { clamp });
+    }
+
+    fn prelu(&mut self) {
+        let x = self.draw.dims(0..=6);
+        let alpha = self.narrow(&x);
+        self.input(&x);
+        self.constant(&alpha);
+        self.node(Nothing {});
+    }
+
+    fn concatenate(&mut self) {
+        let mut x = self.draw.dims(1..=6);
+        let axis = self.draw.from(0..=x.len() as u32 - 1);
+        for _ in 0..self.draw.from(1..=4) {
+            x[axis as usize] = self.draw.from(1..=5);
+            if self.draw.chance() { self.input(&x) } else { self.constant(&x) }
+        }
+        self.node(ConcatenateParams { axis });
+    }
+
+    fn pad(&mut self) {
+        let x = self.draw.dims(0..=6);
+        let mut params = PadParams { before: [0; 6], after: [0; 6], value: self.draw.one_of(&[0.0, -2.5]) };
+        for axis in 0..x.len() {
+            params.before[axis] = self.draw.from(0..=2);
+            params.after[axis] = self.draw.from(0..=2);
+        }
+        self.input(&x);
+        self.node(params);
+    }
+
+    fn strided_slice(&mut self) {
+        let x = self.draw.dims(0..=6);
+        let mut params = StridedSliceParams { begin: [0; 6], stride: [1; 6], size: [1; 6] };
+        for (axis, &dim) in x.iter().enumerate() {
+            let stride = self.draw.from(1..=3);
+            let size = self.draw.from(1..=dim.div_ceil(stride));
+            let reach = (size - 1) * stride;
+            let first = self.draw.from(0..=dim - 1 - reach);
+            let backwards = self.draw.chance();
+            params.begin[axis] = if backwards { first + reach } else { first };
+            params.stride[axis] = if backwards { -(stride as i32) } else { stride as i32 };
+            params.size[axis] = size;
+        }
+        self.input(&x);
+        self.node(params);
+    }
+
+    fn transpose(&mut self) {
+        let x = self.draw.dims(0..=6);
+        let mut perm = [0, 1, 2, 3, 4, 5];
+        perm[..x.len()].copy_from_slice(&self.draw.permutation(x.len()));
+        self.input(&x);
+        self.node(TransposeParams { perm });
+    }
+
+    fn reshape(&mut self) {
+        let x = self.draw.dims(0..=6);
+        let order = self.draw.permutation(x.len());
+        let mut y: Vec<u32> = order.iter().map(|&axis| x[axis as usize]).collect();
+        while y.len() > 1 && self.draw.chance() {
+            let last = y.pop().unwrap();
+            *y.last_mut().unwrap() *= last;
+        }
+        while y.len() < 6 && self.draw.chance() {
+            let at = self.draw.from(0..=y.len() as u32) as usize;
+            y.insert(at, 1);
+        }
+        self.input(&x);
+        self.node(ReshapeParams::new(&Shape::new(&y).unwrap()));
+    }
+
+    fn broadcast_to(&mut self) {
+        let y = self.draw.dims(0..=6);
+        let x = self.narrow(&y);
+        self.input(&x);
+        self.node(BroadcastToParams::new(&Shape::new(&y).unwrap()));
+    }
+
+    fn resize<P: Pod>(&mut self, params: impl Fn([u32; 2]) -> P) {
+        let [n, h, w, c] = [2, 7, 7, 5].map(|limit| self.draw.from(1..=limit));
+        let size = [self.draw.from(1..=15), self.draw.from(1..=15)];
+        self.input(&[n, h, w, c]);
+        self.node(params(size));
+    }
+
+    fn unary<P: Pod>(&mut self, params: P) {
+        let dims = self.draw.dims(0..=6);
+        let scale = self.draw.one_of(&[1.0, 8.0, 64.0]);
+        let mut values = self.draw.units(dims.iter().product());
+        for value in &mut values {
+            *value = if self.draw.from(0..=7) == 0 { self.draw.one_of(&EDGES) } else { *value * scale };
+            if matches!(self.op, OpCode::Log | OpCode::Sqrt | OpCode::Rsqrt) {
+                *value = value.abs();
+            }
+        }
+        self.input_of(&dims, values);
+        self.node(params);
+    }
+}
