@@ -290,6 +290,92 @@ fn what_is_dropped_is_named_with_its_size() {
     assert!(saved.training_config.is_some());
 }
 
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keras_h5").join(name)
+}
+
+#[test]
+fn every_type_of_weight_and_attributes_in_pieces_are_read() {
+    let saved = open(&data("odd_types.h5"), None).unwrap();
+    assert_eq!(saved.keras_version.unwrap().to_string(), "2.2.4");
+    let network = saved.network().unwrap();
+    let kernel = |name: &str| {
+        let layer = network.layers.iter().find(|layer| layer.name == name).unwrap();
+        layer.weights[0].array.values.clone()
+    };
+    // What make.py wrote.
+    assert_eq!(kernel("half"), [0.5, -1.25, 2f32.powi(-24), 65504.0]);
+    assert_eq!(kernel("double_big_endian"), [0.5, 0.1, -2.0, 3.0]);
+    assert_eq!(kernel("single_big_endian"), [0.1, 0.2, 0.3, 0.4]);
+    assert_eq!(kernel("int8"), [-128.0, 127.0, 0.0, 1.0]);
+    assert_eq!(kernel("int64"), [1.0, 2.0, 3.0, 16_777_216.0]);
+    assert_eq!(kernel("compressed"), (0..2000u16).map(f32::from).collect::<Vec<_>>());
+
+    assert_eq!(saved.notes.len(), 4, "{:?}", saved.notes);
+    let note = |dtype: &str| saved.notes.iter().find(|note| note.contains(dtype)).unwrap().as_str();
+    assert!(note("float16").contains("exactly"));
+    assert!(note("float64").contains("lose digits"));
+    assert!(note("int8").contains("exactly"));
+    assert!(note("int64").contains("lose digits"));
+}
+
+#[test]
+fn a_group_that_contains_itself_is_walked_once_and_a_broken_training_config_does_no_harm() {
+    let saved = open(&data("odd_types.h5"), None).unwrap();
+    assert_eq!(saved.training_config, None);
+    let dropped: Vec<_> =
+        saved.dropped.iter().map(|dropped| (dropped.name.as_str(), dropped.bytes)).collect();
+    assert_eq!(dropped, [("training_config", 9), ("optimizer_weights", 8)]);
+}
+
+#[test]
+fn weights_in_another_file_are_not_followed() {
+    let error = open(&data("external_link.h5"), None).unwrap_err();
+    assert!(error.to_string().contains("xternal"), "{error}");
+}
+
+#[test]
+fn an_architecture_in_json_takes_the_weights_of_a_whole_model_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("architecture");
+    let whole = open(&data("odd_types.h5"), None).unwrap();
+    let text = whole.config.to_string();
+    for text in [text.clone(), format!("\u{feff}{text}"), json!(text).to_string()] {
+        fs::write(&path, text).unwrap();
+        let saved = open(&path, Some(&data("odd_types.h5"))).unwrap();
+        assert_eq!(arrays_of(&saved.network().unwrap()).len(), 7);
+    }
+}
+
+#[test]
+fn broken_json_and_exchanged_files_are_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let json_file = folder.path().join("model.json");
+    let weights = data("odd_types.h5");
+    let with_json = |text: &str| {
+        fs::write(&json_file, text).unwrap();
+        open(&json_file, Some(&weights)).unwrap_err().to_string()
+    };
+    assert!(with_json("{\"class_name\": \"Sequential\", ").contains("not valid JSON"));
+    assert!(with_json("{\"a\": 1}").contains("without `class_name`"));
+    assert!(open(&weights, Some(&json_file)).unwrap_err().to_string().contains("architecture as JSON"));
+    assert!(open(&json_file, Some(&json_file)).unwrap_err().to_string().contains("without `class_name`"));
+    fs::write(&json_file, "{\"class_name\": \"Sequential\", \"config\": []}").unwrap();
+    assert!(open(&json_file, Some(&json_file)).unwrap_err().to_string().contains("JSON text"));
+    assert!(open(&folder.path().join("absent"), None).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn weights_of_another_architecture_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let json_file = folder.path().join("model.json");
+    let layer = json!({"class_name": "Dense", "config": {"name": "half", "units": 2, "batch_input_shape": [null, 2]}});
+    let model = json!({"class_name": "Sequential", "keras_version": "2.15.0", "config": {"name": "s", "layers": [layer]}});
+    fs::write(&json_file, model.to_string()).unwrap();
+    let error = open(&json_file, Some(&data("odd_types.h5"))).unwrap().network().unwrap_err();
+    assert!(error.to_string().contains("weights of 6 layers"), "{error}");
+}
+
 /// A small real model and a folder for its variants.
 fn small_model() -> Option<(Vec<u8>, tempfile::TempDir)> {
     let bytes = fs::read(corpus()?.join("layers/keras2/graph_nested_model/model.h5")).unwrap();

@@ -52,7 +52,7 @@ impl Content {
             ([0x93, b'N', b'U', b'M', b'P', b'Y', ..], _) => Self::Npy,
             ([0x1f, 0x8b, ..], _) => Self::Gzip,
             (_, Some(text)) if text.starts_with("version https://git-lfs") => Self::GitLfsPointer,
-            (_, Some(text)) if text.starts_with(['{', '[']) => Self::Json,
+            (_, Some(text)) if text.starts_with(['{', '[']) || text.starts_with("\"{") => Self::Json,
             (_, Some(text)) if text.starts_with('<') => Self::Html,
             // saved_model.pb and ONNX begin with a version number in field 1.
             ([0x08, 1..=30, 0x12 | 0x1a | 0x22 | 0x3a, ..], _) => Self::Protobuf,

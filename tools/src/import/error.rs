@@ -13,7 +13,6 @@ pub struct ImportError {
     /// The layer, where the fault is in one.
     pub layer: Option<Box<FaultyLayer>>,
     /// What is wrong.
-    #[source]
     pub fault: Box<Fault>,
 }
 

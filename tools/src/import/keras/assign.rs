@@ -157,8 +157,7 @@ impl Leaf<'_> {
             let starts = last.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_'));
             return if starts && parts.is_empty() { 1 } else { 0 };
         };
-        let mut before = parts[..at].iter();
-        let shared = around.iter().filter(|name| before.any(|part| part == name)).count();
+        let shared = around.iter().filter(|name| parts[..at].contains(&name.as_str())).count();
         2 + shared
     }
 }
@@ -254,4 +253,156 @@ fn fits(leaves: &[Leaf<'_>], dialect: Dialect, owners: &[usize], weights: &[Weig
 fn sample<'a>(names: impl Iterator<Item = &'a String>) -> String {
     let names: Vec<String> = names.take(3).map(|name| format!("`{name}`")).collect();
     if names.is_empty() { String::new() } else { format!(" ({}, …)", names.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::graph;
+    use super::*;
+    use crate::array::Array;
+
+    fn layer(class: &str, name: &str, config: Value) -> Value {
+        let Value::Object(mut map) = config else { panic!("not an object") };
+        map.insert("name".into(), name.into());
+        json!({"class_name": class, "config": map})
+    }
+
+    fn dense(name: &str) -> Value {
+        layer("Dense", name, json!({"units": 1}))
+    }
+
+    fn batch_normalization(name: &str) -> Value {
+        layer("BatchNormalization", name, json!({}))
+    }
+
+    fn sequential(name: &str, layers: &[Value]) -> Value {
+        layer("Sequential", name, json!({"layers": layers}))
+    }
+
+    /// A weight whose value is its number.
+    fn weight(name: &str, number: usize, shape: &[usize]) -> Weight {
+        Weight::new(name, Array::new(shape, vec![number as f32; shape.iter().product()]))
+    }
+
+    fn assigned(
+        dialect: Dialect,
+        layers: &[Value],
+        groups: &[(&str, Vec<Weight>)],
+    ) -> Result<Network, ImportError> {
+        let file = Path::new("model.h5");
+        let mut network = graph::network(file, dialect, &sequential("s", layers))?;
+        let groups = groups.iter().map(|(name, weights)| ((*name).to_owned(), weights.clone())).collect();
+        weights(file, dialect, &mut network, &Weights::new(groups))?;
+        Ok(network)
+    }
+
+    /// The numbers of the weights of the layer at `path`.
+    fn numbers(network: &Network, path: &[&str]) -> Vec<f32> {
+        let (mut layers, mut found) = (network.layers.as_slice(), None);
+        for name in path {
+            let layer = layers.iter().find(|layer| layer.name == *name).unwrap();
+            layers = layer.inner.layers();
+            found = Some(layer);
+        }
+        found.unwrap().weights.iter().map(|weight| weight.array.values[0]).collect()
+    }
+
+    /// Arrays of dense, normalization, dense, numbered as Keras orders them.
+    fn trainable_first(names: [&str; 8]) -> Vec<Weight> {
+        let shapes: [&[usize]; 8] = [&[1, 1], &[1], &[1], &[1], &[1, 1], &[1], &[1], &[1]];
+        names
+            .iter()
+            .zip(shapes)
+            .enumerate()
+            .map(|(number, (name, shape))| weight(name, number, shape))
+            .collect()
+    }
+
+    #[test]
+    fn a_nested_model_lists_what_is_trained_first_whatever_the_arrays_are_called() {
+        let inner = sequential("inner", &[dense("a"), batch_normalization("n"), dense("b")]);
+        let named = ["a/k", "a/b", "n/gamma", "n/beta", "inner/b/k", "inner/b/b", "n/mean", "n/variance"];
+        let stale = ["x/k", "x/b", "y/gamma", "y/beta", "a/k", "a/b", "y/mean", "y/variance"];
+        for names in [named, stale] {
+            let groups = [("inner", trainable_first(names))];
+            let network = assigned(Dialect::Keras2, std::slice::from_ref(&inner), &groups).unwrap();
+            assert_eq!(numbers(&network, &["inner", "a"]), [0.0, 1.0]);
+            assert_eq!(numbers(&network, &["inner", "n"]), [2.0, 3.0, 6.0, 7.0]);
+            assert_eq!(numbers(&network, &["inner", "b"]), [4.0, 5.0]);
+        }
+    }
+
+    #[test]
+    fn a_frozen_layer_comes_with_what_is_not_trained() {
+        let frozen = layer("Dense", "a", json!({"units": 1, "trainable": false}));
+        let inner = sequential("inner", &[frozen, batch_normalization("n"), dense("b")]);
+        let shapes: [&[usize]; 8] = [&[1], &[1], &[1, 1], &[1], &[1, 1], &[1], &[1], &[1]];
+        let weights = shapes.iter().enumerate().map(|(number, shape)| weight("w", number, shape)).collect();
+        let network = assigned(Dialect::Keras2, &[inner], &[("inner", weights)]).unwrap();
+        assert_eq!(numbers(&network, &["inner", "n"]), [0.0, 1.0, 6.0, 7.0]);
+        assert_eq!(numbers(&network, &["inner", "b"]), [2.0, 3.0]);
+        assert_eq!(numbers(&network, &["inner", "a"]), [4.0, 5.0]);
+    }
+
+    #[test]
+    fn layers_of_one_name_in_two_nested_models_are_told_apart_by_the_models_names() {
+        let inner =
+            sequential("inner", &[sequential("one", &[dense("d")]), sequential("two", &[dense("d")])]);
+        let names = ["two/d/kernel", "two/d/bias", "one/d/kernel", "one/d/bias"];
+        let shapes: [&[usize]; 4] = [&[1, 1], &[1], &[1, 1], &[1]];
+        let weights =
+            names.iter().zip(shapes).enumerate().map(|(number, (name, shape))| weight(name, number, shape));
+        let network = assigned(Dialect::Keras3, &[inner], &[("inner", weights.collect())]).unwrap();
+        assert_eq!(numbers(&network, &["inner", "two", "d"]), [0.0, 1.0]);
+        assert_eq!(numbers(&network, &["inner", "one", "d"]), [2.0, 3.0]);
+    }
+
+    #[test]
+    fn both_directions_of_keras_1_get_their_gates() {
+        let lstm = layer("LSTM", "l", json!({"output_dim": 1}));
+        let both = layer("Bidirectional", "b", json!({"merge_mode": "sum", "layer": lstm}));
+        let names = ["forward_l_W_i", "backward_l_W_i"].map(|name| vec![name; 12]).concat();
+        let weights = names.iter().enumerate().map(|(number, name)| weight(name, number, &[1])).collect();
+        let network = assigned(Dialect::Keras1, &[both], &[("b", weights)]).unwrap();
+        assert_eq!(
+            numbers(&network, &["b", "backward_l"]),
+            (12..24).map(|number| number as f32).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn weights_of_another_instance_go_by_order_even_where_a_name_is_the_same() {
+        let own = |name: &'static str, number| {
+            (name, vec![weight("k", number, &[1, 1]), weight("b", number, &[1])])
+        };
+        let groups = [own("d_2", 1), ("flat", vec![]), own("d_3", 2)];
+        let layers = [dense("d_1"), layer("Flatten", "f", json!({})), dense("d_2")];
+        let network = assigned(Dialect::Keras2, &layers, &groups).unwrap();
+        assert_eq!(numbers(&network, &["d_1"]), [1.0, 1.0]);
+        assert_eq!(numbers(&network, &["d_2"]), [2.0, 2.0]);
+    }
+
+    #[test]
+    fn too_few_arrays_are_an_error_that_names_the_layer() {
+        let inner = sequential("inner", &[dense("a"), dense("b")]);
+        let groups =
+            [("inner", vec![weight("a/k", 0, &[1, 1]), weight("a/b", 1, &[1]), weight("b/k", 2, &[1, 1])])];
+        let error = assigned(Dialect::Keras2, &[inner], &groups).unwrap_err().to_string();
+        assert!(
+            error.contains("`inner`") && error.contains("3 arrays") && error.contains("4 arrays"),
+            "{error}"
+        );
+        let error = assigned(Dialect::Keras2, &[dense("a")], &[("a", vec![])]).unwrap_err().to_string();
+        assert!(error.contains("weights of 0 layers") || error.contains("no arrays"), "{error}");
+    }
+
+    #[test]
+    fn a_class_that_nobody_knows_gets_the_arrays_of_its_name() {
+        let inner = sequential("inner", &[dense("a"), layer("Strange", "s", json!({}))]);
+        let weights = vec![weight("a/k", 0, &[1, 1]), weight("a/b", 1, &[1]), weight("s/w", 2, &[3])];
+        let network = assigned(Dialect::Keras2, &[inner], &[("inner", weights)]).unwrap();
+        assert_eq!(numbers(&network, &["inner", "s"]), [2.0]);
+    }
 }

@@ -118,18 +118,9 @@ impl Reader<'_> {
         layer.inner = self.wrapped(&path, &mut map)?;
         let (class, config) =
             dialect::to_keras3(self.dialect, class, map).map_err(|fault| self.error(&path, class, fault))?;
-        layer.is_operation = self.is_operation(&class, &config, layer.module.as_deref());
         layer.class = class;
         layer.config = Config(config);
         Ok(layer)
-    }
-
-    /// Every Keras 3 layer stores whether it is trainable; operations have no such thing.
-    fn is_operation(&self, class: &str, config: &Map<String, Value>, module: Option<&str>) -> bool {
-        let has_layer_arguments = config.contains_key("trainable") || config.contains_key("dtype");
-        self.dialect == Dialect::Keras3
-            && class != "InputLayer"
-            && (module.is_some_and(|module| module.starts_with("keras.src.ops")) || !has_layer_arguments)
     }
 
     /// Takes the layers inside a wrapper out of its config.

@@ -107,7 +107,7 @@ pub struct Dropped {
 /// architecture, or the other way round.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
     let bytes = read(path)?;
-    match (Content::of(&bytes), weights) {
+    let mut saved = match (Content::of(&bytes), weights) {
         (Content::Hdf5, None) => h5::model(path, bytes),
         (Content::Hdf5, Some(_)) => Err(ImportError::in_file(
             path,
@@ -117,19 +117,18 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
                 remedy: "an HDF5 model holds its own weights: leave `--weights` out",
             },
         )),
-        (Content::Json, Some(weights)) => {
-            let architecture =
-                json::parse("the architecture", &bytes).map_err(|fault| ImportError::in_file(path, fault))?;
+        (Content::Json, _) => {
+            let architecture = architecture(&bytes).map_err(|fault| ImportError::in_file(path, fault))?;
+            let weights = weights.ok_or_else(|| {
+                let fault = Fault::WrongContent {
+                    found: "an architecture without weights (JSON)".into(),
+                    expected: "a model",
+                    remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
+                };
+                ImportError::in_file(path, fault)
+            })?;
             h5::weights_for(path, architecture, weights, read(weights)?)
         }
-        (Content::Json, None) => Err(ImportError::in_file(
-            path,
-            Fault::WrongContent {
-                found: "an architecture without weights (JSON)".into(),
-                expected: "a model",
-                remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
-            },
-        )),
         (other, _) => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
@@ -138,9 +137,49 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
                 remedy: other.remedy(),
             },
         )),
-    }
+    }?;
+    saved.notes.extend(note_on_kernels(&saved));
+    Ok(saved)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))
+}
+
+/// The JSON of `model.to_json()`, also where it was written as a JSON string once more.
+fn architecture(bytes: &[u8]) -> Result<Value, Fault> {
+    const WHAT: &str = "the architecture";
+    let value = match json::parse(WHAT, bytes)? {
+        Value::String(text) => json::parse(WHAT, text.as_bytes())?,
+        value => value,
+    };
+    if value.get("class_name").is_none() {
+        return Err(Fault::WrongContent {
+            found: "JSON without `class_name`".into(),
+            expected: "the architecture of a Keras model",
+            remedy: "check that this is what `model.to_json()` gave",
+        });
+    }
+    Ok(value)
+}
+
+/// Theano mirrors its kernels. Keras 1 does not say whether it ran on Theano, which channels first
+/// suggest.
+fn note_on_kernels(saved: &Saved) -> Option<String> {
+    fn is_channels_first(value: &Value) -> bool {
+        match value {
+            Value::Object(map) => {
+                map.get("dim_ordering").is_some_and(|ordering| ordering == "th")
+                    || map.values().any(is_channels_first)
+            }
+            Value::Array(values) => values.iter().any(is_channels_first),
+            _ => false,
+        }
+    }
+    let unsaid = saved.keras_version.is_some_and(|version| version.major == 1) && saved.backend.is_none();
+    (unsaid && is_channels_first(&saved.config)).then(|| {
+        "the file does not say which backend wrote its kernels; they are taken for TensorFlow's, and Theano's would be \
+         mirrored: compare some predictions"
+            .to_owned()
+    })
 }

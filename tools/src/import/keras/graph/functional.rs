@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 
 use super::super::arguments::{Arguments, Scope, is_reference};
-use super::super::network::{Arg, Layer, LayerId, Network, TensorRef};
+use super::super::network::{Arg, Inner, Layer, LayerId, Network, TensorRef};
+use super::super::version::Dialect;
 use super::super::{dialect, operations, order};
 use super::{Reader, duplicate, join, unexpected};
 use crate::import::{Fault, ImportError};
@@ -38,7 +39,8 @@ impl Reader<'_> {
         let mut layers = Vec::with_capacity(values.len());
         let mut ids = HashMap::with_capacity(values.len());
         for (position, value) in values.iter().enumerate() {
-            let layer = self.layer(path, value, position)?;
+            let mut layer = self.layer(path, value, position)?;
+            layer.is_operation = self.is_operation(&layer);
             if ids.insert(layer.name.clone(), LayerId(position)).is_some() {
                 return Err(self.error(&join(path, &layer.name), &layer.class, duplicate(&layer.name)));
             }
@@ -65,6 +67,16 @@ impl Reader<'_> {
             .map(|tensor| self.input(path, &layers[tensor.layer.0], tensor))
             .collect::<Result<_, _>>()?;
         Ok(Network { name: name.to_owned(), layers, calls, inputs, outputs })
+    }
+
+    /// Every Keras 3 layer stores whether it is trainable; operations have no such thing.
+    fn is_operation(&self, layer: &Layer) -> bool {
+        let has_layer_arguments = layer.config.get("trainable").or(layer.config.get("dtype")).is_some();
+        self.dialect == Dialect::Keras3
+            && matches!(layer.inner, Inner::None)
+            && layer.class != "InputLayer"
+            && (layer.module.as_ref().is_some_and(|module| module.starts_with("keras.src.ops"))
+                || !has_layer_arguments)
     }
 
     /// The arguments of each call of `layer`.

@@ -239,3 +239,28 @@ fn faults_name_the_layer_they_are_in() {
     let layer = error.layer.as_deref().unwrap();
     assert_eq!((layer.path.as_str(), layer.class.as_str()), ("block/dense_1", "Dense"));
 }
+
+#[test]
+fn models_inside_models_are_read_as_deep_as_json_may_go() {
+    let dense = json!({"class_name": "Dense", "config": {"name": "d", "units": 1}});
+    let nest =
+        |inner: Value, _| json!({"class_name": "Sequential", "config": {"name": "s", "layers": [inner]}});
+    let model = (0..40).fold(dense, nest);
+    assert!(serde_json::from_str::<Value>(&model.to_string()).is_ok());
+    let mut network = &read(Dialect::Keras2, model).unwrap();
+    let mut depth = 1;
+    while let Some(Inner::Network(inner)) = network.layers.get(1).map(|layer| &layer.inner) {
+        network = inner;
+        depth += 1;
+    }
+    assert_eq!(depth, 40);
+}
+
+#[test]
+fn bidirectional_in_bidirectional_is_refused_before_it_grows() {
+    let gru = json!({"class_name": "GRU", "config": {"name": "g", "units": 1}});
+    let wrap = |inner: Value, _| json!({"class_name": "Bidirectional", "config": {"name": "b", "merge_mode": "sum", "layer": inner}});
+    let layer = (0..50).fold(gru, wrap);
+    let error = read(Dialect::Keras2, json!({"class_name": "Sequential", "config": [layer]})).unwrap_err();
+    assert!(error.to_string().contains("Bidirectional layer inside"), "{error}");
+}
