@@ -2,8 +2,9 @@
 
 use super::{Operator, unary};
 use flatpack_format::OpCode;
+use flatpack_format::ops::Clamp;
 use flatpack_format::ops::thresholded_relu::ThresholdedReluParams;
-use tract_core::ops::logic::comp_gte;
+use tract_core::ops::logic::comp_gt;
 use tract_core::ops::math::{mul, sub};
 
 /// The operator.
@@ -12,8 +13,7 @@ pub const OPERATOR: Operator = unary::operator(OpCode::ThresholdedRelu, |r, _, n
     let x = inputs[0];
     let distance = r.with_scalar(sub(), x, p.threshold.into())?;
     let below = r.with_scalar(mul(), distance, p.slope.into())?;
+    let above = r.clamp(Clamp { min: f32::NEG_INFINITY, max: p.max }, x)?;
     let threshold = r.scalar_like(x, p.threshold.into())?;
-    let passed = r.select(comp_gte(), [x, threshold], [x, below])?;
-    let max = r.scalar_like(x, p.max.into())?;
-    r.select(comp_gte(), [x, max], [max, passed])
+    r.select(comp_gt(), [x, threshold], [above, below])
 });

@@ -102,7 +102,10 @@ impl Build<'_> {
             OpCode::Transpose => self.transpose(),
             OpCode::Reshape => self.reshape(),
             OpCode::BroadcastTo => self.broadcast_to(),
-            OpCode::ResizeNearestNeighbor => self.resize(|size| ResizeNearestNeighborParams { size }),
+            OpCode::ResizeNearestNeighbor => {
+                let half_pixel_centers = self.draw.from(0..=1);
+                self.resize(|size| ResizeNearestNeighborParams { size, half_pixel_centers });
+            }
             OpCode::ResizeBilinear => self.resize(|size| ResizeBilinearParams { size }),
             OpCode::Clip => {
                 let clamp = self.clamp();
