@@ -12,81 +12,168 @@ pub(crate) const PANEL_LEN: usize = PANEL as usize;
 /// Outputs that a tile of layout `rows` computes at once.
 pub(crate) const ROW_TILE: usize = 4;
 
-/// The inner loops at tile or row height.
-pub trait Arch {
-    /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σᵢ x[p][i] · w[i][o]`, summed
-    /// in the order of i. The rows of `x` are as long as `w`.
+/// Channels of a pixel that a tile computes at once.
+pub(crate) const LANES: usize = 8;
+
+/// What the windows of `P` pixels see of the activations: taps along three axes, outermost first.
+#[derive(Clone, Copy, Debug)]
+pub struct Patch<'x, const P: usize> {
+    /// For each pixel, the activations from its first tap on.
+    pub x: [&'x [f32]; P],
+    /// Where the weights of the first tap begin.
+    pub w_at: usize,
+    /// Elements of a tap.
+    pub len: usize,
+    /// Number of taps along each axis.
+    pub counts: [usize; 3],
+    /// From one tap to the next along each axis, in elements of x.
+    pub x_steps: [usize; 3],
+    /// From one tap to the next along each axis, in elements of the weights.
+    pub w_steps: [isize; 3],
+}
+
+impl<'x, const P: usize> Patch<'x, P> {
+    /// One tap: `len` elements for each pixel.
+    pub fn one_tap(x: [&'x [f32]; P], len: usize) -> Self {
+        Self { x, w_at: 0, len, counts: [1; 3], x_steps: [0; 3], w_steps: [0; 3] }
+    }
+
+    /// What pixel `p` sees.
+    pub(crate) fn pixel(&self, p: usize) -> Option<Patch<'x, 1>> {
+        let &Self { w_at, len, counts, x_steps, w_steps, .. } = self;
+        Some(Patch { x: [self.x.get(p)?], w_at, len, counts, x_steps, w_steps })
+    }
+
+    /// The activations, all of the same length, so that one check of an index serves all pixels.
     #[inline(always)]
+    fn of_equal_len(&self) -> Option<[&'x [f32]; P]> {
+        let len = self.x.iter().map(|x| x.len()).min()?;
+        map(self.x, |x| x.get(..len))
+    }
+
+    /// Calls `f` with where each tap begins, in x and in the weights.
+    #[inline(always)]
+    pub(crate) fn try_each_tap(&self, mut f: impl FnMut(usize, usize) -> Option<()>) -> Option<()> {
+        let ([planes, rows, columns], [x0, x1, x2], [w0, w1, w2]) = (self.counts, self.x_steps, self.w_steps);
+        let mut plane = (0usize, self.w_at);
+        for _ in 0..planes {
+            let mut row = plane;
+            for _ in 0..rows {
+                let mut tap = row;
+                for _ in 0..columns {
+                    f(tap.0, tap.1)?;
+                    tap = (tap.0.wrapping_add(x2), tap.1.wrapping_add_signed(w2));
+                }
+                row = (row.0.wrapping_add(x1), row.1.wrapping_add_signed(w1));
+            }
+            plane = (plane.0.wrapping_add(x0), plane.1.wrapping_add_signed(w0));
+        }
+        Some(())
+    }
+}
+
+/// `f` of each of `P` slices.
+#[inline(always)]
+fn map<'x, const P: usize>(
+    mut x: [&'x [f32]; P],
+    f: impl Fn(&'x [f32]) -> Option<&'x [f32]>,
+) -> Option<[&'x [f32]; P]> {
+    for x in &mut x {
+        *x = f(x)?;
+    }
+    Some(x)
+}
+
+/// `x[at..at + len]`.
+#[inline(always)]
+fn stretch<T>(x: &[T], at: usize, len: usize) -> Option<&[T]> {
+    x.get(at..)?.get(..len)
+}
+
+/// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
+/// of the weights.
+///
+/// A tile is a function of its own, not inlined: its sums then stay in registers.
+pub trait Arch {
+    /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
+    /// in the order of the taps, then of i.
+    #[inline(never)]
     fn gemm_tile_f32_panel16<const P: usize>(
-        x: [&[f32]; P],
+        patch: &Patch<'_, P>,
         w: &[[f32; PANEL_LEN]],
         sums: &mut [[f32; PANEL_LEN]; P],
-    ) {
-        let x = x.map(|row| row.get(..w.len()).unwrap_or_default());
-        if x.iter().any(|row| row.len() != w.len()) {
-            return;
-        }
+    ) -> Option<()> {
         let mut acc = *sums;
-        let mut columns = x.map(|row| row.iter());
-        for w in w {
-            for (acc, column) in acc.iter_mut().zip(&mut columns) {
-                let x = column.next().copied().unwrap_or_default();
-                for (acc, w) in acc.iter_mut().zip(w) {
+        let x = patch.of_equal_len()?;
+        patch.try_each_tap(|x_at, w_at| {
+            let x = map(x, |x| stretch(x, x_at, patch.len))?;
+            for (i, w) in stretch(w, w_at, patch.len)?.iter().enumerate() {
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    let x = x.get(i)?;
+                    for (acc, w) in acc.iter_mut().zip(w) {
+                        *acc += x * w;
+                    }
+                }
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
+    /// For `P` pixels and 4 outputs, each with a row of weights: `sums[p][o] += Σ x[p][tap][i] ·
+    /// w[o][tap][i]`, in the order of the taps, then of i.
+    #[inline(never)]
+    fn gemm_tile_f32_rows<const P: usize>(
+        patch: &Patch<'_, P>,
+        w: [&[f32]; ROW_TILE],
+        sums: &mut [[f32; ROW_TILE]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        let depth = w.first()?.len();
+        let w = map(w, |w| w.get(..depth))?;
+        patch.try_each_tap(|x_at, w_at| {
+            let x = map(x, |x| stretch(x, x_at, patch.len))?;
+            let [w0, w1, w2, w3] = map(w, |w| stretch(w, w_at, patch.len))?;
+            for (i, (((w0, w1), w2), w3)) in w0.iter().zip(w1).zip(w2).zip(w3).enumerate() {
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    let x = x.get(i)?;
+                    let [a0, a1, a2, a3] = acc;
+                    *a0 += x * w0;
+                    *a1 += x * w1;
+                    *a2 += x * w2;
+                    *a3 += x * w3;
+                }
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
+    /// For `P` pixels and 8 of their channels: `sums[p][c] += Σ x[p][tap][c] · w[tap][c]`, in the
+    /// order of the taps.
+    #[inline(never)]
+    fn depthwise_tile_f32<const P: usize>(
+        patch: &Patch<'_, P>,
+        w: &[f32],
+        sums: &mut [[f32; LANES]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        patch.try_each_tap(|x_at, w_at| {
+            let w: &[f32; LANES] = w.get(w_at..)?.first_chunk()?;
+            for (acc, x) in acc.iter_mut().zip(x) {
+                let x: &[f32; LANES] = x.get(x_at..)?.first_chunk()?;
+                for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
                     *acc += x * w;
                 }
             }
-        }
+            Some(())
+        })?;
         *sums = acc;
-    }
-
-    /// For `P` pixels and 4 outputs, each with a row of weights: `sums[p][o] += Σᵢ x[p][i] ·
-    /// w[o][i]`, summed in the order of i. All rows have the length of `x[0]`.
-    #[inline(always)]
-    fn gemm_tile_f32_rows<const P: usize>(
-        x: [&[f32]; P],
-        w: [&[f32]; ROW_TILE],
-        sums: &mut [[f32; ROW_TILE]; P],
-    ) {
-        let len = x.first().map_or(0, |row| row.len());
-        let x = x.map(|row| row.get(..len).unwrap_or_default());
-        let [w0, w1, w2, w3] = w.map(|row| row.get(..len).unwrap_or_default());
-        let mut acc = *sums;
-        let mut columns = x.map(|row| row.iter());
-        for (((w0, w1), w2), w3) in w0.iter().zip(w1).zip(w2).zip(w3) {
-            for (acc, column) in acc.iter_mut().zip(&mut columns) {
-                let x = column.next().copied().unwrap_or_default();
-                let [a0, a1, a2, a3] = acc;
-                *a0 += x * w0;
-                *a1 += x * w1;
-                *a2 += x * w2;
-                *a3 += x * w3;
-            }
-        }
-        *sums = acc;
-    }
-
-    /// `y[c] += x[c] · w[c]`.
-    #[inline(always)]
-    fn multiply_add_f32(x: &[f32], w: &[f32], y: &mut [f32]) {
-        for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
-            *y += x * w;
-        }
-    }
-
-    /// `y[c] += x[c]`.
-    #[inline(always)]
-    fn add_f32(x: &[f32], y: &mut [f32]) {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y += x;
-        }
-    }
-
-    /// `y[c] = max(y[c], x[c])`; a NaN on either side stays.
-    #[inline(always)]
-    fn max_f32(x: &[f32], y: &mut [f32]) {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = if *x > *y || x.is_nan() { *x } else { *y };
-        }
+        Some(())
     }
 
     /// `y[c] = min(max(y[c], low), high)`; a NaN stays.

@@ -29,6 +29,7 @@
 extern crate std;
 
 pub mod arch;
+mod conv;
 mod gemm;
 pub mod golden;
 mod kernel;

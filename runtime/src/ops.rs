@@ -16,6 +16,7 @@ pub mod concatenate;
 pub mod conv_2d;
 pub mod conv_3d;
 pub mod cos;
+pub mod depthwise_conv_2d;
 pub mod div;
 pub mod elu;
 pub mod erf;
@@ -62,6 +63,7 @@ pub mod transpose_conv_3d;
 /// drops the others.
 pub const ALL: &[Kernel] = &[
     conv_2d::KERNEL,
+    depthwise_conv_2d::KERNEL,
     transpose_conv_2d::KERNEL,
     conv_3d::KERNEL,
     transpose_conv_3d::KERNEL,

@@ -1,50 +1,62 @@
 //! The windows of convolutions and pools, along one axis.
 
-use core::ops::Range;
+use crate::arch::Patch;
 
-/// A window that moves over a padded input.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Window {
+/// The taps of a window that lie over the input, at one output position: `tap + j · tap_step` over
+/// input position `input + j · input_step`, for j below `count`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) tap: usize,
     pub(crate) input: usize,
-    pub(crate) taps: usize,
-    pub(crate) stride: usize,
-    pub(crate) dilation: usize,
-    pub(crate) pad: usize,
+    pub(crate) count: usize,
+    pub(crate) tap_step: isize,
+    pub(crate) input_step: usize,
 }
 
-impl Window {
-    /// The taps of the window at `position` that lie inside the input.
-    pub(crate) fn inside(&self, position: usize) -> Range<usize> {
-        let dilation = self.dilation.max(1);
-        let start = position * self.stride;
-        let before = self.pad.saturating_sub(start).div_ceil(dilation);
-        let after = (self.input + self.pad).saturating_sub(start).div_ceil(dilation);
-        before.min(self.taps)..after.min(self.taps)
-    }
+impl Span {
+    /// An axis that is not there: one tap over one input.
+    pub(crate) const ONE: Self = Self { tap: 0, input: 0, count: 1, tap_step: 1, input_step: 1 };
 
-    /// The input position under `tap`, one of those inside.
-    pub(crate) fn at(&self, position: usize, tap: usize) -> usize {
-        (position * self.stride + tap * self.dilation).saturating_sub(self.pad)
+    fn has_the_taps_of(&self, other: &Self) -> bool {
+        (self.tap, self.count) == (other.tap, other.count)
     }
+}
 
-    /// The outputs of a row with the position of the first: pairs where both windows lie equally
-    /// inside the input, else singles. A pixel has `outputs` elements.
-    pub(crate) fn pixels<'y>(
-        self,
-        row: &'y mut [f32],
-        outputs: usize,
-    ) -> impl Iterator<Item = (usize, Pixels<'y>)> {
-        let mut rest = row.chunks_exact_mut(outputs.max(1));
-        let mut position = 0;
-        core::iter::from_fn(move || {
-            let (at, first) = (position, rest.next()?);
-            position += 1;
-            if rest.len() == 0 || self.inside(at) != self.inside(position) {
-                return Some((at, Pixels::One([first])));
-            }
-            position += 1;
-            Some((at, Pixels::Two([first, rest.next()?])))
-        })
+/// How x and the weights lie in memory: elements from one position to the next along each axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strides {
+    pub(crate) x: [usize; 3],
+    pub(crate) w: [usize; 3],
+    /// From the first of a pair of pixels to the second, in x.
+    pub(crate) pair: usize,
+}
+
+impl Strides {
+    /// What `P` pixels see of x through the taps in `spans`, `len` elements each.
+    #[inline]
+    pub(crate) fn patch<'x, const P: usize>(
+        &self,
+        x: &'x [f32],
+        spans: [Span; 3],
+        len: usize,
+    ) -> Patch<'x, P> {
+        let [d, h, w] = spans;
+        let ([x0, x1, x2], [w0, w1, w2]) = (self.x, self.w);
+        let first = d.input * x0 + h.input * x1 + w.input * x2;
+        // Steps that wrap would lead past the end of x: there is only one tap then.
+        let w_step = |span: Span, stride: usize| span.tap_step.wrapping_mul(stride as isize);
+        Patch {
+            x: core::array::from_fn(|pixel| x.get(first + pixel * self.pair..).unwrap_or_default()),
+            w_at: d.tap * w0 + h.tap * w1 + w.tap * w2,
+            len,
+            counts: spans.map(|span| span.count),
+            x_steps: [
+                d.input_step.wrapping_mul(x0),
+                h.input_step.wrapping_mul(x1),
+                w.input_step.wrapping_mul(x2),
+            ],
+            w_steps: [w_step(d, w0), w_step(h, w1), w_step(w, w2)],
+        }
     }
 }
 
@@ -55,8 +67,78 @@ pub(crate) enum Pixels<'y> {
     Two([&'y mut [f32]; 2]),
 }
 
+/// How a window moves.
+pub(crate) trait Windows: Copy {
+    /// The taps at an output position.
+    fn span(&self, position: usize) -> Span;
+
+    /// The outputs of a row, each with its taps: in pairs where two have the same, else singles.
+    /// An output has `outputs` elements.
+    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)>;
+
+    /// Input positions from the first of a pair to the second.
+    fn pair_step(&self) -> usize;
+}
+
+/// A window that moves over a padded input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    input: usize,
+    taps: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+}
+
+impl Window {
+    pub(crate) fn new(input: usize, taps: usize, stride: u32, dilation: u32, pad: [u32; 2]) -> Self {
+        let [pad, _] = pad;
+        let [stride, dilation, pad] = [stride, dilation, pad].map(|v| v as usize);
+        Self { input, taps, stride, dilation, pad }
+    }
+}
+
+impl Windows for Window {
+    #[inline]
+    fn span(&self, position: usize) -> Span {
+        let dilation = self.dilation.max(1);
+        let start = position * self.stride;
+        let before = self.pad.saturating_sub(start).div_ceil(dilation).min(self.taps);
+        let after = (self.input + self.pad).saturating_sub(start).div_ceil(dilation).min(self.taps);
+        Span {
+            tap: before,
+            input: (start + before * self.dilation).saturating_sub(self.pad),
+            count: after.saturating_sub(before),
+            tap_step: 1,
+            input_step: self.dilation,
+        }
+    }
+
+    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)> {
+        let (mut rest, mut position) = (row, 0);
+        core::iter::from_fn(move || {
+            let span = self.span(position);
+            let (one, after) = core::mem::take(&mut rest).split_at_mut_checked(outputs)?;
+            position += 1;
+            if after.is_empty() || !self.span(position).has_the_taps_of(&span) {
+                rest = after;
+                return Some((span, Pixels::One([one])));
+            }
+            let (two, after) = after.split_at_mut_checked(outputs)?;
+            position += 1;
+            rest = after;
+            Some((span, Pixels::Two([one, two])))
+        })
+    }
+
+    fn pair_step(&self) -> usize {
+        self.stride
+    }
+}
+
 /// A window that the inputs carry over the output: that of a transposed convolution. Input `i`
-/// reaches output position `p` through tap `t` where `i · stride + t · dilation = p + crop`.
+/// reaches output position `p` through tap `t` where `i · stride + t · dilation = p + crop`; i ascends,
+/// t descends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransposedWindow {
     input: usize,
@@ -76,60 +158,11 @@ impl TransposedWindow {
         while let Some(remainder) = divisor.checked_rem(rest) {
             (divisor, rest) = (rest, remainder);
         }
-        let divisor = divisor.max(1);
-        Self {
-            input,
-            taps,
-            stride,
-            dilation,
-            crop: crop as usize,
-            tap_step: (stride / divisor).max(1),
-            input_step: (dilation / divisor).max(1),
-        }
+        let [tap_step, input_step] = [stride, dilation].map(|v| (v / divisor.max(1)).max(1));
+        Self { input, taps, stride, dilation, crop: crop as usize, tap_step, input_step }
     }
 
-    /// The taps that reach output `position`, each with its input position, taps ascending.
-    pub(crate) fn reaching(&self, position: usize) -> Reaching {
-        self.first_reaching(position).unwrap_or(Reaching {
-            tap: 0,
-            input: 0,
-            count: 0,
-            tap_step: 0,
-            input_step: 0,
-        })
-    }
-
-    /// The outputs of a row, each with the taps that reach it: in pairs `stride` apart, the taps being
-    /// those of the first, where both have the same; else singles. A pixel has `outputs` elements.
-    pub(crate) fn pixels<'y>(
-        self,
-        row: &'y mut [f32],
-        outputs: usize,
-    ) -> impl Iterator<Item = (Reaching, Pixels<'y>)> {
-        let outputs = outputs.max(1);
-        let period = self.stride.saturating_mul(outputs).max(1);
-        let halves = row.chunks_mut(period.saturating_mul(2)).enumerate();
-        let pairs = halves.flat_map(move |(number, y)| {
-            let middle = period.min(y.len());
-            let (left, right) = y.split_at_mut_checked(middle).unwrap_or_default();
-            let mut right = right.chunks_exact_mut(outputs);
-            let left = left.chunks_exact_mut(outputs).enumerate();
-            left.map(move |(phase, one)| (number * 2 * self.stride + phase, one, right.next()))
-        });
-        let pixels = pairs.map(move |(position, one, other)| {
-            let taps = self.reaching(position);
-            let Some(two) = other else { return [Some((taps, Pixels::One([one]))), None] };
-            let next = self.reaching(position + self.stride);
-            if taps.is_followed_by(&next) {
-                [Some((taps, Pixels::Two([one, two]))), None]
-            } else {
-                [Some((taps, Pixels::One([one]))), Some((next, Pixels::One([two])))]
-            }
-        });
-        pixels.flatten().flatten()
-    }
-
-    fn first_reaching(&self, position: usize) -> Option<Reaching> {
+    fn solutions(&self, position: usize) -> Option<Span> {
         let &Self { tap_step, input_step, .. } = self;
         let stride = self.stride.max(1);
         let (tap, input) = (0..self.taps.min(tap_step)).find_map(|tap| {
@@ -142,36 +175,49 @@ impl TransposedWindow {
         let input = input.checked_sub(skip.checked_mul(input_step)?)?;
         let taps_left = self.taps.checked_sub(tap)?.div_ceil(tap_step.max(1));
         let count = taps_left.min(input / input_step.max(1) + 1);
-        Some(Reaching { tap, input, count, tap_step, input_step })
+        // That was the first tap over the last input. Inputs come in ascending order.
+        Some(Span {
+            tap: tap + count.saturating_sub(1) * tap_step,
+            input: input.saturating_sub(count.saturating_sub(1) * input_step),
+            count,
+            tap_step: (tap_step as isize).wrapping_neg(),
+            input_step,
+        })
     }
 }
 
-/// Pairs of tap and input position; see [`TransposedWindow::reaching`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reaching {
-    tap: usize,
-    input: usize,
-    count: usize,
-    tap_step: usize,
-    input_step: usize,
-}
-
-impl Reaching {
-    /// Whether `next` has the same taps, each with the input position after that of `self`.
-    fn is_followed_by(&self, next: &Self) -> bool {
-        self.tap == next.tap && self.count == next.count && self.input + 1 == next.input
+impl Windows for TransposedWindow {
+    #[inline]
+    fn span(&self, position: usize) -> Span {
+        self.solutions(position).unwrap_or_default()
     }
-}
 
-impl Iterator for Reaching {
-    type Item = (usize, usize);
+    /// The outputs of a pair are `stride` apart.
+    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)> {
+        let period = self.stride.saturating_mul(outputs).max(1);
+        let halves = row.chunks_mut(period.saturating_mul(2).max(1)).enumerate();
+        let pairs = halves.flat_map(move |(number, y)| {
+            let middle = period.min(y.len());
+            let (left, right) = y.split_at_mut_checked(middle).unwrap_or_default();
+            let mut right = right.chunks_exact_mut(outputs.max(1));
+            let left = left.chunks_exact_mut(outputs.max(1)).enumerate();
+            left.map(move |(phase, one)| (number * 2 * self.stride + phase, one, right.next()))
+        });
+        let pixels = pairs.map(move |(position, one, other)| {
+            let span = self.span(position);
+            let Some(two) = other else { return [Some((span, Pixels::One([one]))), None] };
+            let next = self.span(position + self.stride);
+            if next.has_the_taps_of(&span) {
+                [Some((span, Pixels::Two([one, two]))), None]
+            } else {
+                [Some((span, Pixels::One([one]))), Some((next, Pixels::One([two])))]
+            }
+        });
+        pixels.flatten().flatten()
+    }
 
-    fn next(&mut self) -> Option<(usize, usize)> {
-        self.count = self.count.checked_sub(1)?;
-        let item = (self.tap, self.input);
-        self.tap = self.tap.wrapping_add(self.tap_step);
-        self.input = self.input.wrapping_sub(self.input_step);
-        Some(item)
+    fn pair_step(&self) -> usize {
+        1
     }
 }
 
@@ -179,78 +225,76 @@ impl Iterator for Reaching {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec;
     use std::vec::Vec;
 
-    proptest! {
-        #[test]
-        fn the_taps_inside_are_those_over_the_input(
-            input in 1usize..9, taps in 1usize..6, stride in 1usize..5, dilation in 1usize..4,
-            pad in 0usize..9, position in 0usize..9,
-        ) {
-            let window = Window { input, taps, stride, dilation, pad };
-            let over = |tap: &usize| {
-                let at = position * stride + tap * dilation;
-                at >= pad && at - pad < input
-            };
-            let inside: Vec<_> = window.inside(position).collect();
-            prop_assert_eq!(&inside, &(0..taps).filter(over).collect::<Vec<_>>());
-            for tap in inside {
-                prop_assert_eq!(window.at(position, tap) + pad, position * stride + tap * dilation);
+    /// Pairs of tap and input position.
+    fn pairs(span: Span) -> Vec<(usize, usize)> {
+        let tap = |j: usize| span.tap.checked_add_signed(span.tap_step * j as isize).unwrap();
+        (0..span.count).map(|j| (tap(j), span.input + j * span.input_step)).collect()
+    }
+
+    /// Which pairs each pixel of a row is given; fails if one comes twice.
+    fn row(windows: impl Windows, len: usize) -> Vec<Vec<(usize, usize)>> {
+        let mut row: Vec<_> = (0..len * 3).map(|i| i as f32).collect();
+        let mut seen = vec![None; len];
+        let mut see = |pixel: &[f32], pairs: Vec<(usize, usize)>| {
+            assert_eq!(pixel.len(), 3);
+            assert_eq!(seen[pixel[0] as usize / 3].replace(pairs), None);
+        };
+        for (span, pixels) in windows.pixels(&mut row, 3) {
+            match pixels {
+                Pixels::One([one]) => see(one, pairs(span)),
+                Pixels::Two([one, two]) => {
+                    see(one, pairs(span));
+                    let by = windows.pair_step();
+                    see(two, pairs(span).into_iter().map(|(tap, input)| (tap, input + by)).collect());
+                }
             }
         }
-
-        #[test]
-        fn the_taps_that_reach_solve_the_equation(
-            input in 1usize..9, taps in 1usize..9, stride in 1u32..9, dilation in 1u32..9,
-            crop in 0u32..30, position in 0usize..60,
-        ) {
-            let window = TransposedWindow::new(input, taps, stride, dilation, crop);
-            let solves = |&(tap, at): &(usize, usize)| {
-                at * stride as usize + tap * dilation as usize == position + crop as usize
-            };
-            let pairs = (0..taps).flat_map(|tap| (0..input).map(move |at| (tap, at)));
-            let want: Vec<_> = pairs.filter(solves).collect();
-            prop_assert_eq!(window.reaching(position).collect::<Vec<_>>(), want);
-        }
+        seen.into_iter().map(Option::unwrap).collect()
     }
 
     proptest! {
         #[test]
-        fn each_pixel_of_a_row_comes_once(
-            input in 1usize..5, taps in 1usize..5, stride in 1u32..5, dilation in 1u32..4,
-            crop in 0u32..5, len in 1usize..20,
+        fn the_taps_of_a_window_are_those_over_the_input(
+            input in 1usize..9, taps in 1usize..6, stride in 1u32..5, dilation in 1u32..4,
+            pad in 0u32..9, len in 1usize..9,
+        ) {
+            let window = Window::new(input, taps, stride, dilation, [pad, 0]);
+            let [stride, dilation, pad] = [stride, dilation, pad].map(|v| v as usize);
+            let want = |position: usize| -> Vec<_> {
+                let at = |tap: usize| (position * stride + tap * dilation).checked_sub(pad);
+                (0..taps).filter_map(|tap| Some((tap, at(tap).filter(|at| *at < input)?))).collect()
+            };
+            let want: Vec<_> = (0..len).map(want).collect();
+            prop_assert_eq!((0..len).map(|p| pairs(window.span(p))).collect::<Vec<_>>(), want.clone());
+            prop_assert_eq!(row(window, len), want);
+        }
+
+        #[test]
+        fn the_taps_of_a_transposed_window_solve_the_equation(
+            input in 1usize..9, taps in 1usize..9, stride in 1u32..9, dilation in 1u32..9,
+            crop in 0u32..30, len in 1usize..60,
         ) {
             let window = TransposedWindow::new(input, taps, stride, dilation, crop);
-            let mut row = std::vec![0.0; len * 3];
-            let mut seen = 0;
-            for (reaching, pixels) in window.pixels(&mut row, 3) {
-                let shifted = |by: usize| reaching.map(move |(tap, at)| (tap, at + by));
-                let mut mark = |pixel: &mut [f32], by: usize| {
-                    seen += 1;
-                    pixel[0] += 1.0;
-                    pixel[1] = shifted(by).map(|(tap, _)| tap as f32 + 1.0).sum();
-                    pixel[2] = shifted(by).map(|(_, at)| at as f32 + 1.0).sum();
+            let want = |position: usize| -> Vec<_> {
+                let solves = |&(tap, at): &(usize, usize)| {
+                    at * stride as usize + tap * dilation as usize == position + crop as usize
                 };
-                match pixels {
-                    Pixels::One([one]) => mark(one, 0),
-                    Pixels::Two([one, two]) => {
-                        mark(one, 0);
-                        mark(two, 1);
-                    }
-                }
-            }
-            prop_assert_eq!(seen, len);
-            for (position, pixel) in row.chunks_exact(3).enumerate() {
-                let taps: f32 = window.reaching(position).map(|(tap, _)| tap as f32 + 1.0).sum();
-                let inputs: f32 = window.reaching(position).map(|(_, at)| at as f32 + 1.0).sum();
-                prop_assert_eq!(pixel, &[1.0, taps, inputs]);
-            }
+                (0..input).flat_map(|at| (0..taps).map(move |tap| (tap, at))).filter(solves).collect()
+            };
+            let want: Vec<_> = (0..len).map(want).collect();
+            prop_assert_eq!((0..len).map(|p| pairs(window.span(p))).collect::<Vec<_>>(), want.clone());
+            prop_assert_eq!(row(window, len), want);
         }
     }
 
     #[test]
-    fn steps_that_fit_no_integer_reach_nothing() {
+    fn the_largest_steps_reach_nothing() {
         let window = TransposedWindow::new(1, 2, u32::MAX, 1, 1 << 29);
-        assert_eq!(window.reaching(5).count(), 0);
+        assert_eq!(window.span(5).count, 0);
+        let window = Window::new(1, 1, u32::MAX, u32::MAX, [0, 0]);
+        assert_eq!(pairs(window.span(0)), [(0, 0)]);
     }
 }

@@ -12,11 +12,10 @@
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
-use crate::gemm::Weights;
+use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::window::{Pixels, Window};
-use core::ops::Range;
+use crate::window::Window;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
@@ -30,112 +29,17 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
 }
 
-struct Conv<'a> {
-    x: &'a [f32],
-    weights: Weights<'a>,
-    h: Window,
-    w: Window,
-    channels: usize,
-    /// First channel and number of channels of the group.
-    group: usize,
-    depth: usize,
-}
-
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
-    let all_weights = reads.get::<f32>(w)?;
-    let all_bias = node.input(2).and_then(|bias| reads.get::<f32>(bias));
-    let [_, h, width, channels] = node.input_dims(0)?;
-    let [outputs, kh, kw, depth] = node.input_dims(1)?;
-    let [_, oh, ow, _] = node.output_dims()?;
-    let [[sh, sw], [dh, dw]] = [params.stride, params.dilation].map(|pair| pair.map(|v| v as usize));
-    let [pad_h, pad_w] = [params.pad_h, params.pad_w].map(|[before, _]| before as usize);
-    let h_window = Window { input: h, taps: kh, stride: sh, dilation: dh, pad: pad_h };
-    let w_window = Window { input: width, taps: kw, stride: sw, dilation: dw, pad: pad_w };
-    let groups = params.groups as usize;
-    let group_outputs = outputs.checked_div(groups)?;
-
-    let images = x.chunks_exact((h * width * channels).max(1));
-    for (x, y) in images.zip(y.chunks_exact_mut((oh * ow * outputs).max(1))) {
-        for group in 0..groups {
-            let first = group * group_outputs;
-            let weights = Weights {
-                layout: w.layout(),
-                w: match groups {
-                    1 => all_weights,
-                    _ => {
-                        all_weights.get(first * kh * kw * depth..(first + group_outputs) * kh * kw * depth)?
-                    }
-                },
-                bias: all_bias.and_then(|bias| bias.get(first..first + group_outputs)),
-                depth: kh * kw * depth,
-                clamp: params.clamp,
-            };
-            let conv = Conv { x, weights, h: h_window, w: w_window, channels, group: group * depth, depth };
-            let own = first..first + group_outputs;
-            for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
-                for (column, y) in w_window.pixels(y, outputs) {
-                    match y {
-                        Pixels::One(y) => conv.pixels::<A, 1>(row, column, own.clone(), y)?,
-                        Pixels::Two(y) => conv.pixels::<A, 2>(row, column, own.clone(), y)?,
-                    }
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-impl Conv<'_> {
-    /// The outputs `own` of `P` neighbouring pixels whose windows lie equally inside the input.
-    fn pixels<A: Arch, const P: usize>(
-        &self,
-        row: usize,
-        column: usize,
-        own: Range<usize>,
-        y: [&mut [f32]; P],
-    ) -> Option<()> {
-        let y = y.map(|y| y.get_mut(own.clone()).unwrap_or_default());
-        let columns = self.w.inside(column);
-        if self.w.dilation == 1 && self.depth == self.channels {
-            // The taps of a row are neighbours in memory: one stretch per row.
-            let len = columns.len() * self.depth;
-            let stretches = self.h.inside(row).map(|kh| {
-                (self.inputs::<P>(row, kh, column, columns.start, len), self.weight(kh, columns.start))
-            });
-            self.weights.pixels::<A, P>(stretches, y)
-        } else {
-            let taps = self.h.inside(row).flat_map(|kh| columns.clone().map(move |kw| (kh, kw)));
-            let stretches =
-                taps.map(|(kh, kw)| (self.inputs::<P>(row, kh, column, kw, self.depth), self.weight(kh, kw)));
-            self.weights.pixels::<A, P>(stretches, y)
-        }
-    }
-
-    /// Where the weights of a tap begin.
-    fn weight(&self, kh: usize, kw: usize) -> usize {
-        (kh * self.w.taps + kw) * self.depth
-    }
-
-    /// The activations under a tap of `P` neighbouring windows.
-    #[inline(always)]
-    fn inputs<const P: usize>(
-        &self,
-        row: usize,
-        kh: usize,
-        column: usize,
-        kw: usize,
-        len: usize,
-    ) -> [&[f32]; P] {
-        core::array::from_fn(|pixel| {
-            let position = self.h.at(row, kh) * self.w.input + self.w.at(column + pixel, kw);
-            let start = position * self.channels + self.group;
-            self.x.get(start..start + len).unwrap_or_default()
-        })
-    }
+    let [_, h, width, _] = node.input_dims(0)?;
+    let [_, kh, kw, _] = node.input_dims(1)?;
+    let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
+    let windows = [
+        Window::new(1, 1, 1, 1, [0, 0]),
+        Window::new(h, kh, sh, dh, params.pad_h),
+        Window::new(width, kw, sw, dw, params.pad_w),
+    ];
+    conv::run::<A, _>(node, operands, windows, params.groups, params.clamp)
 }
 
 #[cfg(test)]

@@ -12,11 +12,10 @@
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
-use crate::gemm::Weights;
+use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::window::{Pixels, Window};
-use core::ops::Range;
+use crate::window::Window;
 use flatpack_format::ops::conv_3d::{Conv3dParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
@@ -30,123 +29,18 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
 }
 
-struct Conv<'a> {
-    x: &'a [f32],
-    weights: Weights<'a>,
-    /// Along depth, height and width.
-    windows: [Window; 3],
-    channels: usize,
-    /// First channel and number of channels of the group.
-    group: usize,
-    depth: usize,
-}
-
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv3dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
-    let all_weights = reads.get::<f32>(w)?;
-    let all_bias = node.input(2).and_then(|bias| reads.get::<f32>(bias));
-    let [_, d, h, width, channels] = node.input_dims(0)?;
-    let [outputs, kd, kh, kw, depth] = node.input_dims(1)?;
-    let [_, od, oh, ow, _] = node.output_dims()?;
+    let [_, d, h, width, _] = node.input_dims(0)?;
+    let [_, kd, kh, kw, _] = node.input_dims(1)?;
     let ([sd, sh, sw], [dd, dh, dw]) = (params.stride, params.dilation);
-    let [[pad_d, _], [pad_h, _], [pad_w, _]] = params.pad;
-    let window = |input, taps, stride: u32, dilation: u32, pad: u32| Window {
-        input,
-        taps,
-        stride: stride as usize,
-        dilation: dilation as usize,
-        pad: pad as usize,
-    };
-    let w_window = window(width, kw, sw, dw, pad_w);
-    let windows = [window(d, kd, sd, dd, pad_d), window(h, kh, sh, dh, pad_h), w_window];
-    let groups = params.groups as usize;
-    let group_outputs = outputs.checked_div(groups)?;
-    let group_depth = kd * kh * kw * depth;
-
-    let volumes = x.chunks_exact((d * h * width * channels).max(1));
-    for (x, y) in volumes.zip(y.chunks_exact_mut((od * oh * ow * outputs).max(1))) {
-        for group in 0..groups {
-            let first = group * group_outputs;
-            let own = first..first + group_outputs;
-            let weights = Weights {
-                layout: w.layout(),
-                w: match groups {
-                    1 => all_weights,
-                    _ => all_weights.get(own.start * group_depth..own.end * group_depth)?,
-                },
-                bias: all_bias.and_then(|bias| bias.get(own.clone())),
-                depth: group_depth,
-                clamp: params.clamp,
-            };
-            let conv = Conv { x, weights, windows, channels, group: group * depth, depth };
-            for (plane, y) in y.chunks_exact_mut((oh * ow * outputs).max(1)).enumerate() {
-                for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
-                    for (column, y) in w_window.pixels(y, outputs) {
-                        let at = [plane, row, column];
-                        match y {
-                            Pixels::One(y) => conv.pixels::<A, 1>(at, own.clone(), y)?,
-                            Pixels::Two(y) => conv.pixels::<A, 2>(at, own.clone(), y)?,
-                        }
-                    }
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-impl Conv<'_> {
-    /// The outputs `own` of `P` neighbouring pixels whose windows lie equally inside the input.
-    fn pixels<A: Arch, const P: usize>(
-        &self,
-        at: [usize; 3],
-        own: Range<usize>,
-        y: [&mut [f32]; P],
-    ) -> Option<()> {
-        let y = y.map(|y| y.get_mut(own.clone()).unwrap_or_default());
-        let [plane, row, column] = at;
-        let [d, h, w] = self.windows;
-        let columns = w.inside(column);
-        let rows = d.inside(plane).flat_map(move |kd| h.inside(row).map(move |kh| (kd, kh)));
-        if w.dilation == 1 && self.depth == self.channels {
-            // The taps of a row are neighbours in memory: one stretch per row.
-            let len = columns.len() * self.depth;
-            let stretches = rows.map(|(kd, kh)| {
-                let tap = [kd, kh, columns.start];
-                (self.inputs::<P>(at, tap, len), self.weight(tap))
-            });
-            self.weights.pixels::<A, P>(stretches, y)
-        } else {
-            let taps = rows.flat_map(|(kd, kh)| columns.clone().map(move |kw| [kd, kh, kw]));
-            let stretches = taps.map(|tap| (self.inputs::<P>(at, tap, self.depth), self.weight(tap)));
-            self.weights.pixels::<A, P>(stretches, y)
-        }
-    }
-
-    /// Where the weights of a tap begin.
-    fn weight(&self, [kd, kh, kw]: [usize; 3]) -> usize {
-        let [_, h, w] = self.windows;
-        ((kd * h.taps + kh) * w.taps + kw) * self.depth
-    }
-
-    /// The activations under a tap of `P` neighbouring windows.
-    #[inline(always)]
-    fn inputs<const P: usize>(
-        &self,
-        [plane, row, column]: [usize; 3],
-        [kd, kh, kw]: [usize; 3],
-        len: usize,
-    ) -> [&[f32]; P] {
-        let [d, h, w] = self.windows;
-        let line = (d.at(plane, kd) * h.input + h.at(row, kh)) * w.input;
-        core::array::from_fn(|pixel| {
-            let start = (line + w.at(column + pixel, kw)) * self.channels + self.group;
-            self.x.get(start..start + len).unwrap_or_default()
-        })
-    }
+    let [pad_d, pad_h, pad_w] = params.pad;
+    let windows = [
+        Window::new(d, kd, sd, dd, pad_d),
+        Window::new(h, kh, sh, dh, pad_h),
+        Window::new(width, kw, sw, dw, pad_w),
+    ];
+    conv::run::<A, _>(node, operands, windows, params.groups, params.clamp)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //!
 //! `check` proves the shapes, I ≥ 1, and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Patch};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -38,14 +38,11 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     };
     let mut x = x.chunks_exact(depth.max(1));
     let mut y = y.chunks_exact_mut(outputs.max(1));
-    while let Some(first) = y.next() {
-        let x0 = x.next()?;
-        match y.next() {
-            Some(second) => {
-                let pair = core::iter::once(([x0, x.next()?], 0));
-                weights.pixels::<A, 2>(pair, [first, second])?;
-            }
-            None => weights.pixels::<A, 1>(core::iter::once(([x0], 0)), [first])?,
+    while let (Some(x0), Some(y0)) = (x.next(), y.next()) {
+        if let (Some(x1), Some(y1)) = (x.next(), y.next()) {
+            weights.pixels::<A, 2>(&Patch::one_tap([x0, x1], depth), [y0, y1])?;
+        } else {
+            weights.pixels::<A, 1>(&Patch::one_tap([x0], depth), [y0])?;
         }
     }
     Some(())

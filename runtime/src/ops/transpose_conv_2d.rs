@@ -1,6 +1,6 @@
 //! Transposed 2-D convolution: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, ih, iw, c] · w[o, kh, kw, c])`
 //! over all kh, ih with `ih · sh + kh · dh = oh + crop` and likewise kw, iw; summed in the order of
-//! kh, kw, c.
+//! ih, iw, c.
 //!
 //! | operand | dtype | shape          | layouts             |
 //! |---------|-------|----------------|---------------------|
@@ -13,10 +13,10 @@
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
-use crate::gemm::Weights;
+use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::window::{Pixels, Reaching, TransposedWindow};
+use crate::window::TransposedWindow;
 use flatpack_format::ops::transpose_conv_2d::{RULE, TransposeConv2dParams};
 use flatpack_format::{Misfit, OpCode};
 
@@ -27,68 +27,17 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, true, 0)
 }
 
-struct TransposeConv<'a> {
-    x: &'a [f32],
-    weights: Weights<'a>,
-    width: usize,
-    channels: usize,
-    /// Taps in a row of the filter.
-    taps: usize,
-}
-
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
-    let [_, h, width, channels] = node.input_dims(0)?;
-    let [outputs, kh, kw, _] = node.input_dims(1)?;
-    let [_, oh, ow, _] = node.output_dims()?;
+    let [_, h, width, _] = node.input_dims(0)?;
+    let [_, kh, kw, _] = node.input_dims(1)?;
     let ([sh, sw], [dh, dw], [crop_h, crop_w]) = (params.stride, params.dilation, params.crop);
-    let h_window = TransposedWindow::new(h, kh, sh, dh, crop_h);
-    let w_window = TransposedWindow::new(width, kw, sw, dw, crop_w);
-    let weights = Weights {
-        layout: w.layout(),
-        w: reads.get(w)?,
-        bias: node.input(2).and_then(|bias| reads.get(bias)),
-        depth: kh * kw * channels,
-        clamp: params.clamp,
-    };
-
-    let images = x.chunks_exact((h * width * channels).max(1));
-    for (x, y) in images.zip(y.chunks_exact_mut((oh * ow * outputs).max(1))) {
-        let conv = TransposeConv { x, weights, width, channels, taps: kw };
-        for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
-            let rows = h_window.reaching(row);
-            for (columns, y) in w_window.pixels(y, outputs) {
-                match y {
-                    Pixels::One(y) => conv.pixels::<A, 1>(rows, columns, y)?,
-                    Pixels::Two(y) => conv.pixels::<A, 2>(rows, columns, y)?,
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-impl TransposeConv<'_> {
-    /// `P` outputs that the same taps reach, with inputs that are neighbours.
-    fn pixels<A: Arch, const P: usize>(
-        &self,
-        rows: Reaching,
-        columns: Reaching,
-        y: [&mut [f32]; P],
-    ) -> Option<()> {
-        let taps = rows.flat_map(|row| columns.map(move |column| (row, column)));
-        let stretches = taps.map(|((kh, ih), (kw, iw))| {
-            let x = core::array::from_fn(|pixel| {
-                let start = (ih * self.width + iw + pixel) * self.channels;
-                self.x.get(start..start + self.channels).unwrap_or_default()
-            });
-            (x, (kh * self.taps + kw) * self.channels)
-        });
-        self.weights.pixels::<A, P>(stretches, y)
-    }
+    let windows = [
+        TransposedWindow::new(1, 1, 1, 1, 0),
+        TransposedWindow::new(h, kh, sh, dh, crop_h),
+        TransposedWindow::new(width, kw, sw, dw, crop_w),
+    ];
+    conv::run::<A, _>(node, operands, windows, 1, params.clamp)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Transposed 3-D convolution: `y[n, od, oh, ow, o] = clamp(bias[o] + Σ x[n, id, ih, iw, c] ·
 //! w[o, kd, kh, kw, c])` over all kd, id with `id · sd + kd · dd = od + crop` and likewise kh, ih and
-//! kw, iw; summed in the order of kd, kh, kw, c.
+//! kw, iw; summed in the order of id, ih, iw, c.
 //!
 //! | operand | dtype | shape              | layouts             |
 //! |---------|-------|--------------------|---------------------|
@@ -13,10 +13,10 @@
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
-use crate::gemm::Weights;
+use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::window::{Pixels, Reaching, TransposedWindow};
+use crate::window::TransposedWindow;
 use flatpack_format::ops::transpose_conv_3d::{RULE, TransposeConv3dParams};
 use flatpack_format::{Misfit, OpCode};
 
@@ -27,77 +27,18 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, true, 0)
 }
 
-struct TransposeConv<'a> {
-    x: &'a [f32],
-    weights: Weights<'a>,
-    /// Height and width of x.
-    size: [usize; 2],
-    channels: usize,
-    /// Height and width of the filter.
-    taps: [usize; 2],
-}
-
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv3dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
-    let [_, d, h, width, channels] = node.input_dims(0)?;
-    let [outputs, kd, kh, kw, _] = node.input_dims(1)?;
-    let [_, od, oh, ow, _] = node.output_dims()?;
+    let [_, d, h, width, _] = node.input_dims(0)?;
+    let [_, kd, kh, kw, _] = node.input_dims(1)?;
     let ([sd, sh, sw], [dd, dh, dw]) = (params.stride, params.dilation);
     let [crop_d, crop_h, crop_w] = params.crop;
-    let d_window = TransposedWindow::new(d, kd, sd, dd, crop_d);
-    let h_window = TransposedWindow::new(h, kh, sh, dh, crop_h);
-    let w_window = TransposedWindow::new(width, kw, sw, dw, crop_w);
-    let weights = Weights {
-        layout: w.layout(),
-        w: reads.get(w)?,
-        bias: node.input(2).and_then(|bias| reads.get(bias)),
-        depth: kd * kh * kw * channels,
-        clamp: params.clamp,
-    };
-
-    let volumes = x.chunks_exact((d * h * width * channels).max(1));
-    for (x, y) in volumes.zip(y.chunks_exact_mut((od * oh * ow * outputs).max(1))) {
-        let conv = TransposeConv { x, weights, size: [h, width], channels, taps: [kh, kw] };
-        for (plane, y) in y.chunks_exact_mut((oh * ow * outputs).max(1)).enumerate() {
-            let planes = d_window.reaching(plane);
-            for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
-                let rows = h_window.reaching(row);
-                for (columns, y) in w_window.pixels(y, outputs) {
-                    let reaching = [planes, rows, columns];
-                    match y {
-                        Pixels::One(y) => conv.pixels::<A, 1>(reaching, y)?,
-                        Pixels::Two(y) => conv.pixels::<A, 2>(reaching, y)?,
-                    }
-                }
-            }
-        }
-    }
-    Some(())
-}
-
-impl TransposeConv<'_> {
-    /// `P` outputs that the same taps reach, with inputs that are neighbours.
-    fn pixels<A: Arch, const P: usize>(
-        &self,
-        [planes, rows, columns]: [Reaching; 3],
-        y: [&mut [f32]; P],
-    ) -> Option<()> {
-        let ([height, width], [kernel_height, kernel_width]) = (self.size, self.taps);
-        let taps = planes
-            .flat_map(|plane| rows.map(move |row| (plane, row)))
-            .flat_map(|(plane, row)| columns.map(move |column| (plane, row, column)));
-        let stretches = taps.map(|((kd, id), (kh, ih), (kw, iw))| {
-            let x = core::array::from_fn(|pixel| {
-                let start = ((id * height + ih) * width + iw + pixel) * self.channels;
-                self.x.get(start..start + self.channels).unwrap_or_default()
-            });
-            (x, ((kd * kernel_height + kh) * kernel_width + kw) * self.channels)
-        });
-        self.weights.pixels::<A, P>(stretches, y)
-    }
+    let windows = [
+        TransposedWindow::new(d, kd, sd, dd, crop_d),
+        TransposedWindow::new(h, kh, sh, dh, crop_h),
+        TransposedWindow::new(width, kw, sw, dw, crop_w),
+    ];
+    conv::run::<A, _>(node, operands, windows, 1, params.clamp)
 }
 
 #[cfg(test)]

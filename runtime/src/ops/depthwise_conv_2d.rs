@@ -1,0 +1,253 @@
+//! Depthwise 2-D convolution: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, oh · sh + kh · dh − pad, …,
+//! o / multiplier] · w[kh, kw, o])`, summed in the order of kh, kw over the taps that lie inside the
+//! input; `multiplier = O / C`.
+//!
+//! | operand | dtype | shape          | layouts             |
+//! |---------|-------|----------------|---------------------|
+//! | x       | f32   | [N, H, W, C]   | rows                |
+//! | w       | f32   | [KH, KW, O]    | rows                |
+//! | bias    | f32   | [O]            | rows; may be absent |
+//! | y       | f32   | [N, OH, OW, O] | rows                |
+//!
+//! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
+//! positions fit `i32`, and that y shares no memory with an input.
+
+use crate::arch::{Active, Arch, LANES, Patch, clamp};
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use crate::window::{Pixels, Span, Strides, Window, Windows};
+use flatpack_format::ops::Clamp;
+use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::DepthwiseConv2d, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 0)
+}
+
+struct DepthwiseConv<'a> {
+    x: &'a [f32],
+    weights: &'a [f32],
+    bias: &'a [f32],
+    strides: Strides,
+    channels: usize,
+    /// Outputs of a channel.
+    multiplier: usize,
+    clamp: Clamp,
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &DepthwiseConv2dParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let weights = reads.get::<f32>(node.input(1)?)?;
+    let bias = node.input(2).and_then(|bias| reads.get::<f32>(bias)).unwrap_or_default();
+    let [_, h, width, channels] = node.input_dims(0)?;
+    let [kh, kw, outputs] = node.input_dims(1)?;
+    let [_, oh, ow, _] = node.output_dims()?;
+    let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
+    let h_windows = Window::new(h, kh, sh, dh, params.pad_h);
+    let w_windows = Window::new(width, kw, sw, dw, params.pad_w);
+    let strides = Strides {
+        x: [0, width * channels, channels],
+        w: [0, kw * outputs, outputs],
+        pair: w_windows.pair_step().wrapping_mul(channels),
+    };
+    let multiplier = outputs.checked_div(channels)?;
+
+    let mut images = x.chunks_exact((h * width * channels).max(1));
+    for y in y.chunks_exact_mut((oh * ow * outputs).max(1)) {
+        let x = images.next()?;
+        let clamp = params.clamp;
+        let conv = DepthwiseConv { x, weights, bias, strides, channels, multiplier, clamp };
+        for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
+            let rows = h_windows.span(row);
+            for (columns, y) in w_windows.pixels(y, outputs) {
+                match y {
+                    Pixels::One(y) => conv.pixels::<A, 1>(rows, columns, y)?,
+                    Pixels::Two(y) => conv.pixels::<A, 2>(rows, columns, y)?,
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+impl DepthwiseConv<'_> {
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        rows: Span,
+        columns: Span,
+        mut y: [&mut [f32]; P],
+    ) -> Option<()> {
+        let patch = self.strides.patch(self.x, [Span::ONE, rows, columns], self.channels);
+        match self.channels.checked_sub(LANES) {
+            Some(last) if self.multiplier == 1 => self.tiles::<A, P>(&patch, last, &mut y),
+            _ => y.into_iter().enumerate().try_for_each(|(p, y)| self.pixel(&patch.pixel(p)?, y)),
+        }
+    }
+
+    /// One output a channel, in tiles of channels. The last begins at channel `last`.
+    fn tiles<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P>,
+        last: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        for first in (0..last).step_by(LANES).chain([last]) {
+            let mut bias = [0.0; LANES];
+            let own = self.bias.get(first..).unwrap_or_default();
+            bias.iter_mut().zip(own).for_each(|(to, bias)| *to = *bias);
+            let mut sums = [bias; P];
+            let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
+            A::depthwise_tile_f32(&Patch { x, ..*patch }, self.weights.get(first..)?, &mut sums)?;
+            for (y, sums) in y.iter_mut().zip(&mut sums) {
+                A::clamp_f32(self.clamp.min, self.clamp.max, sums);
+                *y.get_mut(first..)?.first_chunk_mut()? = *sums;
+            }
+        }
+        Some(())
+    }
+
+    /// Any number of channels and of outputs a channel.
+    fn pixel(&self, patch: &Patch<'_, 1>, y: &mut [f32]) -> Option<()> {
+        let multiplier = self.multiplier.max(1);
+        let [x] = patch.x;
+        y.fill(0.0);
+        y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
+        patch.try_each_tap(|x_at, w_at| {
+            let mut x = x.get(x_at..)?.iter();
+            let mut w = self.weights.get(w_at..)?.chunks_exact(multiplier);
+            for y in y.chunks_exact_mut(multiplier) {
+                let (x, w) = (x.next()?, w.next()?);
+                for (y, w) in y.iter_mut().zip(w) {
+                    *y += x * w;
+                }
+            }
+            Some(())
+        })?;
+        for y in y {
+            *y = clamp(*y, self.clamp.min, self.clamp.max);
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, run as run_step,
+    };
+    use bytemuck::bytes_of;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::DepthwiseConv2d;
+
+    fn params(h: &Axis, w: &Axis) -> DepthwiseConv2dParams {
+        DepthwiseConv2dParams {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            clamp: Clamp::NONE,
+        }
+    }
+
+    fn formula(h: &Axis, w: &Axis, [x, filter, bias]: &[Input; 3], y: [u32; 4]) -> Vec<f32> {
+        let multiplier = filter.dims[2] / x.dims[3];
+        let sum = |[n, oh, ow, o]: [u32; 4]| {
+            let mut sum = bias.at(&[o]);
+            for [kh, kw] in positions([h.taps, w.taps]) {
+                if let (Some(ih), Some(iw)) = (h.at(oh, kh), w.at(ow, kw)) {
+                    sum += x.at(&[n, ih, iw, o / multiplier]) * filter.at(&[kh, kw, o]);
+                }
+            }
+            sum as f32
+        };
+        positions(y).map(sum).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula(
+            (h, w) in (axis(), axis()), n in 1u32..3, channels in 1u32..36,
+            multiplier in prop_oneof![Just(1u32), 2u32..12], seed: u32,
+        ) {
+            let outputs = channels * multiplier;
+            let x = noise(&[n, h.input, w.input, channels], seed);
+            let inputs = [x, noise(&[h.taps, w.taps, outputs], !seed), noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w);
+            let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            let want = formula(&h, &w, &inputs, y.dims().try_into().unwrap());
+            prop_assert!(difference(&run_step(OP, bytes_of(&params), &inputs), &want) < 1e-5);
+        }
+    }
+
+    const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = DepthwiseConv2dParams { clamp: Clamp { min: 0.0, max: 6.0 }, ..params(&POINT, &POINT) };
+        let filter = input(&[1, 1, 3], &[-2.0, 3.0, 9.0]);
+        for x in [input(&[1, 1, 1, 1], &[1.0]), input(&[1, 1, 1, 3], &[1.0; 3])] {
+            assert_eq!(run_step(OP, bytes_of(&params), &[x, filter.clone()]), [0.0, 3.0, 6.0]);
+        }
+    }
+
+    #[test]
+    fn packed_weights_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1], 2).packed()];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Layout(1));
+    }
+
+    #[test]
+    fn outputs_that_the_channels_do_not_divide_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 2], 1), noise(&[1, 1, 3], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 2], 2), noise(&[3], 3)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let (x, filter) = (noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1], 2));
+        let refused = |inputs: &[Input]| refusal(OP, bytes_of(&params(&POINT, &POINT)), inputs, None);
+        assert_eq!(refused(&[noise(&[1, 1, 1], 1), filter]), Misfit::Rank(0));
+        assert_eq!(refused(&[x, noise(&[1, 1, 1, 1], 1)]), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        let inputs = [noise(&[1, 2, 1, 1], 1), noise(&[3, 1, 1], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(0));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 1], 2)];
+        let good = params(&POINT, &POINT);
+        for bad in [
+            DepthwiseConv2dParams { stride: [0, 1], ..good },
+            DepthwiseConv2dParams { dilation: [1, 0], ..good },
+            DepthwiseConv2dParams { pad_w: [0, 1 << 30], ..good },
+            DepthwiseConv2dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 2], 2)];
+        let output = noise(&[1, 1, 1, 3], 0).tensor_type();
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, Some(output)), Misfit::Shape(2));
+    }
+}
