@@ -182,6 +182,11 @@ impl Build<'_> {
         self.input_of(dims, values);
     }
 
+    /// A constant, seldom another input of the model.
+    fn weights(&mut self, dims: &[u32]) {
+        if self.draw.from(0..=9) == 0 { self.input(dims) } else { self.constant(dims) }
+    }
+
     fn constant(&mut self, dims: &[u32]) {
         let values = self.draw.units(dims.iter().product());
         let id = self.graph.add_constant("w", dims, values);
@@ -191,7 +196,7 @@ impl Build<'_> {
     /// A bias, or none.
     fn bias(&mut self, outputs: u32) {
         if self.draw.chance() {
-            self.constant(&[outputs]);
+            self.weights(&[outputs]);
         }
     }
 
@@ -206,29 +211,29 @@ impl Build<'_> {
         let (taps, stride, dilation) = (draw.from(1..=4), draw.from(1..=4), draw.from(1..=3));
         let pad = [draw.from(0..=3), draw.from(0..=3)];
         let reach = (taps - 1) * dilation + 1;
-        let input = reach.saturating_sub(pad[0] + pad[1]).max(1) + draw.from(0..=5);
+        let input = reach.saturating_sub(pad[0] + pad[1]).max(1) + draw.size(6) - 1;
         Axis { input, taps, stride, dilation, pad }
     }
 
     fn transposed_axis(&mut self) -> TransposedAxis {
         let draw = &mut *self.draw;
         TransposedAxis {
-            input: draw.from(1..=4),
+            input: draw.size(4),
             taps: draw.from(1..=4),
             stride: draw.from(1..=4),
             dilation: draw.from(1..=3),
             crop: draw.from(0..=3),
-            output: draw.from(1..=15),
+            output: draw.size(15),
         }
     }
 
     fn conv_2d(&mut self) {
         let (h, w) = (self.axis(), self.axis());
         let groups = self.draw.one_of(&[1, 1, 2, 3]);
-        let (depth, outputs) = (self.draw.from(1..=5), groups * self.draw.from(1..=9));
+        let (depth, outputs) = (self.draw.size(5), groups * self.draw.size(9));
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, depth * groups]);
-        self.constant(&[outputs, h.taps, w.taps, depth]);
+        self.weights(&[outputs, h.taps, w.taps, depth]);
         self.bias(outputs);
         let params = Conv2dParams {
             stride: [h.stride, w.stride],
@@ -243,11 +248,11 @@ impl Build<'_> {
 
     fn depthwise_conv_2d(&mut self) {
         let (h, w) = (self.axis(), self.axis());
-        let channels = self.draw.from(1..=9);
+        let channels = self.draw.size(9);
         let outputs = channels * self.draw.from(1..=3);
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, channels]);
-        self.constant(&[h.taps, w.taps, outputs]);
+        self.weights(&[h.taps, w.taps, outputs]);
         self.bias(outputs);
         let params = DepthwiseConv2dParams {
             stride: [h.stride, w.stride],
@@ -265,7 +270,7 @@ impl Build<'_> {
         let (depth, outputs) = (self.draw.from(1..=3), groups * self.draw.from(1..=4));
         let n = self.draw.from(1..=2);
         self.input(&[n, d.input, h.input, w.input, depth * groups]);
-        self.constant(&[outputs, d.taps, h.taps, w.taps, depth]);
+        self.weights(&[outputs, d.taps, h.taps, w.taps, depth]);
         self.bias(outputs);
         let params = Conv3dParams {
             stride: [d.stride, h.stride, w.stride],
@@ -279,10 +284,10 @@ impl Build<'_> {
 
     fn transpose_conv_2d(&mut self) {
         let (h, w) = (self.transposed_axis(), self.transposed_axis());
-        let (channels, outputs) = (self.draw.from(1..=5), self.draw.from(1..=9));
+        let (channels, outputs) = (self.draw.size(5), self.draw.size(9));
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, channels]);
-        self.constant(&[outputs, h.taps, w.taps, channels]);
+        self.weights(&[outputs, h.taps, w.taps, channels]);
         self.bias(outputs);
         let params = TransposeConv2dParams {
             stride: [h.stride, w.stride],
@@ -299,7 +304,7 @@ impl Build<'_> {
         let (channels, outputs) = (self.draw.from(1..=3), self.draw.from(1..=4));
         let n = self.draw.from(1..=2);
         self.input(&[n, d.input, h.input, w.input, channels]);
-        self.constant(&[outputs, d.taps, h.taps, w.taps, channels]);
+        self.weights(&[outputs, d.taps, h.taps, w.taps, channels]);
         self.bias(outputs);
         let params = TransposeConv3dParams {
             stride: [d.stride, h.stride, w.stride],
@@ -313,10 +318,10 @@ impl Build<'_> {
 
     fn fully_connected(&mut self) {
         let mut x = self.draw.dims(1..=4);
-        let (depth, outputs) = (self.draw.from(1..=40), self.draw.from(1..=40));
+        let (depth, outputs) = (self.draw.size(40), self.draw.size(40));
         *x.last_mut().unwrap() = depth;
         self.input(&x);
-        self.constant(&[outputs, depth]);
+        self.weights(&[outputs, depth]);
         self.bias(outputs);
         let clamp = self.clamp();
         self.node(FullyConnectedParams { clamp });
@@ -324,7 +329,7 @@ impl Build<'_> {
 
     fn batch_matmul(&mut self) {
         let batch = self.draw.dims(0..=4);
-        let [m, k, n] = [9; 3].map(|limit| self.draw.from(1..=limit));
+        let [m, k, n] = [9; 3].map(|usual| self.draw.size(usual));
         let transpose_b = self.draw.from(0..=1);
         let b = if transpose_b == 1 { [n, k] } else { [k, n] };
         self.input(&[&batch[..], &[m, k]].concat());
@@ -336,11 +341,11 @@ impl Build<'_> {
         let axes = [(); 2].map(|()| {
             let (window, stride) = (self.draw.from(1..=4), self.draw.from(1..=4));
             let pad = [self.draw.from(0..=window - 1), self.draw.from(0..=window - 1)];
-            let input = window.saturating_sub(pad[0] + pad[1]).max(1) + self.draw.from(0..=5);
+            let input = window.saturating_sub(pad[0] + pad[1]).max(1) + self.draw.size(6) - 1;
             Axis { input, taps: window, stride, dilation: 1, pad }
         });
         let [h, w] = axes;
-        let (n, channels) = (self.draw.from(1..=2), self.draw.from(1..=9));
+        let (n, channels) = (self.draw.from(1..=2), self.draw.size(9));
         self.input(&[n, h.input, w.input, channels]);
         let params = Pool2dParams {
             window: [h.taps, w.taps],
@@ -376,7 +381,7 @@ impl Build<'_> {
         let len = x[x.len() - axis_count as usize..].iter().product();
         self.input(&x);
         if self.draw.chance() {
-            (0..constants).for_each(|_| self.constant(&[len]));
+            (0..constants).for_each(|_| self.weights(&[len]));
         }
         self.node(LayerNormalizationParams { axis_count, epsilon: 1e-3 });
     }
@@ -388,8 +393,8 @@ impl Build<'_> {
         *x.last_mut().unwrap() = channels;
         self.input(&x);
         if self.draw.chance() {
-            self.constant(&[channels]);
-            self.constant(&[channels]);
+            self.weights(&[channels]);
+            self.weights(&[channels]);
         }
         self.node(GroupNormalizationParams { groups, epsilon: 1e-3 });
     }
@@ -435,7 +440,7 @@ impl Build<'_> {
         let x = self.draw.dims(0..=6);
         let alpha = self.narrow(&x);
         self.input(&x);
-        self.constant(&alpha);
+        self.weights(&alpha);
         self.node(Nothing {});
     }
 
@@ -509,8 +514,8 @@ impl Build<'_> {
     }
 
     fn resize<P: Pod>(&mut self, params: impl Fn([u32; 2]) -> P) {
-        let [n, h, w, c] = [2, 7, 7, 5].map(|limit| self.draw.from(1..=limit));
-        let size = [self.draw.from(1..=15), self.draw.from(1..=15)];
+        let [n, h, w, c] = [2, 7, 7, 5].map(|usual| self.draw.size(usual));
+        let size = [self.draw.size(15), self.draw.size(15)];
         self.input(&[n, h, w, c]);
         self.node(params(size));
     }

@@ -29,6 +29,12 @@ impl Draw {
         choices[self.next() as usize % choices.len()]
     }
 
+    /// From 1 to `usual`, sometimes to eight times that, where tract takes other ways.
+    pub(crate) fn size(&mut self, usual: u32) -> u32 {
+        let limit = if self.from(0..=5) == 0 { 8 * usual } else { usual };
+        self.from(1..=limit)
+    }
+
     /// Between −1 and 1.
     pub(crate) fn unit(&mut self) -> f32 {
         (self.next() >> 8) as f32 / (1 << 23) as f32 - 1.0
