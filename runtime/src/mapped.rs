@@ -54,6 +54,12 @@ impl From<io::Error> for OpenError {
     }
 }
 
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        Self::Format(error)
+    }
+}
+
 impl MappedModel {
     /// Maps a file and checks its header and tables.
     ///

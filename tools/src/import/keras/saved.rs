@@ -21,6 +21,16 @@ pub enum Container {
     JsonAndHdf5,
 }
 
+impl Container {
+    /// The name that reports and metadata give it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hdf5 => "HDF5",
+            Self::JsonAndHdf5 => "JSON and HDF5",
+        }
+    }
+}
+
 /// What a file holds.
 #[derive(Clone, Debug)]
 pub struct Saved {

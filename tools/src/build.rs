@@ -1,0 +1,234 @@
+//! From an imported graph to a file that has met its goldens.
+
+use crate::golden;
+use crate::graph::Graph;
+use crate::memory::{self, MemoryError, MemoryPlan};
+use crate::passes::{self, Change};
+use crate::reference::{self, Predictor};
+use crate::{emit, graph::TensorId};
+use flatpack_format::ops::pad::PadParams;
+use flatpack_format::writer::WriteError;
+use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
+use flatpack_runtime::golden::{Checked, Divergence};
+use flatpack_runtime::{LoadError, OpenError, Session, ops};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// What goes into the file besides the graph.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The machine to lay weights out for.
+    pub target: Target,
+    /// The goldens.
+    pub goldens: Goldens,
+    /// Leave out names and metadata.
+    pub strip: bool,
+    /// Metadata about the source.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// Where goldens come from.
+#[derive(Clone, Debug)]
+pub enum Goldens {
+    /// This many cases, from a fixed seed, predicted by tract.
+    Predicted(usize),
+    /// Cases of inputs and outputs that the user has, for instance from Keras.
+    Given(Vec<GivenCase>),
+}
+
+/// One case that the user gives: values of each input and output, in the model's order.
+#[derive(Clone, Debug)]
+pub struct GivenCase {
+    /// Values of each input.
+    pub inputs: Vec<Vec<f32>>,
+    /// Values of each output.
+    pub outputs: Vec<Vec<f32>>,
+}
+
+/// A file that has met its goldens, and how it was made.
+#[derive(Debug)]
+pub struct Built {
+    /// The file in aligned memory.
+    pub blocks: Vec<Block>,
+    /// Its length.
+    pub file_bytes: usize,
+    /// What the passes did.
+    pub changes: Vec<Change>,
+    /// Where tensors lie.
+    pub plan: MemoryPlan,
+    /// How far it is from its goldens.
+    pub checked: Checked,
+}
+
+impl Built {
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        &Block::bytes(&self.blocks)[..self.file_bytes]
+    }
+}
+
+/// Why a file cannot be made of a graph.
+#[derive(Debug, Error)]
+pub enum BuildError {
+    /// An output is computed from constants alone.
+    #[error("output {output} does not depend on any input")]
+    ConstantOutput {
+        /// Number of the output.
+        output: usize,
+    },
+    /// tract cannot compute the reference predictions.
+    #[error("the reference predictions failed: {0}")]
+    Reference(String),
+    /// A golden of the user's does not have the model's inputs and outputs.
+    #[error("golden {case}: {what} has {found} values, expected {expected}")]
+    GoldenShape {
+        /// Number of the case.
+        case: usize,
+        /// `input 0`, `output 1`.
+        what: String,
+        /// Values given.
+        found: usize,
+        /// Values that the model has there.
+        expected: usize,
+    },
+    /// There is no memory plan.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The file breaks a rule of the format.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The file cannot be mapped.
+    #[error("what was written cannot be opened: {0}")]
+    Open(OpenError),
+    /// The file does not load.
+    #[error("the file does not load: {0}")]
+    Load(LoadError),
+    /// The file does not compute what the reference predicts.
+    #[error("the file does not meet its goldens: {divergence}{}", .layer.as_ref().map(|l| format!(" (layer {l})")).unwrap_or_default())]
+    Diverges {
+        /// Where.
+        divergence: Divergence,
+        /// The layer of the step.
+        layer: Option<String>,
+    },
+}
+
+/// Makes a file of a graph: reference predictions of the graph as it is, then passes, memory plan,
+/// layout, and a run of the file against its goldens.
+///
+/// # Errors
+/// If the model cannot be planned or written, or the file does not meet its goldens.
+pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
+    let cases = reference_cases(&graph, &options.goldens)?;
+    give_outputs_memory(&mut graph)?;
+    let changes = passes::run(&mut graph, options.target);
+    let plan = memory::plan(&graph)?;
+    let (mut draft, _) = emit::draft(&graph, &plan, options.target);
+    let step_outputs: Vec<TensorId> = plan.steps.iter().map(|node| node.output).collect();
+    draft.cases = cases
+        .iter()
+        .map(|case| golden::case(&case.given.inputs, &case.given.outputs, &step_outputs, &case.values))
+        .collect();
+    if options.strip {
+        draft.tensors.iter_mut().for_each(|tensor| tensor.name = None);
+        draft.steps.iter_mut().for_each(|step| step.name = None);
+    } else {
+        draft.meta = options.meta.clone();
+        let producer = match options.goldens {
+            Goldens::Predicted(_) => reference::PRODUCER,
+            Goldens::Given(_) => "given by the user",
+        };
+        draft.meta.insert("golden.producer".into(), producer.into());
+        draft.meta.insert("producer".into(), concat!("flatpack ", env!("CARGO_PKG_VERSION")).into());
+    }
+    let (blocks, file_bytes) = draft.write()?;
+    let model = Model::parse(&Block::bytes(&blocks)[..file_bytes]).map_err(WriteError::Invalid)?;
+    let checked = check(&model)?;
+    Ok(Built { blocks, file_bytes, changes, plan, checked })
+}
+
+/// A case with the reference's values for every tensor.
+struct ReferenceCase {
+    given: GivenCase,
+    values: std::collections::HashMap<TensorId, Vec<f32>>,
+}
+
+fn reference_cases(graph: &Graph, goldens: &Goldens) -> Result<Vec<ReferenceCase>, BuildError> {
+    let failed = |error: tract_core::internal::TractError| BuildError::Reference(format!("{error:#}"));
+    let predictor = Predictor::new(graph).map_err(failed)?;
+    let mut cases = Vec::new();
+    match goldens {
+        Goldens::Predicted(count) => {
+            for case in 0..*count {
+                let inputs = golden::inputs(graph, case);
+                let values = predictor.predict(&inputs).map_err(failed)?;
+                let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
+                    Some(input) => inputs[input].clone(),
+                    None => values.get(id).cloned().unwrap_or_default(),
+                };
+                let outputs = graph.outputs.iter().map(value).collect();
+                cases.push(ReferenceCase { given: GivenCase { inputs, outputs }, values });
+            }
+        }
+        Goldens::Given(given) => {
+            for (number, case) in given.iter().enumerate() {
+                check_lengths(graph, number, case)?;
+                let values = predictor.predict(&case.inputs).map_err(failed)?;
+                cases.push(ReferenceCase { given: case.clone(), values });
+            }
+        }
+    }
+    Ok(cases)
+}
+
+fn check_lengths(graph: &Graph, number: usize, case: &GivenCase) -> Result<(), BuildError> {
+    let sides = [("input", &graph.inputs, &case.inputs), ("output", &graph.outputs, &case.outputs)];
+    for (side, ids, values) in sides {
+        for (position, id) in ids.iter().enumerate() {
+            let expected = graph.tensor(*id).shape().len().unwrap_or(0) as usize;
+            let found = values.get(position).map_or(0, Vec::len);
+            if found != expected {
+                let what = format!("{side} {position}");
+                return Err(BuildError::GoldenShape { case: number, what, found, expected });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An output that is an input, or another output once more, becomes a copy: it has memory of its
+/// own.
+fn give_outputs_memory(graph: &mut Graph) -> Result<(), BuildError> {
+    for position in 0..graph.outputs.len() {
+        let id = graph.outputs[position];
+        if graph.is_constant(id) {
+            return Err(BuildError::ConstantOutput { output: position });
+        }
+        if graph.inputs.contains(&id) || graph.outputs[..position].contains(&id) {
+            let none = PadParams { before: [0; MAX_RANK], after: [0; MAX_RANK], value: 0.0 };
+            let copy = graph
+                .add_node(&graph.tensor(id).name.clone(), OpCode::Pad, none, &[id])
+                .map_err(|_| BuildError::ConstantOutput { output: position })?;
+            graph.outputs[position] = copy;
+        }
+    }
+    Ok(())
+}
+
+/// Loads a file and runs its goldens.
+///
+/// # Errors
+/// If it does not load, or diverges: then the layer of the step that first does.
+pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
+    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(model))];
+    let mut session =
+        Session::load(*model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(BuildError::Load)?;
+    session.check_goldens().map_err(|divergence| {
+        let step = match divergence {
+            Divergence::Element { step, .. } | Divergence::Sum { step, .. } => Some(step),
+            Divergence::Output { .. } | Divergence::Run(_) => None,
+        };
+        let layer = step.and_then(|step| model.step_name(step)).map(str::to_owned);
+        BuildError::Diverges { divergence, layer }
+    })
+}

@@ -1,0 +1,273 @@
+//! `flatpack build`: from a Keras model to a file that has met its goldens.
+
+use super::{Failure, Report, progress, size};
+use crate::build::{self, Built, Goldens, Options};
+use crate::import::keras;
+use clap::ValueEnum;
+use flatpack_format::{Model, SectionKind, Target};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Flatten a Keras model to a .fpk file.
+///
+/// The model is read natively; nothing in it is executed. The file is run against reference
+/// predictions before it gets its name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The model: .h5, or the architecture as .json with --weights.
+    model: PathBuf,
+    /// The file to write [default: the model's name with .fpk].
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+    /// The machine to lay weights out for.
+    #[arg(long, value_enum, default_value_t = TargetName::Portable)]
+    target: TargetName,
+    /// Rows that one run computes.
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Extents of an input that the model leaves open, without the batch: image=96,96,3.
+    #[arg(long, value_name = "NAME=N,N", value_parser = input_shape)]
+    input_shape: Vec<(String, Vec<usize>)>,
+    /// Weights (.h5) of an architecture given as .json.
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Number of golden cases, made from a fixed seed and predicted by tract.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    goldens: usize,
+    /// Golden inputs of your own (.npy, or .npz with one array per input).
+    #[arg(long, value_name = "FILE", requires = "golden_outputs")]
+    golden_inputs: Option<PathBuf>,
+    /// What they give, for instance Keras' predictions.
+    #[arg(long, value_name = "FILE", requires = "golden_inputs")]
+    golden_outputs: Option<PathBuf>,
+    /// Leave out names and metadata.
+    #[arg(long)]
+    strip: bool,
+    /// Show what each pass does to which layer.
+    #[arg(long)]
+    trace: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  flatpack build model.h5
+  flatpack build model.h5 -o model.fpk --target linux
+  flatpack build model.json --weights weights.h5
+  flatpack build detector.h5 --input-shape image=96,96,3 --trace
+  flatpack build model.h5 --golden-inputs x.npy --golden-outputs keras_predictions.npy";
+
+/// Names of the targets on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TargetName {
+    Portable,
+    CortexM,
+    Linux,
+}
+
+impl From<TargetName> for Target {
+    fn from(name: TargetName) -> Self {
+        match name {
+            TargetName::Portable => Self::Portable,
+            TargetName::CortexM => Self::CortexM,
+            TargetName::Linux => Self::Linux,
+        }
+    }
+}
+
+fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
+    let parsed = text.rsplit_once('=').and_then(|(name, extents)| {
+        let extents: Result<Vec<usize>, _> = extents.split(',').map(|e| e.trim().parse()).collect();
+        Some((name.to_owned(), extents.ok()?))
+    });
+    parsed.ok_or_else(|| "expected a name and extents, such as image=96,96,3".into())
+}
+
+pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let bar = progress("reading the model");
+    let saved = keras::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
+    let network = saved.network().map_err(import_failure)?;
+    let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
+    let graph = keras::lower(&args.model, &network, &options).map_err(import_failure)?;
+    bar.set_message("computing reference predictions, planning, checking");
+    let options = Options {
+        target: args.target.into(),
+        goldens: goldens(args, &graph)?,
+        strip: args.strip,
+        meta: metadata(args, &saved)?,
+    };
+    let layers = network.layers.len();
+    let parameters = parameter_count(&saved);
+    let built = build::build(graph, &options).map_err(|error| build_failure(&args.model, error))?;
+    let model = Model::parse(built.bytes()).map_err(|error| Failure::model(miette::Report::msg(error)))?;
+    let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("fpk"));
+    write(&output, built.bytes())?;
+    bar.finish_and_clear();
+    Ok(report(&saved, layers, parameters, &built, &model, args, &output))
+}
+
+/// Number of values in all weights.
+fn parameter_count(saved: &keras::Saved) -> u64 {
+    let weights = saved.weights.groups().iter().flat_map(|(_, weights)| weights);
+    weights.map(|weight| weight.array.len() as u64).sum()
+}
+
+fn import_failure(error: crate::import::ImportError) -> Failure {
+    match *error.fault {
+        crate::import::Fault::Read(_) => Failure::usage(error),
+        _ => Failure::model(error),
+    }
+}
+
+fn build_failure(model: &Path, error: build::BuildError) -> Failure {
+    Failure::model(miette::Report::msg(error).wrap_err(format!("{}: no file was written", model.display())))
+}
+
+fn goldens(args: &Args, _graph: &crate::graph::Graph) -> Result<Goldens, Failure> {
+    Ok(Goldens::Predicted(args.goldens))
+}
+
+fn metadata(args: &Args, saved: &keras::Saved) -> Result<BTreeMap<String, String>, Failure> {
+    let bytes = std::fs::read(&args.model).map_err(|error| Failure::io(&args.model, &error))?;
+    let digest: String = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let mut meta = BTreeMap::from([
+        ("source.format".into(), saved.container.name().to_owned()),
+        ("source.sha256".into(), digest),
+    ]);
+    if let Some(name) = args.model.file_name() {
+        meta.insert("source.file".into(), name.to_string_lossy().into_owned());
+    }
+    if let Some(version) = saved.keras_version {
+        meta.insert("source.version".into(), format!("Keras {version}"));
+    }
+    let mut options = format!("--target {}", Target::from(args.target).name());
+    if let Some(batch) = args.batch {
+        let _ = write!(options, " --batch {batch}");
+    }
+    for (name, extents) in &args.input_shape {
+        let extents: Vec<String> = extents.iter().map(ToString::to_string).collect();
+        let _ = write!(options, " --input-shape {name}={}", extents.join(","));
+    }
+    meta.insert("options".into(), options);
+    Ok(meta)
+}
+
+/// Writes a file under a temporary name beside its own, then renames it: whoever maps the old file
+/// keeps it whole, and a failure leaves it where it is.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failure = |error: std::io::Error| Failure::io(path, &error);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().suffix(".fpk.tmp").tempfile_in(folder).map_err(failure)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failure)?;
+    check_mapped(file.path()).map_err(|error| build_failure(path, error))?;
+    let file = file.persist(path).map_err(|error| failure(error.error))?;
+    readable(&file).map_err(failure)
+}
+
+/// Maps what was written and runs it against its goldens.
+fn check_mapped(path: &Path) -> Result<(), build::BuildError> {
+    let mapped = flatpack_runtime::MappedModel::open(path).map_err(build::BuildError::Open)?;
+    let model = mapped.model().map_err(|error| build::BuildError::Open(error.into()))?;
+    model.check_contents().map_err(|error| build::BuildError::Open(error.into()))?;
+    build::check(&model).map(|_| ())
+}
+
+/// Temporary files are private; the model is a file like any other.
+#[cfg(unix)]
+fn readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn readable(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn report(
+    saved: &keras::Saved,
+    layers: usize,
+    parameters: u64,
+    built: &Built,
+    model: &Model<'_>,
+    args: &Args,
+    output: &Path,
+) -> Report {
+    let mut text = String::new();
+    let version = saved.keras_version.map_or("version unknown".to_owned(), |v| v.to_string());
+    let _ = writeln!(text, "read     {}: {}, Keras {version}", args.model.display(), saved.container.name());
+    let _ = writeln!(text, "         {layers} layers, {parameters} parameters");
+    for dropped in &saved.dropped {
+        let _ = writeln!(text, "         dropped {} ({})", dropped.name, size(dropped.bytes));
+    }
+    for note in &saved.notes {
+        let _ = writeln!(text, "         {note}");
+    }
+    for change in &built.changes {
+        let _ = writeln!(text, "{:<8} {}: {}", "did", change.pass, change.details.len());
+        for detail in change.details.iter().filter(|_| args.trace) {
+            let _ = writeln!(text, "         · {detail}");
+        }
+    }
+    let plan = &built.plan;
+    let _ = writeln!(
+        text,
+        "         {} steps; {} in place, {} reshapes free",
+        plan.steps.len(),
+        plan.in_place,
+        plan.free_reshapes
+    );
+    let _ = writeln!(text, "wrote    {}: {}", output.display(), size(built.file_bytes as u64));
+    let sections: Vec<(String, u32)> = model
+        .sections()
+        .iter()
+        .filter_map(|s| Some((SectionKind::from_number(s.kind)?.name().to_owned(), s.bytes)))
+        .collect();
+    let largest: Vec<String> =
+        sections.iter().map(|(name, bytes)| format!("{name} {}", size((*bytes).into()))).collect();
+    let _ = writeln!(text, "         {}", largest.join(", "));
+    let _ = writeln!(
+        text,
+        "         arena {} bytes (lower bound {}{}), {} multiply-accumulates",
+        plan.arena_bytes,
+        plan.lower_bound_bytes,
+        if plan.optimal { ", proved optimal" } else { "" },
+        model.header().macs
+    );
+    let checked = &built.checked;
+    let _ = writeln!(
+        text,
+        "checked  {} goldens, {} receipts: largest difference {:.1e}",
+        checked.cases, checked.receipts, checked.max_difference
+    );
+    let json = json!({
+        "model": args.model,
+        "output": output,
+        "format": saved.container.name().to_owned(),
+        "keras_version": saved.keras_version.map(|v| v.to_string()),
+        "layers": layers,
+        "parameters": parameters,
+        "dropped": saved.dropped.iter().map(|d| json!({"name": d.name, "bytes": d.bytes})).collect::<Vec<_>>(),
+        "notes": saved.notes,
+        "passes": built.changes.iter().map(|c| json!({"pass": c.pass, "changes": c.details})).collect::<Vec<_>>(),
+        "steps": plan.steps.len(),
+        "in_place": plan.in_place,
+        "free_reshapes": plan.free_reshapes,
+        "file_bytes": built.file_bytes,
+        "sections": sections.iter().map(|(n, b)| json!({"section": n, "bytes": b})).collect::<Vec<_>>(),
+        "arena_bytes": plan.arena_bytes,
+        "arena_lower_bound_bytes": plan.lower_bound_bytes,
+        "arena_optimal": plan.optimal,
+        "macs": model.header().macs,
+        "goldens": checked.cases,
+        "receipts": checked.receipts,
+        "max_difference": checked.max_difference,
+    });
+    Report::new(text, json)
+}

@@ -1,0 +1,210 @@
+//! Where each tensor lies at run time: the order of the steps, the blocks of arena memory that they
+//! share, and the plan that gives each block its place.
+//!
+//! A *block* is memory that several tensors may take one after the other: a reshape's output is its
+//! input's block seen with another shape, and an operator that works in place writes over the block
+//! of an input that nobody reads any more.
+
+use crate::graph::{Graph, Node, TensorId};
+use crate::ops;
+use crate::passes::plan_memory::{self, Buffer, CheckError, Plan, PlanError};
+use crate::passes::schedule::{self, OrderError, Problem, Step};
+use flatpack_format::{ALIGN, OpCode};
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// Where tensors lie, and in which order steps run.
+#[derive(Clone, Debug)]
+pub struct MemoryPlan {
+    /// The nodes that compute, in the order in which they run; reshapes that only rename memory are
+    /// left out.
+    pub steps: Vec<Node>,
+    /// Offset of each activation in the arena.
+    pub offsets: HashMap<TensorId, u32>,
+    /// Size of the arena.
+    pub arena_bytes: u32,
+    /// The largest sum of blocks alive at one step: no plan for this order is smaller.
+    pub lower_bound_bytes: u32,
+    /// Whether it is proved that no plan for this order is smaller.
+    pub optimal: bool,
+    /// Number of reshapes that cost nothing.
+    pub free_reshapes: usize,
+    /// Number of steps that write over their input.
+    pub in_place: usize,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// The graph is not in order.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// There is no place for the blocks.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The plan is wrong.
+    #[error("the memory plan is wrong: {0}")]
+    Check(#[from] CheckError),
+}
+
+/// Plans the memory of a graph.
+///
+/// # Errors
+/// If the activations need more than 4 GiB, or the graph is not in order.
+pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
+    let mut blocks = Blocks::new(graph);
+    let (reshapes, mut steps): (Vec<&Node>, Vec<&Node>) =
+        graph.nodes.iter().partition(|node| renames_memory(graph, node));
+    for reshape in &reshapes {
+        blocks.join(reshape.inputs[0], reshape.output);
+    }
+    let order = schedule::order(&problem(graph, &mut blocks, &steps))?;
+    steps = order.steps.iter().map(|&step| steps[step]).collect();
+
+    let in_place = work_in_place(graph, &mut blocks, &steps);
+    let (roots, buffers) = buffers(graph, &mut blocks, &steps);
+    let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } = plan_memory::plan(&buffers, ALIGN)?;
+    plan_memory::check(&buffers, ALIGN, &offsets)?;
+    let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
+    let tensors = (0..graph.tensors.len()).map(TensorId);
+    Ok(MemoryPlan {
+        steps: steps.into_iter().cloned().collect(),
+        offsets: tensors.filter_map(|id| Some((id, *place.get(&blocks.root(id))?))).collect(),
+        arena_bytes,
+        lower_bound_bytes,
+        optimal,
+        free_reshapes: reshapes.len(),
+        in_place,
+    })
+}
+
+/// A reshape of an activation; that of a constant or of an input to an output copies.
+fn renames_memory(graph: &Graph, node: &Node) -> bool {
+    node.op == OpCode::Reshape && !graph.is_constant(node.inputs[0])
+}
+
+/// Which tensors share a block: a union-find.
+struct Blocks {
+    parent: Vec<usize>,
+    constant: Vec<bool>,
+}
+
+impl Blocks {
+    fn new(graph: &Graph) -> Self {
+        Self {
+            parent: (0..graph.tensors.len()).collect(),
+            constant: graph.tensors.iter().map(|tensor| tensor.data.is_some()).collect(),
+        }
+    }
+
+    fn root(&mut self, id: TensorId) -> usize {
+        let mut root = id.0;
+        while self.parent[root] != root {
+            self.parent[root] = self.parent[self.parent[root]];
+            root = self.parent[root];
+        }
+        root
+    }
+
+    fn join(&mut self, first: TensorId, second: TensorId) {
+        let (first, second) = (self.root(first), self.root(second));
+        self.parent[second] = first;
+    }
+
+    /// The blocks of a node's inputs that are no constants.
+    fn reads(&mut self, node: &Node) -> Vec<usize> {
+        let activations: Vec<TensorId> =
+            node.inputs.iter().copied().filter(|id| !self.constant[id.0]).collect();
+        activations.into_iter().map(|id| self.root(id)).collect()
+    }
+
+    /// Inputs of the node whose memory its output may take if nobody else needs it: those that the
+    /// kernel can stand, that are no constants, as large as the output, and read once.
+    fn may_take(&mut self, graph: &Graph, node: &Node) -> Vec<TensorId> {
+        let reads = self.reads(node);
+        let allowed = ops::operator(node.op).in_place;
+        let inputs = node.inputs.iter().enumerate().filter(|(at, _)| allowed >> at & 1 == 1);
+        inputs
+            .map(|(_, &input)| input)
+            .filter(|&input| {
+                let block = self.root(input);
+                !self.constant[input.0]
+                    && graph.bytes(input) == graph.bytes(node.output)
+                    && reads.iter().filter(|&&read| read == block).count() == 1
+            })
+            .collect()
+    }
+}
+
+fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
+    let mut index: HashMap<usize, usize> = HashMap::new();
+    let mut buffer_bytes = Vec::new();
+    let mut number = |blocks: &mut Blocks, id: TensorId| {
+        let root = blocks.root(id);
+        *index.entry(root).or_insert_with(|| {
+            buffer_bytes.push(graph.bytes(TensorId(root)).next_multiple_of(ALIGN));
+            buffer_bytes.len() - 1
+        })
+    };
+    let inputs = graph.inputs.iter().map(|&id| number(blocks, id)).collect();
+    let steps = steps
+        .iter()
+        .map(|node| {
+            let activations: Vec<TensorId> =
+                node.inputs.iter().copied().filter(|&id| !graph.is_constant(id)).collect();
+            Step {
+                in_place: blocks.may_take(graph, node).first().map(|&id| number(blocks, id)),
+                reads: activations.into_iter().map(|id| number(blocks, id)).collect(),
+                writes: vec![number(blocks, node.output)],
+            }
+        })
+        .collect();
+    let outputs = graph.outputs.iter().map(|&id| number(blocks, id)).collect();
+    Problem { buffer_bytes, inputs, outputs, steps }
+}
+
+/// Joins outputs with inputs that die there; gives how many.
+fn work_in_place(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> usize {
+    let mut count = 0;
+    for (position, node) in steps.iter().enumerate() {
+        let taken = blocks.may_take(graph, node).into_iter().find(|&input| {
+            let block = blocks.root(input);
+            let read_later = steps[position + 1..].iter().any(|later| blocks.reads(later).contains(&block));
+            let is_output = graph.outputs.iter().any(|&output| blocks.root(output) == block);
+            !read_later && !is_output
+        });
+        if let Some(input) = taken {
+            blocks.join(input, node.output);
+            count += 1;
+        }
+    }
+    count
+}
+
+/// The blocks with their lifetimes. Inputs are alive from the first step, since all are written
+/// before it; outputs to the last.
+fn buffers(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> (Vec<usize>, Vec<Buffer>) {
+    let mut lifetimes: Vec<(usize, u32, u32)> = Vec::new();
+    let mut alive = |root: usize, step: u32| match lifetimes.iter_mut().find(|(r, _, _)| *r == root) {
+        Some((_, first, last)) => (*first, *last) = ((*first).min(step), (*last).max(step)),
+        None => lifetimes.push((root, step, step)),
+    };
+    for &input in &graph.inputs {
+        alive(blocks.root(input), 0);
+    }
+    for (step, node) in (0..).zip(steps) {
+        for read in blocks.reads(node) {
+            alive(read, step);
+        }
+        alive(blocks.root(node.output), step);
+    }
+    for &output in &graph.outputs {
+        alive(blocks.root(output), steps.len().saturating_sub(1) as u32);
+    }
+    let buffer = |&(root, first_step, last_step): &(usize, u32, u32)| Buffer {
+        bytes: graph.bytes(TensorId(root)),
+        first_step,
+        last_step,
+    };
+    (lifetimes.iter().map(|l| l.0).collect(), lifetimes.iter().map(buffer).collect())
+}

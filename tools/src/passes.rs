@@ -1,0 +1,56 @@
+//! From the graph that an importer made to the graph that goes into the file. Each pass is a
+//! function on the graph that says how many changes it made.
+
+pub mod clean;
+pub mod fold_affine;
+pub mod fold_constants;
+pub mod fuse_activation;
+pub mod merge_padding;
+pub mod pack;
+pub mod plan_memory;
+pub mod schedule;
+
+use crate::graph::Graph;
+use flatpack_format::Target;
+
+/// What one pass did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The pass.
+    pub pass: &'static str,
+    /// Layer by layer, in a sentence each.
+    pub details: Vec<String>,
+}
+
+type Pass = fn(&mut Graph) -> Vec<String>;
+
+const PASSES: &[(&str, Pass)] = &[
+    ("clean", clean::run),
+    ("fold constants", fold_constants::run),
+    ("fold affine", fold_affine::run),
+    ("merge padding", merge_padding::run),
+    ("fuse activation", fuse_activation::run),
+];
+
+/// Rewrites a graph for a machine. The model's outputs keep their values.
+pub fn run(graph: &mut Graph, target: Target) -> Vec<Change> {
+    let mut changes: Vec<Change> =
+        PASSES.iter().map(|&(pass, _)| Change { pass, details: Vec::new() }).collect();
+    // One pass makes room for another: repeat until none finds anything.
+    loop {
+        let mut found = false;
+        for ((_, pass), change) in PASSES.iter().zip(&mut changes) {
+            let details = pass(graph);
+            found |= !details.is_empty();
+            change.details.extend(details);
+        }
+        if !found {
+            break;
+        }
+    }
+    if target == Target::Linux {
+        changes.push(Change { pass: "pack", details: pack::run(graph) });
+    }
+    changes.retain(|change| !change.details.is_empty());
+    changes
+}

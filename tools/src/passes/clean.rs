@@ -1,0 +1,55 @@
+//! Takes out what computes nothing: operators that give back their input, and those whose output
+//! nobody reads.
+
+use crate::graph::{Graph, Node};
+use flatpack_format::OpCode;
+use flatpack_format::ops::clip::ClipParams;
+use flatpack_format::ops::strided_slice::StridedSliceParams;
+use flatpack_format::ops::transpose::TransposeParams;
+
+/// Runs the pass.
+pub fn run(graph: &mut Graph) -> Vec<String> {
+    let mut details = Vec::new();
+    while let Some(position) = graph.nodes.iter().position(|node| removable(graph, node)) {
+        let node = graph.nodes.remove(position);
+        details.push(format!("{}: {} gives back its input", node.layer, node.op.name()));
+        graph.replace_uses(node.output, node.inputs[0]);
+    }
+    for position in (0..graph.nodes.len()).rev() {
+        let output = graph.nodes[position].output;
+        let read = graph.nodes[position..].iter().any(|node| node.inputs.contains(&output));
+        if !read && !graph.outputs.contains(&output) {
+            let node = graph.nodes.remove(position);
+            details.push(format!("{}: nothing reads {}", node.layer, node.op.name()));
+        }
+    }
+    details
+}
+
+/// Whether a node gives back its first input and may go. One that copies an input of the model or a
+/// constant to an output stays: an output has memory of its own.
+fn removable(graph: &Graph, node: &Node) -> bool {
+    let source = node.inputs[0];
+    let copies_out = graph.outputs.contains(&node.output)
+        && (graph.inputs.contains(&source) || graph.is_constant(source) || graph.outputs.contains(&source));
+    !copies_out && is_identity(graph, node)
+}
+
+fn is_identity(graph: &Graph, node: &Node) -> bool {
+    let same_shape = graph.dims(node.inputs[0]) == graph.dims(node.output);
+    match node.op {
+        OpCode::Reshape | OpCode::BroadcastTo | OpCode::Pad => same_shape,
+        OpCode::Concatenate => node.inputs.len() == 1,
+        OpCode::StridedSlice => {
+            same_shape && node.params::<StridedSliceParams>().stride.iter().all(|&s| s > 0)
+        }
+        OpCode::Transpose => {
+            (0..).zip(node.params::<TransposeParams>().perm).all(|(axis, from)| axis == from)
+        }
+        OpCode::Clip => {
+            let clamp = node.params::<ClipParams>().clamp;
+            clamp.min == f32::NEG_INFINITY && clamp.max == f32::INFINITY
+        }
+        _ => false,
+    }
+}

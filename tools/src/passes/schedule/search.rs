@@ -1,0 +1,212 @@
+//! Search for a better order of one segment's steps.
+//!
+//! What is alive after some steps does not depend on their order, so that of all orders of the same
+//! steps only one with the smallest peak need be remembered. The search goes through the sets of
+//! steps that can have run, from the empty set to the full one, a layer for each number of steps:
+//!
+//! ```text
+//! peak[set + step] = min over steps: max(peak[set], bytes alive while step runs after set)
+//! ```
+//!
+//! A step that neither exceeds the peak so far nor leaves more alive than before can as well run at
+//! once: it makes no later step dearer. If a set has such a step, no other is tried from there.
+//!
+//! If a layer has more sets than the width allows, those with the largest peaks are dropped, and the
+//! search is a heuristic (*beam search*) instead of a proof.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::step_set::StepSet;
+use super::{Better, Cost, Flow, Segment};
+
+/// Sets of steps that the two passes of a search may visit, roughly: the width of a layer is this,
+/// divided by the number of layers. The first, short pass finds a peak by which the second can prune.
+const SET_COUNTS: [usize; 2] = [4_000, 100_000];
+
+/// Looks for an order of the segment's steps with a smaller peak, and keeps it as its better order.
+/// Returns whether it is proved that no order has a smaller peak than the segment then has, or one
+/// that is smaller than `proved_bytes`.
+///
+/// Peaks up to `proved_bytes` are as good as each other, because some step somewhere needs as much in
+/// any order.
+pub(super) fn improve(flow: &Flow, segment: &mut Segment, proved_bytes: u64) -> bool {
+    let ancestors = flow.ancestors(segment.steps.clone());
+    let mut is_exhaustive = false;
+    for set_count in SET_COUNTS {
+        if !is_exhaustive && segment.peak_bytes() > proved_bytes {
+            let width = set_count.div_ceil(segment.steps.len());
+            let found = find_better(flow, segment, &ancestors, proved_bytes, width);
+            is_exhaustive = found.is_exhaustive;
+            segment.better = found.better.or(segment.better.take());
+        }
+    }
+    is_exhaustive || segment.peak_bytes() <= proved_bytes
+}
+
+/// What one pass has found.
+struct Found {
+    /// The best order, if it has a smaller peak than the best known.
+    better: Option<Better>,
+    /// Whether no set was dropped.
+    is_exhaustive: bool,
+}
+
+/// A set of steps that have run, and the best way there.
+struct State {
+    has_run: StepSet,
+    live_bytes: u64,
+    peak_bytes: u64,
+    last: Last,
+}
+
+/// The last step on the way to a state, and the state before it in the previous layer.
+#[derive(Clone, Copy)]
+struct Last {
+    step: usize,
+    parent: usize,
+}
+
+/// One pass through the layers of at most `width` sets.
+fn find_better(
+    flow: &Flow,
+    segment: &Segment,
+    ancestors: &[StepSet],
+    proved_bytes: u64,
+    width: usize,
+) -> Found {
+    let begin = segment.steps.start;
+    let step_count = segment.steps.len();
+    let mut is_exhaustive = true;
+
+    let mut lasts: Vec<Vec<Last>> = Vec::new();
+    let mut layer = vec![State {
+        has_run: StepSet::new(step_count),
+        live_bytes: segment.live_bytes,
+        peak_bytes: proved_bytes,
+        last: Last { step: 0, parent: 0 },
+    }];
+    for _ in segment.steps.clone() {
+        let mut next: Vec<State> = Vec::new();
+        let mut index_of: HashMap<StepSet, usize> = HashMap::new();
+        for (parent, state) in layer.iter().enumerate() {
+            for (step, cost) in affordable(flow, segment, state, ancestors) {
+                let peak_bytes = state.peak_bytes.max(cost.during_bytes);
+                let mut has_run = state.has_run.clone();
+                has_run.insert(step);
+                let last = Last { step, parent };
+                match index_of.get(&has_run) {
+                    Some(&index) if next[index].peak_bytes <= peak_bytes => {}
+                    Some(&index) => (next[index].peak_bytes, next[index].last) = (peak_bytes, last),
+                    None => {
+                        index_of.insert(has_run.clone(), next.len());
+                        let live_bytes = cost.after_bytes;
+                        next.push(State {
+                            has_run,
+                            live_bytes,
+                            peak_bytes,
+                            last,
+                        });
+                    }
+                }
+            }
+        }
+        if next.len() > width {
+            is_exhaustive = false;
+            next = narrow(next, width);
+        }
+        lasts.push(next.iter().map(|state| state.last).collect());
+        layer = next;
+    }
+
+    let better = layer.first().map(|state| {
+        let mut steps = Vec::with_capacity(step_count);
+        let mut index = 0;
+        for layer in lasts.iter().rev() {
+            let Last { step, parent } = layer[index];
+            steps.push(begin + step);
+            index = parent;
+        }
+        steps.reverse();
+        Better {
+            steps,
+            peak_bytes: state.peak_bytes,
+        }
+    });
+    Found {
+        better,
+        is_exhaustive,
+    }
+}
+
+/// The `width` states with the smallest peaks, of equal ones those with the fewest bytes alive, in
+/// the order in which they were found.
+fn narrow(layer: Vec<State>, width: usize) -> Vec<State> {
+    let mut ranked: Vec<(usize, State)> = layer.into_iter().enumerate().collect();
+    ranked.sort_by_key(|(index, state)| (state.peak_bytes, state.live_bytes, *index));
+    ranked.truncate(width);
+    ranked.sort_by_key(|(index, _)| *index);
+    ranked.into_iter().map(|(_, state)| state).collect()
+}
+
+/// The steps that can run after `state` without reaching the segment's peak, as indices into the
+/// segment, with their costs; only one of them if that one can as well run at once.
+fn affordable(
+    flow: &Flow,
+    segment: &Segment,
+    state: &State,
+    ancestors: &[StepSet],
+) -> Vec<(usize, Cost)> {
+    let begin = segment.steps.start;
+    let has_run = |step: usize| {
+        step < begin || (step < segment.steps.end && state.has_run.contains(step - begin))
+    };
+    let mut affordable = Vec::new();
+    for (step, ancestors) in ancestors.iter().enumerate() {
+        if state.has_run.contains(step) || !ancestors.is_subset(&state.has_run) {
+            continue;
+        }
+        let cost = flow.cost(begin + step, state.live_bytes, has_run);
+        if cost.during_bytes <= state.peak_bytes && cost.after_bytes <= state.live_bytes {
+            return vec![(step, cost)];
+        }
+        if cost.during_bytes < segment.peak_bytes() {
+            affordable.push((step, cost));
+        }
+    }
+    affordable
+}
+
+/// A peak that no order of the segment's steps undercuts: the largest sum of what must be alive while
+/// a step runs because an ancestor writes it, and the step or a descendant reads it.
+pub(super) fn lower_bound(flow: &Flow, segment: &Segment) -> u64 {
+    let Range { start, end } = segment.steps;
+    let ancestors = flow.ancestors(segment.steps.clone());
+    let must_precede = |step: usize, later: usize| {
+        later >= end || (later >= start && ancestors[later - start].contains(step - start))
+    };
+    let crosses = |&buffer: &usize| {
+        flow.writer[buffer].is_none_or(|writer| writer < end)
+            && (flow.is_output[buffer] || flow.readers[buffer].last().is_some_and(|&r| r >= start))
+    };
+    let buffers: Vec<usize> = (0..flow.readers.len()).filter(crosses).collect();
+    let needed = |step: usize| {
+        let alive = buffers.iter().filter(|&&buffer| {
+            let writer = flow.writer[buffer];
+            let is_written =
+                writer.is_none_or(|writer| writer < start || must_precede(writer, step));
+            let mut readers = flow.readers[buffer].iter();
+            let is_read = readers.any(|&reader| reader == step || must_precede(step, reader));
+            is_written && (is_read || flow.is_output[buffer])
+        });
+        let alive: u64 = alive.map(|&buffer| flow.bytes(buffer)).sum();
+        let writes = &flow.problem.steps[step].writes;
+        let written: u64 = writes.iter().map(|&buffer| flow.bytes(buffer)).sum();
+        let can_be_last = |buffer: usize| {
+            let mut readers = flow.readers[buffer].iter();
+            !flow.is_output[buffer] && !readers.any(|&reader| must_precede(step, reader))
+        };
+        alive + written - flow.in_place_bytes(step, can_be_last)
+    };
+    segment.steps.clone().map(needed).max().unwrap_or(0)
+}
