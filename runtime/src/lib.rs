@@ -41,6 +41,7 @@ pub mod math;
 mod one_step;
 mod operands;
 pub mod ops;
+mod pieces;
 mod session;
 mod walk;
 mod window;

@@ -14,6 +14,7 @@
 use crate::arch::clamp;
 use crate::kernel::Node;
 use crate::operands::Operands;
+use crate::pieces::pieces_mut;
 use crate::walk::{Axis, Walk, broadcast_dims, strides};
 use flatpack_format::Misfit;
 use flatpack_format::ops::binary::{BinaryParams, RULE};
@@ -64,7 +65,7 @@ pub(crate) fn broadcast(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32,
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     let a = if node.in_place(0) { None } else { Some(reads.get::<f32>(a)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<f32>(b)?) };
-    for (y, [a_at, b_at]) in y.chunks_exact_mut(len.max(1)).zip(walk) {
+    for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
         match (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?) {
             (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
             (Side::Place, Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),

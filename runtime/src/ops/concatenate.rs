@@ -11,6 +11,7 @@
 use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::concatenate::{ConcatenateParams, RULE};
 use flatpack_format::{Misfit, OpCode, Tensor};
 
@@ -30,8 +31,8 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let mut start = 0;
     for input in node.step().inputs() {
         let end = start + self::row_bytes(&input, axis)?;
-        let x = reads.bytes(input)?.chunks_exact((end - start).max(1));
-        for (y, x) in y.chunks_exact_mut(row_bytes.max(1)).zip(x) {
+        let x = pieces(reads.bytes(input)?, end - start);
+        for (y, x) in pieces_mut(y, row_bytes).zip(x) {
             copy(y.get_mut(start..end)?, x);
         }
         start = end;

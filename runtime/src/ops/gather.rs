@@ -2,6 +2,7 @@
 
 use crate::kernel::Node;
 use crate::operands::Operands;
+use crate::pieces::pieces_mut;
 use crate::walk::{Axis, Walk};
 use bytemuck::Pod;
 use flatpack_format::MAX_RANK;
@@ -26,7 +27,7 @@ fn elements<T: Pod>(node: &Node<'_>, operands: Operands<'_>, walk: Walk<1>) -> O
     let x = reads.get::<T>(node.input(0)?)?;
     let (len, [stride]) = walk.run();
     let every = stride.unsigned_abs().max(1);
-    for (y, [at]) in y.chunks_exact_mut(len.max(1)).zip(walk) {
+    for (y, [at]) in pieces_mut(y, len).zip(walk) {
         match stride {
             0 => y.fill(*x.get(at)?),
             1 => copy(y, x.get(at..)?),

@@ -10,6 +10,7 @@
 use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::pieces;
 use crate::walk::{Axis, Walk, dims, strides};
 use flatpack_format::ops::pad::{PadParams, RULE};
 use flatpack_format::{Misfit, OpCode};
@@ -35,7 +36,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     y.fill(params.value);
     let x = reads.get::<f32>(node.input(0)?)?;
-    for (x, [at]) in x.chunks_exact(len.max(1)).zip(walk) {
+    for (x, [at]) in pieces(x, len).zip(walk) {
         let y = y.get_mut(at..)?;
         if stride == 1 {
             copy(y, x);

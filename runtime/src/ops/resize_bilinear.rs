@@ -15,6 +15,7 @@
 use super::resize_nearest_neighbor::fractions;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
 use flatpack_format::ops::resize_bilinear::RULE;
 use flatpack_format::{Misfit, OpCode};
@@ -56,11 +57,10 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let [_, h, w, channels] = node.input_dims(0)?;
     let [_, oh, ow, _] = node.output_dims()?;
     let (row_len, out_row_len) = (w * channels, ow * channels);
-    let images = x.chunks_exact((h * row_len).max(1));
-    for (x, y) in images.zip(y.chunks_exact_mut((oh * out_row_len).max(1))) {
-        for (y, row) in y.chunks_exact_mut(out_row_len.max(1)).zip(Between::each(h, oh)) {
+    for (x, y) in pieces(x, h * row_len).zip(pieces_mut(y, oh * out_row_len)) {
+        for (y, row) in pieces_mut(y, out_row_len).zip(Between::each(h, oh)) {
             let rows = [x.get(part(row.lower, row_len))?, x.get(part(row.upper, row_len))?];
-            for (y, column) in y.chunks_exact_mut(channels.max(1)).zip(Between::each(w, ow)) {
+            for (y, column) in pieces_mut(y, channels).zip(Between::each(w, ow)) {
                 let (left, right) = (part(column.lower, channels), part(column.upper, channels));
                 let [top, bottom] =
                     rows.map(|x| Some(x.get(left.clone())?.iter().zip(x.get(right.clone())?)));

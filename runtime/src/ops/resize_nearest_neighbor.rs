@@ -11,6 +11,7 @@
 use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::resize_nearest_neighbor::{RULE, ResizeNearestNeighborParams};
 use flatpack_format::{Misfit, OpCode};
 
@@ -50,11 +51,10 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         fractions(start as i32, 2 * input as i32, 2 * output as i32).map(|(source, _)| source as usize)
     };
     let (row_len, out_row_len) = (w * channels, ow * channels);
-    let images = x.chunks_exact((h * row_len).max(1));
-    for (x, y) in images.zip(y.chunks_exact_mut((oh * out_row_len).max(1))) {
-        for (y, row) in y.chunks_exact_mut(out_row_len.max(1)).zip(sources(h, oh)) {
+    for (x, y) in pieces(x, h * row_len).zip(pieces_mut(y, oh * out_row_len)) {
+        for (y, row) in pieces_mut(y, out_row_len).zip(sources(h, oh)) {
             let x = x.get(row * row_len..(row + 1) * row_len)?;
-            for (y, column) in y.chunks_exact_mut(channels.max(1)).zip(sources(w, ow)) {
+            for (y, column) in pieces_mut(y, channels).zip(sources(w, ow)) {
                 copy(y, x.get(column * channels..)?);
             }
         }
