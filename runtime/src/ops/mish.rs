@@ -1,8 +1,13 @@
 //! Mish: `y = x · tanh(ln(1 + eˣ))` (Misra, 2019).
 
-use crate::math;
+use crate::math::exp;
 
-super::unary::kernel!(Mish, |x: f32| x * math::tanh(math::softplus(x)));
+// With w = eˣ, tanh(ln(1 + w)) = ((1 + w)² − 1) / ((1 + w)² + 1). From 20 on, that is 1.
+super::unary::kernel!(Mish, |x: f32| {
+    let w = exp(if x > 20.0 { 20.0 } else { x });
+    let n = w * (w + 2.0);
+    x * (n / (n + 2.0))
+});
 
 #[cfg(test)]
 mod tests {
