@@ -176,6 +176,18 @@ pub trait Arch {
         Some(())
     }
 
+    /// For 8 channels of a pixel: `sums[c] += Σ x[tap][c]`, in the order of the taps.
+    #[inline(never)]
+    fn sum_tile_f32(patch: &Patch<'_, 1>, sums: &mut [f32; LANES]) -> Option<()> {
+        fold_tile(patch, sums, |sum, x| sum + x)
+    }
+
+    /// For 8 channels of a pixel: `maxima[c] = max(maxima[c], x[tap][c], …)`; a NaN stays.
+    #[inline(never)]
+    fn max_tile_f32(patch: &Patch<'_, 1>, maxima: &mut [f32; LANES]) -> Option<()> {
+        fold_tile(patch, maxima, maximum)
+    }
+
     /// `y[c] = min(max(y[c], low), high)`; a NaN stays.
     #[inline(always)]
     fn clamp_f32(low: f32, high: f32, y: &mut [f32]) {
@@ -183,6 +195,27 @@ pub trait Arch {
             *y = clamp(*y, low, high);
         }
     }
+}
+
+#[inline(always)]
+fn fold_tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES], f: impl Fn(f32, f32) -> f32) -> Option<()> {
+    let mut acc = *lanes;
+    let [x] = patch.x;
+    patch.try_each_tap(|x_at, _| {
+        let x: &[f32; LANES] = x.get(x_at..)?.first_chunk()?;
+        for (acc, x) in acc.iter_mut().zip(x) {
+            *acc = f(*acc, *x);
+        }
+        Some(())
+    })?;
+    *lanes = acc;
+    Some(())
+}
+
+/// The larger of the two; a NaN on either side stays.
+#[inline(always)]
+pub(crate) fn maximum(a: f32, b: f32) -> f32 {
+    if a > b || a.is_nan() { a } else { b }
 }
 
 /// `min(max(v, low), high)`; a NaN stays.

@@ -4,10 +4,12 @@ use crate::kernel::Kernel;
 
 mod binary;
 mod gather;
+mod pool;
 mod unary;
 
 pub mod abs;
 pub mod add;
+pub mod average_pool_2d;
 pub mod broadcast_to;
 pub mod ceil;
 pub mod celu;
@@ -29,6 +31,7 @@ pub mod hard_swish;
 pub mod leaky_relu;
 pub mod log;
 pub mod logistic;
+pub mod max_pool_2d;
 pub mod maximum;
 pub mod minimum;
 pub mod mish;
@@ -68,6 +71,8 @@ pub const ALL: &[Kernel] = &[
     conv_3d::KERNEL,
     transpose_conv_3d::KERNEL,
     fully_connected::KERNEL,
+    average_pool_2d::KERNEL,
+    max_pool_2d::KERNEL,
     add::KERNEL,
     sub::KERNEL,
     mul::KERNEL,

@@ -1,0 +1,164 @@
+//! 2-D maximum pooling: `y[n, oh, ow, c] = clamp(max of x[n, oh · sh + kh − pad, …, c])` over the kh,
+//! kw that lie inside the input; padding does not count. A NaN under the window stays.
+//!
+//! | operand | dtype | shape          | layouts |
+//! |---------|-------|----------------|---------|
+//! | x       | f32   | [N, H, W, C]   | rows    |
+//! | y       | f32   | [N, OH, OW, C] | rows    |
+//!
+//! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
+//! positions fit `i32`, and that y shares no memory with x.
+
+use super::pool::{self, Fold};
+use crate::arch::{Active, Arch, LANES, Patch, maximum};
+use crate::kernel::{Kernel, Node};
+use flatpack_format::ops::max_pool_2d::RULE;
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::MaxPool2d, check, run: pool::run::<Active, Maximum> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 0)
+}
+
+struct Maximum;
+
+impl<A: Arch> Fold<A> for Maximum {
+    const START: f32 = f32::NEG_INFINITY;
+
+    fn tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES]) -> Option<()> {
+        A::max_tile_f32(patch, lanes)
+    }
+
+    fn one(folded: f32, x: f32) -> f32 {
+        maximum(folded, x)
+    }
+
+    fn result(folded: f32, _: f32) -> f32 {
+        folded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, run as run_step,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::Clamp;
+    use flatpack_format::ops::max_pool_2d::Pool2dParams;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::MaxPool2d;
+
+    fn params(h: &Axis, w: &Axis) -> Pool2dParams {
+        Pool2dParams {
+            window: [h.taps, w.taps],
+            stride: [h.stride, w.stride],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            clamp: Clamp::NONE,
+        }
+    }
+
+    fn formula(h: &Axis, w: &Axis, x: &Input, y: [u32; 4]) -> Vec<f32> {
+        let pool = |[n, oh, ow, c]: [u32; 4]| {
+            let covered = positions([h.taps, w.taps])
+                .filter_map(|[kh, kw]| Some(x.at(&[n, h.at(oh, kh)?, w.at(ow, kw)?, c])));
+            covered.fold(f64::NEG_INFINITY, f64::max) as f32
+        };
+        positions(y).map(pool).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula((h, w) in (axis(), axis()), n in 1u32..3, channels in 1u32..36, seed: u32) {
+            let narrow = |axis: Axis| Axis {
+                dilation: 1,
+                input: axis.input + axis.taps,
+                pad: axis.pad.map(|pad| pad.min(axis.taps - 1)),
+                ..axis
+            };
+            let (h, w) = (narrow(h), narrow(w));
+            let x = noise(&[n, h.input, w.input, channels], seed);
+            let params = params(&h, &w);
+            let inputs = [x];
+            let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            let want = formula(&h, &w, &inputs[0], y.dims().try_into().unwrap());
+            prop_assert!(difference(&run_step(OP, bytes_of(&params), &inputs), &want) == 0.0);
+        }
+    }
+
+    const PAIR: Axis = Axis { input: 3, taps: 2, stride: 1, dilation: 1, pad: [0, 0] };
+    const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    #[test]
+    fn padding_does_not_count() {
+        let w = Axis { pad: [1, 1], ..PAIR };
+        let x = input(&[1, 1, 3, 1], &[-1.0, -3.0, f32::NEG_INFINITY]);
+        let y = run_step(OP, bytes_of(&params(&POINT, &w)), &[x]);
+        assert_eq!(y, [-1.0, -1.0, -3.0, f32::NEG_INFINITY]);
+    }
+
+    #[test]
+    fn a_nan_reaches_the_windows_that_cover_it_and_no_other() {
+        let w = Axis { input: 4, ..PAIR };
+        for channels in [1, 9] {
+            let columns = [1.0, f32::NAN, 2.0, 2.0];
+            let values: Vec<_> = columns.iter().flat_map(|v| core::iter::repeat_n(*v, channels)).collect();
+            let x = input(&[1, 1, 4, channels as u32], &values);
+            let y = run_step(OP, bytes_of(&params(&POINT, &w)), &[x]);
+            for (column, y) in y.chunks(channels).enumerate() {
+                assert!(y.iter().all(|y| if column < 2 { y.is_nan() } else { *y == 2.0 }), "{y:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_clamp_bounds_the_result() {
+        let params = Pool2dParams { clamp: Clamp { min: 0.0, max: 6.0 }, ..params(&POINT, &POINT) };
+        let x = input(&[1, 1, 1, 3], &[-2.0, 3.0, 9.0]);
+        assert_eq!(run_step(OP, bytes_of(&params), &[x]), [0.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn an_input_of_another_rank_is_refused() {
+        assert_eq!(
+            refusal(OP, bytes_of(&params(&POINT, &POINT)), &[noise(&[1, 1, 1], 1)], None),
+            Misfit::Rank(0)
+        );
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        let x = noise(&[1, 1, 3, 1], 1);
+        let params = params(&POINT, &Axis { taps: 4, ..PAIR });
+        assert_eq!(refusal(OP, bytes_of(&params), &[x], None), Misfit::Shape(0));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let x = noise(&[1, 1, 3, 1], 1);
+        let good = params(&POINT, &PAIR);
+        for bad in [
+            Pool2dParams { window: [0, 2], ..good },
+            Pool2dParams { stride: [1, 0], ..good },
+            // Such windows would cover nothing but padding.
+            Pool2dParams { pad_w: [2, 0], ..good },
+            Pool2dParams { pad_h: [0, 1], ..good },
+            Pool2dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
+        ] {
+            assert_eq!(refusal(OP, bytes_of(&bad), &[x.clone()], None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let output = noise(&[1, 1, 1, 3], 0).tensor_type();
+        let x = noise(&[1, 1, 1, 1], 1);
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &[x], Some(output)), Misfit::Shape(1));
+    }
+}
