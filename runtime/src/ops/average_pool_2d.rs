@@ -151,7 +151,11 @@ mod tests {
             Pool2dParams { pad_h: [0, 1], ..good },
             Pool2dParams { clamp: Clamp { min: 1.0, max: 0.0 }, ..good },
         ] {
-            assert_eq!(refusal(OP, bytes_of(&bad), &[x.clone()], None), Misfit::Params, "{bad:?}");
+            assert_eq!(
+                refusal(OP, bytes_of(&bad), core::slice::from_ref(&x), None),
+                Misfit::Params,
+                "{bad:?}"
+            );
         }
     }
 

@@ -78,20 +78,9 @@ pub fn plan(buffers: &[Buffer], align: u32) -> Result<Plan, PlanError> {
     if align == 0 {
         return Err(PlanError::ZeroAlign);
     }
-    if let Some((buffer, b)) = (0..)
-        .zip(buffers)
-        .find(|(_, buffer)| buffer.last_step < buffer.first_step)
-    {
-        let Buffer {
-            first_step,
-            last_step,
-            ..
-        } = *b;
-        return Err(PlanError::EndsBeforeItBegins {
-            buffer,
-            first_step,
-            last_step,
-        });
+    if let Some((buffer, b)) = (0..).zip(buffers).find(|(_, buffer)| buffer.last_step < buffer.first_step) {
+        let Buffer { first_step, last_step, .. } = *b;
+        return Err(PlanError::EndsBeforeItBegins { buffer, first_step, last_step });
     }
     let (occupied, blocks): (Vec<usize>, Vec<Block>) = buffers
         .iter()
@@ -99,14 +88,7 @@ pub fn plan(buffers: &[Buffer], align: u32) -> Result<Plan, PlanError> {
         .filter(|(_, buffer)| buffer.bytes > 0)
         .map(|(index, buffer)| {
             let size = u64::from(buffer.bytes).next_multiple_of(u64::from(align));
-            (
-                index,
-                Block {
-                    size,
-                    first: buffer.first_step as usize,
-                    last: buffer.last_step as usize,
-                },
-            )
+            (index, Block { size, first: buffer.first_step as usize, last: buffer.last_step as usize })
         })
         .unzip();
 
@@ -120,12 +102,7 @@ pub fn plan(buffers: &[Buffer], align: u32) -> Result<Plan, PlanError> {
     for (buffer, offset) in occupied.into_iter().zip(block_offsets) {
         offsets[buffer] = narrow(offset)?;
     }
-    Ok(Plan {
-        offsets,
-        arena_bytes: narrow(arena_bytes)?,
-        lower_bound_bytes: narrow(lower_bound)?,
-        optimal,
-    })
+    Ok(Plan { offsets, arena_bytes: narrow(arena_bytes)?, lower_bound_bytes: narrow(lower_bound)?, optimal })
 }
 
 /// A buffer that occupies memory, with its aligned size. Sizes and offsets are 64 bits wide on the
@@ -207,12 +184,7 @@ fn loads(blocks: &[Block]) -> Vec<u64> {
 
 /// End of the block that ends last.
 fn peak(blocks: &[Block], offsets: &[u64]) -> u64 {
-    blocks
-        .iter()
-        .zip(offsets)
-        .map(|(block, offset)| offset + block.size)
-        .max()
-        .unwrap_or(0)
+    blocks.iter().zip(offsets).map(|(block, offset)| offset + block.size).max().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -225,11 +197,7 @@ mod tests {
 
     /// Buffers from (bytes, first step, last step).
     fn buffers(lives: &[(u32, u32, u32)]) -> Vec<Buffer> {
-        let buffer = |&(bytes, first_step, last_step)| Buffer {
-            bytes,
-            first_step,
-            last_step,
-        };
+        let buffer = |&(bytes, first_step, last_step)| Buffer { bytes, first_step, last_step };
         lives.iter().map(buffer).collect()
     }
 
@@ -242,19 +210,14 @@ mod tests {
             placed: &mut Vec<(Buffer, u32)>,
             rest: &mut Vec<usize>,
         ) -> u32 {
-            let end =
-                |(buffer, offset): &(Buffer, u32)| (offset + buffer.bytes).next_multiple_of(align);
+            let end = |(buffer, offset): &(Buffer, u32)| (offset + buffer.bytes).next_multiple_of(align);
             if rest.is_empty() {
                 return placed.iter().map(end).max().unwrap_or(0);
             }
             let mut smallest = u32::MAX;
             for index in 0..rest.len() {
                 let buffer = rest.remove(index);
-                let Buffer {
-                    bytes,
-                    first_step,
-                    last_step,
-                } = buffers[buffer];
+                let Buffer { bytes, first_step, last_step } = buffers[buffer];
                 let is_free = |offset: &u32| {
                     placed.iter().all(|other| {
                         other.0.last_step < first_step
@@ -263,13 +226,7 @@ mod tests {
                             || offset + bytes <= other.1
                     })
                 };
-                let offset = placed
-                    .iter()
-                    .map(end)
-                    .chain([0])
-                    .filter(is_free)
-                    .min()
-                    .unwrap();
+                let offset = placed.iter().map(end).chain([0]).filter(is_free).min().unwrap();
                 placed.push((buffers[buffer], offset));
                 smallest = smallest.min(place_rest(buffers, align, placed, rest));
                 placed.pop();
@@ -277,12 +234,7 @@ mod tests {
             }
             smallest
         }
-        place_rest(
-            buffers,
-            align,
-            &mut Vec::new(),
-            &mut (0..buffers.len()).collect(),
-        )
+        place_rest(buffers, align, &mut Vec::new(), &mut (0..buffers.len()).collect())
     }
 
     fn few_buffers() -> impl Strategy<Value = Vec<Buffer>> {
@@ -298,11 +250,9 @@ mod tests {
         let scratch_bytes = prop_oneof![Just(0), 1_u32..4_000];
         let step = (1_u32..40_000, residual, scratch_bytes);
         prop::collection::vec(step, step_count).prop_map(|steps| {
-            let lives = (0..)
-                .zip(steps)
-                .flat_map(|(step, (bytes, life, scratch_bytes))| {
-                    [(bytes, step, step + life), (scratch_bytes, step, step)]
-                });
+            let lives = (0..).zip(steps).flat_map(|(step, (bytes, life, scratch_bytes))| {
+                [(bytes, step, step + life), (scratch_bytes, step, step)]
+            });
             buffers(&lives.collect::<Vec<_>>())
         })
     }
@@ -345,12 +295,7 @@ mod tests {
 
     #[test]
     fn no_buffers_need_no_arena() {
-        let none = Plan {
-            offsets: vec![],
-            arena_bytes: 0,
-            lower_bound_bytes: 0,
-            optimal: true,
-        };
+        let none = Plan { offsets: vec![], arena_bytes: 0, lower_bound_bytes: 0, optimal: true };
         assert_eq!(plan(&[], 16), Ok(none));
     }
 
@@ -362,13 +307,7 @@ mod tests {
 
     #[test]
     fn a_chain_needs_its_largest_neighbours() {
-        let chain = buffers(&[
-            (100, 0, 1),
-            (300, 1, 2),
-            (200, 2, 3),
-            (400, 3, 4),
-            (50, 4, 5),
-        ]);
+        let chain = buffers(&[(100, 0, 1), (300, 1, 2), (200, 2, 3), (400, 3, 4), (50, 4, 5)]);
         let plan = plan(&chain, 1).unwrap();
         assert_eq!((plan.arena_bytes, plan.optimal), (600, true));
     }
@@ -379,8 +318,7 @@ mod tests {
         let blocks = lives.map(|(size, first, last)| Block { size, first, last });
         assert_eq!(peak(&blocks, &fit::best(&blocks, 19)), 20);
 
-        let buffers =
-            buffers(&lives.map(|(size, first, last)| (size as u32, first as u32, last as u32)));
+        let buffers = buffers(&lives.map(|(size, first, last)| (size as u32, first as u32, last as u32)));
         let plan = plan(&buffers, 1).unwrap();
         assert_eq!((plan.arena_bytes, plan.optimal), (19, true));
         assert_eq!(smallest_arena_bytes(&buffers, 1), 19);
@@ -399,10 +337,7 @@ mod tests {
             (3, 4, 4),
         ]);
         let plan = plan(&buffers, 1).unwrap();
-        assert_eq!(
-            (plan.lower_bound_bytes, plan.arena_bytes, plan.optimal),
-            (5, 6, true)
-        );
+        assert_eq!((plan.lower_bound_bytes, plan.arena_bytes, plan.optimal), (5, 6, true));
         assert_eq!(smallest_arena_bytes(&buffers, 1), 6);
     }
 
@@ -444,11 +379,7 @@ mod tests {
 
     #[test]
     fn a_buffer_that_ends_before_it_begins_is_refused() {
-        let error = PlanError::EndsBeforeItBegins {
-            buffer: 1,
-            first_step: 5,
-            last_step: 4,
-        };
+        let error = PlanError::EndsBeforeItBegins { buffer: 1, first_step: 5, last_step: 4 };
         assert_eq!(plan(&buffers(&[(8, 0, 0), (8, 5, 4)]), 4), Err(error));
     }
 
@@ -456,18 +387,8 @@ mod tests {
     fn an_arena_beyond_32_bits_is_refused() {
         let error = |arena_bytes| Err(PlanError::TooLarge { arena_bytes });
         assert_eq!(plan(&buffers(&[(u32::MAX, 0, 0)]), 16), error(1 << 32));
-        assert_eq!(
-            plan(&buffers(&[(u32::MAX, 0, 1), (1, 1, 2)]), 1),
-            error(1 << 32)
-        );
-        let many = vec![
-            Buffer {
-                bytes: u32::MAX,
-                first_step: 0,
-                last_step: u32::MAX
-            };
-            100
-        ];
+        assert_eq!(plan(&buffers(&[(u32::MAX, 0, 1), (1, 1, 2)]), 1), error(1 << 32));
+        let many = vec![Buffer { bytes: u32::MAX, first_step: 0, last_step: u32::MAX }; 100];
         assert_eq!(plan(&many, u32::MAX), error(100 * u64::from(u32::MAX)));
     }
 

@@ -117,10 +117,7 @@ pub fn order(problem: &Problem) -> Result<Order, OrderError> {
     // No order has a smaller peak than this.
     let mut proved = input_bytes;
     let optimal = loop {
-        let worst = segments
-            .iter_mut()
-            .rev()
-            .max_by_key(|segment| segment.peak_bytes());
+        let worst = segments.iter_mut().rev().max_by_key(|segment| segment.peak_bytes());
         let Some(segment) = worst.filter(|segment| segment.peak_bytes() > proved) else {
             break true;
         };
@@ -135,12 +132,7 @@ pub fn order(problem: &Problem) -> Result<Order, OrderError> {
         segment.is_searched = true;
     };
 
-    let peak_bytes = segments
-        .iter()
-        .map(Segment::peak_bytes)
-        .max()
-        .unwrap_or(0)
-        .max(input_bytes);
+    let peak_bytes = segments.iter().map(Segment::peak_bytes).max().unwrap_or(0).max(input_bytes);
     let mut steps = Vec::with_capacity(problem.steps.len());
     for segment in segments {
         match segment.better {
@@ -148,11 +140,7 @@ pub fn order(problem: &Problem) -> Result<Order, OrderError> {
             _ => steps.extend(segment.steps),
         }
     }
-    Ok(Order {
-        steps,
-        peak_bytes,
-        optimal,
-    })
+    Ok(Order { steps, peak_bytes, optimal })
 }
 
 /// Who passes which buffer on to whom.
@@ -179,15 +167,8 @@ impl<'a> Flow<'a> {
     fn new(problem: &'a Problem) -> Result<Self, OrderError> {
         let buffer_count = problem.buffer_bytes.len();
         let known = |buffer: usize| {
-            let error = OrderError::UnknownBuffer {
-                buffer,
-                buffer_count,
-            };
-            if buffer < buffer_count {
-                Ok(buffer)
-            } else {
-                Err(error)
-            }
+            let error = OrderError::UnknownBuffer { buffer, buffer_count };
+            if buffer < buffer_count { Ok(buffer) } else { Err(error) }
         };
         let mut flow = Flow {
             problem,
@@ -200,15 +181,7 @@ impl<'a> Flow<'a> {
         for &buffer in &problem.inputs {
             is_written[known(buffer)?] = true;
         }
-        for (
-            step,
-            Step {
-                reads,
-                writes,
-                in_place,
-            },
-        ) in problem.steps.iter().enumerate()
-        {
+        for (step, Step { reads, writes, in_place }) in problem.steps.iter().enumerate() {
             for &buffer in reads {
                 if !is_written[known(buffer)?] {
                     return Err(OrderError::ReadBeforeWritten { step, buffer });
@@ -247,9 +220,7 @@ impl<'a> Flow<'a> {
 
     /// The steps that must have run before `step` can.
     fn predecessors(&self, step: usize) -> impl Iterator<Item = usize> {
-        self.reads[step]
-            .iter()
-            .filter_map(|&buffer| self.writer[buffer])
+        self.reads[step].iter().filter_map(|&buffer| self.writer[buffer])
     }
 
     /// For each step of `range` the steps of `range` that must have run before it can, counted from
@@ -275,13 +246,9 @@ impl<'a> Flow<'a> {
     /// The bytes that `step` writes into the memory of one of its inputs, if `is_last` says of this
     /// input that the step is the last to read it.
     fn in_place_bytes(&self, step: usize, is_last: impl Fn(usize) -> bool) -> u64 {
-        let Step {
-            writes, in_place, ..
-        } = &self.problem.steps[step];
+        let Step { writes, in_place, .. } = &self.problem.steps[step];
         match (in_place, writes.first()) {
-            (&Some(read), Some(&written))
-                if self.bytes(written) <= self.bytes(read) && is_last(read) =>
-            {
+            (&Some(read), Some(&written)) if self.bytes(written) <= self.bytes(read) && is_last(read) => {
                 self.bytes(written)
             }
             _ => 0,
@@ -293,9 +260,7 @@ impl<'a> Flow<'a> {
     fn cost(&self, step: usize, live_bytes: u64, has_run: impl Fn(usize) -> bool) -> Cost {
         let is_last = |buffer: usize| {
             !self.is_output[buffer]
-                && self.readers[buffer]
-                    .iter()
-                    .all(|&reader| reader == step || has_run(reader))
+                && self.readers[buffer].iter().all(|&reader| reader == step || has_run(reader))
         };
         let writes = &self.problem.steps[step].writes;
         let written: u64 = writes.iter().map(|&buffer| self.bytes(buffer)).sum();
@@ -331,9 +296,7 @@ struct Better {
 impl Segment {
     /// Peak of the best order known.
     fn peak_bytes(&self) -> u64 {
-        self.better
-            .as_ref()
-            .map_or(self.given_peak_bytes, |better| better.peak_bytes)
+        self.better.as_ref().map_or(self.given_peak_bytes, |better| better.peak_bytes)
     }
 }
 

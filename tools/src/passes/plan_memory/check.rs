@@ -55,28 +55,15 @@ pub enum CheckError {
 /// A buffer of zero bytes shares no byte with any other, but its offset is checked like theirs.
 pub fn check(buffers: &[Buffer], align: u32, offsets: &[u32]) -> Result<u32, CheckError> {
     if offsets.len() != buffers.len() {
-        return Err(CheckError::OffsetCount {
-            found: offsets.len(),
-            expected: buffers.len(),
-        });
+        return Err(CheckError::OffsetCount { found: offsets.len(), expected: buffers.len() });
     }
     let mut arena_bytes = 0;
     for (buffer, (&Buffer { bytes, .. }, &offset)) in buffers.iter().zip(offsets).enumerate() {
         if align == 0 || !offset.is_multiple_of(align) {
-            return Err(CheckError::Misaligned {
-                buffer,
-                offset,
-                align,
-            });
+            return Err(CheckError::Misaligned { buffer, offset, align });
         }
-        let end = offset
-            .checked_add(bytes)
-            .and_then(|end| end.checked_next_multiple_of(align));
-        let end = end.ok_or(CheckError::TooFar {
-            buffer,
-            offset,
-            bytes,
-        })?;
+        let end = offset.checked_add(bytes).and_then(|end| end.checked_next_multiple_of(align));
+        let end = end.ok_or(CheckError::TooFar { buffer, offset, bytes })?;
         arena_bytes = arena_bytes.max(end);
     }
     for second in 0..buffers.len() {
@@ -87,12 +74,7 @@ pub fn check(buffers: &[Buffer], align: u32, offsets: &[u32]) -> Result<u32, Che
             let byte = offsets[first].max(offsets[second]);
             let end = (offsets[first] + a.bytes).min(offsets[second] + b.bytes);
             if step <= last_step && byte < end {
-                return Err(CheckError::Overlap {
-                    first,
-                    second,
-                    byte,
-                    step,
-                });
+                return Err(CheckError::Overlap { first, second, byte, step });
             }
         }
     }
@@ -104,21 +86,9 @@ mod tests {
     use super::*;
 
     const BUFFERS: [Buffer; 3] = [
-        Buffer {
-            bytes: 10,
-            first_step: 0,
-            last_step: 2,
-        },
-        Buffer {
-            bytes: 7,
-            first_step: 2,
-            last_step: 3,
-        },
-        Buffer {
-            bytes: 16,
-            first_step: 3,
-            last_step: 4,
-        },
+        Buffer { bytes: 10, first_step: 0, last_step: 2 },
+        Buffer { bytes: 7, first_step: 2, last_step: 3 },
+        Buffer { bytes: 16, first_step: 3, last_step: 4 },
     ];
 
     #[test]
@@ -138,139 +108,74 @@ mod tests {
 
     #[test]
     fn a_missing_offset_is_rejected() {
-        let error = CheckError::OffsetCount {
-            found: 2,
-            expected: 3,
-        };
+        let error = CheckError::OffsetCount { found: 2, expected: 3 };
         assert_eq!(check(&BUFFERS, 8, &[0, 16]), Err(error));
     }
 
     #[test]
     fn an_offset_too_many_is_rejected() {
-        let error = CheckError::OffsetCount {
-            found: 4,
-            expected: 3,
-        };
+        let error = CheckError::OffsetCount { found: 4, expected: 3 };
         assert_eq!(check(&BUFFERS, 8, &[0, 16, 0, 0]), Err(error));
     }
 
     #[test]
     fn a_misaligned_offset_is_rejected() {
-        let error = CheckError::Misaligned {
-            buffer: 1,
-            offset: 20,
-            align: 8,
-        };
+        let error = CheckError::Misaligned { buffer: 1, offset: 20, align: 8 };
         assert_eq!(check(&BUFFERS, 8, &[0, 20, 0]), Err(error));
     }
 
     #[test]
     fn an_alignment_of_zero_is_rejected() {
-        let error = CheckError::Misaligned {
-            buffer: 0,
-            offset: 0,
-            align: 0,
-        };
+        let error = CheckError::Misaligned { buffer: 0, offset: 0, align: 0 };
         assert_eq!(check(&BUFFERS, 0, &[0, 16, 0]), Err(error));
     }
 
     #[test]
     fn an_end_beyond_32_bits_is_rejected() {
         let offset = u32::MAX - 7;
-        let error = CheckError::TooFar {
-            buffer: 2,
-            offset,
-            bytes: 16,
-        };
+        let error = CheckError::TooFar { buffer: 2, offset, bytes: 16 };
         assert_eq!(check(&BUFFERS, 8, &[0, 16, offset]), Err(error));
     }
 
     #[test]
     fn padding_beyond_32_bits_is_rejected() {
-        let buffers = [Buffer {
-            bytes: 1,
-            first_step: 0,
-            last_step: 0,
-        }];
+        let buffers = [Buffer { bytes: 1, first_step: 0, last_step: 0 }];
         let offset = u32::MAX - 7;
-        let error = CheckError::TooFar {
-            buffer: 0,
-            offset,
-            bytes: 1,
-        };
+        let error = CheckError::TooFar { buffer: 0, offset, bytes: 1 };
         assert_eq!(check(&buffers, 8, &[offset]), Err(error));
     }
 
     #[test]
     fn an_overlap_by_one_byte_is_rejected() {
         let buffers = [
-            Buffer {
-                bytes: 9,
-                first_step: 0,
-                last_step: 2,
-            },
-            Buffer {
-                bytes: 8,
-                first_step: 1,
-                last_step: 3,
-            },
+            Buffer { bytes: 9, first_step: 0, last_step: 2 },
+            Buffer { bytes: 8, first_step: 1, last_step: 3 },
         ];
-        let error = CheckError::Overlap {
-            first: 0,
-            second: 1,
-            byte: 8,
-            step: 1,
-        };
+        let error = CheckError::Overlap { first: 0, second: 1, byte: 8, step: 1 };
         assert_eq!(check(&buffers, 8, &[0, 8]), Err(error));
     }
 
     #[test]
     fn an_overlap_in_a_shared_last_step_is_rejected() {
-        let error = CheckError::Overlap {
-            first: 0,
-            second: 1,
-            byte: 8,
-            step: 2,
-        };
+        let error = CheckError::Overlap { first: 0, second: 1, byte: 8, step: 2 };
         assert_eq!(check(&BUFFERS, 8, &[0, 8, 16]), Err(error));
     }
 
     #[test]
     fn a_buffer_inside_another_is_rejected() {
         let buffers = [
-            Buffer {
-                bytes: 64,
-                first_step: 0,
-                last_step: 0,
-            },
-            Buffer {
-                bytes: 8,
-                first_step: 0,
-                last_step: 0,
-            },
+            Buffer { bytes: 64, first_step: 0, last_step: 0 },
+            Buffer { bytes: 8, first_step: 0, last_step: 0 },
         ];
-        let error = CheckError::Overlap {
-            first: 0,
-            second: 1,
-            byte: 16,
-            step: 0,
-        };
+        let error = CheckError::Overlap { first: 0, second: 1, byte: 16, step: 0 };
         assert_eq!(check(&buffers, 8, &[0, 16]), Err(error));
     }
 
     #[test]
     fn a_buffer_of_zero_bytes_overlaps_nothing() {
         let buffers = [
-            Buffer {
-                bytes: 64,
-                first_step: 0,
-                last_step: 0,
-            },
-            Buffer {
-                bytes: 0,
-                first_step: 0,
-                last_step: 0,
-            },
+            Buffer { bytes: 64, first_step: 0, last_step: 0 },
+            Buffer { bytes: 0, first_step: 0, last_step: 0 },
         ];
         assert_eq!(check(&buffers, 8, &[0, 16]), Ok(64));
     }

@@ -42,12 +42,7 @@ fn in_order(blocks: &[Block], order: &[usize], fit: Fit) -> Vec<u64> {
 }
 
 /// An offset for `block` that is free in its whole lifetime, given the blocks that have offsets.
-pub(super) fn free_offset(
-    blocks: &[Block],
-    offsets: &[Option<u64>],
-    block: usize,
-    fit: Fit,
-) -> u64 {
+pub(super) fn free_offset(blocks: &[Block], offsets: &[Option<u64>], block: usize, fit: Fit) -> u64 {
     let Block { size, .. } = blocks[block];
     let mut occupied: Vec<(u64, u64)> = blocks
         .iter()

@@ -52,16 +52,10 @@ const MAX_BLOCKS: usize = 500;
 
 /// Improves the plan `offsets` until it is proved optimal or the budget is spent; returns the best
 /// plan found and whether it is proved.
-pub(super) fn improve(
-    blocks: &[Block],
-    lower_bound: u64,
-    mut offsets: Vec<u64>,
-) -> (Vec<u64>, bool) {
+pub(super) fn improve(blocks: &[Block], lower_bound: u64, mut offsets: Vec<u64>) -> (Vec<u64>, bool) {
     let mut best = peak(blocks, &offsets);
     // Where no block can sink, offsets are sums of sizes: multiples of the sizes' common divisor.
-    let unit = blocks.iter().fold(0, |divisor, block| {
-        greatest_common_divisor(divisor, block.size)
-    });
+    let unit = blocks.iter().fold(0, |divisor, block| greatest_common_divisor(divisor, block.size));
     let mut proved = lower_bound;
     // The smallest capacity that has not been tried in vain.
     let mut untried = lower_bound;
@@ -71,10 +65,7 @@ pub(super) fn improve(
             // Most optima are at the bound, and a tight capacity prunes best.
             (lower_bound, work / 2)
         } else if untried < best {
-            (
-                untried + (best - untried) / unit / 2 * unit,
-                work.div_ceil(4),
-            )
+            (untried + (best - untried) / unit / 2 * unit, work.div_ceil(4))
         } else {
             (best - unit, work)
         };
@@ -96,11 +87,7 @@ pub(super) fn improve(
 }
 
 fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 enum Outcome {
@@ -180,10 +167,8 @@ struct Core {
 
 impl Core {
     fn new(blocks: &[Block], capacity: u64) -> Self {
-        let mut neighbours: Vec<Neighbours> = blocks
-            .iter()
-            .map(|block| Neighbours::of(block, blocks))
-            .collect();
+        let mut neighbours: Vec<Neighbours> =
+            blocks.iter().map(|block| Neighbours::of(block, blocks)).collect();
         let mut members: Vec<usize> = (0..blocks.len()).collect();
         let mut set_aside = Vec::new();
         while let Some(position) = members.iter().position(|&member| {
@@ -286,11 +271,7 @@ impl Search {
 
     fn spend(&mut self, work: usize) -> Result<(), OutOfBudget> {
         self.work = self.work.saturating_sub(work as u64);
-        if self.work == 0 {
-            Err(OutOfBudget)
-        } else {
-            Ok(())
-        }
+        if self.work == 0 { Err(OutOfBudget) } else { Ok(()) }
     }
 
     /// Places `waiting`, which is sorted by first section, one independent group after the other.
@@ -313,16 +294,8 @@ impl Search {
 
     /// Places `waiting`, whose sections have no gap.
     fn place_group(&mut self, waiting: &[usize]) -> Result<bool, OutOfBudget> {
-        let begin = waiting
-            .iter()
-            .map(|&block| self.blocks[block].first)
-            .min()
-            .unwrap_or(0);
-        let end = waiting
-            .iter()
-            .map(|&block| self.blocks[block].last + 1)
-            .max()
-            .unwrap_or(0);
+        let begin = waiting.iter().map(|&block| self.blocks[block].first).min().unwrap_or(0);
+        let end = waiting.iter().map(|&block| self.blocks[block].last + 1).max().unwrap_or(0);
 
         let (niche, candidates) = self.niche(begin..end, waiting);
         let floors = self.floors[begin..end].to_vec();
@@ -330,11 +303,7 @@ impl Search {
         let lives: usize = waiting.iter().map(|&block| self.blocks[block].life()).sum();
         for block in candidates {
             self.spend(BRANCH_WORK + lives)?;
-            let rest: Vec<usize> = waiting
-                .iter()
-                .copied()
-                .filter(|&other| other != block)
-                .collect();
+            let rest: Vec<usize> = waiting.iter().copied().filter(|&other| other != block).collect();
             if self.place_leftmost(block, &niche, &rest) && self.place_all(&rest)? {
                 return Ok(true);
             }
@@ -359,8 +328,7 @@ impl Search {
         for level in self.floors[span.clone()].chunk_by(|a, b| a == b) {
             let end = begin + level.len();
             let is_higher = |section: usize| self.floors[section] > level[0];
-            if (begin == span.start || is_higher(begin - 1)) && (end == span.end || is_higher(end))
-            {
+            if (begin == span.start || is_higher(begin - 1)) && (end == span.end || is_higher(end)) {
                 niche_of[begin - span.start..end - span.start].fill(Some(niches.len()));
                 niches.push((begin..end, Vec::new()));
             }
@@ -394,9 +362,7 @@ impl Search {
             self.waiting_sizes[section] -= size;
         }
         self.raise(niche.start..first, rest)
-            && rest
-                .iter()
-                .all(|&other| self.lowest_offset(other) + self.blocks[other].size <= self.capacity)
+            && rest.iter().all(|&other| self.lowest_offset(other) + self.blocks[other].size <= self.capacity)
     }
 
     /// Raises `sections`, which have one floor, given that no block lies there; returns false if the
@@ -423,17 +389,11 @@ impl Search {
             return false;
         }
         self.floors[sections.clone()].fill(raised);
-        self.waiting_sizes[sections]
-            .iter()
-            .all(|sizes| raised + sizes <= self.capacity)
+        self.waiting_sizes[sections].iter().all(|sizes| raised + sizes <= self.capacity)
     }
 
     /// The lowest offset that the floors leave to `block`.
     fn lowest_offset(&self, block: usize) -> u64 {
-        self.floors[self.blocks[block].sections()]
-            .iter()
-            .max()
-            .copied()
-            .unwrap_or(0)
+        self.floors[self.blocks[block].sections()].iter().max().copied().unwrap_or(0)
     }
 }

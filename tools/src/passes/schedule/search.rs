@@ -101,12 +101,7 @@ fn find_better(
                     None => {
                         index_of.insert(has_run.clone(), next.len());
                         let live_bytes = cost.after_bytes;
-                        next.push(State {
-                            has_run,
-                            live_bytes,
-                            peak_bytes,
-                            last,
-                        });
+                        next.push(State { has_run, live_bytes, peak_bytes, last });
                     }
                 }
             }
@@ -128,15 +123,9 @@ fn find_better(
             index = parent;
         }
         steps.reverse();
-        Better {
-            steps,
-            peak_bytes: state.peak_bytes,
-        }
+        Better { steps, peak_bytes: state.peak_bytes }
     });
-    Found {
-        better,
-        is_exhaustive,
-    }
+    Found { better, is_exhaustive }
 }
 
 /// The `width` states with the smallest peaks, of equal ones those with the fewest bytes alive, in
@@ -151,16 +140,10 @@ fn narrow(layer: Vec<State>, width: usize) -> Vec<State> {
 
 /// The steps that can run after `state` without reaching the segment's peak, as indices into the
 /// segment, with their costs; only one of them if that one can as well run at once.
-fn affordable(
-    flow: &Flow,
-    segment: &Segment,
-    state: &State,
-    ancestors: &[StepSet],
-) -> Vec<(usize, Cost)> {
+fn affordable(flow: &Flow, segment: &Segment, state: &State, ancestors: &[StepSet]) -> Vec<(usize, Cost)> {
     let begin = segment.steps.start;
-    let has_run = |step: usize| {
-        step < begin || (step < segment.steps.end && state.has_run.contains(step - begin))
-    };
+    let has_run =
+        |step: usize| step < begin || (step < segment.steps.end && state.has_run.contains(step - begin));
     let mut affordable = Vec::new();
     for (step, ancestors) in ancestors.iter().enumerate() {
         if state.has_run.contains(step) || !ancestors.is_subset(&state.has_run) {
@@ -193,8 +176,7 @@ pub(super) fn lower_bound(flow: &Flow, segment: &Segment) -> u64 {
     let needed = |step: usize| {
         let alive = buffers.iter().filter(|&&buffer| {
             let writer = flow.writer[buffer];
-            let is_written =
-                writer.is_none_or(|writer| writer < start || must_precede(writer, step));
+            let is_written = writer.is_none_or(|writer| writer < start || must_precede(writer, step));
             let mut readers = flow.readers[buffer].iter();
             let is_read = readers.any(|&reader| reader == step || must_precede(step, reader));
             is_written && (is_read || flow.is_output[buffer])

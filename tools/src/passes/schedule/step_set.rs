@@ -11,9 +11,7 @@ pub(super) struct StepSet {
 impl StepSet {
     /// The empty set of indices below `limit`.
     pub(super) fn new(limit: usize) -> Self {
-        StepSet {
-            words: vec![0; limit.div_ceil(WORD_BITS)].into(),
-        }
+        StepSet { words: vec![0; limit.div_ceil(WORD_BITS)].into() }
     }
 
     pub(super) fn insert(&mut self, step: usize) {
@@ -33,23 +31,13 @@ impl StepSet {
 
     /// Whether `other`, which has the same limit, contains every member.
     pub(super) fn is_subset(&self, other: &StepSet) -> bool {
-        self.words
-            .iter()
-            .zip(&other.words)
-            .all(|(word, other)| word & !other == 0)
+        self.words.iter().zip(&other.words).all(|(word, other)| word & !other == 0)
     }
 
     /// The smallest index that is not a member.
     pub(super) fn first_missing(&self) -> usize {
-        let full = self
-            .words
-            .iter()
-            .take_while(|&&word| word == u64::MAX)
-            .count();
-        let rest = self
-            .words
-            .get(full)
-            .map_or(0, |word| word.trailing_ones() as usize);
+        let full = self.words.iter().take_while(|&&word| word == u64::MAX).count();
+        let rest = self.words.get(full).map_or(0, |word| word.trailing_ones() as usize);
         full * WORD_BITS + rest
     }
 }
