@@ -12,6 +12,19 @@ impl Sample {
     pub(crate) fn packable(&self) -> bool {
         self.packable
     }
+
+    /// The step as the fuzz target `any_step` reads it.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        let index = OpCode::ALL.iter().position(|op| *op == self.op).unwrap();
+        let mut bytes = vec![index as u8, (self.inputs.len() + self.constants.len()) as u8];
+        let varying = self.inputs.iter().map(|dims| (0, dims));
+        for (flags, dims) in varying.chain(self.constants.iter().map(|dims| (1, dims))) {
+            bytes.extend([flags, dims.len() as u8]);
+            bytes.extend(dims.iter().map(|dim| *dim as u8 - 1));
+        }
+        bytes.extend(&self.params);
+        bytes
+    }
 }
 
 /// A step: parameters, the dimensions of the inputs that vary, and those that are constant.
