@@ -89,7 +89,8 @@ pub struct Operator {
     /// Adds the operator to tract's graph, by formulas of its own. `inputs` are tract's outlets for
     /// the node's inputs, in order, constants included.
     pub reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
-    /// Inputs whose memory the output may take, one bit each: what the kernel's check allows.
+    /// Inputs whose memory the output may take if it is as long, one bit each: what the kernel's check
+    /// allows.
     pub in_place: u32,
     /// Where the record holds a [`flatpack_format::ops::Clamp`], in bytes: activations fuse there.
     pub clamp: Option<usize>,

@@ -182,6 +182,13 @@ impl Build<'_> {
         self.input_of(dims, values);
     }
 
+    /// An input whose mean may be far from zero.
+    fn shifted_input(&mut self, dims: &[u32]) {
+        let mean = self.draw.one_of(&[0.0, 0.0, 3.0]);
+        let values = self.draw.units(dims.iter().product()).iter().map(|value| value + mean).collect();
+        self.input_of(dims, values);
+    }
+
     /// A constant, seldom another input of the model.
     fn weights(&mut self, dims: &[u32]) {
         if self.draw.from(0..=9) == 0 { self.input(dims) } else { self.constant(dims) }
@@ -379,7 +386,7 @@ impl Build<'_> {
         let x = self.draw.dims(1..=5);
         let axis_count = self.draw.from(1..=x.len() as u32);
         let len = x[x.len() - axis_count as usize..].iter().product();
-        self.input(&x);
+        self.shifted_input(&x);
         if self.draw.chance() {
             (0..constants).for_each(|_| self.weights(&[len]));
         }
@@ -391,7 +398,7 @@ impl Build<'_> {
         let channels = groups * self.draw.from(1..=4);
         let mut x = self.draw.dims(2..=5);
         *x.last_mut().unwrap() = channels;
-        self.input(&x);
+        self.shifted_input(&x);
         if self.draw.chance() {
             self.weights(&[channels]);
             self.weights(&[channels]);
