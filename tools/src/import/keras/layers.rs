@@ -6,8 +6,12 @@ use crate::graph::TensorId;
 use crate::import::Fault;
 
 mod activation;
+mod conv;
 mod dense;
 mod normalization;
+mod pooling;
+mod spatial;
+mod transposed_conv;
 
 /// How a class of layers is lowered.
 #[derive(Clone, Copy)]
@@ -20,7 +24,14 @@ pub(super) enum Lower {
 }
 
 /// Layers by class.
-const LAYERS: &[&[(&str, Lower)]] = &[activation::LAYERS, dense::LAYERS, normalization::LAYERS];
+const LAYERS: &[&[(&str, Lower)]] = &[
+    activation::LAYERS,
+    conv::LAYERS,
+    dense::LAYERS,
+    normalization::LAYERS,
+    pooling::LAYERS,
+    transposed_conv::LAYERS,
+];
 
 /// Operations of functional graphs (`x * 2`) by class.
 const OPERATIONS: &[&[(&str, Lower)]] = &[];

@@ -17,13 +17,15 @@ use serde_json::Value;
 use super::json::short;
 use super::layers::{self, Lower};
 use super::network::{Arg, Call, Inner, Input, Layer, LayerId, Network, TensorRef};
+use super::saved::Saved;
+use super::version::Dialect;
 use crate::array::Array;
 use crate::graph::{Graph, TensorId, shape};
 use crate::import::{Fault, ImportError};
 use inputs::extents;
 use nodes::too_large;
 
-pub(crate) use nodes::{constant_array, dims_of, size_of_layer};
+pub(crate) use nodes::{constant_array, dims_of, size_of_layer, sizes_of_layer};
 pub(crate) use weights::Weights;
 
 /// The deepest nesting of models and wrapped layers.
@@ -38,14 +40,22 @@ pub struct Options {
     pub input_shapes: Vec<(String, Vec<usize>)>,
 }
 
-/// Turns a network into a graph.
-///
-/// `file` is named in errors.
+/// Turns the network of a saved model into a graph.
 ///
 /// # Errors
 /// When a layer is not supported, its weights do not fit, or an input's extents are unknown.
-pub fn lower(file: &Path, network: &Network, options: &Options) -> Result<Graph, ImportError> {
-    let mut lowering = Lowering::new(&network.name);
+pub fn lower(saved: &Saved, network: &Network, options: &Options) -> Result<Graph, ImportError> {
+    let dialect = saved.dialect().map_err(|fault| ImportError::in_file(&saved.file, fault))?;
+    lower_network(&saved.file, dialect, network, options)
+}
+
+fn lower_network(
+    file: &Path,
+    dialect: Dialect,
+    network: &Network,
+    options: &Options,
+) -> Result<Graph, ImportError> {
+    let mut lowering = Lowering::new(&network.name, dialect);
     match lowering.model(network, options) {
         Ok(()) => Ok(lowering.graph),
         Err(fault) => Err(lowering.locate(file, fault)),
@@ -56,6 +66,8 @@ pub fn lower(file: &Path, network: &Network, options: &Options) -> Result<Graph,
 pub(crate) struct Lowering {
     /// What is built so far.
     pub(crate) graph: Graph,
+    /// The Keras that wrote the file, where layers of the same arguments differ.
+    pub(crate) dialect: Dialect,
     /// What the tensors of the network in progress became.
     values: HashMap<TensorRef, TensorId>,
     /// Name and class of the models and layers in progress, outermost first.
@@ -65,9 +77,9 @@ pub(crate) struct Lowering {
 }
 
 impl Lowering {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, dialect: Dialect) -> Self {
         let graph = Graph { name: name.to_owned(), ..Graph::default() };
-        Self { graph, values: HashMap::new(), path: Vec::new(), constants: HashMap::new() }
+        Self { graph, dialect, values: HashMap::new(), path: Vec::new(), constants: HashMap::new() }
     }
 
     /// Says in which layer a fault is: the one in progress.
@@ -97,7 +109,8 @@ impl Lowering {
         let mut inputs = Vec::new();
         for input in &network.inputs {
             let extents = extents(input, options)?;
-            let shape = shape(&extents).ok_or_else(|| too_large(&extents))?;
+            let shape = shape(&extents).filter(|shape| shape.len().is_some());
+            let shape = shape.ok_or_else(|| too_large(&extents))?;
             inputs.push(self.graph.add_input(&input.name, shape));
         }
         self.graph.outputs = self.network(network, &inputs)?;

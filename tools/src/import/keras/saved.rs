@@ -55,13 +55,20 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// How the file spells things: by the version that wrote it, else by its words.
+    ///
+    /// # Errors
+    /// When the version is one that is yet to come.
+    pub fn dialect(&self) -> Result<Dialect, Fault> {
+        Dialect::of(self.keras_version, &self.config)
+    }
+
     /// The layers, their calls and their weights.
     ///
     /// # Errors
     /// When the architecture is not what Keras writes, or the weights do not fit it.
     pub fn network(&self) -> Result<Network, ImportError> {
-        let dialect = Dialect::of(self.keras_version, &self.config)
-            .map_err(|fault| ImportError::in_file(&self.file, fault))?;
+        let dialect = self.dialect().map_err(|fault| ImportError::in_file(&self.file, fault))?;
         let mut network = graph::network(&self.file, dialect, &self.config)?;
         assign::weights(&self.file, dialect, &mut network, &self.weights)?;
         let writer = stored::Writer { dialect, backend: self.backend.as_deref() };

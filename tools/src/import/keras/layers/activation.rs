@@ -99,6 +99,22 @@ pub(super) fn named(low: &mut Lowering, name: &str, args: &Config, x: TensorId) 
     }
 }
 
+/// Functions whose values depend on positions along an axis.
+const ALONG_AXIS: &[&str] = &["glu", "log_softmax", "softmax", "softmax_v2", "sparsemax", "Softmax"];
+
+/// Whether the activation of a layer maps each element alone.
+pub(super) fn is_elementwise(layer: &Layer) -> bool {
+    let name = match layer.config.get("activation") {
+        Some(Value::Object(object)) => match object.get("config") {
+            Some(name @ Value::String(_)) => name.as_str(),
+            _ => object.get("class_name").and_then(Value::as_str),
+        },
+        Some(name) => name.as_str(),
+        None => None,
+    };
+    name.is_none_or(|name| !ALONG_AXIS.contains(&name))
+}
+
 /// The activation that a layer has as its argument `activation`, of `x`.
 pub(super) fn of_layer(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
     of_argument(low, &layer.config, "activation", x)

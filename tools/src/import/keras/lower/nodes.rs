@@ -136,6 +136,13 @@ impl Lowering {
         self.weight_as(weight, &axes, &dims)
     }
 
+    /// A weight with all its axes as one.
+    pub(crate) fn flat(&mut self, weight: &Weight) -> Result<TensorId, Fault> {
+        let axes: Vec<usize> = (0..weight.array.shape.len()).collect();
+        let dims = dims_of(&[weight.array.len()])?;
+        self.weight_as(weight, &axes, &dims)
+    }
+
     /// A weight with its axes in the order `axes`, then reshaped to `dims`. One constant for all calls
     /// that ask for the same.
     pub(crate) fn weight_as(
@@ -204,6 +211,19 @@ pub(crate) fn dims_of(extents: &[usize]) -> Result<Vec<u32>, Fault> {
 pub(crate) fn size_of_layer(layer: &Layer, key: &str) -> Result<u32, Fault> {
     let size = layer.config.usize(key)?;
     u32::try_from(size).map_err(|_| too_large(&[size]))
+}
+
+/// `N` sizes from a layer's arguments; one number stands for `N` equal ones.
+pub(crate) fn sizes_of_layer<const N: usize>(
+    layer: &Layer,
+    key: &str,
+    default: [u32; N],
+) -> Result<[u32; N], Fault> {
+    let sizes = layer.config.extents(key, default.map(|size| size as usize))?;
+    match dims_of(&sizes)?.try_into() {
+        Ok(sizes) => Ok(sizes),
+        Err(_) => Err(too_large(&sizes)),
+    }
 }
 
 pub(super) fn too_large(extents: &[usize]) -> Fault {

@@ -59,8 +59,12 @@ fn chain(shape: Option<Vec<Option<usize>>>, layers: Vec<Layer>) -> Network {
     network
 }
 
+fn lowered(network: &Network, options: &Options) -> Result<Graph, ImportError> {
+    lower_network(Path::new("m.h5"), Dialect::Keras3, network, options)
+}
+
 fn built(network: &Network) -> Result<Graph, String> {
-    lower(Path::new("m.h5"), network, &Options::default()).map_err(|error| error.to_string())
+    lowered(network, &Options::default()).map_err(|error| error.to_string())
 }
 
 const PAIR: [Option<usize>; 2] = [None, Some(2)];
@@ -110,7 +114,7 @@ fn weights_of_another_shape_are_refused_with_both_shapes() {
 fn refusals_name_the_layer_and_say_what_to_do() {
     let refusal = |layer: Layer| {
         let network = chain(Some(PAIR.into()), vec![layer]);
-        let error = lower(Path::new("m.h5"), &network, &Options::default()).unwrap_err();
+        let error = lowered(&network, &Options::default()).unwrap_err();
         (error.to_string(), error.fault.remedy().unwrap().to_owned())
     };
     let (error, remedy) = refusal(layer("scale", "Lambda", json!({})));
@@ -137,16 +141,16 @@ fn refusals_name_the_layer_and_say_what_to_do() {
 #[test]
 fn unknown_extents_are_asked_for_and_taken_from_the_options() {
     let open = chain(Some(vec![None, None]), vec![dense("d")]);
-    let error = lower(Path::new("m.h5"), &open, &Options::default()).unwrap_err().to_string();
+    let error = lowered(&open, &Options::default()).unwrap_err().to_string();
     assert!(error.contains("--input-shape x=…"), "{error}");
     let with = |shape: Vec<usize>, batch| Options { batch, input_shapes: vec![("x".into(), shape)] };
-    let graph = lower(Path::new("m.h5"), &open, &with(vec![2], Some(4))).unwrap();
+    let graph = lowered(&open, &with(vec![2], Some(4))).unwrap();
     assert_eq!(graph.dims(graph.outputs[0]), [4, 2]);
     let closed = chain(Some(PAIR.into()), vec![dense("d")]);
-    let error = lower(Path::new("m.h5"), &closed, &with(vec![3], None)).unwrap_err().to_string();
+    let error = lowered(&closed, &with(vec![3], None)).unwrap_err().to_string();
     assert!(error.contains("found [3], expected extents after the batch that fit [?, 2]"), "{error}");
     let misspelt = Options { input_shapes: vec![("y".into(), vec![2])], ..Options::default() };
-    let error = lower(Path::new("m.h5"), &closed, &misspelt).unwrap_err().to_string();
+    let error = lowered(&closed, &misspelt).unwrap_err().to_string();
     assert!(error.contains("found `y`, expected an input of the model: x"), "{error}");
 }
 
