@@ -149,7 +149,7 @@ pub(super) fn of_argument(
 }
 
 /// `max(x, 0)` with Keras' three arguments:
-/// `max_value` where x ≥ max_value, `x` where x > threshold, else `negative_slope · (x − threshold)`.
+/// `min(x, max_value)` where x > threshold, else `negative_slope · (x − threshold)`.
 fn relu(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Fault> {
     let argument = |key: &str, default: f64| {
         let value = args.f64_or(key, default)?;
@@ -171,31 +171,19 @@ fn relu(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Faul
     if threshold == 0.0 && max == f32::INFINITY {
         return low.node(OpCode::LeakyRelu, LeakyReluParams { alpha: slope }, &[x]);
     }
-    // With a bound below the threshold, what passes is cut to the bound, but only what passes.
-    let bound = if max < threshold { f32::INFINITY } else { max };
-    let y = passing_above(low, threshold, slope, bound, x)?;
-    if bound == max { Ok(y) } else { clip(low, f32::NEG_INFINITY, max, y) }
+    low.node(OpCode::ThresholdedRelu, ThresholdedReluParams { threshold, slope, max }, &[x])
 }
 
-/// `max` where x ≥ max, `x` where x > threshold, else `slope · (x − threshold)`.
-///
-/// The operator passes x ≥ threshold; with a threshold of 0 that is the same, as both branches give 0
-/// there, else the next larger number makes it so.
-fn passing_above(
-    low: &mut Lowering,
-    threshold: f32,
-    slope: f32,
-    max: f32,
-    x: TensorId,
-) -> Result<TensorId, Fault> {
-    let threshold = if threshold == 0.0 { 0.0 } else { threshold.next_up() };
-    low.node(OpCode::ThresholdedRelu, ThresholdedReluParams { threshold, slope, max }, &[x])
+/// `x` where x > threshold, else 0.
+fn passing_above(low: &mut Lowering, threshold: f32, x: TensorId) -> Result<TensorId, Fault> {
+    let params = ThresholdedReluParams { threshold, slope: 0.0, max: f32::INFINITY };
+    low.node(OpCode::ThresholdedRelu, params, &[x])
 }
 
 /// `x` where x > theta, else 0.
 fn thresholded_relu(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Fault> {
     let theta = args.f64_or("theta", 1.0)? as f32;
-    passing_above(low, theta, 0.0, f32::INFINITY, x)
+    passing_above(low, theta, x)
 }
 
 fn leaky_relu(low: &mut Lowering, slope: f64, x: TensorId) -> Result<TensorId, Fault> {
@@ -279,9 +267,9 @@ fn hard_shrink(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorI
     if threshold < 0.0 {
         return Ok(x);
     }
-    let above = passing_above(low, threshold, 0.0, f32::INFINITY, x)?;
+    let above = passing_above(low, threshold, x)?;
     let mirrored = low.unary(OpCode::Neg, x)?;
-    let below = passing_above(low, threshold, 0.0, f32::INFINITY, mirrored)?;
+    let below = passing_above(low, threshold, mirrored)?;
     low.binary(OpCode::Sub, above, below)
 }
 
@@ -332,7 +320,7 @@ fn tanh_shrink(low: &mut Lowering, _: &Config, x: TensorId) -> Result<TensorId, 
 fn threshold(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Fault> {
     let threshold = args.f64("threshold")? as f32;
     let default_value = args.f64("default_value")? as f32;
-    let passed = passing_above(low, threshold, 0.0, f32::INFINITY, x)?;
+    let passed = passing_above(low, threshold, x)?;
     if default_value == 0.0 {
         return Ok(passed);
     }
