@@ -115,11 +115,11 @@ fn outcome(case: &Path) -> Outcome {
         Err(error) => {
             let info: Value = serde_json::from_slice(&fs::read(case.join("info.json")).unwrap()).unwrap();
             let layers = info["layers"].as_array().unwrap();
-            let permitted = |layer: &Value| {
-                let class = layer.as_str().unwrap();
-                REFUSED.contains(&class) || TO_COME.contains(&class)
-            };
-            let permitted = layers.iter().any(permitted) && matches!(*error.fault, Fault::Unsupported { .. });
+            let classes = layers.iter().map(|layer| layer.as_str().unwrap());
+            let refused = error.layer.as_ref().map(|layer| layer.class.as_str());
+            let listed = |class: &str| REFUSED.contains(&class) || TO_COME.contains(&class);
+            let permitted =
+                classes.chain(refused).any(listed) && matches!(*error.fault, Fault::Unsupported { .. });
             let layer = error.layer.as_ref().map_or("the file", |layer| &layer.path);
             return Outcome::Refused { reason: format!("`{layer}`: {}", error.fault), permitted };
         }

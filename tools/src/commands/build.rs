@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let saved = keras::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let network = saved.network().map_err(import_failure)?;
     let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
-    let graph = keras::lower(&args.model, &network, &options).map_err(import_failure)?;
+    let graph = keras::lower(&saved, &network, &options).map_err(import_failure)?;
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
         target: args.target.into(),
