@@ -53,18 +53,11 @@ impl<'a> Side<'a> {
 /// `y = f(a, b)`, elementwise.
 #[inline(always)]
 pub(crate) fn broadcast(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
-    let (a, b) = (node.input(0)?, node.input(1)?);
-    let [a_strides, b_strides] = [a, b].map(|input| strides(&broadcast_dims(&input.shape())));
-    let mut axes = broadcast_dims(&node.output()?.shape()).map(|len| Axis { len, strides: [0; 2] });
-    for ((axis, a), b) in axes.iter_mut().zip(a_strides).zip(b_strides) {
-        axis.strides = [a, b];
-    }
-    let walk = Walk::new([0; 2], &axes);
+    let walk = walk(node)?;
     let (len, [a_stride, b_stride]) = walk.run();
-
     let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let a = if node.in_place(0) { None } else { Some(reads.get::<f32>(a)?) };
-    let b = if node.in_place(1) { None } else { Some(reads.get::<f32>(b)?) };
+    let a = if node.in_place(0) { None } else { Some(reads.get::<f32>(node.input(0)?)?) };
+    let b = if node.in_place(1) { None } else { Some(reads.get::<f32>(node.input(1)?)?) };
     for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
         match (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?) {
             (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
@@ -81,6 +74,17 @@ pub(crate) fn broadcast(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32,
         }
     }
     Some(())
+}
+
+/// The runs of a and b that make those of y. Once in a program, not once for each operator.
+#[inline(never)]
+fn walk(node: &Node<'_>) -> Option<Walk<2>> {
+    let [a, b] = [node.input(0)?, node.input(1)?].map(|input| strides(&broadcast_dims(&input.shape())));
+    let mut axes = broadcast_dims(&node.output()?.shape()).map(|len| Axis { len, strides: [0; 2] });
+    for ((axis, a), b) in axes.iter_mut().zip(a).zip(b) {
+        axis.strides = [a, b];
+    }
+    Some(Walk::new([0; 2], &axes))
 }
 
 /// The kernel of an elementwise operator of two inputs: its opcode, and its function of a and b.
