@@ -4,7 +4,7 @@
 //! runs is written down in it, in the layout that the kernels read. `SPEC.md` beside this crate is
 //! the format's definition; a test compares its tables with the structures here.
 //!
-//! [`Model::parse`] is the only way in. It allocates nothing, is linear in the number of records,
+//! [`Model::parse`] is the only way in. It allocates nothing, is linear in the size of the tables,
 //! does not read weights, and after it returned `Ok` no accessor of [`Model`] can fail.
 #![no_std]
 #![forbid(unsafe_code)]

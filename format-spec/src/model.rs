@@ -35,8 +35,8 @@ pub struct Model<'a> {
 impl<'a> Model<'a> {
     /// Checks rules V01 to V24 and gives a view of the file.
     ///
-    /// Allocates nothing, takes time linear in the number of records, and does not read the
-    /// weights; [`Model::check_contents`] does.
+    /// Allocates nothing, takes time linear in the size of the tables and texts, and does not read
+    /// the weights; [`Model::check_contents`] does.
     ///
     /// # Errors
     /// The first rule that the file breaks, and where.
