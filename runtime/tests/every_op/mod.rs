@@ -108,7 +108,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
             &[IMAGE],
             &[&[2, 3, 4], &[4]],
         ),
-        Op::TransposeConv2d => sample(
+        Op::TransposeConv2d => packable(sample(
             op,
             transpose_conv_2d::TransposeConv2dParams {
                 stride: [2, 1],
@@ -119,7 +119,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
             },
             &[IMAGE],
             &[&[3, 2, 2, 2], &[3]],
-        ),
+        )),
         Op::Conv3d => packable(sample(
             op,
             conv_3d::Conv3dParams {
@@ -132,7 +132,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
             &[CUBE],
             &[&[2, 2, 2, 2, 2], &[2]],
         )),
-        Op::TransposeConv3d => sample(
+        Op::TransposeConv3d => packable(sample(
             op,
             transpose_conv_3d::TransposeConv3dParams {
                 stride: [1, 2, 1],
@@ -143,7 +143,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
             },
             &[CUBE],
             &[&[2, 2, 2, 2, 2], &[2]],
-        ),
+        )),
         Op::FullyConnected => packable(sample(
             op,
             fully_connected::FullyConnectedParams { clamp: CLAMP },
