@@ -1,6 +1,13 @@
 //! The verbs of the command line, one file each: arguments, and what running them reports.
 
+mod bench;
 mod build;
+mod eval;
+mod file;
+mod inspect;
+mod ops;
+mod run;
+mod verify;
 
 use clap::Subcommand;
 use serde_json::Value;
@@ -12,6 +19,18 @@ use std::time::Duration;
 #[allow(missing_docs)]
 pub enum Command {
     Build(build::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Run(run::Args),
+    Eval(eval::Args),
+    Bench(bench::Args),
+    Ops(ops::Args),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  flatpack completions bash > /etc/bash_completion.d/flatpack")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 impl Command {
@@ -19,9 +38,21 @@ impl Command {
     ///
     /// # Errors
     /// If the model is at fault (exit code 1), or the use or a file (exit code 2).
-    pub fn run(&self, _cli: &mut clap::Command) -> Result<Report, Failure> {
+    pub fn run(&self, cli: &mut clap::Command) -> Result<Report, Failure> {
         match self {
             Self::Build(args) => build::run(args),
+            Self::Inspect(args) => inspect::run(args),
+            Self::Verify(args) => verify::run(args),
+            Self::Run(args) => run::run(args),
+            Self::Eval(args) => eval::run(args),
+            Self::Bench(args) => bench::run(args),
+            Self::Ops(args) => ops::run(args),
+            Self::Completions { shell } => {
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, cli, "flatpack", &mut script);
+                let script = String::from_utf8_lossy(&script).into_owned();
+                Ok(Report::new(script.clone(), Value::String(script)))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 pub mod array;
 pub mod build;
 pub mod commands;
+pub mod data;
 pub mod emit;
 pub mod golden;
 pub mod graph;
@@ -15,4 +16,5 @@ pub mod import;
 pub mod memory;
 pub mod ops;
 pub mod passes;
+pub mod predict;
 pub mod reference;

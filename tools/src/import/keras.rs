@@ -25,6 +25,7 @@ mod version;
 mod weight_counts;
 
 pub use dialect::HARD_SIGMOID_KERAS2;
+pub use layers::supported;
 pub use lower::{Options, lower};
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
 pub use saved::{Container, Dropped, Saved, Weights, open};

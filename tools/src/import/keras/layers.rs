@@ -124,3 +124,13 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     };
     Err(Fault::Unsupported { what, remedy: remedy.into() })
 }
+
+/// The classes that are read: layers, then operations of functional graphs, each sorted.
+pub fn supported() -> Vec<(&'static str, Vec<&'static str>)> {
+    let sorted = |tables: &[&[(&'static str, Lower)]]| {
+        let mut classes: Vec<&str> = tables.iter().copied().flatten().map(|(class, _)| *class).collect();
+        classes.sort_unstable();
+        classes
+    };
+    vec![("layers", sorted(LAYERS)), ("operations", sorted(OPERATIONS))]
+}

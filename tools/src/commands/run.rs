@@ -1,0 +1,123 @@
+//! `flatpack run`: a file over rows of data.
+
+use super::{Failure, Report, file};
+use crate::array::Array;
+use crate::data;
+use crate::predict::predict;
+use flatpack_format::Model;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// Run a .fpk file on data.
+///
+/// Inputs may have any number of rows in the leading dimension; they are run batch by batch and
+/// stacked again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The file.
+    file: PathBuf,
+    /// Data of each input, in the model's order: .npy, .npz, .csv, .png, .jpg, .bmp. An .npz has one
+    /// array per input: by the inputs' names, as input_0, input_1 …, as x, or in order.
+    #[arg(long = "input", value_name = "FILE", required = true)]
+    inputs: Vec<PathBuf>,
+    /// Write each output to output_0.npy, output_1.npy … in this folder.
+    #[arg(long, value_name = "DIR")]
+    out_dir: Option<PathBuf>,
+    /// Classes or values to print per row.
+    #[arg(long, default_value_t = 3)]
+    top: usize,
+}
+
+const EXAMPLES: &str = "Examples:
+  flatpack run model.fpk --input digit.png
+  flatpack run model.fpk --input x.npy --out-dir predictions
+  flatpack run two_inputs.fpk --input left.npy --input right.npy --json";
+
+pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let mapped = file::open(&args.file)?;
+    let model = file::model(&args.file, &mapped)?;
+    let mut arrays = Vec::new();
+    for path in &args.inputs {
+        arrays.push(data::load(path).map_err(Failure::usage)?);
+    }
+    let inputs = inputs(&model, arrays)?;
+    let outputs = predict(model, &inputs)
+        .map_err(|error| Failure::usage(miette::miette!("{}: {error}", args.file.display())))?;
+    match &args.out_dir {
+        Some(folder) => {
+            std::fs::create_dir_all(folder).map_err(|error| Failure::io(folder, &error))?;
+            let mut text = String::new();
+            let mut files = Vec::new();
+            for (number, output) in outputs.iter().enumerate() {
+                let path = folder.join(format!("output_{number}.npy"));
+                data::save_npy(&path, output).map_err(Failure::usage)?;
+                let _ = writeln!(text, "{}: {:?}", path.display(), output.shape);
+                files.push(json!({ "file": path, "shape": output.shape }));
+            }
+            Ok(Report::new(text, json!({ "outputs": files })))
+        }
+        None => Ok(shown(&outputs, args.top)),
+    }
+}
+
+/// The arrays in the order of the model's inputs.
+pub(super) fn inputs(model: &Model<'_>, files: Vec<Vec<(String, Array)>>) -> Result<Vec<Array>, Failure> {
+    let names: Vec<String> =
+        model.inputs().map(|t| model.tensor_name(t.number()).unwrap_or_default().to_owned()).collect();
+    let mut arrays: Vec<(String, Array)> = files.into_iter().flatten().collect();
+    if arrays.len() == names.len() && arrays.len() == 1 {
+        return Ok(arrays.into_iter().map(|(_, array)| array).collect());
+    }
+    let mut named = Vec::new();
+    for (position, name) in names.iter().enumerate() {
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let known = [name.as_str(), short, &format!("input_{position}"), &format!("x{position}")];
+        let single = (names.len() == 1).then_some("x");
+        let found =
+            arrays.iter().position(|(n, _)| known.contains(&n.as_str()) || Some(n.as_str()) == single);
+        match found {
+            Some(found) => named.push(arrays[found].1.clone()),
+            None => break,
+        }
+    }
+    if named.len() == names.len() {
+        return Ok(named);
+    }
+    if arrays.len() == names.len() {
+        return Ok(arrays.drain(..).map(|(_, array)| array).collect());
+    }
+    let given: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
+    Err(Failure::usage(miette::miette!(
+        help = "name the arrays as the inputs, or input_0, input_1 …",
+        "{} arrays ({}) for {} inputs ({})",
+        given.len(),
+        given.join(", "),
+        names.len(),
+        names.join(", ")
+    )))
+}
+
+/// The largest values of each row, for people; all of them for scripts.
+fn shown(outputs: &[Array], top: usize) -> Report {
+    const ROWS: usize = 20;
+    let mut text = String::new();
+    for (number, output) in outputs.iter().enumerate() {
+        let rows = output.shape.first().copied().unwrap_or(1).max(1);
+        let row_len = output.len() / rows;
+        let _ = writeln!(text, "output {number}: {:?}", output.shape);
+        for (row, values) in output.values.chunks(row_len.max(1)).enumerate().take(ROWS) {
+            let mut order: Vec<usize> = (0..values.len()).collect();
+            order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+            let best: Vec<String> =
+                order.iter().take(top).map(|&class| format!("[{class}] {:.6}", values[class])).collect();
+            let _ = writeln!(text, "  row {row}: {}", best.join("  "));
+        }
+        if rows > ROWS {
+            let _ = writeln!(text, "  … {} rows more; --out-dir writes them all", rows - ROWS);
+        }
+    }
+    let json: Vec<_> = outputs.iter().map(|o| json!({ "shape": o.shape, "values": o.values })).collect();
+    Report::new(text, json!({ "outputs": json }))
+}

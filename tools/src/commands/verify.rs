@@ -1,0 +1,39 @@
+//! `flatpack verify`: structure, checksums, goldens.
+
+use super::{Failure, Report, file};
+use crate::build;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Check a .fpk file: structure, checksums, and goldens on this machine.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  flatpack verify model.fpk\n  flatpack verify model.fpk --json")]
+pub struct Args {
+    /// The file.
+    file: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let mapped = file::open(&args.file)?;
+    let model = file::model(&args.file, &mapped)?;
+    let name = args.file.display();
+    model.check_contents().map_err(|error| {
+        let help = "a byte was changed since the file was built: copy or build it again";
+        Failure::model(miette::miette!(help = help, "{name}: {error}"))
+    })?;
+    let checked = build::check(&model)
+        .map_err(|error| Failure::model(miette::Report::msg(format!("{name}: {error}"))))?;
+    let text = format!(
+        "{name}: structure and checksums hold\n{} goldens met: {} receipts, {} output elements, largest \
+         difference {:.1e}",
+        checked.cases, checked.receipts, checked.elements, checked.max_difference
+    );
+    let json = json!({
+        "file": args.file,
+        "goldens": checked.cases,
+        "receipts": checked.receipts,
+        "elements": checked.elements,
+        "max_difference": checked.max_difference,
+    });
+    Ok(Report::new(text, json))
+}
