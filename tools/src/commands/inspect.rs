@@ -219,13 +219,7 @@ fn memory(model: &Model<'_>) -> (String, Value) {
             let start = u64::from(t.offset()) * COLUMNS / arena;
             let end = ((u64::from(t.offset()) + u64::from(t.bytes())) * COLUMNS).div_ceil(arena).min(COLUMNS);
             for cell in &mut row[start as usize..end as usize] {
-                *cell = if used {
-                    '#'
-                } else if *cell == '#' {
-                    '#'
-                } else {
-                    '·'
-                };
+                *cell = if used || *cell == '#' { '#' } else { '·' };
             }
             bytes = bytes.max(u64::from(t.offset()) + u64::from(t.bytes()));
         }
