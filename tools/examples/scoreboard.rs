@@ -1,0 +1,189 @@
+//! Builds every model of a corpus, runs it on recorded inputs, and compares with what Keras gave.
+//!
+//! `cargo run -p flatpack --example scoreboard -- CORPUS [--verbose]`
+//!
+//! A corpus has folders `open`, `layers/*` and `trained`, with a folder per model: `model.h5` (or
+//! `model.json` and `model_weights.h5`), `input_N.npy` and `output_N.npy` or `test.npz`, and
+//! `info.json`, whose `expect` says where reading must be refused.
+
+use comfy_table::{Table, presets};
+use flatpack::array::Array;
+use flatpack::build::{self, Goldens, Options};
+use flatpack::import::keras;
+use flatpack::{data, predict};
+use flatpack_format::{Model, Target};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What became of one model.
+enum Verdict {
+    Passed { difference: f32, limit: f32, arena_bytes: u32, lower_bound_bytes: u32, optimal: bool, macs: u64 },
+    RefusedAsExpected(String),
+    Skipped(String),
+    Failed(String),
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let verbose = arguments.iter().any(|a| a == "--verbose");
+    let Some(corpus) = arguments.iter().find(|a| !a.starts_with("--")) else {
+        eprintln!("usage: scoreboard CORPUS [--verbose]");
+        return ExitCode::from(2);
+    };
+    let corpus = PathBuf::from(corpus);
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["model", "largest difference", "allowed", "arena", "lower bound", "MACs"]);
+    let (mut passed, mut close, mut refused, mut skipped, mut failed) = (0, 0, 0, Vec::new(), Vec::new());
+    for folder in ["trained", "open", "layers/keras3", "layers/keras2"] {
+        for entry in folders(&corpus.join(folder)) {
+            let name = format!("{folder}/{}", entry.file_name().unwrap_or_default().to_string_lossy());
+            match judge(&entry) {
+                Verdict::Passed { difference, limit, arena_bytes, lower_bound_bytes, optimal, macs } => {
+                    passed += 1;
+                    close += usize::from(difference <= 1e-5);
+                    table.add_row([
+                        name,
+                        format!("{difference:.1e}"),
+                        format!("{limit:.1e}"),
+                        arena_bytes.to_string(),
+                        format!("{lower_bound_bytes}{}", if optimal { "" } else { " (not proved)" }),
+                        macs.to_string(),
+                    ]);
+                }
+                Verdict::RefusedAsExpected(why) => {
+                    refused += 1;
+                    println!("refused as expected: {name}: {why}");
+                }
+                Verdict::Skipped(why) => skipped.push((name, why)),
+                Verdict::Failed(why) => failed.push((name, why)),
+            }
+        }
+    }
+    if verbose {
+        println!("{table}");
+    }
+    let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+    skipped.iter().for_each(|(_, why)| *reasons.entry(why).or_default() += 1);
+    for (why, count) in reasons {
+        println!("skipped, {count}: {why}");
+    }
+    for (name, why) in &failed {
+        println!("FAILED: {name}: {why}");
+    }
+    println!("scoreboard: {passed} equal Keras ({close} of them within 1e-5), {refused} refused as expected");
+    println!("{passed} passed, {} failed, {} skipped", failed.len(), skipped.len());
+    ExitCode::from(u8::from(!failed.is_empty()))
+}
+
+fn folders(within: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(within).map(|e| e.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    let mut found: Vec<PathBuf> =
+        entries.iter().map(|e| e.path()).filter(|p| p.join("info.json").is_file()).collect();
+    found.sort();
+    found
+}
+
+fn judge(entry: &Path) -> Verdict {
+    let info: serde_json::Value = std::fs::read_to_string(entry.join("info.json"))
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default();
+    let expect = info["expect"].as_str().unwrap_or("");
+    let (model, weights) = if entry.join("model.h5").is_file() {
+        (entry.join("model.h5"), None)
+    } else if entry.join("model.json").is_file() {
+        (entry.join("model.json"), Some(entry.join("model_weights.h5")))
+    } else {
+        return Verdict::Skipped("a container that is not read yet (not .h5 or .json)".into());
+    };
+    let graph = keras::open(&model, weights.as_deref())
+        .and_then(|saved| keras::lower(&saved, &saved.network()?, &keras::Options::default()));
+    let graph = match graph {
+        Ok(graph) if expect.contains("refuse") => {
+            return Verdict::Failed(format!("{} nodes were read; expected: {expect}", graph.nodes.len()));
+        }
+        Ok(graph) => graph,
+        Err(error) => {
+            let text = error.to_string();
+            let reason = text.strip_prefix(&format!("{}: ", model.display())).unwrap_or(&text).to_owned();
+            // The word of the expectation that says why.
+            let stated =
+                ["Lambda", "LFS", "ConvDNA", "weights"].into_iter().find(|word| expect.contains(word));
+            return match stated {
+                Some(word) if reason.contains(word) => Verdict::RefusedAsExpected(reason),
+                Some(word) => Verdict::Failed(format!("refused for another reason than {word}: {reason}")),
+                None => match reason.split_once("): ").map(|(_, why)| why) {
+                    Some(why) if why.contains("in this version of flatpack") => {
+                        Verdict::Skipped(why.to_owned())
+                    }
+                    _ => Verdict::Failed(reason),
+                },
+            };
+        }
+    };
+    let options = Options {
+        target: Target::Portable,
+        goldens: Goldens::Predicted(1),
+        strip: true,
+        meta: BTreeMap::new(),
+    };
+    let built = match build::build(graph, &options) {
+        Ok(built) => built,
+        Err(error) => return Verdict::Failed(error.to_string()),
+    };
+    match compare(entry, &built) {
+        Ok((difference, limit)) if difference <= limit => Verdict::Passed {
+            difference,
+            limit,
+            arena_bytes: built.plan.arena_bytes,
+            lower_bound_bytes: built.plan.lower_bound_bytes,
+            optimal: built.plan.optimal,
+            macs: Model::parse(built.bytes()).map_or(0, |m| m.header().macs),
+        },
+        Ok((difference, limit)) => {
+            Verdict::Failed(format!("differs by {difference:.2e}, allowed {limit:.2e}"))
+        }
+        Err(error) => Verdict::Failed(error),
+    }
+}
+
+/// The largest difference from the recorded outputs, and what is allowed: 10⁻⁴ · max(1, max |output|).
+fn compare(entry: &Path, built: &build::Built) -> Result<(f32, f32), String> {
+    let (inputs, wanted) = recorded(entry)?;
+    let model = Model::parse(built.bytes()).map_err(|error| error.to_string())?;
+    let outputs = predict::predict(model, &inputs).map_err(|error| error.to_string())?;
+    if outputs.len() != wanted.len() {
+        return Err(format!("{} outputs, {} recorded", outputs.len(), wanted.len()));
+    }
+    let (mut difference, mut largest) = (0.0f32, 1.0f32);
+    for (output, want) in outputs.iter().zip(&wanted) {
+        if output.len() != want.len() {
+            return Err(format!("output of shape {:?}, recorded {:?}", output.shape, want.shape));
+        }
+        for (got, want) in output.values.iter().zip(&want.values) {
+            let apart = (got - want).abs();
+            difference = if apart.is_nan() { f32::INFINITY } else { difference.max(apart) };
+            largest = largest.max(want.abs());
+        }
+    }
+    Ok((difference, 1e-4 * largest))
+}
+
+fn recorded(entry: &Path) -> Result<(Vec<Array>, Vec<Array>), String> {
+    if entry.join("test.npz").is_file() {
+        let arrays = data::load(&entry.join("test.npz")).map_err(|error| error.to_string())?;
+        let named = |name: &str| arrays.iter().find(|(n, _)| n == name).map(|(_, array)| array.clone());
+        let x = named("x").ok_or("no array x")?;
+        return Ok((vec![x], vec![named("keras").ok_or("no array keras")?]));
+    }
+    let numbered = |side: &str| -> Result<Vec<Array>, String> {
+        (0..)
+            .map(|number| entry.join(format!("{side}_{number}.npy")))
+            .take_while(|path| path.is_file())
+            .map(|path| Ok(data::load(&path).map_err(|error| error.to_string())?.remove(0).1))
+            .collect()
+    };
+    Ok((numbered("input")?, numbered("output")?))
+}
