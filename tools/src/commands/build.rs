@@ -1,7 +1,9 @@
 //! `flatpack build`: from a Keras model to a file that has met its goldens.
 
 use super::{Failure, Report, progress, size};
-use crate::build::{self, Built, Goldens, Options};
+use crate::build::{self, Built, GivenCase, Goldens, Options};
+use crate::data;
+use crate::graph::{Graph, TensorId};
 use crate::import::keras;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
@@ -126,8 +128,53 @@ fn build_failure(model: &Path, error: build::BuildError) -> Failure {
     Failure::model(miette::Report::msg(error).wrap_err(format!("{}: no file was written", model.display())))
 }
 
-fn goldens(args: &Args, _graph: &crate::graph::Graph) -> Result<Goldens, Failure> {
-    Ok(Goldens::Predicted(args.goldens))
+/// The goldens that the arguments ask for: predicted, or the user's own, as many rows to a case as the
+/// model's batch has.
+fn goldens(args: &Args, graph: &Graph) -> Result<Goldens, Failure> {
+    let (Some(inputs), Some(outputs)) = (&args.golden_inputs, &args.golden_outputs) else {
+        return Ok(Goldens::Predicted(args.goldens));
+    };
+    let inputs = golden_rows(graph, &graph.inputs, inputs)?;
+    let outputs = golden_rows(graph, &graph.outputs, outputs)?;
+    if inputs.len() != outputs.len() {
+        return Err(Failure::usage(miette::miette!(
+            "{} golden inputs for {} golden outputs",
+            inputs.len(),
+            outputs.len()
+        )));
+    }
+    let cases = inputs.into_iter().zip(outputs).map(|(inputs, outputs)| GivenCase { inputs, outputs });
+    Ok(Goldens::Given(cases.collect()))
+}
+
+/// For each run of the model, the values of these tensors: from one array per tensor, in order or named
+/// after it.
+fn golden_rows(graph: &Graph, ids: &[TensorId], path: &Path) -> Result<Vec<Vec<Vec<f32>>>, Failure> {
+    let fail = |what: String| Failure::usage(miette::miette!("{}: {what}", path.display()));
+    let mut arrays = data::load(path).map_err(Failure::usage)?;
+    if arrays.len() != ids.len() {
+        return Err(fail(format!("{} arrays, expected {}", arrays.len(), ids.len())));
+    }
+    let name = |id: &TensorId| graph.tensor(*id).name.as_str();
+    if ids.iter().all(|id| arrays.iter().any(|(n, _)| n == name(id))) {
+        arrays.sort_by_key(|(n, _)| ids.iter().position(|id| name(id) == n));
+    }
+    let mut cases: Vec<Vec<Vec<f32>>> = Vec::new();
+    for (position, ((_, array), id)) in arrays.iter().zip(ids).enumerate() {
+        let len = graph.tensor(*id).shape().len().unwrap_or(1) as usize;
+        if array.is_empty() || array.len() % len != 0 {
+            let dims = graph.dims(*id);
+            return Err(fail(format!("array {position} is {:?}, expected rows for {dims:?}", array.shape)));
+        }
+        let runs = array.values.chunks_exact(len);
+        if position == 0 {
+            cases = vec![Vec::new(); runs.len()];
+        } else if runs.len() != cases.len() {
+            return Err(fail(format!("{} rows in array {position}, {} in array 0", runs.len(), cases.len())));
+        }
+        cases.iter_mut().zip(runs).for_each(|(case, values)| case.push(values.to_vec()));
+    }
+    Ok(cases)
 }
 
 fn metadata(args: &Args, saved: &keras::Saved) -> Result<BTreeMap<String, String>, Failure> {
