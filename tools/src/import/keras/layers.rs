@@ -8,8 +8,12 @@ use crate::import::Fault;
 mod activation;
 mod conv;
 mod dense;
+mod merging;
 mod normalization;
 mod pooling;
+mod preprocessing;
+mod regularization;
+mod reshaping;
 mod spatial;
 mod transposed_conv;
 
@@ -19,7 +23,6 @@ pub(super) enum Lower {
     /// One tensor in, one out; the call has no other arguments.
     Map(fn(&mut Lowering, &Layer, TensorId) -> Result<TensorId, Fault>),
     /// Anything else.
-    #[expect(dead_code, reason = "merging layers come next")]
     Call(fn(&mut Lowering, &Layer, &Call) -> Result<Vec<TensorId>, Fault>),
 }
 
@@ -28,8 +31,12 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     activation::LAYERS,
     conv::LAYERS,
     dense::LAYERS,
+    merging::LAYERS,
     normalization::LAYERS,
     pooling::LAYERS,
+    preprocessing::LAYERS,
+    regularization::LAYERS,
+    reshaping::LAYERS,
     transposed_conv::LAYERS,
 ];
 
@@ -39,9 +46,7 @@ const OPERATIONS: &[&[(&str, Lower)]] = &[];
 /// Keras' own layers that are not lowered yet.
 const NOT_YET: &[&str] = &[
     "AdditiveAttention",
-    "AlphaDropout",
     "Attention",
-    "AugMix",
     "AutoContrast",
     "Bidirectional",
     "CategoryEncoding",
@@ -58,7 +63,6 @@ const NOT_YET: &[&str] = &[
     "Discretization",
     "EinsumDense",
     "Embedding",
-    "Equalization",
     "GRU",
     "GRUCell",
     "GroupedQueryAttention",
@@ -79,11 +83,9 @@ const NOT_YET: &[&str] = &[
     "MultiHeadAttention",
     "PeepholeLSTMCell",
     "RNN",
-    "RandAugment",
     "SeparableConv3D",
     "SimpleRNN",
     "SimpleRNNCell",
-    "Solarization",
     "STFTSpectrogram",
     "StackedRNNCells",
     "StringLookup",

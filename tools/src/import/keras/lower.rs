@@ -151,13 +151,13 @@ impl Lowering {
         }
         let results = match &layer.inner {
             Inner::Network(network) => {
-                refuse_other_arguments(call)?;
+                refuse_other_arguments(self.dialect, call)?;
                 let inputs = self.network_inputs(network, call)?;
                 self.network(network, &inputs)?
             }
             _ => match layers::lower(layer)? {
                 Lower::Map(map) => {
-                    refuse_other_arguments(call)?;
+                    refuse_other_arguments(self.dialect, call)?;
                     let x = self.input(call)?;
                     vec![map(self, layer, x)?]
                 }
@@ -257,10 +257,12 @@ impl Lowering {
 }
 
 /// Refuses a call with more than a first argument, as far as that could change the result.
-fn refuse_other_arguments(call: &Call) -> Result<(), Fault> {
+fn refuse_other_arguments(dialect: Dialect, call: &Call) -> Result<(), Fault> {
     for (name, arg) in &call.kwargs {
         match (name.as_str(), arg) {
             ("inputs", _) | (_, Arg::Constant(Value::Null | Value::Bool(false))) => {}
+            // The `predict` of Keras 3 has the last word; some of its layers are stored like this always.
+            ("training", _) if dialect == Dialect::Keras3 => {}
             ("training", _) => {
                 return Err(Fault::Unsupported {
                     what: "a layer called with `training=True`, which computes as in training,".into(),

@@ -155,12 +155,17 @@ fn unknown_extents_are_asked_for_and_taken_from_the_options() {
 }
 
 #[test]
-fn a_call_as_in_training_is_refused() {
+fn a_call_as_in_training_is_refused_where_predict_would_obey_it() {
     let mut network = chain(Some(PAIR.into()), vec![dense("d")]);
+    let in_dialect = |network: &Network, dialect| {
+        lower_network(Path::new("m.h5"), dialect, network, &Options::default())
+            .map_err(|error| error.to_string())
+    };
     network.calls[0].kwargs = vec![("training".into(), Arg::Constant(json!(false)))];
-    assert!(built(&network).is_ok());
+    assert!(in_dialect(&network, Dialect::Keras2).is_ok());
     network.calls[0].kwargs = vec![("training".into(), Arg::Constant(json!(true)))];
-    assert!(built(&network).unwrap_err().contains("training=True"));
+    assert!(in_dialect(&network, Dialect::Keras2).unwrap_err().contains("training=True"));
+    assert!(in_dialect(&network, Dialect::Keras3).is_ok());
 }
 
 #[test]
