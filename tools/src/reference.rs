@@ -39,11 +39,23 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// Translates a graph for tract.
+    /// Translates a graph for tract, to predict every tensor that it computes.
     ///
     /// # Errors
     /// If tract refuses an operator.
     pub fn new(graph: &Graph) -> TractResult<Self> {
+        Self::of(graph, graph.nodes.iter().map(|node| node.output).collect())
+    }
+
+    /// Translates a graph for tract, to predict the model's outputs alone: tract may fuse the rest.
+    ///
+    /// # Errors
+    /// If tract refuses an operator.
+    pub fn of_outputs(graph: &Graph) -> TractResult<Self> {
+        Self::of(graph, graph.outputs.clone())
+    }
+
+    fn of(graph: &Graph, computed: Vec<TensorId>) -> TractResult<Self> {
         let mut reference = Reference {
             model: TypedModel::default(),
             outlets: HashMap::new(),
@@ -62,13 +74,12 @@ impl Predictor {
                 .add(graph, node)
                 .with_context(|| format!("{} of layer {}", node.op.name(), node.layer))?;
         }
-        let computed: Vec<TensorId> = graph.nodes.iter().map(|node| node.output).collect();
         let outlets: Vec<OutletId> = computed.iter().map(|id| reference.outlets[id]).collect();
         reference.model.select_output_outlets(&outlets)?;
         Ok(Self { plan: reference.model.into_optimized()?.into_runnable()?, inputs, computed })
     }
 
-    /// The values of every computed tensor for these inputs.
+    /// The values of the tensors that it predicts, for these inputs.
     ///
     /// # Errors
     /// If tract fails to compute.
