@@ -98,8 +98,11 @@ fn judge(entry: &Path) -> Verdict {
     } else {
         return Verdict::Skipped("a container that is not read yet (not .h5 or .json)".into());
     };
-    let graph = keras::open(&model, weights.as_deref())
-        .and_then(|saved| keras::lower(&saved, &saved.network()?, &keras::Options::default()));
+    let graph = keras::open(&model, weights.as_deref()).and_then(|saved| {
+        let network = saved.network()?;
+        let options = keras::Options { batch: None, input_shapes: open_shapes(entry, &network) };
+        keras::lower(&saved, &network, &options)
+    });
     let graph = match graph {
         Ok(graph) if expect.contains("refuse") => {
             return Verdict::Failed(format!("{} nodes were read; expected: {expect}", graph.nodes.len()));
@@ -147,6 +150,16 @@ fn judge(entry: &Path) -> Verdict {
         }
         Err(error) => Verdict::Failed(error),
     }
+}
+
+/// Extents of the inputs that the model leaves open: those of the recorded inputs.
+fn open_shapes(entry: &Path, network: &keras::Network) -> Vec<(String, Vec<usize>)> {
+    let recorded = recorded(entry).map(|(inputs, _)| inputs).unwrap_or_default();
+    let open = |input: &keras::Input| {
+        input.shape.as_ref().is_none_or(|shape| shape.iter().skip(1).any(Option::is_none))
+    };
+    let inputs = network.inputs.iter().zip(recorded).filter(|(input, _)| open(input));
+    inputs.map(|(input, array)| (input.name.clone(), array.shape[1..].to_vec())).collect()
 }
 
 /// The largest difference from the recorded outputs, and what is allowed: 10⁻⁴ · max(1, max |output|).
