@@ -98,8 +98,10 @@ fn judge(entry: &Path) -> Verdict {
     } else {
         return Verdict::Skipped("a container that is not read yet (not .h5 or .json)".into());
     };
+    let mut later = None;
     let graph = keras::open(&model, weights.as_deref()).and_then(|saved| {
         let network = saved.network()?;
+        later = later_class(&network.layers);
         let options = keras::Options { batch: None, input_shapes: open_shapes(entry, &network) };
         keras::lower(&saved, &network, &options)
     });
@@ -117,11 +119,9 @@ fn judge(entry: &Path) -> Verdict {
             return match stated {
                 Some(word) if reason.contains(word) => Verdict::RefusedAsExpected(reason),
                 Some(word) => Verdict::Failed(format!("refused for another reason than {word}: {reason}")),
-                None => match reason.split_once("): ").map(|(_, why)| why) {
-                    Some(why) if why.contains("in this version of flatpack") => {
-                        Verdict::Skipped(why.to_owned())
-                    }
-                    _ => Verdict::Failed(reason),
+                None => match later {
+                    Some(class) => Verdict::Skipped(format!("{class} is not read yet")),
+                    None => Verdict::Failed(reason),
                 },
             };
         }
@@ -150,6 +150,23 @@ fn judge(entry: &Path) -> Verdict {
         }
         Err(error) => Verdict::Failed(error),
     }
+}
+
+/// Recurrent, attention, embedding and masking layers are read by a later version; everything else that
+/// is refused is a failure.
+const LATER: &[&str] =
+    &["Attention", "Bidirectional", "Embedding", "GRU", "LSTM", "Masking", "MultiHeadAttention", "SimpleRNN"];
+
+/// The first layer of a class that is read later, nested models included.
+fn later_class(layers: &[keras::Layer]) -> Option<&'static str> {
+    layers.iter().find_map(|layer| {
+        let own = LATER.iter().find(|class| **class == layer.class).copied();
+        let nested = || match &layer.inner {
+            keras::Inner::Network(network) => later_class(&network.layers),
+            inner => later_class(inner.layers()),
+        };
+        own.or_else(nested)
+    })
 }
 
 /// Extents of the inputs that the model leaves open: those of the recorded inputs.

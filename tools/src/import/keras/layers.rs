@@ -16,6 +16,7 @@ mod regularization;
 mod reshaping;
 mod spatial;
 mod transposed_conv;
+mod wrapper;
 
 /// How a class of layers is lowered.
 #[derive(Clone, Copy)]
@@ -38,6 +39,7 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     regularization::LAYERS,
     reshaping::LAYERS,
     transposed_conv::LAYERS,
+    wrapper::LAYERS,
 ];
 
 /// Operations of functional graphs (`x * 2`) by class.
