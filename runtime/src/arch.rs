@@ -152,6 +152,32 @@ pub trait Arch {
         Some(())
     }
 
+    /// For `P` rows of x and 16 columns of w, whose rows are `stride` apart: `sums[p][c] += Σᵢ x[p][i] ·
+    /// w[i · stride + c]`, in the order of i.
+    #[inline(never)]
+    fn gemm_tile_f32_columns<const P: usize>(
+        x: [&[f32]; P],
+        w: &[f32],
+        stride: usize,
+        sums: &mut [[f32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let depth = x.first()?.len();
+        let x = map(x, |x| x.get(..depth))?;
+        let mut rows = w.chunks(stride.max(1));
+        for i in 0..depth {
+            let w: &[f32; PANEL_LEN] = rows.next()?.first_chunk()?;
+            for (acc, x) in acc.iter_mut().zip(x) {
+                let x = x.get(i)?;
+                for (acc, w) in acc.iter_mut().zip(w) {
+                    *acc += x * w;
+                }
+            }
+        }
+        *sums = acc;
+        Some(())
+    }
+
     /// For `P` pixels and 8 of their channels: `sums[p][c] += Σ x[p][tap][c] · w[tap][c]`, in the
     /// order of the taps.
     #[inline(never)]
@@ -216,6 +242,12 @@ fn fold_tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES], f: impl Fn(f32, f32
 #[inline(always)]
 pub(crate) fn maximum(a: f32, b: f32) -> f32 {
     if a > b || a.is_nan() { a } else { b }
+}
+
+/// The smaller of the two; a NaN on either side stays.
+#[inline(always)]
+pub(crate) fn minimum(a: f32, b: f32) -> f32 {
+    if a < b || a.is_nan() { a } else { b }
 }
 
 /// `min(max(v, low), high)`; a NaN stays.

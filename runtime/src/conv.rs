@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::gemm::Weights;
 use crate::kernel::Node;
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use crate::window::{Pixels, Span, Strides, Windows};
 use core::ops::Range;
 use flatpack_format::ops::Clamp;
@@ -49,8 +50,8 @@ pub(crate) fn run<A: Arch, W: Windows>(
         pair: w_windows.pair_step().wrapping_mul(channels),
     };
 
-    let mut volumes = x.chunks_exact((d * h * width * channels).max(1));
-    for y in y.chunks_exact_mut((od * oh * ow * outputs).max(1)) {
+    let mut volumes = pieces(x, d * h * width * channels);
+    for y in pieces_mut(y, od * oh * ow * outputs) {
         let x = volumes.next()?;
         for group in 0..groups {
             let own = group * group_outputs..(group + 1) * group_outputs;
@@ -65,9 +66,9 @@ pub(crate) fn run<A: Arch, W: Windows>(
                 clamp,
             };
             let conv = Conv { x: x.get(group * depth..)?, weights, strides, depth, outputs: own };
-            for (plane, y) in y.chunks_exact_mut((oh * ow * outputs).max(1)).enumerate() {
+            for (plane, y) in pieces_mut(y, oh * ow * outputs).enumerate() {
                 let planes = d_windows.span(plane);
-                for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
+                for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
                     let rows = h_windows.span(row);
                     for (columns, y) in w_windows.pixels(y, outputs) {
                         let spans = [planes, rows, columns];

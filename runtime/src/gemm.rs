@@ -1,7 +1,8 @@
-//! Rows of activations times weights, in either layout: what the convolutions and `fully_connected`
-//! have in common.
+//! Rows of activations times weights, in either layout: what the convolutions, `fully_connected` and
+//! `batch_matmul` have in common.
 
 use crate::arch::{Arch, PANEL_LEN, Patch, ROW_TILE, clamp};
+use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::Layout;
 use flatpack_format::ops::Clamp;
 
@@ -16,6 +17,20 @@ pub(crate) struct Weights<'a> {
 }
 
 impl Weights<'_> {
+    /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + Σᵢ x[n, i] · w[o, i])`.
+    pub(crate) fn rows<A: Arch>(&self, x: &[f32], outputs: usize, y: &mut [f32]) -> Option<()> {
+        let mut x = pieces(x, self.depth);
+        let mut y = pieces_mut(y, outputs);
+        while let (Some(x0), Some(y0)) = (x.next(), y.next()) {
+            if let (Some(x1), Some(y1)) = (x.next(), y.next()) {
+                self.pixels::<A, 2>(&Patch::one_tap([x0, x1], self.depth), [y0, y1])?;
+            } else {
+                self.pixels::<A, 1>(&Patch::one_tap([x0], self.depth), [y0])?;
+            }
+        }
+        Some(())
+    }
+
     /// For `P` pixels: `y[p][o] = clamp(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, in the order of
     /// the taps, then of i. Both layouts sum in the same order and so give the same bits.
     pub(crate) fn pixels<A: Arch, const P: usize>(
@@ -26,7 +41,7 @@ impl Weights<'_> {
         match self.layout {
             Layout::Panel16 => {
                 let (w, _) = self.w.as_chunks::<PANEL_LEN>();
-                for (panel, w) in w.chunks_exact(self.depth.max(1)).enumerate() {
+                for (panel, w) in pieces(w, self.depth).enumerate() {
                     let first = panel * PANEL_LEN;
                     let mut sums = [self.start(first); P];
                     A::gemm_tile_f32_panel16(patch, w, &mut sums)?;

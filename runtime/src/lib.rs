@@ -33,6 +33,7 @@ mod conv;
 mod gemm;
 pub mod golden;
 mod kernel;
+mod lanes;
 #[cfg(feature = "mmap")]
 mod mapped;
 pub mod math;

@@ -5,6 +5,7 @@ use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, PANEL, Shape, Target, TensorType};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::vec;
 use std::vec::Vec;
@@ -304,10 +305,11 @@ fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, alia
     }
 }
 
-/// The largest difference between two results.
+/// The largest difference between two results; NaN if there is one.
 pub(crate) fn difference(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());
-    got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max)
+    let differences = got.iter().zip(want).map(|(g, w)| (g - w).abs());
+    differences.fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most })
 }
 
 /// Values at which functions change their ways.
@@ -362,6 +364,29 @@ pub(crate) fn indices(dims: &[u32]) -> impl Iterator<Item = Vec<u32>> {
             position /= dim;
         }
         index
+    })
+}
+
+/// `f` of each vector that the axes `axes` of x make, in place of these axes.
+pub(crate) fn along(x: &Input, axes: Range<usize>, f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<f32> {
+    let len = |dims: &[u32]| dims.iter().product::<u32>() as usize;
+    let (count, inner) = (len(&x.dims[axes.clone()]), len(&x.dims[axes.end..]));
+    let mut y = vec![];
+    for block in x.values.chunks(count * inner) {
+        let vectors = (0..inner).map(|at| block.iter().skip(at).step_by(inner).map(|&v| v.into()).collect());
+        let results: Vec<Vec<f64>> = vectors.map(|vector: Vec<f64>| f(&vector)).collect();
+        y.extend((0..results[0].len()).flat_map(|i| results.iter().map(move |result| result[i] as f32)));
+    }
+    y
+}
+
+/// Shapes of several dimensions and one of them, in short and long.
+pub(crate) fn shape_and_axis() -> impl Strategy<Value = (Vec<u32>, usize)> {
+    let around = || proptest::collection::vec(1u32..5, 0..3);
+    let inner = prop_oneof![Just(vec![]), around(), (1u32..40).prop_map(|dim| vec![dim])];
+    (around(), prop_oneof![1u32..20, 1u32..600], inner).prop_map(|(outer, len, inner)| {
+        let axis = outer.len();
+        (outer.into_iter().chain([len]).chain(inner).collect(), axis)
     })
 }
 

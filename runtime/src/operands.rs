@@ -40,6 +40,16 @@ impl<'r> Operands<'r> {
         Some((Reads { model: self.model, arena, state }, written))
     }
 
+    /// Takes out `y` with the elements of `x` in it: a copy, unless the two are the same memory.
+    pub(crate) fn write_over(self, x: Tensor<'_>, y: Tensor<'_>) -> Option<(Reads<'r>, &'r mut [f32])> {
+        let in_place = x.same_memory(&y);
+        let (reads, y) = self.write::<f32>(y)?;
+        if !in_place {
+            y.iter_mut().zip(reads.get::<f32>(x)?).for_each(|(y, x)| *y = *x);
+        }
+        Some((reads, y))
+    }
+
     /// Takes out one written tensor as elements of type `T`.
     pub fn write<T: Pod>(self, y: Tensor<'_>) -> Option<(Reads<'r>, &'r mut [T])> {
         let (reads, [y]) = self.split([y])?;

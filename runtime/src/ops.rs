@@ -5,11 +5,13 @@ use crate::kernel::Kernel;
 mod binary;
 mod gather;
 mod pool;
+mod reduce;
 mod unary;
 
 pub mod abs;
 pub mod add;
 pub mod average_pool_2d;
+pub mod batch_matmul;
 pub mod broadcast_to;
 pub mod ceil;
 pub mod celu;
@@ -26,13 +28,18 @@ pub mod exp;
 pub mod floor;
 pub mod fully_connected;
 pub mod gelu;
+pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
+pub mod l2_normalization;
+pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log;
+pub mod log_softmax;
 pub mod logistic;
 pub mod max_pool_2d;
 pub mod maximum;
+pub mod mean;
 pub mod minimum;
 pub mod mish;
 pub mod mul;
@@ -40,21 +47,28 @@ pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
+pub mod reduce_max;
+pub mod reduce_min;
+pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
 pub mod resize_nearest_neighbor;
+pub mod rms_normalization;
 pub mod round;
 pub mod rsqrt;
 pub mod selu;
 pub mod sign;
 pub mod sin;
+pub mod softmax;
 pub mod softplus;
 pub mod softsign;
+pub mod sparsemax;
 pub mod sqrt;
 pub mod square;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
+pub mod sum;
 pub mod swish;
 pub mod tanh;
 pub mod thresholded_relu;
@@ -71,8 +85,21 @@ pub const ALL: &[Kernel] = &[
     conv_3d::KERNEL,
     transpose_conv_3d::KERNEL,
     fully_connected::KERNEL,
+    batch_matmul::KERNEL,
     average_pool_2d::KERNEL,
     max_pool_2d::KERNEL,
+    softmax::KERNEL,
+    log_softmax::KERNEL,
+    sparsemax::KERNEL,
+    mean::KERNEL,
+    sum::KERNEL,
+    reduce_max::KERNEL,
+    reduce_min::KERNEL,
+    reduce_prod::KERNEL,
+    layer_normalization::KERNEL,
+    group_normalization::KERNEL,
+    l2_normalization::KERNEL,
+    rms_normalization::KERNEL,
     add::KERNEL,
     sub::KERNEL,
     mul::KERNEL,

@@ -1,6 +1,7 @@
 //! The windows of convolutions and pools, along one axis.
 
 use crate::arch::Patch;
+use crate::pieces::pieces_mut;
 
 /// The taps of a window that lie over the input, at one output position: `tap + j · tap_step` over
 /// input position `input + j · input_step`, for j below `count`.
@@ -199,8 +200,8 @@ impl Windows for TransposedWindow {
         let pairs = halves.flat_map(move |(number, y)| {
             let middle = period.min(y.len());
             let (left, right) = y.split_at_mut_checked(middle).unwrap_or_default();
-            let mut right = right.chunks_exact_mut(outputs.max(1));
-            let left = left.chunks_exact_mut(outputs.max(1)).enumerate();
+            let mut right = pieces_mut(right, outputs);
+            let left = pieces_mut(left, outputs).enumerate();
             left.map(move |(phase, one)| (number * 2 * self.stride + phase, one, right.next()))
         });
         let pixels = pairs.map(move |(position, one, other)| {

@@ -15,6 +15,7 @@
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use crate::window::{Pixels, Span, Strides, Window, Windows};
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
@@ -57,12 +58,12 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     };
     let multiplier = outputs.checked_div(channels)?;
 
-    let mut images = x.chunks_exact((h * width * channels).max(1));
-    for y in y.chunks_exact_mut((oh * ow * outputs).max(1)) {
+    let mut images = pieces(x, h * width * channels);
+    for y in pieces_mut(y, oh * ow * outputs) {
         let x = images.next()?;
         let clamp = params.clamp;
         let conv = DepthwiseConv { x, weights, bias, strides, channels, multiplier, clamp };
-        for (row, y) in y.chunks_exact_mut((ow * outputs).max(1)).enumerate() {
+        for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
             let rows = h_windows.span(row);
             for (columns, y) in w_windows.pixels(y, outputs) {
                 match y {
@@ -113,14 +114,14 @@ impl DepthwiseConv<'_> {
 
     /// Any number of channels and of outputs a channel.
     fn pixel(&self, patch: &Patch<'_, 1>, y: &mut [f32]) -> Option<()> {
-        let multiplier = self.multiplier.max(1);
+        let multiplier = self.multiplier;
         let [x] = patch.x;
         y.fill(0.0);
         y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
         patch.try_each_tap(|x_at, w_at| {
             let mut x = x.get(x_at..)?.iter();
-            let mut w = self.weights.get(w_at..)?.chunks_exact(multiplier);
-            for y in y.chunks_exact_mut(multiplier) {
+            let mut w = pieces(self.weights.get(w_at..)?, multiplier);
+            for y in pieces_mut(y, multiplier) {
                 let (x, w) = (x.next()?, w.next()?);
                 for (y, w) in y.iter_mut().zip(w) {
                     *y += x * w;

@@ -9,7 +9,7 @@
 //!
 //! `check` proves the shapes, I ≥ 1, and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch, Patch};
+use crate::arch::{Active, Arch};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -36,16 +36,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         depth,
         clamp: params.clamp,
     };
-    let mut x = x.chunks_exact(depth.max(1));
-    let mut y = y.chunks_exact_mut(outputs.max(1));
-    while let (Some(x0), Some(y0)) = (x.next(), y.next()) {
-        if let (Some(x1), Some(y1)) = (x.next(), y.next()) {
-            weights.pixels::<A, 2>(&Patch::one_tap([x0, x1], depth), [y0, y1])?;
-        } else {
-            weights.pixels::<A, 1>(&Patch::one_tap([x0], depth), [y0])?;
-        }
-    }
-    Some(())
+    weights.rows::<A>(x, outputs, y)
 }
 
 #[cfg(test)]

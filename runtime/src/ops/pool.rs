@@ -3,6 +3,7 @@
 use crate::arch::{Arch, LANES, Patch};
 use crate::kernel::Node;
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use crate::window::{Span, Strides, Window, Windows};
 use flatpack_format::ops::average_pool_2d::Pool2dParams;
 
@@ -29,12 +30,12 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(node: &Node<'_>, operands: Operands<'_>) 
     let w_windows = Window::new(width, kw, sw, 1, params.pad_w);
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    let mut images = x.chunks_exact((h * width * channels).max(1));
-    for y in y.chunks_exact_mut((oh * ow * channels).max(1)) {
+    let mut images = pieces(x, h * width * channels);
+    for y in pieces_mut(y, oh * ow * channels) {
         let x = images.next()?;
-        for (row, y) in y.chunks_exact_mut((ow * channels).max(1)).enumerate() {
+        for (row, y) in pieces_mut(y, ow * channels).enumerate() {
             let rows = h_windows.span(row);
-            for (column, y) in y.chunks_exact_mut(channels.max(1)).enumerate() {
+            for (column, y) in pieces_mut(y, channels).enumerate() {
                 let columns = w_windows.span(column);
                 let patch = strides.patch(x, [Span::ONE, rows, columns], channels);
                 pixel::<A, F>(&patch, y)?;

@@ -1,0 +1,153 @@
+//! What the reductions have in common.
+
+use crate::kernel::Node;
+use crate::lanes::{LANES, NO_VALUES, Rows};
+use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
+use flatpack_format::ops::mean::ReduceParams;
+
+/// `y = result(all x joined, count)`, in the order of [`crate::lanes`]. `identity` changes nothing
+/// that it is joined with.
+#[inline(always)]
+pub(crate) fn run(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    identity: f32,
+    join: impl Fn(f32, f32) -> f32 + Copy,
+    result: impl Fn(f32, f32) -> f32,
+) -> Option<()> {
+    let params: &ReduceParams = node.params()?;
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let (_, len, inner) = params.around(&node.input(0)?.shape())?;
+    let (count, len, inner) = (len as f32, len as usize, inner as usize);
+    let mut blocks = pieces(reads.get::<f32>(node.input(0)?)?, len * inner);
+    for y in pieces_mut(y, inner) {
+        let x = blocks.next()?;
+        for (rows, y) in Rows::of_vectors(inner).zip(y.chunks_mut(LANES)) {
+            let joined = rows.reduce(x, &NO_VALUES, identity, |x, _| x, join);
+            y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined, count));
+        }
+    }
+    Some(())
+}
+
+/// The kernel of a reduction: its opcode and module, what it joins with, how, and the result from
+/// that and the number of elements.
+macro_rules! kernel {
+    ($op:ident, $module:ident, $identity:expr, $join:expr, $result:expr) => {
+        /// The kernel.
+        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel {
+            op: flatpack_format::OpCode::$op,
+            check: |node| node.check(&flatpack_format::ops::$module::RULE, false, 0),
+            run: |node, operands| $crate::ops::reduce::run(node, operands, $identity, $join, $result),
+        };
+    };
+}
+pub(crate) use kernel;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::one_step::{
+        along, difference, input, noise, refusal, refusal_in_place, run as run_step, shape_and_axis,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::{Misfit, OpCode};
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+    use std::vec;
+    use std::vec::Vec;
+
+    fn params(axis: usize, axis_count: usize, keep_dims: u32) -> ReduceParams {
+        ReduceParams { axis: axis as u32, axis_count: axis_count as u32, keep_dims }
+    }
+
+    /// The reduction meets the formula along any axes of any shape.
+    pub(crate) fn it_meets(op: OpCode, formula: impl Fn(&[f64]) -> f64, tolerance: f32) {
+        let cases = (shape_and_axis(), 1usize..3, 0u32..2, any::<u32>());
+        let test = |((dims, axis), count, keep_dims, seed): ((Vec<u32>, usize), usize, u32, u32)| {
+            let axes = axis..dims.len().min(axis + count);
+            let x = noise(&dims, seed);
+            let want = along(&x, axes.clone(), |x| vec![formula(x)]);
+            let params = params(axis, axes.len(), keep_dims);
+            let got = run_step(op, bytes_of(&params), &[x]);
+            // Sums grow with their terms.
+            let scale = want.iter().fold(1.0, |most: f32, want| most.max(want.abs()));
+            prop_assert!(difference(&got, &want) <= tolerance * scale);
+            Ok(())
+        };
+        TestRunner::default().run(&cases, test).unwrap();
+    }
+
+    /// The reduction of a vector.
+    pub(crate) fn of(op: OpCode, x: &[f32]) -> f32 {
+        run_step(op, bytes_of(&params(0, 1, 0)), &[input(&[x.len() as u32], x)])[0]
+    }
+
+    /// Reductions of 200 000 times `value`, the elements following each other and 3 apart.
+    pub(crate) fn long(op: OpCode, value: f32) -> Vec<f32> {
+        [[1, 200_000, 1], [1, 200_000, 3]]
+            .into_iter()
+            .flat_map(|dims: [u32; 3]| {
+                let x = input(&dims, &vec![value; dims.iter().product::<u32>() as usize]);
+                run_step(op, bytes_of(&params(1, 1, 0)), &[x])
+            })
+            .collect()
+    }
+
+    /// The vector with a NaN gives a NaN, wherever it is, and no other does.
+    pub(crate) fn a_nan_stays(op: OpCode) {
+        for len in [2, 16, 17, 70] {
+            for at in [0, len / 2, len - 1] {
+                let mut x = noise(&[3, len], 5);
+                x.values[(len + at) as usize] = f32::NAN;
+                let y = run_step(op, bytes_of(&params(1, 1, 0)), &[x]);
+                assert_eq!(y.iter().map(|y| y.is_nan()).collect::<Vec<_>>(), [false, true, false]);
+            }
+        }
+    }
+
+    const OPS: [OpCode; 5] =
+        [OpCode::Mean, OpCode::Sum, OpCode::ReduceMax, OpCode::ReduceMin, OpCode::ReduceProd];
+
+    #[test]
+    fn axes_that_x_has_not_are_refused() {
+        for op in OPS {
+            for bad in
+                [params(2, 1, 0), params(1, 2, 0), params(0, 0, 0), params(0, 1, 2), params(usize::MAX, 1, 0)]
+            {
+                assert_eq!(
+                    refusal(op, bytes_of(&bad), &[noise(&[2, 3], 1)], None),
+                    Misfit::Params,
+                    "{bad:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_input_is_refused() {
+        for op in OPS {
+            let inputs = [noise(&[2, 3], 1), noise(&[2, 3], 2)];
+            assert_eq!(refusal(op, bytes_of(&params(0, 1, 0)), &inputs, None), Misfit::Count);
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        for op in OPS {
+            // The axis would have to be dropped.
+            let output = noise(&[1, 3], 0).tensor_type();
+            let x = [noise(&[2, 3], 1)];
+            assert_eq!(refusal(op, bytes_of(&params(0, 1, 0)), &x, Some(output)), Misfit::Shape(1));
+        }
+    }
+
+    #[test]
+    fn an_output_in_the_place_of_x_is_refused() {
+        for op in OPS {
+            let x = [noise(&[2, 1], 1)];
+            assert_eq!(refusal_in_place(op, bytes_of(&params(1, 1, 1)), &x, 0), Misfit::Alias(0));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Softmax along one axis: `yᵢ = exp(xᵢ − max x) / Σⱼ exp(xⱼ − max x)`. A NaN makes its whole vector NaN,
+//! and so does an infinite maximum.
+//!
+//! | operand | dtype | shape | layouts |
+//! |---------|-------|-------|---------|
+//! | x       | f32   | any   | rows    |
+//! | y       | f32   | x's   | rows    |
+//!
+//! y may lie in the place of x. `check` proves the shapes and that the axis is one of x.
+
+use crate::kernel::{Kernel, Node};
+use crate::lanes::each_vector;
+use crate::math::exp;
+use crate::operands::Operands;
+use flatpack_format::ops::softmax::{RULE, SoftmaxParams};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::Softmax, check, run };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 1)
+}
+
+fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &SoftmaxParams = node.params()?;
+    let x = node.input(0)?;
+    let (_, len, inner) = x.shape().around(params.axis as usize)?;
+    let (_, y) = operands.write_over(x, node.output()?)?;
+    each_vector(y, len as usize, inner as usize, |rows, y| {
+        let max = rows.max(y);
+        rows.update(y, &max, |x, max| exp(x - max));
+        let sum = rows.sum(y, &max, |x, _| x);
+        rows.update(y, &rows.map(sum, |sum| 1.0 / sum), |x, scale| x * scale);
+    });
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        along, difference, input, noise, recorded, refusal, run as run_step, run_in_place, shape_and_axis,
+    };
+    use bytemuck::bytes_of;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::Softmax;
+
+    fn formula(x: &[f64]) -> Vec<f64> {
+        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let exps: Vec<_> = x.iter().map(|x| libm::exp(x - max)).collect();
+        let sum: f64 = exps.iter().sum();
+        exps.iter().map(|exp| exp / sum).collect()
+    }
+
+    fn params(axis: usize) -> SoftmaxParams {
+        SoftmaxParams { axis: axis as u32 }
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_in_place_and_apart((dims, axis) in shape_and_axis(), seed: u32, scale in 0.1f32..20.0) {
+            let mut x = noise(&dims, seed);
+            x.values.iter_mut().for_each(|x| *x *= scale);
+            let want = along(&x, axis..axis + 1, formula);
+            let got = run_step(OP, bytes_of(&params(axis)), core::slice::from_ref(&x));
+            prop_assert!(difference(&got, &want) < 2e-7);
+            prop_assert_eq!(run_in_place(OP, bytes_of(&params(axis)), &[x], 0), got);
+        }
+    }
+
+    fn of(x: &[f32]) -> Vec<f32> {
+        run_step(OP, bytes_of(&params(1)), &[input(&[1, x.len() as u32], x)])
+    }
+
+    #[test]
+    fn it_meets_keras() {
+        let Some((x, y)) = recorded("softmax_axis1") else { return };
+        let got = run_step(OP, bytes_of(&params(1)), &[x]);
+        assert!(difference(&got, &y.values) < 2e-7);
+    }
+
+    #[test]
+    fn large_elements_do_not_overflow() {
+        assert_eq!(of(&[1000.0, 1000.0, -1000.0]), [0.5, 0.5, 0.0]);
+        assert_eq!(of(&[f32::MIN, f32::MAX]), [0.0, 1.0]);
+        assert_eq!(of(&[f32::NEG_INFINITY, 0.0]), [0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_nan_or_an_infinite_maximum_makes_its_vector_nan_and_no_other() {
+        for odd in [f32::NAN, f32::INFINITY] {
+            for len in [3, 40] {
+                let mut x = noise(&[2, len], 7);
+                let want = run_step(OP, bytes_of(&params(1)), core::slice::from_ref(&x));
+                x.values[1] = odd;
+                let (y, len) = (run_step(OP, bytes_of(&params(1)), &[x]), len as usize);
+                assert!(y[..len].iter().all(|y| y.is_nan()), "{y:?}");
+                assert_eq!(y[len..], want[len..]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_that_x_has_not_is_refused() {
+        assert_eq!(refusal(OP, bytes_of(&params(2)), &[noise(&[2, 3], 1)], None), Misfit::Params);
+        assert_eq!(refusal(OP, bytes_of(&params(usize::MAX)), &[noise(&[2, 3], 1)], None), Misfit::Params);
+    }
+
+    #[test]
+    fn a_second_input_is_refused() {
+        let inputs = [noise(&[2, 3], 1), noise(&[2, 3], 2)];
+        assert_eq!(refusal(OP, bytes_of(&params(0)), &inputs, None), Misfit::Count);
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let output = noise(&[3, 2], 0).tensor_type();
+        assert_eq!(refusal(OP, bytes_of(&params(0)), &[noise(&[2, 3], 1)], Some(output)), Misfit::Shape(1));
+    }
+}
