@@ -147,3 +147,15 @@ pub const ALL: &[Kernel] = &[
     round::KERNEL,
     sign::KERNEL,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::OpCode;
+    use std::vec::Vec;
+
+    #[test]
+    fn every_operator_has_one_kernel_in_the_order_of_opcodes() {
+        assert_eq!(ALL.iter().map(|kernel| kernel.op).collect::<Vec<_>>(), OpCode::ALL);
+    }
+}
