@@ -10,6 +10,7 @@ mod conv;
 mod dense;
 mod merging;
 mod normalization;
+mod operation;
 mod pooling;
 mod preprocessing;
 mod regularization;
@@ -41,9 +42,6 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     transposed_conv::LAYERS,
     wrapper::LAYERS,
 ];
-
-/// Operations of functional graphs (`x * 2`) by class.
-const OPERATIONS: &[&[(&str, Lower)]] = &[];
 
 /// Keras' own layers that are not lowered yet.
 const NOT_YET: &[&str] = &[
@@ -99,10 +97,13 @@ const NOT_YET: &[&str] = &[
 /// # Errors
 /// When it is not: a layer of Keras that is yet to come, a custom one, or Python code.
 pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
-    let (tables, class) = (if layer.is_operation { OPERATIONS } else { LAYERS }, layer.class.as_str());
+    let class = layer.class.as_str();
     let custom = layer.registered_name.as_deref().filter(|name| name.contains('>'));
+    if custom.is_none() && layer.is_operation {
+        return Ok(Lower::Call(operation::lower));
+    }
     if let (None, Some((_, lower))) =
-        (custom, tables.iter().copied().flatten().find(|(known, _)| *known == class))
+        (custom, LAYERS.iter().copied().flatten().find(|(known, _)| *known == class))
     {
         return Ok(*lower);
     }
@@ -110,12 +111,6 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
         (
             "Python code, which flatpack never runs,".to_owned(),
             "replace it by built-in layers such as Rescaling before saving",
-        )
-    } else if layer.is_operation {
-        let function = layer.config.str_or("function", class)?;
-        (
-            format!("the operation `{function}`"),
-            "replace it by layers, or leave it out of the model and compute it where the model is used",
         )
     } else if custom.is_none() && NOT_YET.contains(&class) {
         (format!("{class}, a layer of Keras, in this version of flatpack"), "build the model without it")
@@ -131,10 +126,10 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
 
 /// The classes that are read: layers, then operations of functional graphs, each sorted.
 pub fn supported() -> Vec<(&'static str, Vec<&'static str>)> {
-    let sorted = |tables: &[&[(&'static str, Lower)]]| {
-        let mut classes: Vec<&str> = tables.iter().copied().flatten().map(|(class, _)| *class).collect();
-        classes.sort_unstable();
-        classes
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
     };
-    vec![("layers", sorted(LAYERS)), ("operations", sorted(OPERATIONS))]
+    let layers = LAYERS.iter().copied().flatten().map(|(class, _)| *class).collect();
+    vec![("layers", sorted(layers)), ("operations", sorted(operation::names().collect()))]
 }

@@ -239,7 +239,6 @@ impl Lowering {
     }
 
     /// An argument as a tensor: what it became, or a constant for a number or a list of numbers.
-    #[expect(dead_code, reason = "operations come next")]
     pub(crate) fn operand(&mut self, arg: &Arg) -> Result<TensorId, Fault> {
         match arg {
             Arg::Tensor(tensor) => self.value(*tensor),
@@ -282,7 +281,7 @@ fn refuse_other_arguments(dialect: Dialect, call: &Call) -> Result<(), Fault> {
 }
 
 /// An argument in words.
-fn describe(arg: &Arg) -> String {
+pub(crate) fn describe(arg: &Arg) -> String {
     match arg {
         Arg::Tensor(_) => "a tensor".into(),
         Arg::Constant(value) => short(value),

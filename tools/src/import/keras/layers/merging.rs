@@ -2,10 +2,10 @@
 
 use flatpack_format::ops::batch_matmul::BatchMatmulParams;
 use flatpack_format::ops::concatenate::ConcatenateParams;
-use flatpack_format::ops::l2_normalization::L2NormalizationParams;
 use flatpack_format::{MAX_INPUTS, OpCode};
 
 use super::Lower;
+use super::normalization::l2_normalized;
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::lower::Lowering;
@@ -137,8 +137,7 @@ fn as_matrices(
     let x = if normalize {
         // The least norm is 10⁻⁷ in Keras 3, 10⁻⁶ before; the operator bounds its square.
         let epsilon = if low.dialect == Dialect::Keras3 { 1e-14 } else { 1e-12 };
-        let params = L2NormalizationParams { axis: axis as u32, axis_count: 1, epsilon };
-        low.node(OpCode::L2Normalization, params, &[x])?
+        l2_normalized(low, x, &[axis], epsilon)?
     } else {
         x
     };

@@ -246,17 +246,27 @@ fn group_normalization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result
 /// Keras 3 bounds the norm by 10⁻¹² from below, Keras 2 its square.
 fn unit_normalization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
     let epsilon = if low.dialect == Dialect::Keras3 { 1e-24 } else { 1e-12 };
-    let axes = axes_of(layer)?;
-    let counted = low.axes(x, &axes)?;
-    let axis_count = counted.len();
-    if counted[axis_count - 1] - counted[0] + 1 == axis_count {
-        let (axis, axis_count) = (counted[0] as u32, axis_count as u32);
-        return low.node(OpCode::L2Normalization, L2NormalizationParams { axis, axis_count, epsilon }, &[x]);
+    let axes = low.axes(x, &axes_of(layer)?)?;
+    l2_normalized(low, x, &axes, epsilon)
+}
+
+/// `x / √max(Σ x², epsilon)` over these axes, in rising order.
+pub(super) fn l2_normalized(
+    low: &mut Lowering,
+    x: TensorId,
+    axes: &[usize],
+    epsilon: f32,
+) -> Result<TensorId, Fault> {
+    let (Some(&first), Some(&last)) = (axes.first(), axes.last()) else { return Ok(x) };
+    let axis_count = axes.len() as u32;
+    if last - first + 1 == axes.len() {
+        let params = L2NormalizationParams { axis: first as u32, axis_count, epsilon };
+        return low.node(OpCode::L2Normalization, params, &[x]);
     }
-    low.over_last_axes(x, &axes, |low, x, axis_count| {
-        let axis = (low.graph.dims(x).len() - axis_count) as u32;
-        let params = L2NormalizationParams { axis, axis_count: axis_count as u32, epsilon };
-        low.node(OpCode::L2Normalization, params, &[x])
+    let axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
+    low.over_last_axes(x, &axes, |low, x, _| {
+        let axis = low.graph.dims(x).len() as u32 - axis_count;
+        low.node(OpCode::L2Normalization, L2NormalizationParams { axis, axis_count, epsilon }, &[x])
     })
 }
 
