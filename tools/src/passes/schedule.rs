@@ -13,18 +13,29 @@
 //! as its lower bound.
 //!
 //! Where everything so far must run before everything that is left, the order falls into *segments*
-//! that can be looked at one by one. Only the segment with the largest peak matters: [`search`] looks
-//! for a better order of its steps until that one, or another that has become the largest, cannot be
-//! improved. All other steps keep the order they were given in, and a chain costs nothing at all.
+//! that can be looked at one by one. Only the segment with the largest peak matters: `search` looks
+//! for a better order of its steps, until the segment that then has the largest peak is proved to have
+//! none or the budget is spent. The budget counts sets of steps and not seconds, so that the same
+//! problem gets the same order on every machine. All other steps keep the order they were given in,
+//! and a chain is not searched at all.
 
 mod search;
 mod step_set;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
 use thiserror::Error;
 
 use step_set::StepSet;
+
+/// Sets of steps that the searches for one model may visit together.
+const SET_BUDGET: usize = 200_000;
+
+/// Sets of steps that the first search of a segment may visit. A search that finds nothing allows the
+/// next one twice as many.
+const FIRST_SET_COUNT: usize = 4_000;
 
 /// One step of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -116,20 +127,27 @@ pub fn order(problem: &Problem) -> Result<Order, OrderError> {
 
     // No order has a smaller peak than this.
     let mut proved = input_bytes;
+    let mut set_budget = SET_BUDGET;
     let optimal = loop {
         let worst = segments.iter_mut().rev().max_by_key(|segment| segment.peak_bytes());
         let Some(segment) = worst.filter(|segment| segment.peak_bytes() > proved) else {
             break true;
         };
-        if segment.is_searched {
+        if segment.next_set_count == 0 {
+            segment.next_set_count = FIRST_SET_COUNT;
+            proved = proved.max(search::lower_bound(&flow, segment));
+            continue;
+        }
+        if segment.next_set_count > set_budget {
             break false;
         }
-        proved = proved.max(search::lower_bound(&flow, segment));
-        let is_exhaustive = search::improve(&flow, segment, proved);
-        if is_exhaustive {
-            proved = proved.max(segment.peak_bytes());
+        let pass = search::pass(&flow, segment, proved, segment.next_set_count);
+        set_budget = set_budget.saturating_sub(pass.set_count);
+        match pass.better {
+            Some(better) => segment.better = Some(better),
+            None if pass.is_exhaustive => proved = segment.peak_bytes(),
+            None => segment.next_set_count *= 2,
         }
-        segment.is_searched = true;
     };
 
     let peak_bytes = segments.iter().map(Segment::peak_bytes).max().unwrap_or(0).max(input_bytes);
@@ -167,8 +185,11 @@ impl<'a> Flow<'a> {
     fn new(problem: &'a Problem) -> Result<Self, OrderError> {
         let buffer_count = problem.buffer_bytes.len();
         let known = |buffer: usize| {
-            let error = OrderError::UnknownBuffer { buffer, buffer_count };
-            if buffer < buffer_count { Ok(buffer) } else { Err(error) }
+            if buffer < buffer_count {
+                Ok(buffer)
+            } else {
+                Err(OrderError::UnknownBuffer { buffer, buffer_count })
+            }
         };
         let mut flow = Flow {
             problem,
@@ -181,28 +202,26 @@ impl<'a> Flow<'a> {
         for &buffer in &problem.inputs {
             is_written[known(buffer)?] = true;
         }
-        for (step, Step { reads, writes, in_place }) in problem.steps.iter().enumerate() {
-            for &buffer in reads {
+        for (step, operands) in problem.steps.iter().enumerate() {
+            let mut reads = operands.reads.clone();
+            reads.sort_unstable();
+            reads.dedup();
+            for &buffer in &reads {
                 if !is_written[known(buffer)?] {
                     return Err(OrderError::ReadBeforeWritten { step, buffer });
                 }
-                if flow.readers[buffer].last() != Some(&step) {
-                    flow.readers[buffer].push(step);
-                }
+                flow.readers[buffer].push(step);
             }
-            if let Some(buffer) = in_place.filter(|buffer| !reads.contains(buffer)) {
+            if let Some(buffer) = operands.in_place.filter(|buffer| !reads.contains(buffer)) {
                 return Err(OrderError::InPlaceNotRead { step, buffer });
             }
-            for &buffer in writes {
+            for &buffer in &operands.writes {
                 if is_written[known(buffer)?] {
                     return Err(OrderError::WrittenTwice { step, buffer });
                 }
                 is_written[buffer] = true;
                 flow.writer[buffer] = Some(step);
             }
-            let mut reads = reads.clone();
-            reads.sort_unstable();
-            reads.dedup();
             flow.reads.push(reads);
         }
         for &buffer in &problem.outputs {
@@ -284,7 +303,8 @@ struct Segment {
     given_peak_bytes: u64,
     /// An order with a smaller peak.
     better: Option<Better>,
-    is_searched: bool,
+    /// Sets that the next search of the segment may visit; 0 before its lower bound is known.
+    next_set_count: usize,
 }
 
 /// A better order of the steps of a segment.
@@ -310,10 +330,9 @@ fn segments(flow: &Flow) -> (Vec<Segment>, u64) {
     let mut live_bytes = kept.map(|&buffer| flow.bytes(buffer)).sum();
 
     let mut segments: Vec<Segment> = Vec::new();
-    let begins = segment_begins(flow);
-    for step in 0..begins.len() {
+    for (step, begins) in segment_begins(flow).into_iter().enumerate() {
         let cost = flow.cost(step, live_bytes, |other| other < step);
-        match segments.last_mut().filter(|_| !begins[step]) {
+        match segments.last_mut().filter(|_| !begins) {
             Some(segment) => {
                 segment.steps.end = step + 1;
                 segment.given_peak_bytes = segment.given_peak_bytes.max(cost.during_bytes);
@@ -323,7 +342,7 @@ fn segments(flow: &Flow) -> (Vec<Segment>, u64) {
                 live_bytes,
                 given_peak_bytes: cost.during_bytes,
                 better: None,
-                is_searched: false,
+                next_set_count: 0,
             }),
         }
         live_bytes = cost.after_bytes;

@@ -55,7 +55,8 @@ const MAX_BLOCKS: usize = 500;
 pub(super) fn improve(blocks: &[Block], lower_bound: u64, mut offsets: Vec<u64>) -> (Vec<u64>, bool) {
     let mut best = peak(blocks, &offsets);
     // Where no block can sink, offsets are sums of sizes: multiples of the sizes' common divisor.
-    let unit = blocks.iter().fold(0, |divisor, block| greatest_common_divisor(divisor, block.size));
+    let sizes = blocks.iter().map(|block| block.size);
+    let unit = sizes.fold(0, greatest_common_divisor);
     let mut proved = lower_bound;
     // The smallest capacity that has not been tried in vain.
     let mut untried = lower_bound;
@@ -65,7 +66,8 @@ pub(super) fn improve(blocks: &[Block], lower_bound: u64, mut offsets: Vec<u64>)
             // Most optima are at the bound, and a tight capacity prunes best.
             (lower_bound, work / 2)
         } else if untried < best {
-            (untried + (best - untried) / unit / 2 * unit, work.div_ceil(4))
+            let middle = untried + (best - untried) / unit / 2 * unit;
+            (middle, work.div_ceil(4))
         } else {
             (best - unit, work)
         };
@@ -101,6 +103,7 @@ enum Outcome {
 fn fit_below(capacity: u64, blocks: &[Block], work: &mut u64) -> Outcome {
     let core = Core::new(blocks, capacity);
     if core.members.len() > MAX_BLOCKS {
+        *work = 0;
         return Outcome::OutOfBudget;
     }
     let members: Vec<Block> = core.members.iter().map(|&member| blocks[member]).collect();
@@ -311,7 +314,7 @@ impl Search {
             self.waiting_sizes[begin..end].copy_from_slice(&waiting_sizes);
         }
         self.spend(BRANCH_WORK + lives)?;
-        // Nothing is above a niche as wide as the group, and something must lie at the bottom.
+        // In a niche as wide as the group some block must lie at the floor.
         if niche != (begin..end) && self.raise(niche, waiting) && self.place_group(waiting)? {
             return Ok(true);
         }

@@ -8,11 +8,14 @@
 //! peak[set + step] = min over steps: max(peak[set], bytes alive while step runs after set)
 //! ```
 //!
-//! A step that neither exceeds the peak so far nor leaves more alive than before can as well run at
-//! once: it makes no later step dearer. If a set has such a step, no other is tried from there.
+//! Sets that are reached only with the peak of the best order known, or a larger one, are left out.
+//! A step that stays below it and leaves no more alive than before can as well run at once, because
+//! it makes no later step dearer: if a set has such a step, no other is tried from there.
 //!
-//! If a layer has more sets than the width allows, those with the largest peaks are dropped, and the
-//! search is a heuristic (*beam search*) instead of a proof.
+//! If a layer has more sets than its width allows, those with the most bytes alive are dropped: the
+//! pass is then a heuristic (*beam search*) and proves nothing. A narrow pass finds a good order soon,
+//! by which the following, wider ones leave out all the more; a pass that drops no set and finds
+//! nothing is the proof that there is nothing to be found.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,36 +23,14 @@ use std::ops::Range;
 use super::step_set::StepSet;
 use super::{Better, Cost, Flow, Segment};
 
-/// Sets of steps that the two passes of a search may visit, roughly: the width of a layer is this,
-/// divided by the number of layers. The first, short pass finds a peak by which the second can prune.
-const SET_COUNTS: [usize; 2] = [4_000, 100_000];
-
-/// Looks for an order of the segment's steps with a smaller peak, and keeps it as its better order.
-/// Returns whether it is proved that no order has a smaller peak than the segment then has, or one
-/// that is smaller than `proved_bytes`.
-///
-/// Peaks up to `proved_bytes` are as good as each other, because some step somewhere needs as much in
-/// any order.
-pub(super) fn improve(flow: &Flow, segment: &mut Segment, proved_bytes: u64) -> bool {
-    let ancestors = flow.ancestors(segment.steps.clone());
-    let mut is_exhaustive = false;
-    for set_count in SET_COUNTS {
-        if !is_exhaustive && segment.peak_bytes() > proved_bytes {
-            let width = set_count.div_ceil(segment.steps.len());
-            let found = find_better(flow, segment, &ancestors, proved_bytes, width);
-            is_exhaustive = found.is_exhaustive;
-            segment.better = found.better.or(segment.better.take());
-        }
-    }
-    is_exhaustive || segment.peak_bytes() <= proved_bytes
-}
-
 /// What one pass has found.
-struct Found {
+pub(super) struct Pass {
     /// The best order, if it has a smaller peak than the best known.
-    better: Option<Better>,
+    pub(super) better: Option<Better>,
     /// Whether no set was dropped.
-    is_exhaustive: bool,
+    pub(super) is_exhaustive: bool,
+    /// Number of sets visited.
+    pub(super) set_count: usize,
 }
 
 /// A set of steps that have run, and the best way there.
@@ -67,16 +48,15 @@ struct Last {
     parent: usize,
 }
 
-/// One pass through the layers of at most `width` sets.
-fn find_better(
-    flow: &Flow,
-    segment: &Segment,
-    ancestors: &[StepSet],
-    proved_bytes: u64,
-    width: usize,
-) -> Found {
+/// Looks for an order of the segment's steps with a smaller peak, visiting about `set_count` sets.
+///
+/// Peaks up to `proved_bytes` are as good as each other, because some step somewhere needs as much in
+/// any order.
+pub(super) fn pass(flow: &Flow, segment: &Segment, proved_bytes: u64, set_count: usize) -> Pass {
+    let ancestors = flow.ancestors(segment.steps.clone());
     let begin = segment.steps.start;
     let step_count = segment.steps.len();
+    let width = set_count.div_ceil(step_count);
     let mut is_exhaustive = true;
 
     let mut lasts: Vec<Vec<Last>> = Vec::new();
@@ -90,7 +70,7 @@ fn find_better(
         let mut next: Vec<State> = Vec::new();
         let mut index_of: HashMap<StepSet, usize> = HashMap::new();
         for (parent, state) in layer.iter().enumerate() {
-            for (step, cost) in affordable(flow, segment, state, ancestors) {
+            for (step, cost) in affordable(flow, segment, state, &ancestors) {
                 let peak_bytes = state.peak_bytes.max(cost.during_bytes);
                 let mut has_run = state.has_run.clone();
                 has_run.insert(step);
@@ -125,21 +105,22 @@ fn find_better(
         steps.reverse();
         Better { steps, peak_bytes: state.peak_bytes }
     });
-    Found { better, is_exhaustive }
+    let set_count = lasts.iter().map(Vec::len).sum();
+    Pass { better, is_exhaustive, set_count }
 }
 
-/// The `width` states with the smallest peaks, of equal ones those with the fewest bytes alive, in
-/// the order in which they were found.
+/// The `width` states with the fewest bytes alive, of equal ones those with the smallest peaks, in the
+/// order in which they were found.
 fn narrow(layer: Vec<State>, width: usize) -> Vec<State> {
     let mut ranked: Vec<(usize, State)> = layer.into_iter().enumerate().collect();
-    ranked.sort_by_key(|(index, state)| (state.peak_bytes, state.live_bytes, *index));
+    ranked.sort_by_key(|(index, state)| (state.live_bytes, state.peak_bytes, *index));
     ranked.truncate(width);
     ranked.sort_by_key(|(index, _)| *index);
     ranked.into_iter().map(|(_, state)| state).collect()
 }
 
 /// The steps that can run after `state` without reaching the segment's peak, as indices into the
-/// segment, with their costs; only one of them if that one can as well run at once.
+/// segment, with their costs; a single one if it can as well run at once.
 fn affordable(flow: &Flow, segment: &Segment, state: &State, ancestors: &[StepSet]) -> Vec<(usize, Cost)> {
     let begin = segment.steps.start;
     let has_run =
@@ -150,7 +131,7 @@ fn affordable(flow: &Flow, segment: &Segment, state: &State, ancestors: &[StepSe
             continue;
         }
         let cost = flow.cost(begin + step, state.live_bytes, has_run);
-        if cost.during_bytes <= state.peak_bytes && cost.after_bytes <= state.live_bytes {
+        if cost.during_bytes < segment.peak_bytes() && cost.after_bytes <= state.live_bytes {
             return vec![(step, cost)];
         }
         if cost.during_bytes < segment.peak_bytes() {
@@ -168,11 +149,11 @@ pub(super) fn lower_bound(flow: &Flow, segment: &Segment) -> u64 {
     let must_precede = |step: usize, later: usize| {
         later >= end || (later >= start && ancestors[later - start].contains(step - start))
     };
-    let crosses = |&buffer: &usize| {
+    let may_be_alive = |&buffer: &usize| {
         flow.writer[buffer].is_none_or(|writer| writer < end)
             && (flow.is_output[buffer] || flow.readers[buffer].last().is_some_and(|&r| r >= start))
     };
-    let buffers: Vec<usize> = (0..flow.readers.len()).filter(crosses).collect();
+    let buffers: Vec<usize> = (0..flow.readers.len()).filter(may_be_alive).collect();
     let needed = |step: usize| {
         let alive = buffers.iter().filter(|&&buffer| {
             let writer = flow.writer[buffer];
