@@ -1,0 +1,207 @@
+//! The shipped models, all the way: build, map, check, evaluate, damage.
+
+use flatpack::array::Array;
+use flatpack::{data, predict};
+use flatpack_format::{Block, Model, Place, SectionKind, SectionRecord};
+use flatpack_runtime::golden::Divergence;
+use flatpack_runtime::{MappedModel, Session, ops};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn example(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(path)
+}
+
+fn flatpack(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_flatpack")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Builds a shipped model with these options and gives the file.
+fn build(folder: &Path, model: &str, options: &[&str]) -> PathBuf {
+    let file = folder.join(format!("{model}{}.fpk", options.concat()));
+    let source = example(model).join("model.h5");
+    let mut arguments = vec!["build", source.to_str().unwrap(), "-o", file.to_str().unwrap()];
+    arguments.extend(options);
+    let output = flatpack(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    file
+}
+
+fn test_set(model: &str) -> (Array, Array, Array) {
+    let arrays = data::load(&example(model).join("test.npz")).unwrap();
+    let named = |name: &str| arrays.iter().find(|(n, _)| n == name).unwrap().1.clone();
+    (named("x"), named("y"), named("keras"))
+}
+
+#[test]
+fn shipped_models_give_keras_predictions_on_every_target() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["digits_cnn", "digits_mlp"] {
+        let (x, _, keras) = test_set(model);
+        for options in [&["--target", "portable"], &["--target", "cortex-m"], &["--target", "linux"]] {
+            let file = build(folder.path(), model, options);
+            let mapped = MappedModel::open(&file).unwrap();
+            let outputs = predict::predict(mapped.model().unwrap(), std::slice::from_ref(&x)).unwrap();
+            let difference =
+                outputs[0].values.iter().zip(&keras.values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference < 1e-5, "{model} {options:?}: {difference}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_gives_the_same_bits_as_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut x, _, _) = test_set("digits_cnn");
+    x.shape[0] = 8;
+    x.values.truncate(8 * 64);
+    let run = |options: &[&str]| {
+        let mapped = MappedModel::open(build(folder.path(), "digits_cnn", options)).unwrap();
+        predict::predict(mapped.model().unwrap(), std::slice::from_ref(&x)).unwrap()
+    };
+    assert_eq!(run(&[]), run(&["--batch", "4"]));
+}
+
+#[test]
+fn eval_gives_keras_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, accuracy) in [("digits_cnn", 0.989_939_637_826_961_8), ("digits_mlp", 0.975_855_130_784_708_2)] {
+        let file = build(folder.path(), model, &[]);
+        let test = example(model).join("test.npz");
+        let output = flatpack(&["eval", file.to_str().unwrap(), "--data", test.to_str().unwrap(), "--json"]);
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(json["accuracy"].as_f64(), Some(accuracy), "{model}");
+    }
+}
+
+#[test]
+fn the_same_model_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let [first, second] = [&folder, &other].map(|f| std::fs::read(build(f.path(), "digits_cnn", &[])).unwrap());
+    assert_eq!(first, second);
+}
+
+#[test]
+fn the_firmware_holds_what_build_makes() {
+    let folder = tempfile::tempdir().unwrap();
+    let built = std::fs::read(build(folder.path(), "digits_cnn", &["--target", "cortex-m", "--strip"])).unwrap();
+    let flash = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-example/digits_cnn.fpk");
+    // Goldens come from another engine, whose last bits depend on the processor: compare the rest.
+    let (built, flash) = (aligned(&built), aligned(&std::fs::read(flash).unwrap()));
+    for kind in [SectionKind::Tensors, SectionKind::Steps, SectionKind::Params, SectionKind::Weights] {
+        let section = |(blocks, len): &(Vec<Block>, usize)| {
+            Model::parse(&Block::bytes(blocks)[..*len]).unwrap().section(kind).to_vec()
+        };
+        assert!(section(&built) == section(&flash), "{} differs: build the firmware's model again", kind.name());
+    }
+}
+
+fn aligned(bytes: &[u8]) -> (Vec<Block>, usize) {
+    let mut blocks = vec![Block::ZERO; Block::count(bytes.len())];
+    Block::bytes_mut(&mut blocks)[..bytes.len()].copy_from_slice(bytes);
+    (blocks, bytes.len())
+}
+
+/// Recomputes all checksums of a file.
+fn repair(file: &mut [u8]) {
+    const HEADER: usize = 96;
+    let word = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let directory = HEADER + word(file, 16) * size_of::<SectionRecord>();
+    for at in (HEADER..directory).step_by(size_of::<SectionRecord>()) {
+        let (offset, bytes) = (word(file, at + 8), word(file, at + 12));
+        let crc = crc32fast::hash(&file[offset..offset + bytes]);
+        file[at + 16..at + 20].copy_from_slice(&crc.to_le_bytes());
+    }
+    file[20..24].fill(0);
+    let crc = crc32fast::hash(&file[..directory]);
+    file[20..24].copy_from_slice(&crc.to_le_bytes());
+}
+
+#[test]
+fn a_changed_weight_with_repaired_checksums_is_traced_to_its_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = build(folder.path(), "digits_cnn", &[]);
+    let bytes = std::fs::read(&file).unwrap();
+    let (blocks, len) = aligned(&bytes);
+    let model = Model::parse(&Block::bytes(&blocks)[..len]).unwrap();
+    let mut traced = 0;
+    for step in model.steps() {
+        let Some(weights) = step.inputs().nth(1).filter(|t| t.place() == Place::Constant) else { continue };
+        let mut damaged = bytes.clone();
+        // The highest byte of a weight in the middle: its exponent.
+        let at = weights.offset() as usize + weights.bytes() as usize / 8 * 4 + 3;
+        damaged[at] ^= 1;
+        repair(&mut damaged);
+
+        let (blocks, len) = aligned(&damaged);
+        let model = Model::parse(&Block::bytes(&blocks)[..len]).unwrap();
+        model.check_contents().unwrap();
+        let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
+        let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
+        let found = match session.check_goldens() {
+            Err(Divergence::Element { step, .. } | Divergence::Sum { step, .. }) => step,
+            other => panic!("step {}: {other:?}", step.number()),
+        };
+        assert_eq!(found, step.number(), "{}", step.op().name());
+
+        let path = folder.path().join("damaged.fpk");
+        std::fs::write(&path, &damaged).unwrap();
+        let output = flatpack(&["verify", path.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let layer = model.step_name(found).unwrap();
+        let stderr = text(&output.stderr).replace("\n  │ ", " ");
+        assert!(stderr.contains(&format!("step {found}")) && stderr.contains(layer), "{stderr}");
+        traced += 1;
+    }
+    assert!(traced >= 4, "only {traced} steps have weights");
+}
+
+#[test]
+fn goldens_of_the_users_own_are_met_or_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut x, _, mut keras) = test_set("digits_mlp");
+    (x.shape[0], keras.shape[0]) = (3, 3);
+    x.values.truncate(3 * 64);
+    keras.values.truncate(3 * 10);
+    let [inputs, outputs] = ["x.npy", "keras.npy"].map(|name| folder.path().join(name));
+    data::save_npy(&inputs, &x).unwrap();
+    data::save_npy(&outputs, &keras).unwrap();
+    let goldens = ["--golden-inputs", inputs.to_str().unwrap(), "--golden-outputs", outputs.to_str().unwrap()];
+    let source = example("digits_mlp").join("model.h5");
+    let file = folder.path().join("model.fpk");
+    let mut arguments = vec!["build", source.to_str().unwrap(), "-o", file.to_str().unwrap(), "--json"];
+    arguments.extend(goldens);
+    let json: serde_json::Value = serde_json::from_slice(&flatpack(&arguments).stdout).unwrap();
+    assert_eq!(json["goldens"], 3);
+
+    keras.values[17] += 0.01;
+    data::save_npy(&outputs, &keras).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(flatpack(&arguments).status.code(), Some(1));
+    assert!(!file.exists(), "a file that does not meet its goldens was left behind");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "a temporary file was left behind");
+}
+
+#[test]
+fn two_sessions_share_one_mapped_file_across_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapped = MappedModel::open(build(folder.path(), "digits_cnn", &["--target", "linux"])).unwrap();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let model = mapped.model().unwrap();
+                    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
+                    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
+                    session.check_goldens().unwrap().receipts
+                })
+            })
+            .collect();
+        assert!(threads.into_iter().all(|thread| thread.join().unwrap() > 0));
+    });
+}
