@@ -24,7 +24,7 @@ const KERNELS: &[Kernel] = &[
 ];
 
 /// Arena of the model, in 16-byte blocks; `flatpack build` says how large.
-const ARENA_BLOCKS: usize = 9216 / 16;
+const ARENA_BLOCKS: usize = 12_288 / 16;
 
 #[entry]
 fn main() -> ! {

@@ -22,6 +22,7 @@ extern crate std;
 compile_error!("records are read in place and are little-endian; big-endian targets are not supported");
 
 mod aligned;
+mod crc32;
 mod golden;
 mod header;
 mod meta;

@@ -1,5 +1,6 @@
 //! The validity rules: one function each, numbered as in `SPEC.md`.
 
+use crate::crc32::{Crc32, crc32};
 use crate::golden::{CaseRecord, ReceiptRecord};
 use crate::header::{Features, Header, MAX_MODEL_INPUTS, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
@@ -110,10 +111,8 @@ pub(crate) fn v04_header_crc(header: &Header, directory: &[u8]) -> Outcome {
 }
 
 pub(crate) fn header_crc32(header: &Header, directory: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(bytemuck::bytes_of(&Header { header_crc32: 0, ..*header }));
-    crc.update(directory);
-    crc.finalize()
+    let header = Header { header_crc32: 0, ..*header };
+    Crc32::new().update(bytemuck::bytes_of(&header)).update(directory).finish()
 }
 
 pub(crate) fn v05_alignment(bytes: &[u8]) -> Outcome {
@@ -426,7 +425,7 @@ pub(crate) fn v24_meta(model: &Model<'_>, mut end: u32) -> Outcome {
 pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
     for section in model.sections() {
         let bytes = model.section_bytes(section);
-        demand(crc32fast::hash(bytes) == section.crc32, Rule::V25, section.offset)?;
+        demand(crc32(bytes) == section.crc32, Rule::V25, section.offset)?;
     }
     let mut end = model.offset(SectionKind::Weights);
     for tensor in model.tensors().filter(|t| t.place() == Place::Constant) {

@@ -1,5 +1,6 @@
 //! The writer: the only code that emits a file.
 
+use crate::crc32::crc32;
 use crate::golden::{CaseRecord, ReceiptRecord};
 use crate::header::{Header, Target};
 use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
@@ -445,7 +446,7 @@ fn assemble(mut header: Header, sections: &Sections, offsets: &[u32]) -> Vec<Blo
             align: *align,
             offset,
             bytes: bytes.len() as u32,
-            crc32: crc32fast::hash(bytes),
+            crc32: crc32(bytes),
             reserved: 0,
         })
         .collect();

@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         models.drain(at..at + 2);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["model", "MACs", "ours, µs", "tract, µs", "ours / tract"]);
     for model in &models {
         let (macs, ours, tract) = compare(Path::new(model), runs)?;

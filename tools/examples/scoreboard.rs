@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     };
     let corpus = PathBuf::from(corpus);
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["model", "largest difference", "allowed", "arena", "lower bound", "MACs"]);
     let (mut passed, mut close, mut refused, mut skipped, mut failed) = (0, 0, 0, Vec::new(), Vec::new());
     for folder in ["trained", "open", "layers/keras3", "layers/keras2"] {

@@ -69,7 +69,9 @@ fn a_batch_gives_the_same_bits_as_its_rows() {
 #[test]
 fn eval_gives_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
-    for (model, accuracy) in [("digits_cnn", 0.989_939_637_826_961_8), ("digits_mlp", 0.975_855_130_784_708_2)] {
+    for (model, accuracy) in
+        [("digits_cnn", 0.989_939_637_826_961_8), ("digits_mlp", 0.975_855_130_784_708_2)]
+    {
         let file = build(folder.path(), model, &[]);
         let test = example(model).join("test.npz");
         let output = flatpack(&["eval", file.to_str().unwrap(), "--data", test.to_str().unwrap(), "--json"]);
@@ -82,14 +84,16 @@ fn eval_gives_keras_accuracy() {
 fn the_same_model_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let other = tempfile::tempdir().unwrap();
-    let [first, second] = [&folder, &other].map(|f| std::fs::read(build(f.path(), "digits_cnn", &[])).unwrap());
+    let [first, second] =
+        [&folder, &other].map(|f| std::fs::read(build(f.path(), "digits_cnn", &[])).unwrap());
     assert_eq!(first, second);
 }
 
 #[test]
 fn the_firmware_holds_what_build_makes() {
     let folder = tempfile::tempdir().unwrap();
-    let built = std::fs::read(build(folder.path(), "digits_cnn", &["--target", "cortex-m", "--strip"])).unwrap();
+    let built =
+        std::fs::read(build(folder.path(), "digits_cnn", &["--target", "cortex-m", "--strip"])).unwrap();
     let flash = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-example/digits_cnn.fpk");
     // Goldens come from another engine, whose last bits depend on the processor: compare the rest.
     let (built, flash) = (aligned(&built), aligned(&std::fs::read(flash).unwrap()));
@@ -97,7 +101,11 @@ fn the_firmware_holds_what_build_makes() {
         let section = |(blocks, len): &(Vec<Block>, usize)| {
             Model::parse(&Block::bytes(blocks)[..*len]).unwrap().section(kind).to_vec()
         };
-        assert!(section(&built) == section(&flash), "{} differs: build the firmware's model again", kind.name());
+        assert!(
+            section(&built) == section(&flash),
+            "{} differs: build the firmware's model again",
+            kind.name()
+        );
     }
 }
 
@@ -171,7 +179,8 @@ fn goldens_of_the_users_own_are_met_or_refused() {
     let [inputs, outputs] = ["x.npy", "keras.npy"].map(|name| folder.path().join(name));
     data::save_npy(&inputs, &x).unwrap();
     data::save_npy(&outputs, &keras).unwrap();
-    let goldens = ["--golden-inputs", inputs.to_str().unwrap(), "--golden-outputs", outputs.to_str().unwrap()];
+    let goldens =
+        ["--golden-inputs", inputs.to_str().unwrap(), "--golden-outputs", outputs.to_str().unwrap()];
     let source = example("digits_mlp").join("model.h5");
     let file = folder.path().join("model.fpk");
     let mut arguments = vec!["build", source.to_str().unwrap(), "-o", file.to_str().unwrap(), "--json"];

@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let median_us = quantile(&mut whole, 0.5);
     let spread = (quantile(&mut whole, 0.1), quantile(&mut whole, 0.9));
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["step", "operator", "layer", "median µs", "%", "MACs", "MACs/µs"]);
     let mut json_steps = Vec::new();
     let total: f64 = steps.iter_mut().map(|times| quantile(times, 0.5)).sum();

@@ -138,7 +138,7 @@ fn classify(output: &Array, y: &Array) -> Outcome {
     if classes <= 20 {
         let _ = writeln!(text, "confusion (rows: truth, columns: prediction)");
         let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(comfy_table::presets::NOTHING);
         let head = std::iter::once(String::new()).chain((0..classes).map(|c| c.to_string()));
         table.set_header(head);
         for (class, row) in confusion.iter().enumerate() {

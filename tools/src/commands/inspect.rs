@@ -127,7 +127,7 @@ fn summary(model: &Model<'_>) -> (String, Value) {
 
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(header);
     table
 }
