@@ -165,7 +165,9 @@ impl<'a> Model<'a> {
     /// Sections ascend by kind, so that the look-up ends at the latest where unknown ones begin,
     /// of which a file may list many.
     fn section_record(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
-        self.sections.iter().find(|s| s.kind >= kind as u16).filter(|s| s.kind == kind as u16)
+        // Kinds ascend (V07).
+        let found = self.sections.binary_search_by_key(&(kind as u16), |section| section.kind).ok()?;
+        self.sections.get(found)
     }
 
     /// The bytes of a section of this file's directory.
