@@ -6,6 +6,7 @@
 //! The arrays' names (`block/conv/kernel:0`, `conv_W`) say whose they are, unless a layer was renamed
 //! after it was made; then the order decides, as it does in Keras.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -102,7 +103,10 @@ impl Assigner<'_> {
         fn sum(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
             match layer.inner {
                 Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
-                _ => layer.inner.layers().iter().map(|layer| sum(layer, dialect)).sum(),
+                _ => {
+                    let inside = layer.inner.layers().iter().map(|layer| sum(layer, dialect));
+                    Ok(inside.sum::<Result<usize, Fault>>()? + usize::from(layer.class == SPECTRAL))
+                }
             }
         }
         sum(layer, self.dialect).map_err(|fault| self.error(layer, fault))
@@ -121,6 +125,8 @@ impl Assigner<'_> {
             return Ok(());
         }
         let (name, class) = (layer.name.clone(), layer.class.clone());
+        let weights = without_spectral_vectors(layer, weights);
+        let weights = weights.as_ref();
         let mut leaves = Vec::new();
         collect_leaves(layer, &mut Vec::new(), &mut leaves);
         let owners = owners(&leaves, self.dialect, weights)
@@ -134,6 +140,22 @@ impl Assigner<'_> {
     fn error(&self, layer: &Layer, fault: Fault) -> ImportError {
         ImportError::in_layer(self.file, &layer.name, &layer.class, fault)
     }
+}
+
+/// The wrapper that has an array of its own, `vector_u`, which only training needs.
+const SPECTRAL: &str = "SpectralNormalization";
+
+/// The arrays of the layers inside `layer`.
+fn without_spectral_vectors<'a>(layer: &Layer, weights: &'a [Weight]) -> Cow<'a, [Weight]> {
+    fn any(layer: &Layer) -> bool {
+        layer.class == SPECTRAL || layer.inner.layers().iter().any(any)
+    }
+    if !any(layer) {
+        return weights.into();
+    }
+    let is_vector =
+        |weight: &&Weight| weight.name.rsplit('/').next().is_some_and(|name| name.starts_with("vector_u"));
+    weights.iter().filter(|weight| !is_vector(weight)).cloned().collect()
 }
 
 /// A layer that holds no layers, and the names from the outermost layer of the list down to it.
@@ -404,5 +426,21 @@ mod tests {
         let weights = vec![weight("a/k", 0, &[1, 1]), weight("a/b", 1, &[1]), weight("s/w", 2, &[3])];
         let network = assigned(Dialect::Keras2, &[inner], &[("inner", weights)]).unwrap();
         assert_eq!(numbers(&network, &["inner", "s"]), [2.0]);
+    }
+
+    #[test]
+    fn the_vector_of_a_spectral_normalization_is_no_weight_of_the_layer_inside() {
+        let wrapper = |name: &str| layer("SpectralNormalization", name, json!({"layer": dense("d")}));
+        let stored = || {
+            vec![
+                weight("s/d/kernel", 1, &[2, 1]),
+                weight("s/d/bias", 2, &[1]),
+                weight("s/vector_u", 3, &[1, 1]),
+            ]
+        };
+        let network = assigned(Dialect::Keras3, &[wrapper("s")], &[("s", stored())]).unwrap();
+        assert_eq!(numbers(&network, &["s", "d"]), [1.0, 2.0]);
+        let renamed = assigned(Dialect::Keras3, &[wrapper("other")], &[("s", stored())]).unwrap();
+        assert_eq!(numbers(&renamed, &["other", "d"]), [1.0, 2.0]);
     }
 }

@@ -16,6 +16,8 @@ mod preprocessing;
 mod regularization;
 mod reshaping;
 mod spatial;
+#[cfg(test)]
+mod tests;
 mod transposed_conv;
 mod wrapper;
 

@@ -49,7 +49,7 @@ pub fn lower(saved: &Saved, network: &Network, options: &Options) -> Result<Grap
     lower_network(&saved.file, dialect, network, options)
 }
 
-fn lower_network(
+pub(crate) fn lower_network(
     file: &Path,
     dialect: Dialect,
     network: &Network,

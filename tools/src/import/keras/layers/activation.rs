@@ -9,7 +9,6 @@ use flatpack_format::ops::hard_sigmoid::HardSigmoidParams;
 use flatpack_format::ops::leaky_relu::LeakyReluParams;
 use flatpack_format::ops::log_softmax::LogSoftmaxParams;
 use flatpack_format::ops::softmax::SoftmaxParams;
-use flatpack_format::ops::sparsemax::SparsemaxParams;
 use flatpack_format::ops::squareplus::SquareplusParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 use flatpack_format::ops::thresholded_relu::ThresholdedReluParams;
@@ -68,7 +67,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("softsign", |low, _, x| low.unary(OpCode::Softsign, x)),
     ("sparse_plus", sparse_plus),
     ("sparse_sigmoid", |low, _, x| hard_sigmoid(low, 0.5, x)),
-    ("sparsemax", sparsemax),
+    ("sparsemax", |_, _, _| Err(sparsemax())),
     ("squareplus", squareplus),
     ("swish", |low, _, x| low.unary(OpCode::Swish, x)),
     ("tanh", |low, _, x| low.unary(OpCode::Tanh, x)),
@@ -350,9 +349,13 @@ fn log_softmax(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorI
     low.node(OpCode::LogSoftmax, LogSoftmaxParams { axis }, &[x])
 }
 
-fn sparsemax(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Fault> {
-    let axis = low.axis(x, axis_argument(args)?)? as u32;
-    low.node(OpCode::Sparsemax, SparsemaxParams { axis }, &[x])
+/// Keras subtracts another threshold than the paper that it names, wherever more than one element is in
+/// the support: it adds up running sums in place of elements.
+fn sparsemax() -> Fault {
+    Fault::Unsupported {
+        what: "`sparsemax`, which Keras computes by another formula than the published one,".into(),
+        remedy: "train with softmax instead".into(),
+    }
 }
 
 /// Softmax over one axis, or over all positions of several axes together.
@@ -370,5 +373,125 @@ fn softmax_layer(low: &mut Lowering, args: &Config, x: TensorId) -> Result<Tenso
             let y = softmax(low, -1, x)?;
             low.reshape(y, &dims)
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::import::keras::Dialect;
+    use crate::reference::Predictor;
+    use flatpack_format::Shape;
+
+    /// The bounds of every piecewise function are among these.
+    const X: [f32; 14] = [-7.0, -3.0, -2.5, -1.0, -0.7, -0.5, 0.0, 0.3, 0.5, 1.0, 2.5, 3.0, 6.0, 9.0];
+
+    fn computed(activation: Value) -> Vec<f32> {
+        let mut low = Lowering::new("m", Dialect::Keras3);
+        let x = low.graph.add_input("x", Shape::new(&[1, X.len() as u32]).unwrap());
+        let config = json!({ "activation": activation });
+        let Value::Object(config) = config else { unreachable!() };
+        let y = of_argument(&mut low, &Config(config), "activation", x).unwrap();
+        if y == x {
+            return X.to_vec();
+        }
+        Predictor::new(&low.graph).unwrap().predict(&[X.to_vec()]).unwrap().remove(&y).unwrap()
+    }
+
+    fn assert_is(activation: Value, formula: impl Fn(f64) -> f64) {
+        for (x, computed) in X.iter().zip(computed(activation.clone())) {
+            let expected = formula(f64::from(*x));
+            let off = (f64::from(computed) - expected).abs();
+            assert!(off <= 2e-6 * expected.abs().max(1.0), "{activation} of {x}: {computed} for {expected}");
+        }
+    }
+
+    type Formula = fn(f64) -> f64;
+
+    fn sigmoid(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    fn softplus(x: f64) -> f64 {
+        x.max(0.0) + (-x.abs()).exp().ln_1p()
+    }
+
+    #[test]
+    fn functions_that_map_each_element_are_what_their_formulas_say() {
+        let formulas: &[(&str, Formula)] = &[
+            ("celu", |x| if x < 0.0 { x.exp_m1() } else { x }),
+            ("elu", |x| if x < 0.0 { x.exp_m1() } else { x }),
+            ("exponential", f64::exp),
+            ("gelu", |x| x * 0.5 * (1.0 + libm::erf(x / 2f64.sqrt()))),
+            ("hard_shrink", |x| if x.abs() > 0.5 { x } else { 0.0 }),
+            ("hard_sigmoid", |x| (x + 3.0).clamp(0.0, 6.0) / 6.0),
+            (HARD_SIGMOID_KERAS2, |x| (0.2 * x + 0.5).clamp(0.0, 1.0)),
+            ("hard_silu", |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0),
+            ("hard_swish", |x| x * (x + 3.0).clamp(0.0, 6.0) / 6.0),
+            ("hard_tanh", |x| x.clamp(-1.0, 1.0)),
+            ("leaky_relu", |x| if x < 0.0 { 0.2 * x } else { x }),
+            ("linear", |x| x),
+            ("log_sigmoid", |x| -softplus(-x)),
+            ("mish", |x| x * softplus(x).tanh()),
+            ("relu", |x| x.max(0.0)),
+            ("relu6", |x| x.clamp(0.0, 6.0)),
+            ("selu", |x| 1.0507009873554805 * if x < 0.0 { 1.6732632423543772 * x.exp_m1() } else { x }),
+            ("sigmoid", sigmoid),
+            ("silu", |x| x * sigmoid(x)),
+            ("soft_shrink", |x| if x.abs() > 0.5 { x - 0.5 * x.signum() } else { 0.0 }),
+            ("softplus", softplus),
+            ("softsign", |x| x / (1.0 + x.abs())),
+            ("sparse_plus", |x| if x.abs() < 1.0 { (x + 1.0).powi(2) / 4.0 } else { x.max(0.0) }),
+            ("sparse_sigmoid", |x| (0.5 * (x + 1.0)).clamp(0.0, 1.0)),
+            ("squareplus", |x| (x + (x * x + 4.0).sqrt()) / 2.0),
+            ("swish", |x| x * sigmoid(x)),
+            ("tanh", f64::tanh),
+            ("tanh_shrink", |x| x - x.tanh()),
+        ];
+        for (name, formula) in formulas {
+            assert_is(json!(name), formula);
+        }
+        let tested = |name: &str| formulas.iter().any(|(known, _)| *known == name);
+        let untested: Vec<&str> =
+            FUNCTIONS.iter().map(|(name, _)| *name).filter(|name| !tested(name)).collect();
+        assert_eq!(untested, ["glu", "log_softmax", "softmax", "softmax_v2", "sparsemax", "threshold"]);
+    }
+
+    #[test]
+    fn functions_along_an_axis_are_what_their_formulas_say() {
+        let sum: f64 = X.iter().map(|&x| f64::from(x).exp()).sum();
+        for name in ["softmax", "softmax_v2"] {
+            assert_is(json!(name), |x| x.exp() / sum);
+        }
+        assert_is(json!("log_softmax"), |x| x - sum.ln());
+        let (a, b) = X.split_at(X.len() / 2);
+        let expected = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * sigmoid(f64::from(b)));
+        for (computed, expected) in computed(json!("glu")).into_iter().zip(expected) {
+            assert!((f64::from(computed) - expected).abs() < 2e-6);
+        }
+    }
+
+    #[test]
+    fn arguments_change_what_a_function_computes() {
+        let of = |class: &str, config: Value| json!({"class_name": class, "config": config});
+        assert_is(of("LeakyReLU", json!({})), |x| if x < 0.0 { 0.3 * x } else { x });
+        assert_is(of("LeakyReLU", json!({"negative_slope": 0.1})), |x| if x < 0.0 { 0.1 * x } else { x });
+        assert_is(of("ELU", json!({"alpha": 0.5})), |x| if x < 0.0 { 0.5 * x.exp_m1() } else { x });
+        assert_is(of("ThresholdedReLU", json!({"theta": 0.5})), |x| if x > 0.5 { x } else { 0.0 });
+        assert_is(of("threshold", json!({"threshold": 0.5, "default_value": -2.0})), |x| {
+            if x > 0.5 { x } else { -2.0 }
+        });
+        assert_is(of("gelu", json!({"approximate": true})), |x| {
+            x / 2.0 * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+        });
+        for (config, max) in [
+            (json!({"threshold": 0.5, "negative_slope": 0.1}), f64::INFINITY),
+            (json!({"threshold": 0.5, "negative_slope": 0.1, "max_value": 2.0}), 2.0),
+            (json!({"threshold": 0.5, "negative_slope": 0.1, "max_value": 0.25}), 0.25),
+        ] {
+            assert_is(of("ReLU", config), |x| if x > 0.5 { x.min(max) } else { 0.1 * (x - 0.5) });
+        }
     }
 }

@@ -24,9 +24,6 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("UnitNormalization", Lower::Map(unit_normalization)),
 ];
 
-/// TensorFlow's fused batch normalization, which Keras 2 calls, takes no smaller epsilon.
-const MIN_FUSED_EPSILON: f64 = 1.001e-5;
-
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` by channel, with constant mean and variance: one
 /// product and one sum.
 fn batch_normalization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
@@ -39,13 +36,7 @@ fn batch_normalization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result
         [axis] => vec![dims[*axis]],
         _ => (0..dims.len()).map(kept).collect(),
     };
-    let fused = low.dialect == Dialect::Keras2
-        && matches!((dims.len(), axes.as_slice()), (4, [1 | 3]) | (5, [1 | 4]));
-    let mut epsilon = layer.config.f64_or("epsilon", 1e-3)?;
-    if fused {
-        epsilon = epsilon.max(MIN_FUSED_EPSILON);
-    }
-
+    let epsilon = layer.config.f64_or("epsilon", 1e-3)?;
     let mut weights = Weights::of(layer);
     let gamma = weights.take_if(layer.config.bool_or("scale", true)?, "gamma", &stored)?;
     let beta = weights.take_if(layer.config.bool_or("center", true)?, "beta", &stored)?;
