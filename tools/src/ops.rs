@@ -207,8 +207,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_opcode_has_one_operator_in_order() {
-        let ops: Vec<OpCode> = ALL.iter().map(|operator| operator.op).collect();
-        assert_eq!(ops, OpCode::ALL);
+    fn every_opcode_is_complete() {
+        let operators: Vec<OpCode> = ALL.iter().map(|operator| operator.op).collect();
+        assert_eq!(operators, OpCode::ALL);
+        let kernels: Vec<OpCode> = flatpack_runtime::ops::ALL.iter().map(|kernel| kernel.op).collect();
+        assert_eq!(kernels, OpCode::ALL);
     }
 }

@@ -6,8 +6,10 @@ mod one_step;
 
 use cases::{Case, case};
 use draw::Draw;
+use flatpack::graph::Graph;
 use flatpack::ops::operator;
 use flatpack::reference::Predictor;
+use flatpack_format::ops::Clamp;
 use flatpack_format::{Misfit, OpCode};
 use flatpack_runtime::LoadError;
 use one_step::{Form, run};
@@ -16,9 +18,9 @@ use std::collections::HashSet;
 const CASES: u64 = 100;
 
 fn cases() -> impl Iterator<Item = (OpCode, u64, Case)> {
-    let has_kernel = |op: &OpCode| flatpack_runtime::ops::ALL.iter().any(|kernel| kernel.op == *op);
-    let ops = OpCode::ALL.iter().copied().filter(has_kernel);
-    ops.flat_map(|op| (0..CASES).map(move |seed| (op, seed, case(op, &mut Draw::new(seed * 67 + op as u64)))))
+    OpCode::ALL.iter().flat_map(|&op| {
+        (0..CASES).map(move |seed| (op, seed, case(op, &mut Draw::new(seed * 67 + op as u64))))
+    })
 }
 
 /// Where products are summed, rounding is relative to the largest result, else to each.
@@ -69,9 +71,9 @@ fn outputs_take_the_place_of_the_inputs_that_their_kernels_allow() {
             }
         }
     }
-    for kernel in flatpack_runtime::ops::ALL {
-        let allowed = (0..32).filter(|position| operator(kernel.op).in_place >> position & 1 == 1);
-        allowed.for_each(|position| assert!(seen.contains(&(kernel.op, position)), "{kernel:?} {position}"));
+    for &op in OpCode::ALL {
+        let allowed = (0..32).filter(|position| operator(op).in_place >> position & 1 == 1);
+        allowed.for_each(|position| assert!(seen.contains(&(op, position)), "{op:?}, input {position}"));
     }
 }
 
@@ -90,6 +92,76 @@ fn weights_are_packed_where_their_kernels_read_panels() {
             assert_eq!(result.unwrap_or_else(|error| panic!("{of}: {error:?}")), rows, "{of}");
         } else {
             assert_eq!(result, Err(LoadError::Misfit { step: 0, misfit: Misfit::Layout(1) }), "{of}");
+        }
+    }
+}
+
+/// Puts bounds where the operator's record has them.
+fn set_bounds(graph: &mut Graph, bounds: Clamp) -> bool {
+    let node = &mut graph.nodes[0];
+    let Some(at) = operator(node.op).clamp else { return false };
+    node.params[at..at + size_of::<Clamp>()].copy_from_slice(bytemuck::bytes_of(&bounds));
+    true
+}
+
+#[test]
+fn activations_fuse_where_the_records_have_their_bounds() {
+    for (op, seed, Case { mut graph, inputs }) in cases() {
+        if !set_bounds(&mut graph, Clamp::NONE) {
+            continue;
+        }
+        let free = run(&graph, &inputs, Form::Apart).unwrap();
+        set_bounds(&mut graph, Clamp { min: -0.25, max: 0.5 });
+        let bounded: Vec<f32> = free.iter().map(|y| y.clamp(-0.25, 0.5)).collect();
+        assert_eq!(run(&graph, &inputs, Form::Apart).unwrap(), bounded, "{}, case {seed}", op.name());
+    }
+}
+
+#[test]
+fn a_weight_multiplies_one_channel_of_the_input_for_one_channel_of_the_output() {
+    for (op, seed, Case { mut graph, inputs }) in cases() {
+        let Some(linear) = operator(op).linear else { continue };
+        let (x, weights, y) = (graph.inputs[0], graph.nodes[0].inputs[1], graph.outputs[0]);
+        let Some(data) = graph.data(weights).cloned() else { continue };
+        set_bounds(&mut graph, Clamp::NONE);
+        let index = Draw::new(seed).from(0..=data.len() as u32 - 1) as usize;
+        let input = (linear.input_of)(&graph, &graph.nodes[0], index);
+        let output = (linear.output_of)(&graph, &graph.nodes[0], index);
+        let [channels, outputs] = [x, y].map(|id| *graph.dims(id).last().unwrap() as usize);
+
+        let mut without = inputs.clone();
+        without[0].iter_mut().skip(input).step_by(channels).for_each(|value| *value = 0.0);
+        let before = [&inputs, &without].map(|inputs| run(&graph, inputs, Form::Apart).unwrap());
+        let mut changed = data.to_vec();
+        changed[index] += 1.0;
+        graph.tensors[weights.0].data = Some(changed.into());
+        let after = [&inputs, &without].map(|inputs| run(&graph, inputs, Form::Apart).unwrap());
+
+        let of = format!("{}, case {seed}, weight {index}", op.name());
+        let other = |y: &[f32]| -> Vec<f32> {
+            y.iter().enumerate().filter(|(at, _)| at % outputs != output).map(|(_, &y)| y).collect()
+        };
+        assert_eq!(other(&before[0]), other(&after[0]), "{of}: another output than {output} changes");
+        assert_eq!(before[1], after[1], "{of}: it multiplies another channel than {input}");
+    }
+}
+
+#[test]
+fn without_padding_a_term_added_to_all_inputs_is_a_term_added_to_each_output() {
+    for (op, seed, Case { mut graph, inputs }) in cases() {
+        let Some(linear) = operator(op).linear else { continue };
+        if inputs.len() > 1 || !(linear.unpadded)(&graph, &graph.nodes[0]) {
+            continue;
+        }
+        set_bounds(&mut graph, Clamp::NONE);
+        let before = run(&graph, &inputs, Form::Apart).unwrap();
+        let more = [inputs[0].iter().map(|value| value + 1.0).collect()];
+        let after = run(&graph, &more, Form::Apart).unwrap();
+        let outputs = *graph.dims(graph.outputs[0]).last().unwrap() as usize;
+        let terms: Vec<f32> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+        for (at, term) in terms.iter().enumerate() {
+            let first = terms[at % outputs];
+            assert!((term - first).abs() < 1e-3, "{}, case {seed}: {term} is not {first}", op.name());
         }
     }
 }
