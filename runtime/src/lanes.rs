@@ -18,10 +18,6 @@ pub(crate) type Lanes = [f32; LANES];
 /// For functions that need none.
 pub(crate) const NO_VALUES: Lanes = [0.0; LANES];
 
-/// Rows combined before the result is combined with that of others: a long sum then loses no more
-/// than a short one, as few of its terms meet a much larger partial sum.
-const BLOCK: usize = 16;
-
 /// Which elements of a block make its rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows {
@@ -59,21 +55,14 @@ impl Rows {
     /// `x = f(x, lane's value)`.
     #[inline]
     pub(crate) fn update(&self, x: &mut [f32], values: &Lanes, f: impl Fn(f32, f32) -> f32) {
-        if self.shared == LANES && self.stride == LANES {
+        if self.stride == LANES && self.shared == LANES {
             let [value, ..] = *values;
             return x.iter_mut().for_each(|x| *x = f(*x, value));
         }
-        for row in x.chunks_mut(self.stride.max(1)) {
-            let row = row.get_mut(self.first..).unwrap_or_default();
-            match row.first_chunk_mut::<LANES>() {
-                Some(row) if self.width == LANES => {
-                    row.iter_mut().zip(values).for_each(|(x, value)| *x = f(*x, *value));
-                }
-                _ => {
-                    let taken = row.iter_mut().zip(values).take(self.width);
-                    taken.for_each(|(x, value)| *x = f(*x, *value));
-                }
-            }
+        for row in pieces_mut(x, self.stride) {
+            let row = row.get_mut(self.first..).and_then(|row| row.get_mut(..self.width));
+            let row = row.unwrap_or_default().iter_mut();
+            row.zip(values).for_each(|(x, value)| *x = f(*x, *value));
         }
     }
 
@@ -86,35 +75,36 @@ impl Rows {
         values: &Lanes,
         identity: f32,
         f: impl Fn(f32, f32) -> f32,
-        join: impl Fn(f32, f32) -> f32 + Copy,
+        join: impl Fn(f32, f32) -> f32,
     ) -> Lanes {
-        let mut rows = x.chunks(self.stride.max(1));
-        let mut row = || {
-            let row = rows.next()?.get(self.first..).unwrap_or_default();
-            let mut lanes = [identity; LANES];
-            match row.first_chunk::<LANES>() {
-                Some(row) if self.width == LANES => {
-                    for ((lane, x), value) in lanes.iter_mut().zip(row).zip(values) {
-                        *lane = f(*x, *value);
+        let mut blocks = Blocks { levels: [[identity; LANES]; LEVELS], count: 0 };
+        let stride = self.stride.max(1);
+        for block in x.chunks(stride.saturating_mul(BLOCK).max(1)) {
+            let mut joined = [identity; LANES];
+            for row in block.chunks(stride) {
+                let row = row.get(self.first..).unwrap_or_default();
+                match row.first_chunk::<LANES>() {
+                    Some(row) if self.width == LANES => {
+                        for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                            *joined = join(*joined, f(*x, *value));
+                        }
                     }
-                }
-                _ => {
-                    for ((lane, x), value) in lanes.iter_mut().zip(row).zip(values).take(self.width) {
-                        *lane = f(*x, *value);
+                    _ => {
+                        let row = row.iter().take(self.width);
+                        for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                            *joined = join(*joined, f(*x, *value));
+                        }
                     }
                 }
             }
-            Some(lanes)
-        };
-        let mut block = || join_some(&mut row, BLOCK, join);
-        let mut blocks = || join_some(&mut block, BLOCK, join);
-        let mut blocks_of_blocks = || join_some(&mut blocks, BLOCK, join);
-        let all = join_some(&mut blocks_of_blocks, usize::MAX, join);
-        self.share(all.unwrap_or([identity; LANES]), join)
+            blocks.push(joined, &join);
+        }
+        self.share(blocks.joined(identity, &join), &join)
     }
 
     /// Joins the lanes that share a result, which each of them then has.
-    fn share(&self, mut lanes: Lanes, join: impl Fn(f32, f32) -> f32) -> Lanes {
+    #[inline(never)]
+    fn share(&self, mut lanes: Lanes, join: &impl Fn(f32, f32) -> f32) -> Lanes {
         for group in lanes.chunks_mut(self.shared.max(1)) {
             let mut len = group.len();
             while len > 1 {
@@ -153,17 +143,94 @@ impl Rows {
     }
 }
 
-/// Joins up to `count` rows.
-#[inline(always)]
-fn join_some(
-    next: &mut impl FnMut() -> Option<Lanes>,
+/// Rows, or what rows were joined to, that are joined before the result is joined with that of others:
+/// so a long sum loses little more than a short one, as its terms do not meet a partial sum much larger
+/// than they are.
+const BLOCK: usize = 32;
+
+/// `BLOCK` to this power, and once more for the rows of a block, is at least 2³⁰.
+const LEVELS: usize = 5;
+
+/// Blocks joined to blocks of blocks, and so on: level i holds what is joined so far of up to 32 of
+/// level i − 1.
+struct Blocks {
+    levels: [Lanes; LEVELS],
     count: usize,
-    join: impl Fn(f32, f32) -> f32,
-) -> Option<Lanes> {
-    let mut joined = next()?;
-    for _ in 1..count {
-        let Some(row) = next() else { break };
-        joined.iter_mut().zip(row).for_each(|(to, x)| *to = join(*to, x));
+}
+
+impl Blocks {
+    #[inline(never)]
+    fn push(&mut self, mut block: Lanes, join: &impl Fn(f32, f32) -> f32) {
+        let mut count = self.count;
+        for level in &mut self.levels {
+            let so_far = count % BLOCK;
+            if so_far == 0 {
+                *level = block;
+                break;
+            }
+            level.iter_mut().zip(block).for_each(|(level, block)| *level = join(*level, block));
+            if so_far < BLOCK - 1 {
+                break;
+            }
+            block = *level;
+            count /= BLOCK;
+        }
+        self.count += 1;
     }
-    Some(joined)
+
+    #[inline(never)]
+    fn joined(&self, identity: f32, join: &impl Fn(f32, f32) -> f32) -> Lanes {
+        let mut joined = [identity; LANES];
+        let mut count = self.count;
+        for level in &self.levels {
+            if !count.is_multiple_of(BLOCK) {
+                joined.iter_mut().zip(level).for_each(|(joined, level)| *joined = join(*joined, *level));
+            }
+            count /= BLOCK;
+        }
+        joined
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn every_element_is_joined_once() {
+        for len in [1, 15, 16, 17, 511, 512, 513, 16_383, 16_384, 16_385, 40_000, 530_000] {
+            let whole = Rows::of_vectors(1).next().unwrap();
+            let sum = whole.sum(&vec![1.0; len], &NO_VALUES, |x, _| x);
+            assert_eq!(sum, [len as f32; LANES]);
+        }
+        for inner in [2, 15, 16, 17, 40] {
+            for len in [1, 31, 32, 33, 1_023, 1_024, 1_025, 33_000] {
+                let x: vec::Vec<_> = (0..len * inner).map(|i| (i % inner) as f32).collect();
+                let mut column = 0;
+                for rows in Rows::of_vectors(inner) {
+                    for sum in &rows.sum(&x, &NO_VALUES, |x, _| x)[..rows.width] {
+                        assert_eq!(*sum, (len * column) as f32);
+                        column += 1;
+                    }
+                }
+                assert_eq!(column, inner);
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_that_share_a_result_all_have_it() {
+        let x: vec::Vec<_> = (0..32).map(|i| i as f32).collect();
+        // Columns 4 to 9 of two rows of 16: 24, 26, 28, 30, 32, 34.
+        for (shared, want) in [
+            (1, [24.0, 26.0, 28.0, 30.0, 32.0, 34.0]),
+            (2, [50.0, 50.0, 58.0, 58.0, 66.0, 66.0]),
+            (3, [78.0, 78.0, 78.0, 96.0, 96.0, 96.0]),
+            (6, [174.0; 6]),
+        ] {
+            let rows = Rows { stride: 16, first: 4, width: 6, shared };
+            assert_eq!(rows.sum(&x, &NO_VALUES, |x, _| x)[..6], want);
+        }
+    }
 }

@@ -43,35 +43,29 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     for y in pieces_mut(y, sample_len as usize) {
         for first in (0..channels).step_by(together.max(1)) {
             let end = channels.min(first + together);
+            let rows = Rows { stride: channels, first, width: LANES, shared: LANES.min(width) };
             let turns = (first..end).step_by(LANES).map(|first| Rows {
-                stride: channels,
                 first,
                 width: LANES.min(end - first),
-                shared: LANES.min(width),
+                ..rows
             });
-            let mean = per_group(turns.clone(), y, |x| x, |sum| sum / count);
+            let mean = rows.map(sums(turns.clone(), y, |x| x), |sum| sum / count);
             turns.clone().for_each(|rows| rows.update(y, &mean, |x, mean| x - mean));
-            let factor = per_group(turns.clone(), y, |x| x * x, |sum| rsqrt(sum / count + params.epsilon));
+            let squares = sums(turns.clone(), y, |x| x * x);
+            let factor = rows.map(squares, |sum| rsqrt(sum / count + params.epsilon));
             turns.for_each(|rows| rows.update(y, &factor, |x, factor| x * factor));
         }
     }
     affine(node, &reads, y, channels)
 }
 
-/// `result(Σ f(x))` of each group.
-fn per_group(
-    mut turns: impl Iterator<Item = Rows>,
-    x: &[f32],
-    f: impl Fn(f32) -> f32,
-    result: impl Fn(f32) -> f32,
-) -> Lanes {
-    let Some(first) = turns.next() else { return NO_VALUES };
-    let mut sums = first.sum(x, &NO_VALUES, |x, _| f(x));
-    for rows in turns {
+/// `Σ f(x)` of each group.
+fn sums(turns: impl Iterator<Item = Rows>, x: &[f32], f: impl Fn(f32) -> f32) -> Lanes {
+    turns.fold(NO_VALUES, |mut sums, rows| {
         let more = rows.sum(x, &NO_VALUES, |x, _| f(x));
         sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-    }
-    first.map(sums, result)
+        sums
+    })
 }
 
 #[cfg(test)]
