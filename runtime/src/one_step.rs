@@ -305,6 +305,38 @@ fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, alia
     }
 }
 
+/// Refused are integers, packed tensors other than the weights (input 1, where `packed_weights`), one
+/// input more, and an output in the place of any input but those in `may_alias` (bit per input). Each
+/// of the inputs, which fit, has as many elements as the output.
+pub(crate) fn refuses_other_operands(
+    op: OpCode,
+    params: &[u8],
+    inputs: &[Input],
+    packed_weights: bool,
+    may_alias: u32,
+) {
+    run(op, params, inputs);
+    for at in 0..inputs.len() {
+        let operand = at as u8;
+        let refused = |input: Input| {
+            let mut other = inputs.to_vec();
+            other[at] = input;
+            refusal(op, params, &other, None)
+        };
+        assert_eq!(refused(whole(&inputs[at].dims, 1, DType::I32)), Misfit::DType(operand));
+        // Only constants can be packed.
+        if at > 0 && !(packed_weights && at == 1) {
+            assert_eq!(refused(inputs[at].packed()), Misfit::Layout(operand));
+        }
+        if may_alias >> at & 1 == 0 {
+            assert_eq!(refusal_in_place(op, params, inputs, at), Misfit::Alias(operand));
+        }
+    }
+    let output = output_type(op, params, inputs).unwrap();
+    let more = [inputs, &inputs[..1]].concat();
+    assert_eq!(refusal(op, params, &more, Some(output)), Misfit::Count);
+}
+
 /// The largest difference between two results; NaN if there is one.
 pub(crate) fn difference(got: &[f32], want: &[f32]) -> f32 {
     assert_eq!(got.len(), want.len());

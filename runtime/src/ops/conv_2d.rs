@@ -46,7 +46,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, run as run_step,
+        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, refuses_other_operands,
+        run as run_step,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -180,6 +181,12 @@ mod tests {
         ] {
             assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let ones = [input(&[1, 1, 1, 1], &[1.0]), input(&[1, 1, 1, 1], &[1.0]), input(&[1], &[1.0])];
+        refuses_other_operands(OP, bytes_of(&params(&POINT, &POINT, 1)), &ones, true, 0);
     }
 
     #[test]

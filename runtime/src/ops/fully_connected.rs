@@ -42,7 +42,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::one_step::{Input, difference, input, noise, refusal, run as run_step};
+    use crate::one_step::{
+        Input, difference, input, noise, refusal, refuses_other_operands, run as run_step,
+    };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
@@ -90,6 +92,12 @@ mod tests {
     fn a_bias_of_another_length_is_refused() {
         let inputs = [noise(&[1, 4], 1), noise(&[2, 4], 2), noise(&[3], 3)];
         assert_eq!(refusal(OpCode::FullyConnected, bytes_of(&PARAMS), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let ones = [input(&[1, 1], &[1.0]), input(&[1, 1], &[1.0]), input(&[1], &[1.0])];
+        refuses_other_operands(OpCode::FullyConnected, bytes_of(&PARAMS), &ones, true, 0);
     }
 
     #[test]

@@ -72,7 +72,8 @@ fn sums(turns: impl Iterator<Item = Rows>, x: &[f32], f: impl Fn(f32) -> f32) ->
 mod tests {
     use super::*;
     use crate::one_step::{
-        Input, difference, input, noise, positions, recorded, refusal, run as run_step, run_in_place,
+        Input, difference, input, noise, positions, recorded, refusal, refuses_other_operands,
+        run as run_step, run_in_place,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
@@ -179,6 +180,13 @@ mod tests {
     fn a_scale_without_bias_is_refused() {
         let inputs = [noise(&[2, 3], 1), noise(&[3], 2)];
         assert_eq!(refusal(OP, bytes_of(&params(1, 1.0)), &inputs, None), Misfit::Count);
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let vector = input(&[3], &[1.0; 3]);
+        let ones = [input(&[1, 3], &[1.0; 3]), vector.clone(), vector];
+        refuses_other_operands(OP, bytes_of(&params(1, 1.0)), &ones, false, 1);
     }
 
     #[test]

@@ -40,7 +40,8 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        along, difference, input, noise, recorded, refusal, run as run_step, run_in_place, shape_and_axis,
+        along, difference, input, noise, recorded, refusal, refuses_other_operands, run as run_step,
+        run_in_place, shape_and_axis,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
@@ -100,6 +101,11 @@ mod tests {
         ] {
             assert_eq!(refusal(OP, bytes_of(&bad), &[noise(&[2, 3], 1)], None), Misfit::Params, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        refuses_other_operands(OP, bytes_of(&params(0, 1, 1.0)), &[input(&[2, 3], &[1.0; 6])], false, 1);
     }
 
     #[test]

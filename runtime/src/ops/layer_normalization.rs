@@ -58,7 +58,8 @@ pub(crate) fn affine(node: &Node<'_>, reads: &Reads<'_>, y: &mut [f32], len: usi
 mod tests {
     use super::*;
     use crate::one_step::{
-        along, difference, input, noise, recorded, refusal, run as run_step, run_in_place, shape_and_axis,
+        along, difference, input, noise, recorded, refusal, refuses_other_operands, run as run_step,
+        run_in_place, shape_and_axis,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
@@ -147,6 +148,13 @@ mod tests {
     fn a_scale_without_bias_is_refused() {
         let inputs = [noise(&[2, 3], 1), noise(&[3], 2)];
         assert_eq!(refusal(OP, bytes_of(&params(1, 1.0)), &inputs, None), Misfit::Count);
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let vector = input(&[3], &[1.0; 3]);
+        let ones = [input(&[1, 3], &[1.0; 3]), vector.clone(), vector];
+        refuses_other_operands(OP, bytes_of(&params(1, 1.0)), &ones, false, 1);
     }
 
     #[test]

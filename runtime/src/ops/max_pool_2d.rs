@@ -44,7 +44,8 @@ impl<A: Arch> Fold<A> for Maximum {
 mod tests {
     use super::*;
     use crate::one_step::{
-        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, run as run_step,
+        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, refuses_other_operands,
+        run as run_step,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -157,6 +158,17 @@ mod tests {
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        refuses_other_operands(
+            OP,
+            bytes_of(&params(&POINT, &POINT)),
+            &[input(&[1, 1, 1, 1], &[1.0])],
+            false,
+            0,
+        );
     }
 
     #[test]

@@ -49,7 +49,8 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        along, difference, input, noise, refusal, run as run_step, run_in_place, shape_and_axis,
+        along, difference, input, noise, refusal, refuses_other_operands, run as run_step, run_in_place,
+        shape_and_axis,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
@@ -113,9 +114,9 @@ mod tests {
     }
 
     #[test]
-    fn a_third_input_is_refused() {
-        let inputs = [noise(&[2, 3], 1), noise(&[3], 2), noise(&[3], 3)];
-        assert_eq!(refusal(OP, bytes_of(&params(1, 1.0)), &inputs, None), Misfit::Count);
+    fn other_operands_are_refused() {
+        let ones = [input(&[1, 3], &[1.0; 3]), input(&[3], &[1.0; 3])];
+        refuses_other_operands(OP, bytes_of(&params(1, 1.0)), &ones, false, 1);
     }
 
     #[test]

@@ -65,7 +65,8 @@ fn threshold(rows: Rows, x: &[f32]) -> Lanes {
 mod tests {
     use super::*;
     use crate::one_step::{
-        along, difference, input, noise, refusal, run as run_step, run_in_place, shape_and_axis,
+        along, difference, input, noise, refusal, refuses_other_operands, run as run_step, run_in_place,
+        shape_and_axis,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
@@ -139,9 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn a_second_input_is_refused() {
-        let inputs = [noise(&[2, 3], 1), noise(&[2, 3], 2)];
-        assert_eq!(refusal(OP, bytes_of(&params(0)), &inputs, None), Misfit::Count);
+    fn other_operands_are_refused() {
+        refuses_other_operands(OP, bytes_of(&params(0)), &[input(&[2, 3], &[1.0; 6])], false, 1);
     }
 
     #[test]

@@ -44,7 +44,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        Input, TransposedAxis, difference, input, noise, positions, refusal, run as run_step, transposed_axis,
+        Input, TransposedAxis, difference, input, noise, positions, refusal, refuses_other_operands,
+        run as run_step, transposed_axis,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -161,6 +162,12 @@ mod tests {
         ] {
             assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Overflow, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let ones = [input(&[1, 1, 1, 1], &[1.0]), input(&[1, 1, 1, 1], &[1.0]), input(&[1], &[1.0])];
+        refuses_other_operands(OP, bytes_of(&params(&POINT, &POINT)), &ones, true, 0);
     }
 
     #[test]

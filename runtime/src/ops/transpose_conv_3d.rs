@@ -45,7 +45,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        Input, TransposedAxis, difference, input, noise, positions, refusal, run as run_step, transposed_axis,
+        Input, TransposedAxis, difference, input, noise, positions, refusal, refuses_other_operands,
+        run as run_step, transposed_axis,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -150,6 +151,12 @@ mod tests {
         let inputs = [noise(&[1, 2, 1, 1, 1], 1), noise(&[1, 1, 1, 1, 1], 2)];
         let params = TransposeConv3dParams { stride: [1 << 29, 1, 1], ..params(&POINTS) };
         assert_eq!(refusal(OP, bytes_of(&params), &inputs, None), Misfit::Overflow);
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let ones = [input(&[1, 1, 1, 1, 1], &[1.0]), input(&[1, 1, 1, 1, 1], &[1.0]), input(&[1], &[1.0])];
+        refuses_other_operands(OP, bytes_of(&params(&POINTS)), &ones, true, 0);
     }
 
     #[test]
