@@ -115,7 +115,7 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
             "replace it by built-in layers such as Rescaling before saving",
         )
     } else if custom.is_none() && NOT_YET.contains(&class) {
-        (format!("{class}, a layer of Keras, in this version of flatpack"), "build the model without it")
+        (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")
     } else {
         let name = custom.unwrap_or(class);
         (

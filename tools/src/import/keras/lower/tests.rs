@@ -125,7 +125,7 @@ fn refusals_name_the_layer_and_say_what_to_do() {
     assert!(remedy.contains("Rescaling"));
     let (error, _) = refusal(layer("l", "LSTM", json!({})));
     assert!(
-        error.contains("LSTM, a layer of Keras, in this version of flatpack is not supported"),
+        error.contains("the layer LSTM of Keras in this version of flatpack is not supported"),
         "{error}"
     );
     let (error, remedy) = refusal(layer("mine", "MyLayer", json!({})));
