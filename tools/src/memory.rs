@@ -27,6 +27,8 @@ pub struct MemoryPlan {
     pub lower_bound_bytes: u32,
     /// Whether it is proved that no plan for this order is smaller.
     pub optimal: bool,
+    /// Whether it is proved that no other order has a smaller lower bound.
+    pub order_optimal: bool,
     /// Number of reshapes that cost nothing.
     pub free_reshapes: usize,
     /// Number of steps that write over their input.
@@ -73,6 +75,7 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
         arena_bytes,
         lower_bound_bytes,
         optimal,
+        order_optimal: order.optimal,
         free_reshapes: reshapes.len(),
         in_place,
     })

@@ -3,8 +3,8 @@
 //!
 //! | operand | dtype | shape          | layouts |
 //! |---------|-------|----------------|---------|
-//! | x       | f32   | [N, H, W, C]   | rows    |
-//! | y       | f32   | [N, OH, OW, C] | rows    |
+//! | x       | f32   | `[N, H, W, C]`   | rows    |
+//! | y       | f32   | `[N, OH, OW, C]` | rows    |
 //!
 //! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
 //! positions fit `i32`, and that y shares no memory with x.

@@ -2,9 +2,9 @@
 //!
 //! | operand | dtype | shape                              | layouts |
 //! |---------|-------|------------------------------------|---------|
-//! | a       | f32   | […, M, K]                          | rows    |
+//! | a       | f32   | `[…, M, K]`                          | rows    |
 //! | b       | f32   | […, K, N]; […, N, K] if transposed | rows    |
-//! | y       | f32   | […, M, N]                          | rows    |
+//! | y       | f32   | `[…, M, N]`                          | rows    |
 //!
 //! `check` proves the shapes and that y shares no memory with an input.
 

@@ -2,8 +2,8 @@
 //!
 //! | operand    | dtype | shape                   | layouts |
 //! |------------|-------|-------------------------|---------|
-//! | x₀, x₁, …  | any   | […, Lᵢ, …]              | rows    |
-//! | y          | of x₀ | […, L₀ + L₁ + …, …]     | rows    |
+//! | x₀, x₁, …  | any   | `[…, Lᵢ, …]`              | rows    |
+//! | y          | of x₀ | `[…, L₀ + L₁ + …, …]`     | rows    |
 //!
 //! `check` proves that there is an input, that types and dimensions but that of the axis are equal,
 //! and that y shares no memory with an input.

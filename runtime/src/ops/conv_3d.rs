@@ -3,10 +3,10 @@
 //!
 //! | operand | dtype | shape                  | layouts                |
 //! |---------|-------|------------------------|------------------------|
-//! | x       | f32   | [N, D, H, W, C]        | rows                   |
-//! | w       | f32   | [O, KD, KH, KW, C / G] | rows; panel16 if G = 1 |
-//! | bias    | f32   | [O]                    | rows; may be absent    |
-//! | y       | f32   | [N, OD, OH, OW, O]     | rows                   |
+//! | x       | f32   | `[N, D, H, W, C]`        | rows                   |
+//! | w       | f32   | `[O, KD, KH, KW, C / G]` | rows; panel16 if G = 1 |
+//! | bias    | f32   | `[O]`                    | rows; may be absent    |
+//! | y       | f32   | `[N, OD, OH, OW, O]`     | rows                   |
 //!
 //! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! and that y shares no memory with an input.

@@ -4,10 +4,10 @@
 //!
 //! | operand | dtype | shape          | layouts             |
 //! |---------|-------|----------------|---------------------|
-//! | x       | f32   | [N, H, W, C]   | rows                |
-//! | w       | f32   | [KH, KW, O]    | rows                |
-//! | bias    | f32   | [O]            | rows; may be absent |
-//! | y       | f32   | [N, OH, OW, O] | rows                |
+//! | x       | f32   | `[N, H, W, C]`   | rows                |
+//! | w       | f32   | `[KH, KW, O]`    | rows                |
+//! | bias    | f32   | `[O]`            | rows; may be absent |
+//! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
 //! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, and that y shares no memory with an input.

@@ -2,10 +2,10 @@
 //!
 //! | operand | dtype | shape    | layouts         |
 //! |---------|-------|----------|-----------------|
-//! | x       | f32   | [..., I] | rows            |
-//! | w       | f32   | [O, I]   | rows, panel16   |
-//! | bias    | f32   | [O]      | rows; may be absent |
-//! | y       | f32   | [..., O] | rows            |
+//! | x       | f32   | `[..., I]` | rows            |
+//! | w       | f32   | `[O, I]`   | rows, panel16   |
+//! | bias    | f32   | `[O]`      | rows; may be absent |
+//! | y       | f32   | `[..., O]` | rows            |
 //!
 //! `check` proves the shapes, I ≥ 1, and that y shares no memory with an input.
 

@@ -4,9 +4,9 @@
 //!
 //! | operand | dtype | shape      | layouts                  |
 //! |---------|-------|------------|--------------------------|
-//! | x       | f32   | [N, …, C]  | rows                     |
-//! | scale   | f32   | [C]        | rows; may be absent      |
-//! | bias    | f32   | [C]        | rows; absent if scale is |
+//! | x       | f32   | `[N, …, C]`  | rows                     |
+//! | scale   | f32   | `[C]`        | rows; may be absent      |
+//! | bias    | f32   | `[C]`        | rows; absent if scale is |
 //! | y       | f32   | x's        | rows                     |
 //!
 //! y may lie in the place of x. `check` proves the shapes, that the groups divide the channels, that

@@ -2,8 +2,8 @@
 //!
 //! | operand | dtype | shape                      | layouts |
 //! |---------|-------|----------------------------|---------|
-//! | x       | f32   | [D, …]                     | rows    |
-//! | y       | f32   | [before + D + after, …]    | rows    |
+//! | x       | f32   | `[D, …]`                     | rows    |
+//! | y       | f32   | `[before + D + after, …]`    | rows    |
 //!
 //! `check` proves the shapes, and that y shares no memory with x.
 

@@ -7,8 +7,8 @@
 //!
 //! | operand | dtype | shape           | layouts |
 //! |---------|-------|-----------------|---------|
-//! | x       | f32   | [N, H, W, C]    | rows    |
-//! | y       | f32   | [N, OH, OW, C]  | rows    |
+//! | x       | f32   | `[N, H, W, C]`    | rows    |
+//! | y       | f32   | `[N, OH, OW, C]`  | rows    |
 //!
 //! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 

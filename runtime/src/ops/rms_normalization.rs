@@ -3,8 +3,8 @@
 //!
 //! | operand | dtype | shape                   | layouts             |
 //! |---------|-------|-------------------------|---------------------|
-//! | x       | f32   | [outer…, axes…]         | rows                |
-//! | scale   | f32   | [elements of the axes]  | rows; may be absent |
+//! | x       | f32   | `[outer…, axes…]`         | rows                |
+//! | scale   | f32   | `[elements of the axes]`  | rows; may be absent |
 //! | y       | f32   | x's                     | rows                |
 //!
 //! y may lie in the place of x. `check` proves the shapes, that x has the axes, that epsilon is not

@@ -2,7 +2,7 @@
 //!
 //! | operand | dtype | shape                                               | layouts |
 //! |---------|-------|-----------------------------------------------------|---------|
-//! | x       | f32   | [outer…, axes…, inner…]                             | rows    |
+//! | x       | f32   | `[outer…, axes…, inner…]`                             | rows    |
 //! | y       | f32   | [outer…, inner…], or with ones in place of the axes | rows    |
 //!
 //! `check` proves the shapes and that y shares no memory with x.

@@ -2,8 +2,8 @@
 //!
 //! | operand | dtype | shape                    | layouts |
 //! |---------|-------|--------------------------|---------|
-//! | x       | any   | [D0, D1, …]              | rows    |
-//! | y       | of x  | [D(perm 0), D(perm 1), …] | rows   |
+//! | x       | any   | `[D0, D1, …]`              | rows    |
+//! | y       | of x  | `[D(perm 0), D(perm 1), …]` | rows   |
 //!
 //! `check` proves that `perm` is a permutation, and that y shares no memory with x.
 

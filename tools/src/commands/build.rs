@@ -284,7 +284,11 @@ fn report(
         "         arena {} bytes (lower bound {}{}), {} multiply-accumulates",
         plan.arena_bytes,
         plan.lower_bound_bytes,
-        if plan.optimal { ", proved optimal" } else { "" },
+        match (plan.optimal, plan.order_optimal) {
+            (true, true) => ", proved optimal",
+            (true, false) => ", proved optimal for this order of steps",
+            (false, _) => "",
+        },
         model.header().macs
     );
     let checked = &built.checked;
@@ -311,6 +315,7 @@ fn report(
         "arena_bytes": plan.arena_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "arena_optimal": plan.optimal,
+        "order_optimal": plan.order_optimal,
         "macs": model.header().macs,
         "goldens": checked.cases,
         "receipts": checked.receipts,
