@@ -1,7 +1,7 @@
 //! Flattens Keras models to `.fpk` files that run in place on boards and gateways.
 //!
 //! The way of a model: [`import`] reads a file into layers and weights and these into a [`graph`];
-//! [`reference`] predicts what the graph computes; [`passes`] rewrite it; [`memory`] plans where its
+//! [`mod@reference`] predicts what the graph computes; [`passes`] rewrite it; [`memory`] plans where its
 //! tensors lie; [`emit`] lays it out; [`build`] does all of that and runs the result.
 #![forbid(unsafe_code)]
 
