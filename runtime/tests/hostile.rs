@@ -103,6 +103,13 @@ fn known() -> Vec<OpCode> {
 }
 
 #[test]
+fn the_samples_have_every_operator() {
+    let mut known = known();
+    known.sort();
+    assert_eq!(known, OpCode::ALL);
+}
+
+#[test]
 fn the_samples_run() {
     for target in [Target::Portable, Target::Linux] {
         let all = File::of(&every_op::all(&known(), target));
