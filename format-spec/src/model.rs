@@ -162,8 +162,7 @@ impl<'a> Model<'a> {
         self.sections
     }
 
-    /// Sections ascend by kind, so that the look-up ends at the latest where unknown ones begin,
-    /// of which a file may list many.
+    /// A file may list many unknown sections, and a look-up is made for each step.
     fn section_record(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
         // Kinds ascend (V07).
         let found = self.sections.binary_search_by_key(&(kind as u16), |section| section.kind).ok()?;
