@@ -260,6 +260,8 @@ fn refuse_other_arguments(dialect: Dialect, call: &Call) -> Result<(), Fault> {
     for (name, arg) in &call.kwargs {
         match (name.as_str(), arg) {
             ("inputs", _) | (_, Arg::Constant(Value::Null | Value::Bool(false))) => {}
+            // No mask for any of several tensors.
+            ("mask", Arg::Constant(Value::Array(masks))) if masks.iter().all(Value::is_null) => {}
             // The `predict` of Keras 3 has the last word; some of its layers are stored like this always.
             ("training", _) if dialect == Dialect::Keras3 => {}
             ("training", _) => {

@@ -46,7 +46,7 @@ const OPERATIONS: &[Operation] = &[
     binary(&["math.multiply", "multiply"], "Multiply"),
     binary(&["math.truediv", "truediv"], "TrueDivide"),
     binary(&["math.divide", "divide"], "Divide"),
-    binary(&["math.floordiv", "floordiv"], "FloorDivide"),
+    binary(&["math.floordiv", "floordiv", "floor_div"], "FloorDivide"),
     binary(&["math.floormod", "math.mod"], "Mod"),
     binary(&["math.pow", "pow"], "Power"),
     binary(&["math.maximum", "maximum"], "Maximum"),
@@ -199,7 +199,7 @@ pub(super) fn to_keras3(layer: &mut Layer, calls: &mut [Arguments]) -> Result<()
         // The name of the graph node.
         kwargs.retain(|(key, _)| key != "name");
     }
-    let function = layer.config.str("function")?.trim_start_matches("tf.");
+    let function = short_name(layer.config.str("function")?);
     let Some(operation) = OPERATIONS.iter().find(|operation| operation.functions.contains(&function)) else {
         return Ok(());
     };
@@ -237,6 +237,13 @@ pub(super) fn to_keras3(layer: &mut Layer, calls: &mut [Arguments]) -> Result<()
     }
     layer.class = operation.class.to_owned();
     Ok(())
+}
+
+/// A TensorFlow function's name without its module. Some functions of today are stored under the name of
+/// their predecessor in TensorFlow 1, which takes the same arguments.
+pub(super) fn short_name(function: &str) -> &str {
+    let name = function.trim_start_matches("tf.");
+    name.strip_prefix("compat.v1.").unwrap_or(name)
 }
 
 /// A graph node's constant inputs are in the layer's config, by position.

@@ -2,14 +2,17 @@
 
 use super::arguments::Arguments;
 use super::network::{Arg, Call, Inner, Layer, LayerId, TensorRef};
+use super::version::Dialect;
 use crate::import::Fault;
 
 /// Counts the calls of each layer from 0.
 ///
 /// A model that is called inside another one has, in some versions of Keras, an own call number 0
 /// from when it was made, so that its calls in the file are counted from 1. Every call in a file is
-/// used by another or is an output, so the numbers in use tell which it is.
+/// used by another or is an output, so the numbers in use tell which it is. Keras 3 counts such a
+/// model's calls from 1 among the inputs and outputs (`ends`), and from 0 among the calls.
 pub(super) fn renumber<'a>(
+    dialect: Dialect,
     layers: &[Layer],
     nodes: &mut [Vec<Arguments>],
     ends: impl Iterator<Item = &'a mut TensorRef>,
@@ -21,6 +24,12 @@ pub(super) fn renumber<'a>(
         *most = tensor.node.max(*most);
     };
     let mut ends: Vec<&mut TensorRef> = ends.collect();
+    for tensor in ends.iter_mut().filter(|_| dialect == Dialect::Keras3) {
+        let layer = &layers[tensor.layer.0];
+        if layer.class == "Functional" && matches!(layer.inner, Inner::Network(_)) {
+            tensor.node = tensor.node.saturating_sub(1);
+        }
+    }
     ends.iter_mut().for_each(|tensor| note(tensor));
     nodes.iter_mut().flatten().for_each(|arguments| visit(arguments, &mut note));
 

@@ -59,7 +59,7 @@ impl Reader<'_> {
             let layer = &layers[layer.0];
             self.error(&join(path, &layer.name), &layer.class, fault)
         };
-        order::renumber(&layers, &mut nodes, inputs.iter_mut().chain(&mut outputs))
+        order::renumber(self.dialect, &layers, &mut nodes, inputs.iter_mut().chain(&mut outputs))
             .map_err(|(at, fault)| in_layer(at, fault))?;
         let calls = order::calls(&layers, nodes, &outputs).map_err(|(at, fault)| in_layer(at, fault))?;
         let inputs = inputs
@@ -69,9 +69,10 @@ impl Reader<'_> {
         Ok(Network { name: name.to_owned(), layers, calls, inputs, outputs })
     }
 
-    /// Every Keras 3 layer stores whether it is trainable; operations have no such thing.
+    /// Every Keras 3 layer stores whether it is trainable; operations have no such thing. (`Cast` has a
+    /// dtype, as layers do.)
     fn is_operation(&self, layer: &Layer) -> bool {
-        let has_layer_arguments = layer.config.get("trainable").or(layer.config.get("dtype")).is_some();
+        let has_layer_arguments = layer.config.get("trainable").is_some();
         self.dialect == Dialect::Keras3
             && matches!(layer.inner, Inner::None)
             && layer.class != "InputLayer"

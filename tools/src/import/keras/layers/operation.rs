@@ -14,6 +14,7 @@ use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::lower::{Lowering, describe};
 use crate::import::keras::network::{Arg, Call, Config, Layer};
+use crate::import::keras::operations::short_name;
 
 /// What an operation becomes.
 #[derive(Clone, Copy)]
@@ -167,7 +168,7 @@ const OPERATIONS: &[Operation] = &[
     ("Transpose", X, &["axes"], Map(shape::transpose)),
     ("Unstack", X, &["num", "axis"], Rule::Call(slice::unstack)),
     ("broadcast_to", &["input"], &["shape"], Map(shape::broadcast_to)),
-    ("gather", &["params", "indices"], AXIS, Rule::Call(slice::take)),
+    ("gather", &["params", "indices"], &["axis", "batch_dims"], Rule::Call(slice::take)),
     ("image.resize", &["images"], &["size", "method"], Map(shape::image_resize)),
     ("nn.depth_to_space", &["input"], &["block_size", "data_format"], Map(shape::depth_to_space)),
     ("nn.space_to_depth", &["input"], &["block_size", "data_format"], Map(shape::space_to_depth)),
@@ -218,7 +219,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Lowers a call of an operation.
 pub(super) fn lower(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
-    let name = layer.config.str_or("function", &layer.class)?.trim_start_matches("tf.");
+    let name = short_name(layer.config.str_or("function", &layer.class)?);
     let Some((_, names, settings, rule)) = OPERATIONS.iter().find(|(known, ..)| *known == name) else {
         let later = if NOT_YET.contains(&name) { " in this version of flatpack" } else { "" };
         return Err(Fault::Unsupported {

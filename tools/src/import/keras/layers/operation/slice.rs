@@ -225,6 +225,9 @@ pub(super) fn unstack(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Re
 /// The positions of an axis that constant indices name.
 pub(super) fn take(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
     let x = first(low, args)?;
+    if int_or(settings, "batch_dims", 0)? != 0 {
+        return Err(wrong("`batch_dims`", int_or(settings, "batch_dims", 0)?.to_string(), "0"));
+    }
     let (axis, indices) = match args.get(1) {
         Some(Arg::Constant(value)) if settings.get("axis").is_some() => (int_or(settings, "axis", 0)?, value),
         Some(Arg::Constant(_)) => return Err(wrong("`axis`", "none", "an axis to take from")),

@@ -1,0 +1,402 @@
+#!/usr/bin/env python3
+"""Small Keras models for `keras_layers.rs`, with what Keras computes.
+
+    python make_layers.py layers/keras3     (with Keras 3 on TensorFlow)
+    python make_layers.py layers/keras2     (with TensorFlow 2.15)
+
+Each case becomes a folder with `model.h5`, `input_<i>.npy` and `output_<i>.npy` of two samples. Layers of
+one family that take the same shape are the outputs of one model, to keep the files few and small.
+Weights are random, so that a wrong axis shows. A layer that a version of Keras lacks is named.
+"""
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+import numpy as np
+import tensorflow as tf
+
+keras = tf.keras
+L = keras.layers
+KERAS3 = tf.__version__ >= "2.16"
+CASES = {}
+FAMILY = ["", {}]
+
+
+def sequence(name, shape, *layers):
+    """Layers, made by functions without arguments, one after the other: an output of the model of all
+    such cases of the family."""
+    FAMILY[1].setdefault(shape, []).append((name, layers))
+
+
+def of_one_shape(shape, cases):
+    def build():
+        x = keras.Input(shape)
+        outputs = []
+        for name, layers in cases:
+            try:
+                y = x
+                for layer in layers:
+                    layer = layer()
+                    setattr(layer, "name" if KERAS3 else "_name", name if len(layers) == 1 else layer.name)
+                    y = layer(y)
+                outputs.append(y)
+            except Exception as error:
+                print("skipped", name, type(error).__name__, str(error).replace("\n", " ")[:160])
+        return keras.Model(x, outputs)
+
+    return build
+
+
+def graph(name, shapes, function):
+    """A function of tensors, which gives a tensor or a list of them."""
+
+    def build():
+        inputs = [keras.Input(shape) for shape in shapes]
+        return keras.Model(inputs, function(*inputs))
+
+    CASES[name] = build
+
+
+def activations():
+    names = (
+        "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_tanh leaky_relu linear log_sigmoid "
+        "log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus "
+        "sparse_sigmoid squareplus tanh tanh_shrink"
+    )
+    for name in names.split():
+        sequence("activation_" + name, (10,), lambda name=name: L.Activation(name))
+        sequence("dense_with_" + name, (5,), lambda name=name: L.Dense(4, activation=name))
+    sequence("relu_slope", (10,), lambda: L.ReLU(negative_slope=0.25))
+    sequence("relu_max", (10,), lambda: L.ReLU(max_value=0.75))
+    sequence("relu_threshold", (10,), lambda: L.ReLU(threshold=0.4))
+    sequence("relu_all", (10,), lambda: L.ReLU(max_value=1.0, negative_slope=0.2, threshold=0.5))
+    sequence("leaky_relu", (10,), lambda: L.LeakyReLU())
+    sequence("prelu", (3, 4), lambda: L.PReLU())
+    sequence("prelu_shared_axes", (3, 4, 2), lambda: L.PReLU(shared_axes=[1, 2]))
+    sequence("prelu_shared_middle", (3, 4, 2), lambda: L.PReLU(shared_axes=[2]))
+    sequence("elu_alpha", (10,), lambda: L.ELU(alpha=0.5))
+    sequence("softmax_axis_1", (3, 4), lambda: L.Softmax(axis=1))
+    sequence("softmax_axes", (3, 4, 2), lambda: L.Softmax(axis=[1, 2]))
+    sequence("softmax_axes_apart", (3, 4, 2), lambda: L.Softmax(axis=[1, 3]))
+    sequence("layer_as_activation", (5,), lambda: L.Dense(4, activation=L.LeakyReLU()))
+    if KERAS3:
+        sequence("conv_with_glu", (5, 4, 3), lambda: L.Conv2D(4, 2, activation="glu"))
+
+
+def convolutions():
+    sequence("conv1d_causal_dilated", (9, 3), lambda: L.Conv1D(4, 3, padding="causal", dilation_rate=3))
+    sequence("conv1d_groups", (9, 3), lambda: L.Conv1D(6, 3, groups=3, padding="same"))
+    sequence("conv2d_same_dilated", (7, 8, 3), lambda: L.Conv2D(3, (2, 3), padding="same", dilation_rate=2))
+    sequence("conv2d_even_kernel_same", (7, 8, 3), lambda: L.Conv2D(3, 4, padding="same", strides=(2, 3)))
+    sequence("conv3d_strides", (5, 6, 7, 2), lambda: L.Conv3D(3, (2, 3, 2), strides=(1, 2, 2), padding="same"))
+    sequence("conv3d_dilated", (5, 6, 7, 2), lambda: L.Conv3D(2, 2, dilation_rate=(2, 1, 3)))
+    sequence("conv1d_transpose_valid", (5, 3), lambda: L.Conv1DTranspose(4, 4, strides=3))
+    sequence("conv2d_transpose_stride_over_kernel", (4, 3, 2), lambda: L.Conv2DTranspose(3, 2, strides=3))
+    sequence("conv2d_transpose_output_padding", (4, 3, 2),
+             lambda: L.Conv2DTranspose(3, 3, strides=2, output_padding=1))
+    sequence("conv2d_transpose_same_output_padding", (4, 3, 2),
+             lambda: L.Conv2DTranspose(3, 3, strides=2, padding="same", output_padding=(1, 0)))
+    sequence("conv2d_transpose_dilated", (4, 3, 2), lambda: L.Conv2DTranspose(3, 2, dilation_rate=2))
+    sequence("conv2d_transpose_dilated_same", (4, 3, 2),
+             lambda: L.Conv2DTranspose(3, 3, dilation_rate=2, padding="same"))
+    sequence("conv3d_transpose", (3, 4, 2, 2), lambda: L.Conv3DTranspose(3, 2, strides=2))
+    sequence("conv3d_transpose_same", (3, 4, 2, 2),
+             lambda: L.Conv3DTranspose(2, 3, strides=(2, 1, 2), padding="same"))
+    sequence("depthwise1d_stride", (9, 3), lambda: L.DepthwiseConv1D(3, strides=2, depth_multiplier=2))
+    sequence("depthwise2d_dilated", (7, 8, 3), lambda: L.DepthwiseConv2D(3, dilation_rate=2, padding="same"))
+    sequence("separable1d_multiplier", (9, 3), lambda: L.SeparableConv1D(4, 3, depth_multiplier=2, padding="same"))
+    sequence("separable2d_multiplier", (7, 8, 3),
+             lambda: L.SeparableConv2D(4, 3, depth_multiplier=2, strides=2, padding="same"))
+    sequence("separable2d_dilated", (7, 8, 3), lambda: L.SeparableConv2D(3, 2, dilation_rate=2, activation="elu"))
+
+
+def pooling():
+    sequence("average_pool_3d_same", (5, 4, 3, 2), lambda: L.AveragePooling3D(2, padding="same"))
+    sequence("average_pool_3d_overlap", (5, 4, 6, 2), lambda: L.AveragePooling3D(3, strides=1, padding="same"))
+    sequence("average_pool_1d_same", (7, 2), lambda: L.AveragePooling1D(3, strides=2, padding="same"))
+    sequence("max_pool_3d_same", (5, 4, 3, 2), lambda: L.MaxPooling3D((2, 3, 2), strides=2, padding="same"))
+    sequence("max_pool_2d_strides", (7, 8, 3), lambda: L.MaxPooling2D((3, 2), strides=(1, 2)))
+    for layer in ("GlobalAveragePooling3D", "GlobalMaxPooling3D", "GlobalMaxPooling2D"):
+        shape = (3, 4, 2, 5) if layer.endswith("3D") else (3, 4, 5)
+        sequence(layer.lower(), shape, lambda layer=layer: getattr(L, layer)())
+        sequence(layer.lower() + "_keepdims", shape, lambda layer=layer: getattr(L, layer)(keepdims=True))
+
+
+def normalizations():
+    sequence("group_norm", (4, 3, 6), lambda: L.GroupNormalization(3))
+    sequence("group_norm_instance", (4, 6), lambda: L.GroupNormalization(-1))
+    sequence("group_norm_one", (4, 3, 6), lambda: L.GroupNormalization(1, scale=False))
+    sequence("group_norm_axis_1", (6, 4, 3), lambda: L.GroupNormalization(2, axis=1))
+    sequence("unit_norm_axes", (3, 4, 2), lambda: L.UnitNormalization(axis=[1, 2]))
+    sequence("unit_norm_axis_1", (3, 4, 2), lambda: L.UnitNormalization(axis=1))
+    sequence("unit_norm_axes_apart", (3, 4, 2), lambda: L.UnitNormalization(axis=[1, 3]))
+    sequence("layer_norm_axis_1", (3, 4, 2), lambda: L.LayerNormalization(axis=1))
+    sequence("layer_norm_no_center", (3, 4), lambda: L.LayerNormalization(center=False, epsilon=0.1))
+    sequence("batch_norm_axis_1", (3, 4, 5), lambda: L.BatchNormalization(axis=1))
+    sequence("batch_norm_axis_2", (3, 4, 5), lambda: L.BatchNormalization(axis=2, center=False))
+    sequence("batch_norm_rank_3", (4, 5), lambda: L.BatchNormalization(epsilon=1e-6))
+    if KERAS3:
+        sequence("rms_norm", (3, 4), lambda: L.RMSNormalization())
+
+
+def reshaping():
+    sequence("crop_1d", (9, 2), lambda: L.Cropping1D((2, 3)))
+    sequence("crop_2d_symmetric", (7, 8, 3), lambda: L.Cropping2D((1, 2)))
+    sequence("crop_3d", (5, 6, 7, 2), lambda: L.Cropping3D(((1, 0), (2, 1), (0, 3))))
+    sequence("up_sampling_2d_uneven", (3, 4, 2), lambda: L.UpSampling2D((1, 3)))
+    sequence("up_sampling_2d_bilinear_uneven", (3, 4, 2), lambda: L.UpSampling2D((3, 2), interpolation="bilinear"))
+    sequence("up_sampling_3d", (2, 3, 2, 2), lambda: L.UpSampling3D((2, 1, 3)))
+    sequence("zero_padding_1d", (4, 2), lambda: L.ZeroPadding1D(2))
+    sequence("zero_padding_3d", (2, 3, 2, 2), lambda: L.ZeroPadding3D(((1, 0), (2, 1), (0, 3))))
+    sequence("reshape_rank_5", (4, 6), lambda: L.Reshape((2, 2, -1, 3)))
+    sequence("permute_3d", (2, 3, 4, 5), lambda: L.Permute((4, 2, 1, 3)))
+    sequence("repeat_then_dense", (4,), lambda: L.RepeatVector(3), lambda: L.Dense(2))
+    sequence("flatten_of_flat", (6,), lambda: L.Flatten())
+
+
+def channels_first():
+    first = {"data_format": "channels_first"}
+    sequence("first_flatten", (2, 6, 5), lambda: L.Flatten(**first))
+    sequence("first_zero_padding_2d", (2, 6, 5), lambda: L.ZeroPadding2D(((1, 2), (0, 1)), **first))
+    sequence("first_crop_2d", (2, 6, 5), lambda: L.Cropping2D(((1, 2), (0, 1)), **first))
+    sequence("first_up_sampling_2d", (2, 6, 5), lambda: L.UpSampling2D((2, 3), **first))
+    sequence("first_up_sampling_2d_bilinear", (2, 6, 5), lambda: L.UpSampling2D(2, interpolation="bilinear", **first))
+    sequence("first_global_average", (2, 6, 5), lambda: L.GlobalAveragePooling2D(**first))
+    sequence("first_batch_norm", (2, 6, 5), lambda: L.BatchNormalization(axis=1))
+    if KERAS3:
+        sequence("first_conv_2d", (2, 6, 5), lambda: L.Conv2D(3, 2, padding="same", activation="relu", **first))
+        sequence("first_conv_2d_softmax", (2, 6, 5), lambda: L.Conv2D(3, 2, activation="softmax", **first))
+        sequence("first_max_pool_2d", (2, 6, 5), lambda: L.MaxPooling2D(2, padding="same", **first))
+        sequence("first_conv_1d", (3, 8), lambda: L.Conv1D(2, 3, **first))
+        sequence("first_conv_2d_transpose", (2, 6, 5), lambda: L.Conv2DTranspose(3, 3, strides=2, padding="same", **first))
+        sequence("first_conv_3d", (2, 4, 3, 5), lambda: L.Conv3D(3, 2, **first))
+
+
+def preprocessing():
+    sequence("rescaling_list", (3, 4, 3), lambda: L.Rescaling([0.5, 2.0, -1.0], offset=[1.0, 0.0, 3.0]))
+    sequence("rescaling_offset_alone", (4,), lambda: L.Rescaling(1.0, offset=0.5))
+    sequence("normalization_scalar", (3, 4), lambda: L.Normalization(axis=None, mean=0.5, variance=2.0))
+    sequence("normalization_axes", (3, 4), lambda: L.Normalization(
+        axis=[1, 2], mean=np.arange(12.0).reshape(3, 4).tolist(), variance=(np.arange(12.0).reshape(3, 4) / 4).tolist()))
+    sequence("normalization_axis_1", (3, 4), lambda: L.Normalization(axis=1, mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 0.0]))
+    sequence("normalization_inverted", (4,), lambda: L.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 2.0, 3.0, 0.0], invert=True))
+
+    def adapted(axis):
+        def make():
+            layer = L.Normalization(axis=axis)
+            data = np.random.default_rng(1).normal(3, 2, (50, 3, 4)).astype("float32")
+            layer.adapt(data)
+            return layer
+
+        return make
+
+    for name, axis in (("last", -1), ("1", 1), ("none", None), ("both", (1, 2))):
+        sequence("normalization_adapted_" + name, (3, 4), adapted(axis))
+    sequence("resizing_nearest", (5, 6, 2), lambda: L.Resizing(3, 8, interpolation="nearest"))
+    sequence("resizing_nearest_up", (5, 6, 2), lambda: L.Resizing(11, 7, interpolation="nearest"))
+    sequence("resizing_crop", (5, 9, 2), lambda: L.Resizing(4, 3, crop_to_aspect_ratio=True))
+    sequence("center_crop_too_small", (5, 9, 2), lambda: L.CenterCrop(7, 6))
+    sequence("center_crop_odd", (8, 9, 2), lambda: L.CenterCrop(5, 4))
+
+
+def merging():
+    for name in ("Add", "Multiply", "Average", "Maximum", "Minimum"):
+        graph(name.lower() + "_ranks", [(3, 4, 2), (2,), (4, 2)],
+              lambda a, b, c, name=name: getattr(L, name)()([a, b, c]))
+    graph("subtract_ranks", [(3, 4), (4,)], lambda a, b: L.Subtract()([a, b]))
+    graph("concatenate_17", [(2, 3)] * 17, lambda *tensors: L.Concatenate(axis=1)(list(tensors)))
+    graph("concatenate_negative_axis", [(2, 3), (4, 3)], lambda a, b: L.Concatenate(axis=-2)([a, b]))
+    graph("dot_matrices", [(3, 4), (5, 4)], lambda a, b: L.Dot(axes=2)([a, b]))
+    graph("dot_axes", [(3, 4), (4, 5)], lambda a, b: L.Dot(axes=(2, 1))([a, b]))
+    graph("dot_axis_1", [(3, 4), (3, 5)], lambda a, b: L.Dot(axes=1)([a, b]))
+    graph("dot_normalize", [(3, 4), (5, 4)], lambda a, b: L.Dot(axes=-1, normalize=True)([a, b]))
+    graph("dot_matrix_vector", [(3, 4), (4,)], lambda a, b: L.Dot(axes=(2, 1))([a, b]))
+    graph("dot_vector_matrix", [(3,), (5, 3)], lambda a, b: L.Dot(axes=(1, 2))([a, b]))
+    graph("dot_rank_4", [(2, 3, 4), (4, 2)], lambda a, b: L.Dot(axes=(3, 1))([a, b]))
+
+
+def models():
+    def nested(x, y):
+        inner_x, inner_y = keras.Input((4,)), keras.Input((3,))
+        sum_of = L.Add()([L.Dense(5)(inner_x), L.Dense(5)(inner_y)])
+        inner = keras.Model([inner_x, inner_y], [L.ReLU()(sum_of), sum_of], name="inner")
+        first, second = inner([x, y])
+        third, fourth = inner([L.Dense(4)(second), y])
+        return [L.Concatenate()([first, fourth]), third]
+
+    graph("nested_shared_twice", [(4,), (3,)], nested)
+
+    def shared(x, y):
+        conv = L.Conv1D(3, 2, activation="tanh")
+        return [L.Subtract()([conv(x), conv(y)]), conv(x)]
+
+    graph("shared_three_times", [(5, 2), (5, 2)], shared)
+
+    def deep(x):
+        innermost = keras.Sequential([L.Dense(3, activation="relu"), L.BatchNormalization()], name="innermost")
+        middle = keras.Sequential([L.Dense(4), innermost, L.Dense(2)], name="middle")
+        return L.Dense(2)(middle(x))
+
+    graph("nested_twice", [(5,)], deep)
+    graph("input_is_output", [(4,), (3,)], lambda x, y: [x, L.Dense(2)(y)])
+    graph("outputs_repeat", [(4,)], lambda x: [L.Dense(2, name="d")(x)] * 2)
+
+    def many_to_many(x, y, z):
+        a = L.Concatenate()([z, x])
+        return {"last": L.Dense(2)(a), "first": L.Multiply()([L.Dense(3)(y), z])}
+
+    graph("outputs_by_name", [(4,), (2,), (3,)], many_to_many)
+
+
+def keras_operations():
+    from keras import ops
+
+    sizes = [(3, 4), (3, 4)]
+    graph("op_arithmetic", sizes, lambda x, y: (2.0 - x) * y / 3.0 + ops.square(y) - x / (ops.abs(y) + 1.0))
+    graph("op_constants_left", [(4,)], lambda x: 1.0 / (1.0 + ops.exp(-x)))
+    graph("op_lists", [(3,)], lambda x: x * np.array([1.0, 2.0, 3.0], "float32") + 1)
+    graph("op_power", [(4,)], lambda x: [x**2, ops.abs(x) ** 0.5, ops.power(ops.abs(x) + 0.1, -1.0), (ops.abs(x) + 1) ** x, x**3])
+    graph("op_floor_divide", [(4,)], lambda x: x * 5 // 2)
+    graph("op_unary", [(5,)], lambda x: [ops.sin(x), ops.cos(x), ops.sqrt(ops.abs(x)), ops.rsqrt(ops.abs(x) + 1), ops.log(ops.abs(x) + 1),
+          ops.log2(ops.abs(x) + 1), ops.log10(ops.abs(x) + 1), ops.negative(x), ops.sign(x), ops.floor(x), ops.ceil(x), ops.round(x * 2),
+          ops.erf(x), ops.reciprocal(x + 9)])
+    graph("op_activations", [(6,)], lambda x: [ops.relu(x), ops.relu6(x * 4), ops.sigmoid(x), ops.silu(x), ops.gelu(x), ops.gelu(x, approximate=False),
+          ops.elu(x, 0.5), ops.selu(x), ops.celu(x, 0.7), ops.leaky_relu(x, 0.1), ops.hard_sigmoid(x), ops.hard_silu(x), ops.hard_tanh(x),
+          ops.log_sigmoid(x), ops.softplus(x), ops.softsign(x), ops.tanh(x), ops.tanh_shrink(x), ops.soft_shrink(x, 0.3),
+          ops.hard_shrink(x, 0.3), ops.threshold(x, 0.2, 5.0), ops.sparse_plus(x), ops.sparse_sigmoid(x), ops.squareplus(x, 2), ops.glu(x)])
+    graph("op_keras_activations", [(6,)], lambda x: [keras.activations.relu(x, negative_slope=0.1, max_value=0.5), keras.activations.sigmoid(x),
+          keras.activations.exponential(x), keras.activations.softmax(x), keras.activations.log_softmax(x)])
+    graph("op_softmax", [(3, 4)], lambda x: [ops.softmax(x, axis=1), ops.log_softmax(x), ops.softmax(x)])
+    graph("op_clip", sizes, lambda x, y: [ops.clip(x, -0.5, 0.75), ops.maximum(x, y), ops.minimum(x, 0.1), ops.maximum(0.0, y)])
+    graph("op_reductions", [(3, 4, 2)], lambda x: [ops.mean(x, axis=1), ops.sum(x, axis=(1, 2)), ops.max(x, axis=-1, keepdims=True),
+          ops.min(x, axis=(1, 3)), ops.prod(x, axis=2), ops.mean(x, axis=(1, 3), keepdims=True), ops.var(x, axis=(1, 2)),
+          ops.std(x, axis=3, keepdims=True), ops.logsumexp(x, axis=(1, 3)), ops.amax(x, axis=2), ops.amin(x, axis=(2, 3))])
+    graph("op_reshape", [(3, 4)], lambda x: [ops.reshape(x, (-1, 12)), ops.reshape(x, (-1, 2, 6)), ops.transpose(x, (0, 2, 1)),
+          ops.expand_dims(x, 1), ops.expand_dims(x, -1), ops.squeeze(ops.expand_dims(x, 2), 2), ops.swapaxes(x, 1, 2), ops.moveaxis(x, 1, -1)])
+    graph("op_concatenate", sizes, lambda x, y: [ops.concatenate([x, y], axis=1), ops.concatenate([x, y, x], axis=-1),
+          ops.stack([x, y], axis=1), ops.stack([x, y, y], axis=-1)])
+    graph("op_split", [(6, 4)], lambda x: ops.split(x, 3, axis=1) + ops.split(x, [1, 3], axis=-1))
+    graph("op_unstack", [(3, 4)], lambda x: ops.unstack(x, axis=1))
+    graph("op_pad", [(3, 4)], lambda x: [ops.pad(x, ((0, 0), (1, 2), (0, 3))), ops.pad(x, ((0, 0), (1, 0), (2, 1)), constant_values=0.5)])
+    graph("op_get_item", [(5, 6, 4)], lambda x: [x[:, 0], x[:, -1], x[:, 1:4], x[:, ::2], x[:, ::-1], x[:, 4:1:-2], x[..., 0], x[..., 1:],
+          x[:, None], x[:, 2, ..., None], x[:, -3:-1, 1::2, -1], x[:, :, None, 3]])
+    graph("op_matmul", [(3, 4), (4, 5)], lambda x, y: [ops.matmul(x, y), ops.matmul(ops.transpose(y, (0, 2, 1)), ops.transpose(x, (0, 2, 1)))])
+    graph("op_matmul_constant", [(3, 4)], lambda x: ops.matmul(x, np.arange(8.0).reshape(4, 2).astype("float32")))
+    graph("op_matmul_broadcast", [(2, 3, 4), (1, 4, 5)], lambda x, y: ops.matmul(x, y))
+    graph("op_repeat", [(3, 4)], lambda x: [ops.repeat(x, 3, axis=1), ops.repeat(x, 2, axis=-1), ops.tile(x, (1, 2, 3)), ops.flip(x, 1), ops.flip(x, (1, 2))])
+    graph("op_broadcast_to", [(3, 1)], lambda x: x + ops.broadcast_to(ops.mean(x, axis=(0, 1), keepdims=True) * 0.0, (1, 3, 5)))
+    graph("op_take", [(5, 4)], lambda x: [ops.take(x, [0, 3, -1], axis=1), ops.take(x, 2, axis=2)])
+    graph("op_identities", [(4,)], lambda x: [ops.stop_gradient(x) + 1, ops.cast(x, "float32") * 2])
+    graph("op_normalize", [(3, 4)], lambda x: [ops.normalize(x), ops.normalize(x, axis=1)])
+    graph("op_resize", [(4, 5, 2)], lambda x: [ops.image.resize(x, (7, 3)), ops.image.resize(x, (8, 10), interpolation="nearest")])
+    graph("op_multiply_inputs_broadcast", [(3, 4), (3, 1), (1, 4)], lambda x, y, z: x * y + z)
+
+
+def tensorflow_operations():
+    sizes = [(3, 4), (3, 4)]
+    graph("op_arithmetic", sizes, lambda x, y: (2.0 - x) * y / 3.0 + tf.square(y) - x / (tf.abs(y) + 1.0))
+    graph("op_constants_left", [(4,)], lambda x: 1.0 / (1.0 + tf.exp(-x)))
+    graph("op_lists", [(3,)], lambda x: x * [1.0, 2.0, 3.0] + 1)
+    graph("op_constant_tensor", [(3,)], lambda x: x * tf.constant([1.0, 2.0, 3.0]))
+    graph("op_power", [(4,)], lambda x: [x**2, tf.abs(x) ** 0.5, tf.pow(tf.abs(x) + 0.1, -1.0), (tf.abs(x) + 1) ** x])
+    graph("op_floor_divide", [(4,)], lambda x: x * 5 // 2)
+    graph("op_unary", [(5,)], lambda x: [tf.sin(x), tf.cos(x), tf.sqrt(tf.abs(x)), tf.math.rsqrt(tf.abs(x) + 1), tf.math.log(tf.abs(x) + 1),
+          -x, tf.sign(x), tf.floor(x), tf.math.ceil(x), tf.round(x * 2), tf.math.erf(x), tf.math.reciprocal(x + 9),
+          tf.math.squared_difference(x, 1.0)])
+    graph("op_activations", [(6,)], lambda x: [tf.nn.relu(x), tf.nn.relu6(x * 4), tf.sigmoid(x), tf.nn.silu(x), tf.nn.swish(x), tf.nn.gelu(x),
+          tf.nn.elu(x), tf.nn.selu(x), tf.nn.leaky_relu(x, 0.1), tf.nn.leaky_relu(x), tf.nn.softplus(x), tf.nn.softsign(x), tf.tanh(x),
+          tf.math.log_sigmoid(x), tf.nn.gelu(x, approximate=True)])
+    graph("op_keras_activations", [(6,)], lambda x: [keras.activations.relu(x, alpha=0.1, max_value=0.5), keras.activations.mish(x),
+          keras.activations.exponential(x), keras.activations.swish(x), keras.activations.softmax(x), keras.activations.hard_sigmoid(x),
+          keras.activations.relu(x), keras.activations.gelu(x), keras.activations.elu(x), keras.activations.selu(x)])
+    graph("op_softmax", [(3, 4)], lambda x: [tf.nn.softmax(x, axis=1), tf.nn.log_softmax(x), tf.nn.softmax(x)])
+    graph("op_clip", sizes, lambda x, y: [tf.clip_by_value(x, -0.5, 0.75), tf.maximum(x, y), tf.minimum(x, 0.1), tf.maximum(0.0, y)])
+    graph("op_reductions", [(3, 4, 2)], lambda x: [tf.reduce_mean(x, axis=1), tf.reduce_sum(x, axis=[1, 2]),
+          tf.reduce_max(x, axis=-1, keepdims=True), tf.reduce_min(x, axis=[1, 3]), tf.reduce_prod(x, 2),
+          tf.reduce_mean(x, [1, 3], True), tf.math.reduce_variance(x, axis=[1, 2]), tf.math.reduce_std(x, axis=3, keepdims=True),
+          tf.reduce_logsumexp(x, axis=[1, 3])])
+    graph("op_backend", [(3, 4)], lambda x: [keras.backend.mean(x, axis=1), keras.backend.sum(x, axis=-1, keepdims=True), keras.backend.max(x, axis=1),
+          keras.backend.sqrt(keras.backend.abs(x)), keras.backend.square(x), keras.backend.clip(x, -1.0, 1.0), keras.backend.relu(x),
+          keras.backend.permute_dimensions(x, (0, 2, 1)), keras.backend.expand_dims(x, -1), keras.backend.concatenate([x, x], 1),
+          keras.backend.l2_normalize(x, axis=-1), keras.backend.sigmoid(x), keras.backend.softmax(x), keras.backend.reshape(x, (-1, 12)),
+          keras.backend.squeeze(keras.backend.expand_dims(x, 1), 1)])
+    graph("op_reshape", [(3, 4)], lambda x: [tf.reshape(x, (-1, 12)), tf.reshape(x, [-1, 2, 6]), tf.transpose(x, (0, 2, 1)),
+          tf.expand_dims(x, 1), tf.expand_dims(x, axis=-1), tf.squeeze(tf.expand_dims(x, 2), 2), tf.squeeze(tf.expand_dims(x, 2), axis=[2])])
+    graph("op_concatenate", sizes, lambda x, y: [tf.concat([x, y], axis=1), tf.concat([x, y, x], -1), tf.stack([x, y], axis=1), tf.stack([x, y, y], axis=-1)])
+    graph("op_split", [(6, 4)], lambda x: tf.split(x, 3, axis=1) + tf.split(x, [1, -1], axis=-1))
+    graph("op_unstack", [(3, 4)], lambda x: tf.unstack(x, axis=1))
+    graph("op_pad", [(3, 4)], lambda x: [tf.pad(x, [[0, 0], [1, 2], [0, 3]]), tf.pad(x, [[0, 0], [1, 0], [2, 1]], constant_values=0.5)])
+    graph("op_get_item", [(5, 6, 4)], lambda x: [x[:, 0], x[:, -1], x[:, 1:4], x[:, ::2], x[:, ::-1], x[:, 4:1:-2], x[..., 0], x[..., 1:],
+          x[:, None], x[:, 2, ..., None], x[:, -3:-1, 1::2, -1], x[:, tf.newaxis, :, 3]])
+    graph("op_matmul", [(3, 4), (4, 5)], lambda x, y: [tf.matmul(x, y), tf.matmul(x, x, transpose_b=True), tf.matmul(x, x, transpose_a=True), x @ y])
+    graph("op_repeat", [(3, 4)], lambda x: [tf.repeat(x, 3, axis=1), tf.tile(x, [1, 2, 3]), tf.reverse(x, [1]), tf.reverse(x, axis=[1, 2])])
+    graph("op_gather", [(5, 4)], lambda x: [tf.gather(x, [0, 3, 4], axis=1), tf.gather(x, 2, axis=2)])
+    graph("op_identities", [(4,)], lambda x: [tf.stop_gradient(x) + 1, tf.cast(x, tf.float32) * 2, tf.identity(x) * 3, tf.convert_to_tensor(x) - 1])
+    graph("op_l2_normalize", [(3, 4)], lambda x: [tf.math.l2_normalize(x, axis=-1), tf.nn.l2_normalize(x, 1)])
+    graph("op_resize", [(4, 5, 2)], lambda x: [tf.image.resize(x, (7, 3)), tf.image.resize(x, [8, 10], method="nearest")])
+    graph("op_space_to_depth", [(4, 6, 8)], lambda x: [tf.nn.space_to_depth(x, 2), tf.nn.depth_to_space(x, 2)])
+
+
+def fill(model, rng):
+    """Random weights; variances positive, gains around one. What a layer learned from data stays."""
+    learned = {id(weight) for layer in model.layers if isinstance(layer, L.Normalization) for weight in layer.weights}
+    for weight in model.weights:
+        name = (getattr(weight, "path", None) or weight.name).lower()
+        shape = tuple(weight.shape)
+        if "seed" in name or id(weight) in learned or "int" in str(weight.dtype) or "count" in name:
+            continue
+        if "variance" in name:
+            values = rng.uniform(0.3, 2.0, shape)
+        elif "gamma" in name or "scale" in name:
+            values = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) > 1:
+            values = rng.normal(0, 1.2 / np.sqrt(max(1, np.prod(shape[:-1]))), shape)
+        else:
+            values = rng.normal(0, 0.3, shape)
+        weight.assign(values.astype("float32"))
+
+
+def write(folder, name, build):
+    rng = np.random.default_rng(sum(map(ord, name)))
+    keras.backend.clear_session()
+    model = build()
+    fill(model, rng)
+    samples = [rng.normal(0, 1, (2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
+    # One sample at a time: what is computed over a batch is computed over one sample where it is used.
+    rows = [model.predict([x[row : row + 1] for x in samples], verbose=0) for row in range(2)]
+    # Outputs by name are in the order of their names.
+    rows = [[row[key] for key in sorted(row)] if isinstance(row, dict) else row for row in rows]
+    rows = [row if isinstance(row, (list, tuple)) else [row] for row in rows]
+    os.makedirs(folder, exist_ok=True)
+    model.save(os.path.join(folder, "model.h5"), include_optimizer=False)
+    for at, x in enumerate(samples):
+        np.save(os.path.join(folder, f"input_{at}.npy"), x)
+    for at, parts in enumerate(zip(*rows)):
+        np.save(os.path.join(folder, f"output_{at}.npy"), np.concatenate([np.asarray(part) for part in parts]))
+
+
+def main():
+    for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models):
+        FAMILY[:] = [family.__name__, {}]
+        family()
+        for shape, cases in FAMILY[1].items():
+            CASES["_".join([FAMILY[0], *map(str, shape)])] = of_one_shape(shape, cases)
+    keras_operations() if KERAS3 else tensorflow_operations()
+    only = sys.argv[2:]
+    for name, build in CASES.items():
+        if only and name not in only:
+            continue
+        folder = os.path.join(sys.argv[1], name)
+        try:
+            write(folder, name, build)
+        except Exception as error:
+            for left in os.listdir(folder) if os.path.isdir(folder) else []:
+                os.remove(os.path.join(folder, left))
+            if os.path.isdir(folder):
+                os.rmdir(folder)
+            print("skipped", name, type(error).__name__, str(error).replace("\n", " ")[:160])
+
+
+if __name__ == "__main__":
+    main()
