@@ -160,6 +160,14 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+    if path.is_dir() {
+        let fault = Fault::WrongContent {
+            found: "a folder (a SavedModel?)".into(),
+            expected: "a Keras model in HDF5",
+            remedy: "in Python, load the model and save it with `model.save(\"model.h5\")`",
+        };
+        return Err(ImportError::in_file(path, fault));
+    }
     fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))
 }
 

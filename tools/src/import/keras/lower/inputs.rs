@@ -15,11 +15,14 @@ pub(super) fn extents(input: &Input, options: &Options) -> Result<Vec<usize>, Fa
     let given = options.input_shapes.iter().find(|(name, _)| *name == input.name).map(|(_, shape)| shape);
     let known = input.shape.as_deref();
     let batch = options.batch.or(known.and_then(|known| *known.first()?)).unwrap_or(1);
-    let open = || Fault::Unexpected {
-        place: format!("input `{}`", input.name),
-        found: known.map_or("no shape".into(), |known| format!("the shape {}", display(known))),
-        expected: format!(
-            "known extents after the batch: give them with `--input-shape {}=…`, such as 224,224,3",
+    let open = || Fault::Unsupported {
+        what: format!(
+            "input `{}` of {}",
+            input.name,
+            known.map_or("unknown shape".into(), |known| format!("the open shape {}", display(known)))
+        ),
+        remedy: format!(
+            "give its extents after the batch: `--input-shape {}=…`, such as 224,224,3",
             input.name
         ),
     };

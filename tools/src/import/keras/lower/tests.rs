@@ -141,8 +141,8 @@ fn refusals_name_the_layer_and_say_what_to_do() {
 #[test]
 fn unknown_extents_are_asked_for_and_taken_from_the_options() {
     let open = chain(Some(vec![None, None]), vec![dense("d")]);
-    let error = lowered(&open, &Options::default()).unwrap_err().to_string();
-    assert!(error.contains("--input-shape x=…"), "{error}");
+    let error = lowered(&open, &Options::default()).unwrap_err();
+    assert!(error.fault.remedy().is_some_and(|remedy| remedy.contains("--input-shape x=…")), "{error}");
     let with = |shape: Vec<usize>, batch| Options { batch, input_shapes: vec![("x".into(), shape)] };
     let graph = lowered(&open, &with(vec![2], Some(4))).unwrap();
     assert_eq!(graph.dims(graph.outputs[0]), [4, 2]);
