@@ -139,6 +139,30 @@ fn refusals_name_the_layer_and_say_what_to_do() {
 }
 
 #[test]
+fn operations_that_are_not_read_are_refused_by_the_name_they_have_in_python() {
+    let refusal = |class: &str, config: Value, kwargs: Vec<(String, Arg)>| {
+        let operation = Layer { is_operation: true, ..layer("it", class, config) };
+        let mut network = chain(Some(PAIR.into()), vec![operation]);
+        network.calls[0].kwargs = kwargs;
+        built(&network).unwrap_err()
+    };
+    let error = refusal("TFOpLambda", json!({"function": "signal.stft"}), Vec::new());
+    assert!(
+        error.contains("layer `it` (TFOpLambda): the operation `signal.stft` is not supported"),
+        "{error}"
+    );
+    let error = refusal("Argmax", json!({"axis": 1}), Vec::new());
+    assert!(error.contains("the operation `Argmax` in this version of flatpack"), "{error}");
+    let error = refusal("Max", json!({"axis": 1, "initial": 3.0}), Vec::new());
+    assert!(error.contains("the argument `initial` (3.0)"), "{error}");
+    let computed = Arg::Tensor(TensorRef { layer: LayerId(0), node: 0, tensor: 0 });
+    let error = refusal("Reshape", json!({}), vec![("newshape".into(), computed)]);
+    assert!(error.contains("the argument `newshape` (a tensor)"), "{error}");
+    let error = refusal("Split", json!({"indices_or_sections": 3, "axis": 1}), Vec::new());
+    assert!(error.contains("found 2 elements in 3 parts, expected equal parts"), "{error}");
+}
+
+#[test]
 fn unknown_extents_are_asked_for_and_taken_from_the_options() {
     let open = chain(Some(vec![None, None]), vec![dense("d")]);
     let error = lowered(&open, &Options::default()).unwrap_err();
