@@ -56,6 +56,7 @@ impl Rows {
     #[inline]
     pub(crate) fn update(&self, x: &mut [f32], values: &Lanes, f: impl Fn(f32, f32) -> f32) {
         if self.stride == LANES && self.shared == LANES {
+            // One value for all of x, which needs no rows.
             let [value, ..] = *values;
             return x.iter_mut().for_each(|x| *x = f(*x, value));
         }

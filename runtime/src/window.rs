@@ -44,10 +44,12 @@ impl Strides {
         let [d, h, w] = spans;
         let ([x0, x1, x2], [w0, w1, w2]) = (self.x, self.w);
         let first = d.input * x0 + h.input * x1 + w.input * x2;
-        // Steps that wrap would lead past the end of x: there is only one tap then.
+        // Steps that wrap would lead past the end of x: there is only one tap then, or none.
         let w_step = |span: Span, stride: usize| span.tap_step.wrapping_mul(stride as isize);
         Patch {
-            x: core::array::from_fn(|pixel| x.get(first + pixel * self.pair..).unwrap_or_default()),
+            x: core::array::from_fn(|pixel| {
+                x.get(first.wrapping_add(pixel.wrapping_mul(self.pair))..).unwrap_or_default()
+            }),
             w_at: d.tap * w0 + h.tap * w1 + w.tap * w2,
             len,
             counts: spans.map(|span| span.count),
@@ -106,13 +108,9 @@ impl Windows for Window {
         let start = position * self.stride;
         let before = self.pad.saturating_sub(start).div_ceil(dilation).min(self.taps);
         let after = (self.input + self.pad).saturating_sub(start).div_ceil(dilation).min(self.taps);
-        Span {
-            tap: before,
-            input: (start + before * self.dilation).saturating_sub(self.pad),
-            count: after.saturating_sub(before),
-            tap_step: 1,
-            input_step: self.dilation,
-        }
+        let Some(count @ 1..) = after.checked_sub(before) else { return Span::default() };
+        let input = (start + before * self.dilation).saturating_sub(self.pad);
+        Span { tap: before, input, count, tap_step: 1, input_step: self.dilation }
     }
 
     fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)> {
@@ -297,5 +295,7 @@ mod tests {
         assert_eq!(window.span(5).count, 0);
         let window = Window::new(1, 1, u32::MAX, u32::MAX, [0, 0]);
         assert_eq!(pairs(window.span(0)), [(0, 0)]);
+        let window = Window::new(1, 1, 1, u32::MAX, [1, 0]);
+        assert_eq!([0, 1].map(|position| pairs(window.span(position))), [vec![], vec![(0, 0)]]);
     }
 }
