@@ -2,7 +2,7 @@
 
 use super::{Failure, Report, file};
 use comfy_table::{Table, presets};
-use flatpack_format::{Block, OpCode};
+use flatpack_format::{Block, Case, OpCode};
 use flatpack_runtime::{Progress, Session, ops};
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,6 +31,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let first = Instant::now();
     let mut session =
         Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(|e| fail(e.to_string()))?;
+    let case = model.cases().next();
+    set_inputs(&mut session, case.as_ref());
     session.run().map_err(|e| fail(e.to_string()))?;
     let first_us = micros(first);
 
@@ -38,6 +40,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let mut whole = Vec::new();
     for iteration in 0..args.iterations + args.iterations.div_ceil(10) {
         let warm = iteration >= args.iterations.div_ceil(10);
+        set_inputs(&mut session, case.as_ref());
         let begin = Instant::now();
         let mut number = 0;
         loop {
@@ -94,6 +97,15 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         "steps": json_steps,
     });
     Ok(Report::new(text, json))
+}
+
+/// Writes the inputs of a golden, so that the values are of a usual size; without one they are zero.
+fn set_inputs(session: &mut Session<'_>, case: Option<&Case<'_>>) {
+    for (number, (_, values)) in case.iter().flat_map(|case| case.inputs()).enumerate() {
+        if let Some(input) = session.input_bytes(number) {
+            input.copy_from_slice(values);
+        }
+    }
 }
 
 fn micros(since: Instant) -> f64 {
