@@ -44,7 +44,9 @@ fn check(arena: &mut [u8]) -> &'static str {
     if model.check_contents().is_err() {
         return "the file was changed: a checksum differs\n";
     }
-    let Ok(mut session) = Session::load(model, KERNELS, arena) else { return "the model does not load here\n" };
+    let Ok(mut session) = Session::load(model, KERNELS, arena) else {
+        return "the model does not load here\n";
+    };
     match session.check_goldens() {
         Ok(_) => OK,
         Err(_) => "this chip computes something else than the host\n",
