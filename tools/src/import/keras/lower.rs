@@ -31,6 +31,10 @@ pub(crate) use weights::Weights;
 /// The deepest nesting of models and wrapped layers.
 const MAX_DEPTH: usize = 32;
 
+/// The most calls of layers, each counted as often as the models around it are called: a model that
+/// calls a model twice, which calls another one twice and so on, is small in the file alone.
+const MAX_CALLS: usize = 1 << 14;
+
 /// What the file leaves open.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -72,6 +76,8 @@ pub(crate) struct Lowering {
     values: HashMap<TensorRef, TensorId>,
     /// Name and class of the models and layers in progress, outermost first.
     path: Vec<(String, String)>,
+    /// Calls lowered so far.
+    call_count: usize,
     /// Constants already made: from which arrays, and how.
     constants: HashMap<(Vec<*const Array>, String), TensorId>,
 }
@@ -79,7 +85,14 @@ pub(crate) struct Lowering {
 impl Lowering {
     pub(crate) fn new(name: &str, dialect: Dialect) -> Self {
         let graph = Graph { name: name.to_owned(), ..Graph::default() };
-        Self { graph, dialect, values: HashMap::new(), path: Vec::new(), constants: HashMap::new() }
+        Self {
+            graph,
+            dialect,
+            values: HashMap::new(),
+            path: Vec::new(),
+            call_count: 0,
+            constants: HashMap::new(),
+        }
     }
 
     /// Says in which layer a fault is: the one in progress.
@@ -147,6 +160,14 @@ impl Lowering {
                 what: "the nesting of models",
                 found: self.path.len() as u64,
                 limit: MAX_DEPTH as u64,
+            });
+        }
+        self.call_count += 1;
+        if self.call_count > MAX_CALLS {
+            return Err(Fault::Limit {
+                what: "the number of layer calls",
+                found: self.call_count as u64,
+                limit: MAX_CALLS as u64,
             });
         }
         let results = match &layer.inner {

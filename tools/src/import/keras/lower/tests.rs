@@ -99,6 +99,17 @@ fn models_nested_without_end_are_refused() {
 }
 
 #[test]
+fn models_that_call_models_twice_again_and_again_are_refused() {
+    let mut network = chain(Some(PAIR.into()), vec![dense("d")]);
+    for _ in 0..30 {
+        let inner = Inner::Network(Box::new(network));
+        let twice = Layer { inner, ..layer("m", "Functional", json!({})) };
+        network = chain(Some(PAIR.into()), vec![twice.clone(), twice]);
+    }
+    assert!(built(&network).unwrap_err().contains("the number of layer calls is 16385, the limit is 16384"));
+}
+
+#[test]
 fn weights_of_another_shape_are_refused_with_both_shapes() {
     let wide = chain(Some(vec![None, Some(3)]), vec![dense("d")]);
     assert_eq!(
