@@ -15,6 +15,9 @@ use super::network::{Config, Inner, Input, Layer, Network, TensorRef};
 use super::version::Dialect;
 use crate::import::{Fault, ImportError};
 
+/// The longest name of a layer: each of its operators carries it, and those of the models around.
+const MAX_NAME_BYTES: usize = 512;
+
 /// Reads the architecture `config` of `file`.
 pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<Network, ImportError> {
     let reader = Reader { file, dialect };
@@ -89,6 +92,14 @@ impl Reader<'_> {
             // Only Keras 1 and 2.0 to 2.2 leave out a name, that of a Sequential model in another.
             _ => format!("{}_{position}", class.to_lowercase()),
         };
+        if name.len() > MAX_NAME_BYTES {
+            let fault = Fault::Limit {
+                what: "the length of a layer's name in bytes",
+                found: name.len() as u64,
+                limit: MAX_NAME_BYTES as u64,
+            };
+            return Err(self.error(path, "", fault));
+        }
         let path = join(path, &name);
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut layer = Layer {

@@ -25,7 +25,9 @@ use crate::import::{Fault, ImportError};
 use inputs::extents;
 use nodes::too_large;
 
-pub(crate) use nodes::{constant_array, dims_of, size_of_layer, sizes_of_layer};
+pub(crate) use nodes::{
+    constant_array, dims_of, refuse_operators_beyond_limit, size_of_layer, sizes_of_layer,
+};
 pub(crate) use weights::Weights;
 
 /// The deepest nesting of models and wrapped layers.

@@ -264,3 +264,14 @@ fn bidirectional_in_bidirectional_is_refused_before_it_grows() {
     let error = read(Dialect::Keras2, json!({"class_name": "Sequential", "config": [layer]})).unwrap_err();
     assert!(error.to_string().contains("Bidirectional layer inside"), "{error}");
 }
+
+#[test]
+fn a_layer_s_name_of_half_a_kilobyte_is_the_longest() {
+    let named = |len: usize| {
+        let flat = json!({"class_name": "Flatten", "config": {"name": "n".repeat(len)}});
+        read(Dialect::Keras2, json!({"class_name": "Sequential", "config": [flat]}))
+    };
+    assert!(named(512).is_ok());
+    let error = named(513).unwrap_err().to_string();
+    assert!(error.contains("name in bytes is 513, the limit is 512"), "{error}");
+}

@@ -14,6 +14,9 @@ use crate::import::Fault;
 use crate::import::keras::json::short;
 use crate::import::keras::network::{Layer, Weight};
 
+/// The most operators: splitting one long axis asks for as many as it has elements.
+const MAX_OPERATORS: usize = 1 << 16;
+
 impl Lowering {
     /// The extents of a tensor, batch first.
     pub(crate) fn dims(&self, id: TensorId) -> Vec<u32> {
@@ -27,6 +30,7 @@ impl Lowering {
         params: P,
         inputs: &[TensorId],
     ) -> Result<TensorId, Fault> {
+        refuse_operators_beyond_limit(self.graph.nodes.len() + 1)?;
         self.graph.add_node(&self.layer_path(), op, params, inputs).map_err(|error| Fault::Unexpected {
             place: format!("operator {}", error.op.name()),
             found: format!("operands of shapes {:?}", error.inputs),
@@ -177,6 +181,14 @@ impl Lowering {
         self.constants.insert(key, made);
         Ok(made)
     }
+}
+
+/// Refuses to make so many operators, if they are too many.
+pub(crate) fn refuse_operators_beyond_limit(count: usize) -> Result<(), Fault> {
+    if count <= MAX_OPERATORS {
+        return Ok(());
+    }
+    Err(Fault::Limit { what: "the number of operators", found: count as u64, limit: MAX_OPERATORS as u64 })
 }
 
 /// A number, or nested lists of numbers, as an array.

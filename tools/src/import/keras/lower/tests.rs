@@ -110,6 +110,21 @@ fn models_that_call_models_twice_again_and_again_are_refused() {
 }
 
 #[test]
+fn splitting_into_very_many_parts_is_refused() {
+    let split = |class: &str, config: Value| {
+        let operation = Layer { is_operation: true, ..layer("s", class, config) };
+        built(&chain(Some(vec![Some(1), Some(1 << 29)]), vec![operation])).unwrap_err()
+    };
+    let limit = "the number of operators is 536870912, the limit is 65536";
+    let error = split("Unstack", json!({"axis": 1}));
+    assert!(error.contains(limit), "{error}");
+    let error = split("Split", json!({"axis": 1, "indices_or_sections": 1 << 29}));
+    assert!(error.contains(limit), "{error}");
+    let error = split("Split", json!({"axis": 1, "indices_or_sections": [i64::MAX, i64::MIN]}));
+    assert!(error.contains("parts that make up 536870912"), "{error}");
+}
+
+#[test]
 fn weights_of_another_shape_are_refused_with_both_shapes() {
     let wide = chain(Some(vec![None, Some(3)]), vec![dense("d")]);
     assert_eq!(

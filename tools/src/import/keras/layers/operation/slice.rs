@@ -8,7 +8,7 @@ use super::{int_or, wrong};
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::json::short;
-use crate::import::keras::lower::{Lowering, describe};
+use crate::import::keras::lower::{Lowering, describe, refuse_operators_beyond_limit};
 use crate::import::keras::network::{Arg, Config};
 
 /// One entry of an index such as `[:, -1, ..., None]`.
@@ -156,7 +156,7 @@ pub(super) fn split(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Resu
             let mut ends = settings.ints("indices_or_sections")?;
             ends.push(extent);
             let begins = std::iter::once(0).chain(ends.iter().copied());
-            ends.iter().zip(begins).map(|(end, begin)| end - begin).collect()
+            ends.iter().zip(begins).map(|(end, begin)| end.saturating_sub(begin)).collect()
         }
         _ => equal_parts(extent, int_or(settings, "indices_or_sections", 0)?)?,
     };
@@ -175,7 +175,8 @@ pub(super) fn split_of_tensorflow(
     let sizes = match settings.get("num_or_size_splits") {
         Some(Value::Array(_)) => {
             let sizes = settings.ints("num_or_size_splits")?;
-            let known: i64 = sizes.iter().filter(|&&size| size >= 0).sum();
+            let known =
+                sizes.iter().filter(|&&size| size >= 0).fold(0i64, |sum, &size| sum.saturating_add(size));
             sizes.into_iter().map(|size| if size == -1 { extent - known } else { size }).collect()
         }
         _ => equal_parts(extent, int_or(settings, "num_or_size_splits", 0)?)?,
@@ -187,7 +188,9 @@ fn equal_parts(extent: i64, count: i64) -> Result<Vec<i64>, Fault> {
     if count <= 0 || extent % count != 0 {
         return Err(wrong("the split", format!("{extent} elements in {count} parts"), "equal parts"));
     }
-    Ok(vec![extent / count; count as usize])
+    let parts = usize::try_from(count).unwrap_or(usize::MAX);
+    refuse_operators_beyond_limit(parts)?;
+    Ok(vec![extent / count; parts])
 }
 
 /// Parts of these sizes, one after the other.
@@ -215,8 +218,8 @@ fn parts(low: &mut Lowering, x: TensorId, axis: usize, sizes: &[i64]) -> Result<
 pub(super) fn unstack(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
     let x = first(low, args)?;
     let axis = low.axis(x, int_or(settings, "axis", 0)?)?;
-    let extent = low.graph.dims(x)[axis] as usize;
-    let layers = parts(low, x, axis, &vec![1; extent])?;
+    let extent = i64::from(low.graph.dims(x)[axis]);
+    let layers = parts(low, x, axis, &equal_parts(extent, extent)?)?;
     let mut dims = low.dims(x);
     dims.remove(axis);
     layers.into_iter().map(|layer| low.reshape(layer, &dims)).collect()
