@@ -1,5 +1,13 @@
-//! Sparsemax along one axis: the Euclidean projection onto the probability simplex (Martins and
-//! Astudillo, 2016).
+//! Sparsemax along one axis, as Keras 3 computes it on each of its backends.
+//!
+//! Of a vector's elements in descending order, `z₁ ≥ z₂ ≥ …`, with running sums `sᵢ = z₁ + … + zᵢ`, the
+//! support is the first k, those with `1 + i·zᵢ > sᵢ`. Then `τ = (Σ_{i≤k} sᵢ − 1) / k` and
+//! `y = max(x − τ, 0)`.
+//!
+//! This is not the projection onto the probability simplex that sparsemax was published as (Martins and
+//! Astudillo, 2016), whose threshold is `(s_k − 1) / k`: Keras adds up running sums where the paper adds
+//! up elements. Both are the same where k = 1; elsewhere y does not sum to 1. Models are trained with
+//! what Keras computes, and must go on to see it.
 
 use super::{f32_inputs, no_macs, read};
 use crate::op::{Misfit, OpRule};

@@ -109,6 +109,8 @@ def cases():
         yield L.RMSNormalization(), (3, 4)
         yield L.RMSNormalization(axis=[2, 3]), (2, 3, 4)
         yield L.RMSNormalization(axis=1), (4, 4)
+        for shape in ((3, 8), (6, 2), (8, 3)):
+            yield L.Activation("sparsemax"), shape
 
 
 def array(values):

@@ -9,6 +9,7 @@ use flatpack_format::ops::hard_sigmoid::HardSigmoidParams;
 use flatpack_format::ops::leaky_relu::LeakyReluParams;
 use flatpack_format::ops::log_softmax::LogSoftmaxParams;
 use flatpack_format::ops::softmax::SoftmaxParams;
+use flatpack_format::ops::sparsemax::SparsemaxParams;
 use flatpack_format::ops::squareplus::SquareplusParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 use flatpack_format::ops::thresholded_relu::ThresholdedReluParams;
@@ -67,7 +68,7 @@ const FUNCTIONS: &[(&str, Function)] = &[
     ("softsign", |low, _, x| low.unary(OpCode::Softsign, x)),
     ("sparse_plus", sparse_plus),
     ("sparse_sigmoid", |low, _, x| hard_sigmoid(low, 0.5, x)),
-    ("sparsemax", |_, _, _| Err(sparsemax())),
+    ("sparsemax", sparsemax),
     ("squareplus", squareplus),
     ("swish", |low, _, x| low.unary(OpCode::Swish, x)),
     ("tanh", |low, _, x| low.unary(OpCode::Tanh, x)),
@@ -349,13 +350,9 @@ fn log_softmax(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorI
     low.node(OpCode::LogSoftmax, LogSoftmaxParams { axis }, &[x])
 }
 
-/// Keras subtracts another threshold than the paper that it names, wherever more than one element is in
-/// the support: it adds up running sums in place of elements.
-fn sparsemax() -> Fault {
-    Fault::Unsupported {
-        what: "`sparsemax`, which Keras computes by another formula than the published one,".into(),
-        remedy: "train with softmax instead".into(),
-    }
+fn sparsemax(low: &mut Lowering, args: &Config, x: TensorId) -> Result<TensorId, Fault> {
+    let axis = low.axis(x, axis_argument(args)?)? as u32;
+    low.node(OpCode::Sparsemax, SparsemaxParams { axis }, &[x])
 }
 
 /// Softmax over one axis, or over all positions of several axes together.
@@ -466,6 +463,8 @@ mod tests {
             assert_is(json!(name), |x| x.exp() / sum);
         }
         assert_is(json!("log_softmax"), |x| x - sum.ln());
+        // Of X, only 9 is in the support.
+        assert_is(json!("sparsemax"), |x| (x - 8.0).max(0.0));
         let (a, b) = X.split_at(X.len() / 2);
         let expected = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * sigmoid(f64::from(b)));
         for (computed, expected) in computed(json!("glu")).into_iter().zip(expected) {
