@@ -2,10 +2,7 @@
 //! cut at the written ranges.
 
 use bytemuck::Pod;
-use flatpack_format::{Model, Place, Tensor};
-
-/// At most this many tensors are written by a step; rule V16 of the format.
-const WRITES: usize = 8;
+use flatpack_format::{MAX_WRITES, Model, Place, Tensor};
 
 /// All memory of a session, for one step.
 #[derive(Debug)]
@@ -77,7 +74,7 @@ impl Reads<'_> {
 
 /// Pieces of memory with the position of each.
 #[derive(Debug)]
-struct Gaps<'r>([(usize, &'r [u8]); WRITES + 1]);
+struct Gaps<'r>([(usize, &'r [u8]); MAX_WRITES + 1]);
 
 impl Gaps<'_> {
     fn get(&self, start: usize, end: usize) -> Option<&[u8]> {
@@ -92,7 +89,7 @@ fn carve<'r, const W: usize>(
     writes: &[Tensor<'_>; W],
     taken: &mut [Option<&'r mut [u8]>; W],
 ) -> Option<Gaps<'r>> {
-    let mut gaps: [(usize, &'r [u8]); WRITES + 1] = [(0, &[]); WRITES + 1];
+    let mut gaps: [(usize, &'r [u8]); MAX_WRITES + 1] = [(0, &[]); MAX_WRITES + 1];
     let mut rest = memory;
     let mut at = 0;
     let mut gap = gaps.iter_mut();
