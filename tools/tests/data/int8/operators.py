@@ -1,7 +1,10 @@
 """All operators with how their cases are drawn and what computes their outputs."""
 import arithmetic
 import products
+import recurrent
+import shapes
+import unary
 
 ALL = {}
-for family in (products, arithmetic):
+for family in (products, arithmetic, unary, shapes, recurrent):
     ALL |= family.OPERATORS
