@@ -156,7 +156,8 @@ def make(operator, build, references):
         print(f"    LiteRT refuses {times}: {reason}")
     share = np.mean([np.mean(np.isin(a, (-128, 127))) for k, a in arrays.items() if "output" in k and a.size])
     print(f"    {share:.0%} of the outputs' values are -128 or 127")
-    return operator, "+".join(sorted(used)), CASES, f"{differing}" + (f" (≤ {worst:g})" if differing else ""), lacking, redrawn.total()
+    told = f"{differing} (≤ {worst:g})" if differing else "0"
+    return operator, "+".join(sorted(used)), CASES, told, lacking, redrawn.total()
 
 
 def save(path, arrays):

@@ -41,7 +41,8 @@ def realistic(name):
         return np.stack([np.round(255 * smooth(rng, (32, 32, 3))) for _ in range(64)]).astype(np.float32)
     frames = []
     for _ in range(64):
-        spectrum = rng.uniform(-15, -5) - np.linspace(0, rng.uniform(15, 30), 128) + rng.uniform(3, 8) * smooth(rng, (128, 1))[:, 0]
+        spectrum = rng.uniform(-15, -5) - np.linspace(0, rng.uniform(15, 30), 128)
+        spectrum += rng.uniform(3, 8) * smooth(rng, (128, 1))[:, 0]
         frames.append((spectrum + rng.normal(0, 2, (5, 128))).reshape(640))
     return np.stack(frames).astype(np.float32)
 

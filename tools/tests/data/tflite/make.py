@@ -183,8 +183,8 @@ def make(folder, name):
                 kept["x_int8"] = quantise(kept["x"], scale, zero)
                 kept["y_int8"] = tflm(content, kept["x_int8"])
                 outputs = (tflm(content, quantise(x, scale, zero)).astype(np.float32) - y_zero) * y_scale
-                lite = litert(content, quantise(x, scale, zero))
-                print(name, "LiteRT differs in", int((lite != np.round(outputs / y_scale + y_zero)).any(1).sum()), "rows")
+                differs = litert(content, quantise(x, scale, zero)) != np.round(outputs / y_scale + y_zero)
+                print(name, "LiteRT differs in", int(differs.any(1).sum()), "rows")
             except (RuntimeError, ValueError) as error:
                 kept = {k: v for k, v in kept.items() if not k.endswith("_int8")}
                 print(f"{name} {kind}: {str(error).splitlines()[0][:150]}")
