@@ -8,6 +8,7 @@ mod content;
 mod error;
 mod hdf5;
 pub mod keras;
+pub mod tflite;
 
 pub use content::Content;
 pub use error::{Fault, FaultyLayer, ImportError};

@@ -110,6 +110,17 @@ pub enum Fault {
         expected: String,
     },
 
+    /// An operator's tensors and options do not fit together.
+    #[error("{place}: found {found}, expected {expected}")]
+    Misfit {
+        /// What does not fit.
+        place: String,
+        /// What is there.
+        found: String,
+        /// What should be there.
+        expected: String,
+    },
+
     /// The weights do not fit the layers.
     #[error("weights: found {found}, expected {expected}")]
     Weights {
@@ -151,6 +162,9 @@ impl Fault {
             }
             Fault::Json { .. } | Fault::Unexpected { .. } => {
                 Some("save the model again with Keras; if Keras loads this very file, please report it")
+            }
+            Fault::Misfit { .. } => {
+                Some("convert the model again; if TensorFlow Lite runs this very file, please report it")
             }
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),

@@ -1,0 +1,90 @@
+//! Reading `.tflite` files: whole ones, cut ones, and ones with wrong bytes.
+//!
+//! The models are those of `data/int8`: one operator each, written with the published schema.
+
+use flatpack::data;
+use flatpack::import::tflite::{Model, OperatorCode};
+use std::path::Path;
+
+/// Names and bytes of models: the first `count` of each operator.
+fn models(count: usize) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/int8");
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "npz")).collect();
+    files.sort();
+    let mut models = Vec::new();
+    for file in files {
+        let operator = file.file_stem().unwrap().to_string_lossy().into_owned();
+        let arrays = data::load(&file).unwrap();
+        let of_models = arrays.into_iter().filter(|(name, _)| name.ends_with("_model"));
+        for (name, array) in of_models.take(count) {
+            let bytes = array.values.iter().map(|&byte| byte as u8).collect();
+            models.push((format!("{operator} {name}"), bytes));
+        }
+    }
+    assert!(models.len() >= 50 * count.min(20), "{} models", models.len());
+    models
+}
+
+/// A number from a sequence that looks random: SplitMix64.
+fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[test]
+fn each_model_has_its_operator_and_tensors() {
+    for (name, bytes) in models(24) {
+        let model = Model::read(&bytes).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        assert_eq!((model.version, model.subgraphs.len()), (3, 1), "{name}");
+        let graph = &model.subgraphs[0];
+        assert!(!graph.inputs.is_empty() && !graph.outputs.is_empty(), "{name}");
+        let expected = match name.split(' ').next().unwrap() {
+            "conv_1d" => "CONV_2D".to_owned(),
+            other => other.to_uppercase(),
+        };
+        let codes: Vec<String> = graph.operators.iter().map(|operator| operator.code.name()).collect();
+        assert!(codes.contains(&expected), "{name}: {codes:?}");
+        assert!(
+            graph.operators.iter().all(|operator| matches!(operator.code, OperatorCode::Builtin(_))),
+            "{name}"
+        );
+        for tensor in &graph.tensors {
+            let elements: i32 = tensor.shape.iter().product();
+            let size = match tensor.element_type.name() {
+                "float32" | "int32" => 4,
+                "int16" => 2,
+                _ => 1,
+            };
+            let stored = tensor.data.map_or(elements as usize * size, <[u8]>::len);
+            assert_eq!(stored, elements as usize * size, "{name}: {}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_gives_a_model_or_a_fault() {
+    for (name, bytes) in models(1) {
+        let whole = (0..bytes.len()).filter(|&end| Model::read(&bytes[..end]).is_ok()).count();
+        // Only what nothing refers to may be missing.
+        assert!(whole < 16, "{name}: {whole} cut files were read");
+    }
+}
+
+#[test]
+fn wrong_bytes_give_a_model_or_a_fault() {
+    let mut state = 1;
+    for (_, bytes) in models(1) {
+        for _ in 0..2_000 {
+            let mut bytes = bytes.clone();
+            for _ in 0..=random(&mut state) % 4 {
+                let at = random(&mut state) as usize % bytes.len();
+                bytes[at] = random(&mut state) as u8;
+            }
+            let _ = Model::read(&bytes);
+        }
+    }
+}
