@@ -48,8 +48,8 @@ impl Crc32 {
     }
 }
 
-/// The checksum of these bytes.
-pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+/// The CRC-32 of these bytes, as in PNG and zlib.
+pub fn crc32(bytes: &[u8]) -> u32 {
     Crc32::new().update(bytes).finish()
 }
 

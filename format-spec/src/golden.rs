@@ -31,9 +31,11 @@ pub struct CaseRecord {
     pub reserved: u32,
 }
 
-/// What one step should have produced in one case: 48 bytes.
+/// What one step should have produced in one case: 56 bytes.
 ///
-/// A step meets its receipt if each probe differs by at most `max(receipt_abs_tolerance,
+/// A step whose result is the same on every machine has an exact receipt: it meets it if the checksum
+/// of the bytes of its first output is that of the receipt, whose other fields are zero. Any other
+/// step meets its receipt if each probe differs by at most `max(receipt_abs_tolerance,
 /// receipt_rel_tolerance · max_abs)` and both sums by at most `max(receipt_abs_tolerance,
 /// receipt_rel_tolerance · sum_abs)`.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
@@ -41,6 +43,10 @@ pub struct CaseRecord {
 pub struct ReceiptRecord {
     /// Step number; ascending within a case.
     pub step: u32,
+    /// 1 if the receipt is exact: the checksum counts and nothing else. Else 0.
+    pub exact: u32,
+    /// CRC-32 of the bytes of the step's first output, of an exact receipt; else 0.
+    pub crc32: u32,
     /// Sum of all elements of the step's first output.
     pub sum: f32,
     /// Sum of their magnitudes.

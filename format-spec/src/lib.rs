@@ -38,6 +38,7 @@ mod tensor;
 pub mod writer;
 
 pub use aligned::Block;
+pub use crc32::crc32;
 pub use golden::{CaseRecord, PROBE_COUNT, ReceiptRecord};
 pub use header::{Features, Header, MAX_MODEL_INPUTS, Target};
 pub use meta::{MetaRecord, NameKind, NameRecord, StringRef};

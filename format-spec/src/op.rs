@@ -49,6 +49,8 @@ pub enum Misfit {
     Layout(u8),
     /// An operand may not share memory with an output here.
     Alias(u8),
+    /// An operand must be constant, and its elements in their domain.
+    Constant(u8),
     /// A parameter is outside of its domain.
     Params,
     /// A size does not fit 32 bits.
@@ -64,6 +66,7 @@ impl core::fmt::Display for Misfit {
             Self::Shape(at) => write!(f, "the shape of operand {at} does not fit the other operands"),
             Self::Layout(at) => write!(f, "operand {at} is in a layout that the operator does not read"),
             Self::Alias(at) => write!(f, "operand {at} may not share memory with the output"),
+            Self::Constant(at) => write!(f, "operand {at} is not constant, or holds what it may not"),
             Self::Params => f.write_str("a parameter is outside of its domain"),
             Self::Overflow => f.write_str("a size does not fit 32 bits"),
         }
@@ -195,4 +198,9 @@ opcodes! {
     65 = Ceil, "ceil", ops::unary::RULE;
     66 = Round, "round", ops::unary::RULE;
     67 = Sign, "sign", ops::unary::RULE;
+    68 = Quantize, "quantize", ops::quantize::RULE;
+    69 = Dequantize, "dequantize", ops::dequantize::RULE;
+    70 = Lookup, "lookup", ops::lookup::RULE;
+    71 = Conv2dI8, "conv_2d_i8", ops::conv_2d_i8::RULE;
+    74 = FullyConnectedI8, "fully_connected_i8", ops::fully_connected_i8::RULE;
 }

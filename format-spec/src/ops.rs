@@ -11,10 +11,13 @@ pub mod celu;
 pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
+pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod depthwise_conv_2d;
+pub mod dequantize;
 pub mod elu;
 pub mod fully_connected;
+pub mod fully_connected_i8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -22,10 +25,12 @@ pub mod l2_normalization;
 pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log_softmax;
+pub mod lookup;
 pub mod max_pool_2d;
 pub mod mean;
 pub mod pad;
 pub mod prelu;
+pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_min;
 pub mod reduce_prod;
@@ -66,6 +71,76 @@ impl Clamp {
     /// The bounds are ordered, so that clamping is defined.
     pub(crate) fn valid(&self) -> Result<(), Misfit> {
         if self.min <= self.max { Ok(()) } else { Err(Misfit::Params) }
+    }
+}
+
+/// What an operator on 8-bit integers does with a sum before it writes it: `zero_point` is added,
+/// then the bounds hold.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct OutputI8 {
+    /// The integer that stands for zero in y.
+    pub zero_point: i32,
+    /// Lower bound on y: −128 or that of the fused activation.
+    pub min: i32,
+    /// Upper bound on y: 127 or that of the fused activation.
+    pub max: i32,
+}
+
+impl OutputI8 {
+    /// The zero point and the bounds are 8-bit integers, and the bounds are ordered.
+    pub(crate) fn valid(&self) -> Result<(), Misfit> {
+        let bytes = [self.zero_point, self.min, self.max].into_iter().all(|v| i8::try_from(v).is_ok());
+        if bytes && self.min <= self.max { Ok(()) } else { Err(Misfit::Params) }
+    }
+}
+
+/// An integer that stands for zero in an 8-bit tensor.
+pub(crate) fn zero_point_valid(zero_point: i32) -> Result<(), Misfit> {
+    i8::try_from(zero_point).map(|_| ()).map_err(|_| Misfit::Params)
+}
+
+/// How a sum becomes an output: multiplied by `mantissa · 2^(shift − 31)`. The last dimension of a
+/// `requant` operand, whose elements are `i32`.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct Multiplier {
+    /// From 2³⁰ to 2³¹ − 1, or 0.
+    pub mantissa: i32,
+    /// From −31 to 30.
+    pub shift: i32,
+}
+
+impl Multiplier {
+    /// The domain of both fields.
+    pub fn valid(&self) -> bool {
+        self.mantissa >= 0 && (-31..=30).contains(&self.shift)
+    }
+}
+
+/// Demands inputs of exactly these element types and gives their shapes.
+pub(crate) fn inputs_of<const N: usize>(
+    inputs: &[TensorType],
+    dtypes: [DType; N],
+) -> Result<[Shape; N], Misfit> {
+    let inputs: &[TensorType; N] = inputs.try_into().map_err(|_| Misfit::Count)?;
+    for ((at, input), dtype) in inputs.iter().enumerate().zip(dtypes) {
+        if input.dtype != dtype {
+            return Err(Misfit::DType(at as u8));
+        }
+    }
+    Ok(inputs.map(|input| input.shape))
+}
+
+/// The operands of an operator with 8-bit weights: x, w, bias (i32), requant (i32).
+pub(crate) const WEIGHTED_I8: [DType; 4] = [DType::I8, DType::I8, DType::I32, DType::I32];
+
+/// Demands that `bias` has one element per output, and `requant` one multiplier for all or for each.
+pub(crate) fn check_requant([bias, requant]: [Shape; 2], outputs: u32) -> Result<(), Misfit> {
+    check_bias(Some(bias), outputs, 2)?;
+    match requant.dims() {
+        &[rows, 2] if rows == outputs || rows == 1 => Ok(()),
+        _ => Err(Misfit::Shape(3)),
     }
 }
 

@@ -54,7 +54,7 @@ rules! {
     V19 = "a quantisation record has a positive scale, and scales that exist and fit the tensors that use it";
     V20 = "the initial state is as long as the state memory";
     V21 = "a golden's data are as long as the inputs and outputs, and its tolerances are numbers";
-    V22 = "a receipt names a step and elements that exist, ascending";
+    V22 = "a receipt names a step and elements that exist, ascending, and is exact or not";
     V23 = "names belong to tensors and steps that exist, ascending, and are UTF-8 texts that follow each other";
     V24 = "metadata ascend by key, and are UTF-8 texts that follow the names to the end of the strings section";
     V25 = "every section has its checksum, and pads and the absent outputs of panels are zero";
@@ -368,7 +368,7 @@ pub(crate) fn v22_receipts(model: &Model<'_>) -> Outcome {
             let output = model.step(receipt.step).and_then(|step| step.outputs().next());
             let len = output.map_or(0, |tensor| tensor.len());
             let probes = receipt.probe_index.iter().all(|&i| i < len);
-            demand(receipt.step >= least && probes, Rule::V22, at)?;
+            demand(receipt.step >= least && probes && receipt.exact <= 1, Rule::V22, at)?;
             least = receipt.step.saturating_add(1);
             number += 1;
         }

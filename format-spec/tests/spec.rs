@@ -3,7 +3,7 @@
 mod file;
 
 use bytemuck::Zeroable;
-use flatpack_format::ops::Clamp;
+use flatpack_format::ops::{Clamp, OutputI8};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{
     ALIGN, CaseRecord, DType, Features, Header, Layout, MAGIC, MAX_INPUTS, MAX_MODEL_INPUTS, MAX_RANK,
@@ -123,6 +123,8 @@ fn records_are_as_their_tables_say() {
         }),
         record!(ReceiptRecord {
             step: u32,
+            exact: u32,
+            crc32: u32,
             sum: f32,
             sum_abs: f32,
             max_abs: f32,
@@ -156,12 +158,13 @@ fn parameter_records_are_as_their_table_says() {
     use ops::{
         average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
         broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
-        conv_2d::Conv2dParams, conv_3d::Conv3dParams, depthwise_conv_2d::DepthwiseConv2dParams,
-        elu::EluParams, fully_connected::FullyConnectedParams, gelu::GeluParams,
+        conv_2d::Conv2dParams, conv_2d_i8::Conv2dI8Params, conv_3d::Conv3dParams,
+        depthwise_conv_2d::DepthwiseConv2dParams, dequantize::DequantizeParams, elu::EluParams,
+        fully_connected::FullyConnectedParams, fully_connected_i8::FullyConnectedI8Params, gelu::GeluParams,
         group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
         l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
         leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
-        reshape::ReshapeParams, resize_bilinear::ResizeBilinearParams,
+        quantize::QuantizeParams, reshape::ReshapeParams, resize_bilinear::ResizeBilinearParams,
         resize_nearest_neighbor::ResizeNearestNeighborParams, softmax::SoftmaxParams,
         sparsemax::SparsemaxParams, squareplus::SquareplusParams, strided_slice::StridedSliceParams,
         thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
@@ -238,6 +241,20 @@ fn parameter_records_are_as_their_table_says() {
         record!(GeluParams { approximate: u32 }),
         record!(HardSigmoidParams { slope: f32, offset: f32 }),
         record!(SquareplusParams { b: f32 }),
+        record!(OutputI8 { zero_point: i32, min: i32, max: i32 }),
+        record!(QuantizeParams { scale: f32, zero_point: i32, dtype: u32 }),
+        record!(DequantizeParams { scale: f32, zero_point: i32 }),
+        record!(Conv2dI8Params {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            groups: u32,
+            x_zero_point: i32,
+            w_zero_point: i32,
+            y: OutputI8
+        }),
+        record!(FullyConnectedI8Params { x_zero_point: i32, w_zero_point: i32, y: OutputI8 }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
     let rows = records.iter().map(|(name, bytes, fields)| {

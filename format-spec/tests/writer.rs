@@ -119,6 +119,8 @@ fn cases(draft: &Draft, plans: Vec<([f32; 4], Vec<Index>, u8)>) -> Vec<CaseDraft
     let receipt = |step: usize, probe: &Index| {
         let shape = draft.tensors[draft.steps[step].outputs[0] as usize].tensor_type.shape;
         ReceiptRecord {
+            exact: 0,
+            crc32: 0,
             step: step as u32,
             sum: f32::NAN,
             sum_abs: probe.index(1000) as f32,

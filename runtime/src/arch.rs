@@ -17,9 +17,9 @@ pub(crate) const LANES: usize = 8;
 
 /// What the windows of `P` pixels see of the activations: taps along three axes, outermost first.
 #[derive(Clone, Copy, Debug)]
-pub struct Patch<'x, const P: usize> {
+pub struct Patch<'x, const P: usize, T = f32> {
     /// For each pixel, the activations from its first tap on.
-    pub x: [&'x [f32]; P],
+    pub x: [&'x [T]; P],
     /// Where the weights of the first tap begin.
     pub w_at: usize,
     /// Elements of a tap.
@@ -32,21 +32,21 @@ pub struct Patch<'x, const P: usize> {
     pub w_steps: [isize; 3],
 }
 
-impl<'x, const P: usize> Patch<'x, P> {
+impl<'x, const P: usize, T> Patch<'x, P, T> {
     /// One tap: `len` elements for each pixel.
-    pub fn one_tap(x: [&'x [f32]; P], len: usize) -> Self {
+    pub fn one_tap(x: [&'x [T]; P], len: usize) -> Self {
         Self { x, w_at: 0, len, counts: [1; 3], x_steps: [0; 3], w_steps: [0; 3] }
     }
 
     /// What pixel `p` sees.
-    pub(crate) fn pixel(&self, p: usize) -> Option<Patch<'x, 1>> {
+    pub(crate) fn pixel(&self, p: usize) -> Option<Patch<'x, 1, T>> {
         let &Self { w_at, len, counts, x_steps, w_steps, .. } = self;
         Some(Patch { x: [self.x.get(p)?], w_at, len, counts, x_steps, w_steps })
     }
 
     /// The activations, all of the same length, so that one check of an index serves all pixels.
     #[inline(always)]
-    fn of_equal_len(&self) -> Option<[&'x [f32]; P]> {
+    fn of_equal_len(&self) -> Option<[&'x [T]; P]> {
         let len = self.x.iter().map(|x| x.len()).min()?;
         map(self.x, |x| x.get(..len))
     }
@@ -74,10 +74,10 @@ impl<'x, const P: usize> Patch<'x, P> {
 
 /// `f` of each of `P` slices.
 #[inline(always)]
-fn map<'x, const P: usize>(
-    mut x: [&'x [f32]; P],
-    f: impl Fn(&'x [f32]) -> Option<&'x [f32]>,
-) -> Option<[&'x [f32]; P]> {
+fn map<'x, const P: usize, T>(
+    mut x: [&'x [T]; P],
+    f: impl Fn(&'x [T]) -> Option<&'x [T]>,
+) -> Option<[&'x [T]; P]> {
     for x in &mut x {
         *x = f(x)?;
     }
@@ -150,6 +150,42 @@ pub trait Arch {
         })?;
         *sums = acc;
         Some(())
+    }
+
+    /// For `P` pixels and 4 outputs, each with a row of weights: `sums[p][o] += Σ (x[p][tap][i] +
+    /// offset) · w[o][tap][i]`. Sums wrap.
+    #[inline(never)]
+    fn gemm_tile_i8_rows<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: [&[i8]; ROW_TILE],
+        sums: &mut [[i32; ROW_TILE]; P],
+    ) -> Option<()> {
+        let x = patch.of_equal_len()?;
+        let depth = w.first()?.len();
+        let w = map(w, |w| w.get(..depth))?;
+        patch.try_each_tap(|x_at, w_at| {
+            let x = map(x, |x| stretch(x, x_at, patch.len))?;
+            let w = map(w, |w| stretch(w, w_at, patch.len))?;
+            for (x, sums) in x.iter().zip(&mut *sums) {
+                for (w, sum) in w.iter().zip(sums) {
+                    *sum = sum.wrapping_add(dot_i8(x, offset, w));
+                }
+            }
+            Some(())
+        })
+    }
+
+    /// For a pixel: `Σ (x[tap][i] + offset)`. Sums wrap.
+    fn sum_i8(patch: &Patch<'_, 1, i8>, offset: i16) -> Option<i32> {
+        let mut sum = 0i32;
+        let [x] = patch.x;
+        patch.try_each_tap(|x_at, _| {
+            let x = stretch(x, x_at, patch.len)?.iter();
+            sum = x.fold(sum, |sum, &x| sum.wrapping_add((i16::from(x).wrapping_add(offset)).into()));
+            Some(())
+        })?;
+        Some(sum)
     }
 
     /// For `P` rows of x and 16 columns of w, whose rows are `stride` apart: `sums[p][c] += Σᵢ x[p][i] ·
@@ -236,6 +272,13 @@ fn fold_tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES], f: impl Fn(f32, f32
     })?;
     *lanes = acc;
     Some(())
+}
+
+/// `Σ (x[i] + offset) · w[i]`. Sums wrap.
+#[inline(always)]
+fn dot_i8(x: &[i8], offset: i16, w: &[i8]) -> i32 {
+    let product = |(&x, &w): (&i8, &i8)| i32::from(i16::from(x).wrapping_add(offset)) * i32::from(w);
+    x.iter().zip(w).map(product).fold(0, i32::wrapping_add)
 }
 
 /// The larger of the two; a NaN on either side stays.

@@ -1,48 +1,64 @@
-//! What the convolutions have in common, plain and transposed: the loops over pixels. In two
-//! dimensions the depth is 1.
+//! What the convolutions have in common, plain and transposed, of reals and of integers: the loops
+//! over pixels. In two dimensions the depth is 1.
 
-use crate::arch::Arch;
+use crate::arch::{Arch, Patch};
 use crate::gemm::Weights;
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use crate::window::{Pixels, Span, Strides, Windows};
 use core::ops::Range;
+use flatpack_format::Shape;
 use flatpack_format::ops::Clamp;
-use flatpack_format::{Layout, Shape};
+
+/// What is multiplied at a position, and written there.
+pub(crate) trait Product: Copy {
+    /// Element type of x and y.
+    type Element;
+
+    /// The product for these outputs alone.
+    fn of_outputs(self, outputs: Range<usize>) -> Option<Self>;
+
+    /// The outputs of `P` pixels, which see the taps of `patch`: all taps of the window if it is
+    /// `whole`, else those that lie over the input.
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P, Self::Element>,
+        whole: bool,
+        y: [&mut [Self::Element]; P],
+    ) -> Option<()>;
+}
 
 /// One group of channels of one image.
-struct Conv<'a> {
+struct Conv<'a, R: Product> {
     /// The activations from the first channel of the group on.
-    x: &'a [f32],
-    weights: Weights<'a>,
+    x: &'a [R::Element],
+    product: R,
     strides: Strides,
+    /// Taps of the window along each axis.
+    taps: [usize; 3],
     /// Channels of the group.
     depth: usize,
     /// Outputs of the group.
     outputs: Range<usize>,
 }
 
-/// Convolves input 0 with input 1, its windows moving along depth, height and width.
-pub(crate) fn run<A: Arch, W: Windows>(
+/// Convolves x, input 0 of the node, with the weights of `product`, which have the shape of input 1;
+/// the windows move along depth, height and width.
+pub(crate) fn run<A: Arch, W: Windows, R: Product>(
     node: &Node<'_>,
-    operands: Operands<'_>,
     windows: [W; 3],
     groups: u32,
-    clamp: Clamp,
+    product: R,
+    x: &[R::Element],
+    y: &mut [R::Element],
 ) -> Option<()> {
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
-    let weights = reads.get::<f32>(w)?;
-    let bias = node.input(2).and_then(|bias| reads.get::<f32>(bias));
     let [_, d, h, width, channels] = in_three(&node.input(0)?.shape())?;
-    let [outputs, kd, kh, kw, depth] = in_three(&w.shape())?;
+    let [outputs, kd, kh, kw, depth] = in_three(&node.input(1)?.shape())?;
     let [_, od, oh, ow, _] = in_three(&node.output()?.shape())?;
     let [d_windows, h_windows, w_windows] = windows;
     let groups = groups as usize;
     let group_outputs = outputs.checked_div(groups)?;
-    let group_depth = kd * kh * kw * depth;
 
     let strides = Strides {
         x: [h * width * channels, width * channels, channels],
@@ -55,17 +71,9 @@ pub(crate) fn run<A: Arch, W: Windows>(
         let x = volumes.next()?;
         for group in 0..groups {
             let own = group * group_outputs..(group + 1) * group_outputs;
-            let weights = Weights {
-                layout: w.layout(),
-                w: match w.layout() {
-                    Layout::Rows => weights.get(own.start * group_depth..own.end * group_depth)?,
-                    Layout::Panel16 => weights,
-                },
-                bias: bias.and_then(|bias| bias.get(own.clone())),
-                depth: group_depth,
-                clamp,
-            };
-            let conv = Conv { x: x.get(group * depth..)?, weights, strides, depth, outputs: own };
+            let product = product.of_outputs(own.clone())?;
+            let taps = [kd, kh, kw];
+            let conv = Conv { x: x.get(group * depth..)?, product, strides, taps, depth, outputs: own };
             for (plane, y) in pieces_mut(y, oh * ow * outputs).enumerate() {
                 let planes = d_windows.span(plane);
                 for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
@@ -84,6 +92,27 @@ pub(crate) fn run<A: Arch, W: Windows>(
     Some(())
 }
 
+/// [`run`] of float32 weights, input 1, and their bias, input 2, if there is one.
+pub(crate) fn run_f32<A: Arch, W: Windows>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    windows: [W; 3],
+    groups: u32,
+    clamp: Clamp,
+) -> Option<()> {
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let w = node.input(1)?;
+    let [_, taps @ ..] = in_three(&w.shape())?;
+    let weights = Weights {
+        layout: w.layout(),
+        w: reads.get::<f32>(w)?,
+        bias: node.input(2).and_then(|bias| reads.get::<f32>(bias)),
+        depth: taps.iter().product(),
+        clamp,
+    };
+    run::<A, _, _>(node, windows, groups, weights, reads.get(node.input(0)?)?, y)
+}
+
 /// A shape of images or volumes as one of volumes.
 fn in_three(shape: &Shape) -> Option<[usize; 5]> {
     let dims = match *shape.dims() {
@@ -94,12 +123,13 @@ fn in_three(shape: &Shape) -> Option<[usize; 5]> {
     Some(dims.map(|dim| dim as usize))
 }
 
-impl Conv<'_> {
+impl<R: Product> Conv<'_, R> {
     fn pixels<A: Arch, const P: usize>(
         &self,
         [planes, rows, mut columns]: [Span; 3],
-        y: [&mut [f32]; P],
+        y: [&mut [R::Element]; P],
     ) -> Option<()> {
+        let whole = [planes.count, rows.count, columns.count] == self.taps;
         let mut len = self.depth;
         let [.., channels] = self.strides.x;
         if columns.tap_step == 1 && columns.input_step == 1 && len == channels {
@@ -109,6 +139,6 @@ impl Conv<'_> {
         }
         let patch = self.strides.patch(self.x, [planes, rows, columns], len);
         let y = y.map(|y| y.get_mut(self.outputs.clone()).unwrap_or_default());
-        self.weights.pixels::<A, P>(&patch, y)
+        self.product.pixels::<A, P>(&patch, whole, y)
     }
 }

@@ -2,9 +2,31 @@
 //! `batch_matmul` have in common.
 
 use crate::arch::{Arch, PANEL_LEN, Patch, ROW_TILE, clamp};
+use crate::conv::Product;
 use crate::pieces::{pieces, pieces_mut};
+use core::ops::Range;
 use flatpack_format::Layout;
 use flatpack_format::ops::Clamp;
+
+/// The outputs of rows of x, `depth` elements each, in pairs so that a weight is loaded once for two.
+pub(crate) fn rows<A: Arch, R: Product>(
+    product: &R,
+    depth: usize,
+    x: &[R::Element],
+    outputs: usize,
+    y: &mut [R::Element],
+) -> Option<()> {
+    let mut x = pieces(x, depth);
+    let mut y = pieces_mut(y, outputs);
+    while let (Some(x0), Some(y0)) = (x.next(), y.next()) {
+        if let (Some(x1), Some(y1)) = (x.next(), y.next()) {
+            product.pixels::<A, 2>(&Patch::one_tap([x0, x1], depth), true, [y0, y1])?;
+        } else {
+            product.pixels::<A, 1>(&Patch::one_tap([x0], depth), true, [y0])?;
+        }
+    }
+    Some(())
+}
 
 /// Weights of `outputs` rows of `depth` elements, the bias, and the fused activation.
 #[derive(Clone, Copy, Debug)]
@@ -19,23 +41,49 @@ pub(crate) struct Weights<'a> {
 impl Weights<'_> {
     /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + Σᵢ x[n, i] · w[o, i])`.
     pub(crate) fn rows<A: Arch>(&self, x: &[f32], outputs: usize, y: &mut [f32]) -> Option<()> {
-        let mut x = pieces(x, self.depth);
-        let mut y = pieces_mut(y, outputs);
-        while let (Some(x0), Some(y0)) = (x.next(), y.next()) {
-            if let (Some(x1), Some(y1)) = (x.next(), y.next()) {
-                self.pixels::<A, 2>(&Patch::one_tap([x0, x1], self.depth), [y0, y1])?;
-            } else {
-                self.pixels::<A, 1>(&Patch::one_tap([x0], self.depth), [y0])?;
+        rows::<A, Self>(self, self.depth, x, outputs, y)
+    }
+
+    /// The bias of `T` outputs, zero where there is none.
+    fn start<const T: usize>(&self, first: usize) -> [f32; T] {
+        let mut sums = [0.0; T];
+        let bias = self.bias.and_then(|bias| bias.get(first..)).unwrap_or_default();
+        sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = *bias);
+        sums
+    }
+
+    fn finish<const P: usize, const T: usize>(
+        &self,
+        sums: &[[f32; T]; P],
+        first: usize,
+        y: &mut [&mut [f32]; P],
+    ) {
+        for (sums, y) in sums.iter().zip(y) {
+            let y = y.get_mut(first..).unwrap_or_default();
+            for (y, sum) in y.iter_mut().zip(sums) {
+                *y = clamp(*sum, self.clamp.min, self.clamp.max);
             }
         }
-        Some(())
+    }
+}
+
+impl Product for Weights<'_> {
+    type Element = f32;
+
+    fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
+        let w = match self.layout {
+            Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
+            Layout::Panel16 => self.w,
+        };
+        Some(Self { w, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
     }
 
     /// For `P` pixels: `y[p][o] = clamp(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, in the order of
     /// the taps, then of i. Both layouts sum in the same order and so give the same bits.
-    pub(crate) fn pixels<A: Arch, const P: usize>(
+    fn pixels<A: Arch, const P: usize>(
         &self,
         patch: &Patch<'_, P>,
+        _: bool,
         mut y: [&mut [f32]; P],
     ) -> Option<()> {
         match self.layout {
@@ -63,27 +111,5 @@ impl Weights<'_> {
             }
         }
         Some(())
-    }
-
-    /// The bias of `T` outputs, zero where there is none.
-    fn start<const T: usize>(&self, first: usize) -> [f32; T] {
-        let mut sums = [0.0; T];
-        let bias = self.bias.and_then(|bias| bias.get(first..)).unwrap_or_default();
-        sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = *bias);
-        sums
-    }
-
-    fn finish<const P: usize, const T: usize>(
-        &self,
-        sums: &[[f32; T]; P],
-        first: usize,
-        y: &mut [&mut [f32]; P],
-    ) {
-        for (sums, y) in sums.iter().zip(y) {
-            let y = y.get_mut(first..).unwrap_or_default();
-            for (y, sum) in y.iter_mut().zip(sums) {
-                *y = clamp(*sum, self.clamp.min, self.clamp.max);
-            }
-        }
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::operands::Operands;
 use bytemuck::Pod;
-use flatpack_format::{DType, Layout, MAX_INPUTS, Misfit, OpCode, OpRule, Shape, Step, Tensor, TensorType};
+use flatpack_format::ops::Multiplier;
+use flatpack_format::{
+    DType, Layout, MAX_INPUTS, Misfit, OpCode, OpRule, Place, Shape, Step, Tensor, TensorType,
+};
 
 /// What a machine can do for one operator.
 #[derive(Clone, Copy)]
@@ -50,6 +53,25 @@ impl<'a> Node<'a> {
     /// Output operand 0.
     pub fn output(&self) -> Option<Tensor<'a>> {
         self.step.outputs().next()
+    }
+
+    /// The elements of input `index`, if it is a constant of elements of type `T`.
+    pub fn constant<T: Pod>(&self, index: usize) -> Option<&'a [T]> {
+        let tensor = self.input(index).filter(|tensor| tensor.place() == Place::Constant)?;
+        let start = tensor.offset() as usize;
+        let bytes = self.step.model().bytes().get(start..start.saturating_add(tensor.bytes() as usize))?;
+        bytemuck::try_cast_slice(bytes).ok()
+    }
+
+    /// Proves that input `index` holds constant multipliers, each in its domain.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub fn check_requant(&self, index: usize) -> Result<(), Misfit> {
+        match self.constant::<Multiplier>(index) {
+            Some(multipliers) if multipliers.iter().all(Multiplier::valid) => Ok(()),
+            _ => Err(Misfit::Constant(index as u8)),
+        }
     }
 
     /// Shape of input `index`, if it has `N` dimensions.

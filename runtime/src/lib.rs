@@ -30,7 +30,9 @@ extern crate std;
 
 pub mod arch;
 mod conv;
+pub mod fixed;
 mod gemm;
+mod gemm_i8;
 pub mod golden;
 mod kernel;
 mod lanes;

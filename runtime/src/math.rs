@@ -33,7 +33,7 @@
 //! | [`cos`]      | 1     | 0.94  | 3.72·10³³ |
 //! | [`sqrt`]     | 0.5   | 0.50  |          |
 //! | [`rsqrt`]    | 1.5   | 1.50  | 1.18·10⁻³⁸ |
-//! | [`floor`], [`ceil`], [`round_half_even`] | 0 | 0 | |
+//! | [`floor`], [`ceil`], [`round_half_even`], [`round_half_away`] | 0 | 0 | |
 //!
 //! # Coefficients
 //!
@@ -44,6 +44,7 @@
 
 mod erf;
 mod exp;
+mod half;
 mod ln;
 mod pow;
 mod root;
@@ -55,10 +56,11 @@ mod ulp;
 
 pub use erf::erf;
 pub use exp::{exp, exp_m1, logistic, tanh};
+pub use half::half;
 pub use ln::{ln, ln_1p, softplus};
 pub use pow::pow;
 pub use root::{rsqrt, sqrt};
-pub use round::{ceil, floor, round_half_even};
+pub use round::{ceil, floor, round_half_away, round_half_even};
 pub use trig::{cos, sin};
 
 /// The one NaN that these functions return: positive, quiet, without payload.

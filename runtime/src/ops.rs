@@ -18,15 +18,18 @@ pub mod celu;
 pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
+pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
+pub mod dequantize;
 pub mod div;
 pub mod elu;
 pub mod erf;
 pub mod exp;
 pub mod floor;
 pub mod fully_connected;
+pub mod fully_connected_i8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -37,6 +40,7 @@ pub mod leaky_relu;
 pub mod log;
 pub mod log_softmax;
 pub mod logistic;
+pub mod lookup;
 pub mod max_pool_2d;
 pub mod maximum;
 pub mod mean;
@@ -47,6 +51,7 @@ pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
+pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_min;
 pub mod reduce_prod;
@@ -146,6 +151,11 @@ pub const ALL: &[Kernel] = &[
     ceil::KERNEL,
     round::KERNEL,
     sign::KERNEL,
+    quantize::KERNEL,
+    dequantize::KERNEL,
+    lookup::KERNEL,
+    conv_2d_i8::KERNEL,
+    fully_connected_i8::KERNEL,
 ];
 
 #[cfg(test)]

@@ -35,12 +35,12 @@ pub(crate) struct Strides {
 impl Strides {
     /// What `P` pixels see of x through the taps in `spans`, `len` elements each.
     #[inline]
-    pub(crate) fn patch<'x, const P: usize>(
+    pub(crate) fn patch<'x, const P: usize, T>(
         &self,
-        x: &'x [f32],
+        x: &'x [T],
         spans: [Span; 3],
         len: usize,
-    ) -> Patch<'x, P> {
+    ) -> Patch<'x, P, T> {
         let [d, h, w] = spans;
         let ([x0, x1, x2], [w0, w1, w2]) = (self.x, self.w);
         let first = d.input * x0 + h.input * x1 + w.input * x2;
@@ -65,9 +65,9 @@ impl Strides {
 
 /// Outputs that are computed at once, so that each weight is loaded once for them.
 #[derive(Debug)]
-pub(crate) enum Pixels<'y> {
-    One([&'y mut [f32]; 1]),
-    Two([&'y mut [f32]; 2]),
+pub(crate) enum Pixels<'y, T = f32> {
+    One([&'y mut [T]; 1]),
+    Two([&'y mut [T]; 2]),
 }
 
 /// How a window moves.
@@ -77,7 +77,7 @@ pub(crate) trait Windows: Copy {
 
     /// The outputs of a row, each with its taps: in pairs where two have the same, else singles.
     /// An output has `outputs` elements.
-    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)>;
+    fn pixels<T>(self, row: &mut [T], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_, T>)>;
 
     /// Input positions from the first of a pair to the second.
     fn pair_step(&self) -> usize;
@@ -113,7 +113,7 @@ impl Windows for Window {
         Span { tap: before, input, count, tap_step: 1, input_step: self.dilation }
     }
 
-    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)> {
+    fn pixels<T>(self, row: &mut [T], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_, T>)> {
         let (mut rest, mut position) = (row, 0);
         core::iter::from_fn(move || {
             let span = self.span(position);
@@ -192,7 +192,7 @@ impl Windows for TransposedWindow {
     }
 
     /// The outputs of a pair are `stride` apart.
-    fn pixels(self, row: &mut [f32], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_>)> {
+    fn pixels<T>(self, row: &mut [T], outputs: usize) -> impl Iterator<Item = (Span, Pixels<'_, T>)> {
         let period = self.stride.saturating_mul(outputs).max(1);
         let halves = row.chunks_mut(period.saturating_mul(2).max(1)).enumerate();
         let pairs = halves.flat_map(move |(number, y)| {

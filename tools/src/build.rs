@@ -1,9 +1,10 @@
 //! From an imported graph to a file that has met its goldens.
 
+use crate::exact::{self, Values};
 use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
-use crate::passes::{self, Change};
+use crate::passes::{self, Change, lower_integers};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -11,7 +12,7 @@ use flatpack_format::writer::WriteError;
 use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
 use flatpack_runtime::golden::{Checked, Divergence};
 use flatpack_runtime::{LoadError, OpenError, Session, ops};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
 /// What goes into the file besides the graph.
@@ -91,6 +92,9 @@ pub enum BuildError {
         /// Values that the model has there.
         expected: usize,
     },
+    /// A layer cannot be computed with integers.
+    #[error(transparent)]
+    Integers(#[from] lower_integers::Refused),
     /// There is no memory plan.
     #[error(transparent)]
     Memory(#[from] MemoryError),
@@ -119,15 +123,27 @@ pub enum BuildError {
 /// # Errors
 /// If the model cannot be planned or written, or the file does not meet its goldens.
 pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
-    let cases = reference_cases(&graph, &options.goldens)?;
+    let of_reals = match graph.has_integers() {
+        false => Some(reference_cases(&graph, &options.goldens)?),
+        true => None,
+    };
     give_outputs_memory(&mut graph)?;
-    let changes = passes::run(&mut graph, options.target);
+    let mut changes = passes::run(&mut graph, options.target);
+    let details = lower_integers::run(&mut graph)?;
+    if !details.is_empty() {
+        changes.push(Change { pass: "lower integers", details });
+    }
+    let cases = match of_reals {
+        Some(cases) => cases,
+        None => reference_cases(&graph, &options.goldens)?,
+    };
     let plan = memory::plan(&graph)?;
     let (mut draft, _) = emit::draft(&graph, &plan, options.target);
     let step_outputs: Vec<TensorId> = plan.steps.iter().map(|node| node.output).collect();
+    let exact = if graph.has_integers() { exact::reproducible(&graph) } else { HashSet::new() };
     draft.cases = cases
         .iter()
-        .map(|case| golden::case(&case.given.inputs, &case.given.outputs, &step_outputs, &case.values))
+        .map(|case| golden::case(&graph, &case.inputs, &case.outputs, &case.values, &step_outputs, &exact))
         .collect();
     if options.strip {
         draft.tensors.iter_mut().for_each(|tensor| tensor.name = None);
@@ -135,6 +151,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     } else {
         draft.meta = options.meta.clone();
         let producer = match options.goldens {
+            Goldens::Predicted(_) if graph.has_integers() => exact::PRODUCER,
             Goldens::Predicted(_) => reference::PRODUCER,
             Goldens::Given(_) => "given by the user",
         };
@@ -149,34 +166,49 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
 
 /// A case with the reference's values for every tensor.
 struct ReferenceCase {
-    given: GivenCase,
-    values: std::collections::HashMap<TensorId, Vec<f32>>,
+    inputs: Vec<Values>,
+    outputs: Vec<Values>,
+    values: HashMap<TensorId, Values>,
 }
 
+/// The cases, predicted by tract from a graph of reals as it is, or else exactly from a graph whose
+/// operators are those of the file.
 fn reference_cases(graph: &Graph, goldens: &Goldens) -> Result<Vec<ReferenceCase>, BuildError> {
     let failed = |error: tract_core::internal::TractError| BuildError::Reference(format!("{error:#}"));
-    let predictor = Predictor::new(graph).map_err(failed)?;
-    let mut cases = Vec::new();
-    match goldens {
-        Goldens::Predicted(count) => {
-            for case in 0..*count {
-                let inputs = golden::inputs(graph, case);
-                let values = predictor.predict(&inputs).map_err(failed)?;
-                let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
-                    Some(input) => inputs[input].clone(),
-                    None => values.get(id).cloned().unwrap_or_default(),
-                };
-                let outputs = graph.outputs.iter().map(value).collect();
-                cases.push(ReferenceCase { given: GivenCase { inputs, outputs }, values });
-            }
+    let predictor = if graph.has_integers() { None } else { Some(Predictor::new(graph).map_err(failed)?) };
+    let predict = |inputs: &[Values]| match &predictor {
+        None => exact::predict(graph, inputs),
+        Some(predictor) => {
+            let reals: Vec<Vec<f32>> = inputs.iter().map(Values::floats).collect();
+            let values = predictor.predict(&reals)?;
+            Ok(values.into_iter().map(|(id, values)| (id, Values::Reals(values))).collect())
         }
+    };
+    let given: Vec<(Vec<Values>, Option<Vec<Values>>)> = match goldens {
+        Goldens::Predicted(count) => (0..*count).map(|case| (golden::inputs(graph, case), None)).collect(),
         Goldens::Given(given) => {
+            let mut cases = Vec::new();
             for (number, case) in given.iter().enumerate() {
                 check_lengths(graph, number, case)?;
-                let values = predictor.predict(&case.inputs).map_err(failed)?;
-                cases.push(ReferenceCase { given: case.clone(), values });
+                let typed = |ids: &[TensorId], values: &[Vec<f32>]| {
+                    let dtypes = ids.iter().map(|&id| graph.tensor(id).tensor_type.dtype);
+                    values.iter().zip(dtypes).map(|(v, dtype)| Values::from_floats(v, dtype)).collect()
+                };
+                let outputs = typed(&graph.outputs, &case.outputs);
+                cases.push((typed(&graph.inputs, &case.inputs), Some(outputs)));
             }
+            cases
         }
+    };
+    let mut cases = Vec::new();
+    for (inputs, outputs) in given {
+        let values = predict(&inputs).map_err(failed)?;
+        let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
+            Some(input) => inputs[input].clone(),
+            None => values.get(id).cloned().unwrap_or(Values::Reals(Vec::new())),
+        };
+        let outputs = outputs.unwrap_or_else(|| graph.outputs.iter().map(value).collect());
+        cases.push(ReferenceCase { inputs, outputs, values });
     }
     Ok(cases)
 }
@@ -209,6 +241,7 @@ fn give_outputs_memory(graph: &mut Graph) -> Result<(), BuildError> {
             let copy = graph
                 .add_node(&graph.tensor(id).name.clone(), OpCode::Pad, none, &[id])
                 .map_err(|_| BuildError::ConstantOutput { output: position })?;
+            graph.tensors[copy.0].quant = graph.quant(id).cloned();
             graph.outputs[position] = copy;
         }
     }
@@ -225,7 +258,9 @@ pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
         Session::load(*model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(BuildError::Load)?;
     session.check_goldens().map_err(|divergence| {
         let step = match divergence {
-            Divergence::Element { step, .. } | Divergence::Sum { step, .. } => Some(step),
+            Divergence::Element { step, .. }
+            | Divergence::Sum { step, .. }
+            | Divergence::Digest { step, .. } => Some(step),
             Divergence::Output { .. } | Divergence::Run(_) => None,
         };
         let layer = step.and_then(|step| model.step_name(step)).map(str::to_owned);

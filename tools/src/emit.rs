@@ -2,14 +2,20 @@
 
 use crate::graph::{Graph, TensorId};
 use crate::memory::MemoryPlan;
-use flatpack_format::Target;
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
+use flatpack_format::{DType, Layout, QuantRecord, Target};
 use std::collections::{BTreeMap, HashMap};
 
 /// The draft, and the number that each tensor has in it. Constants with the same bytes become one.
 pub fn draft(graph: &Graph, plan: &MemoryPlan, target: Target) -> (Draft, HashMap<TensorId, u32>) {
-    let mut numbers =
-        Numbers { graph, plan, tensors: Vec::new(), of: HashMap::new(), constants: HashMap::new() };
+    let mut numbers = Numbers {
+        graph,
+        plan,
+        tensors: Vec::new(),
+        quants: Vec::new(),
+        of: HashMap::new(),
+        constants: HashMap::new(),
+    };
     let inputs = graph.inputs.iter().map(|&id| numbers.number(id)).collect();
     let steps = plan
         .steps
@@ -24,17 +30,9 @@ pub fn draft(graph: &Graph, plan: &MemoryPlan, target: Target) -> (Draft, HashMa
         })
         .collect();
     let outputs = graph.outputs.iter().map(|&id| numbers.number(id)).collect();
-    let Numbers { tensors, of, .. } = numbers;
-    let draft = Draft {
-        target,
-        tensors,
-        steps,
-        inputs,
-        outputs,
-        quants: Vec::new(),
-        cases: Vec::new(),
-        meta: BTreeMap::new(),
-    };
+    let Numbers { tensors, quants, of, .. } = numbers;
+    let draft =
+        Draft { target, tensors, steps, inputs, outputs, quants, cases: Vec::new(), meta: BTreeMap::new() };
     (draft, of)
 }
 
@@ -43,8 +41,9 @@ struct Numbers<'a> {
     graph: &'a Graph,
     plan: &'a MemoryPlan,
     tensors: Vec<TensorDraft>,
+    quants: Vec<QuantRecord>,
     of: HashMap<TensorId, u32>,
-    constants: HashMap<(Vec<u32>, u8, Vec<u8>), u32>,
+    constants: HashMap<(Vec<u32>, DType, Layout, Vec<u8>), u32>,
 }
 
 impl Numbers<'_> {
@@ -56,8 +55,8 @@ impl Numbers<'_> {
         let next = self.tensors.len() as u32;
         let memory = match &tensor.data {
             Some(data) => {
-                let bytes: Vec<u8> = bytemuck::cast_slice(data).to_vec();
-                let key = (tensor.dims().to_vec(), tensor.layout as u8, bytes.clone());
+                let bytes = data.bytes().to_vec();
+                let key = (tensor.dims().to_vec(), tensor.tensor_type.dtype, tensor.layout, bytes.clone());
                 let number = *self.constants.entry(key).or_insert(next);
                 if number != next {
                     self.of.insert(id, number);
@@ -67,14 +66,36 @@ impl Numbers<'_> {
             }
             None => Memory::Arena(self.plan.offsets.get(&id).copied().unwrap_or_default()),
         };
+        let quant = self.quant(id);
+        let tensor = self.graph.tensor(id);
         self.tensors.push(TensorDraft {
             name: Some(tensor.name.clone()),
             tensor_type: tensor.tensor_type,
             layout: tensor.layout,
-            quant: 0,
+            quant,
             memory,
         });
         self.of.insert(id, next);
         next
+    }
+
+    /// 1 + number of the record that says what the integers of an activation stand for; 0 where it has
+    /// none.
+    fn quant(&mut self, id: TensorId) -> u32 {
+        let tensor = self.graph.tensor(id);
+        let of_integers = tensor.data.is_none() && tensor.tensor_type.dtype != DType::F32;
+        let Some(quant) = tensor.quant.as_ref().filter(|_| of_integers) else { return 0 };
+        let record = QuantRecord {
+            scale: quant.scale(),
+            zero_point: quant.zero_point(),
+            axis: u32::MAX,
+            scales: u32::MAX,
+        };
+        let found = self.quants.iter().position(|known| *known == record);
+        let number = found.unwrap_or_else(|| {
+            self.quants.push(record);
+            self.quants.len() - 1
+        });
+        number as u32 + 1
     }
 }

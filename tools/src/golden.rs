@@ -1,10 +1,12 @@
 //! Goldens: inputs, what they should give, and a receipt for each step.
 
+use crate::exact::Values;
 use crate::graph::{Graph, TensorId};
+use bytemuck::Zeroable;
 use flatpack_format::ops::binary::BinaryParams;
 use flatpack_format::writer::CaseDraft;
-use flatpack_format::{CaseRecord, OpCode, PROBE_COUNT, ReceiptRecord};
-use std::collections::HashMap;
+use flatpack_format::{CaseRecord, DType, OpCode, PROBE_COUNT, ReceiptRecord, crc32};
+use std::collections::{HashMap, HashSet};
 
 /// Tolerances of every golden. An output may differ by `10⁻⁴ · max(1, max |output|)`: float32
 /// networks differ by less between engines, and a changed weight that matters by more. A step may
@@ -21,13 +23,19 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 };
 
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
-/// the range that a first factor suggests (`Rescaling(1 / 255)`: 0 to 255).
-pub fn inputs(graph: &Graph, case: usize) -> Vec<Vec<f32>> {
+/// the range that a first factor suggests (`Rescaling(1 / 255)`: 0 to 255). Integers are even over all
+/// that their type holds.
+pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
-        let (low, high) = range(graph, input);
-        let len = graph.tensor(input).shape().len().unwrap_or(0);
-        (0..len).map(|_| low + (high - low) * random.next()).collect()
+        let tensor = graph.tensor(input);
+        let len = tensor.shape().len().unwrap_or(0);
+        if tensor.tensor_type.dtype == DType::F32 {
+            let (low, high) = range(graph, input);
+            return Values::Reals((0..len).map(|_| low + (high - low) * random.next()).collect());
+        }
+        let lowest = if tensor.tensor_type.dtype == DType::U8 { 0 } else { -128 };
+        Values::Integers((0..len).map(|_| lowest + (random.next() * 256.0) as i32).collect())
     };
     graph.inputs.iter().map(generate).collect()
 }
@@ -50,19 +58,50 @@ fn range(graph: &Graph, input: TensorId) -> (f32, f32) {
     }
 }
 
-/// A case of the file: `values` are the reference's for every tensor that it computed.
+/// Tolerances of a file that computes with reals before it computes with integers. A sum that another
+/// machine adds up in another order may round to the next integer, one step of 255 of a tensor's range,
+/// and later layers add such steps up: four of them are allowed.
+const MIXED: f32 = 4.0 / 255.0;
+
+/// A case of the file: `values` are the reference's for every tensor that it computed. The steps whose
+/// output is in `exact` get exact receipts; outputs in it must be met exactly.
 pub fn case(
-    inputs: &[Vec<f32>],
-    outputs: &[Vec<f32>],
+    graph: &Graph,
+    inputs: &[Values],
+    outputs: &[Values],
+    values: &HashMap<TensorId, Values>,
     step_outputs: &[TensorId],
-    values: &HashMap<TensorId, Vec<f32>>,
+    exact: &HashSet<TensorId>,
 ) -> CaseDraft {
-    let bytes = |all: &[Vec<f32>]| all.iter().map(|v| bytemuck::cast_slice(v).to_vec()).collect();
-    let receipts = (0..).zip(step_outputs).filter_map(|(step, id)| Some(receipt(step, values.get(id)?)));
+    let dtype = |id: &TensorId| graph.tensor(*id).tensor_type.dtype;
+    let bytes = |ids: &[TensorId], all: &[Values]| -> Vec<Vec<u8>> {
+        ids.iter().zip(all).map(|(id, values)| values.bytes(dtype(id))).collect()
+    };
+    let receipts = (0..).zip(step_outputs).filter_map(|(step, id)| {
+        let values = values.get(id)?;
+        Some(match exact.contains(id) {
+            true => {
+                ReceiptRecord { step, exact: 1, crc32: crc32(&values.bytes(dtype(id))), ..Zeroable::zeroed() }
+            }
+            false => receipt(step, &values.floats()),
+        })
+    });
+    let mut tolerances = TOLERANCES;
+    if graph.has_integers() {
+        let all_exact = graph.outputs.iter().all(|id| exact.contains(id));
+        let output = if all_exact { 0.0 } else { MIXED };
+        tolerances = CaseRecord {
+            abs_tolerance: 0.0,
+            rel_tolerance: output,
+            receipt_abs_tolerance: TOLERANCES.receipt_abs_tolerance,
+            receipt_rel_tolerance: MIXED,
+            ..TOLERANCES
+        };
+    }
     CaseDraft {
-        inputs: bytes(inputs),
-        outputs: bytes(outputs),
-        tolerances: TOLERANCES,
+        inputs: bytes(&graph.inputs, inputs),
+        outputs: bytes(&graph.outputs, outputs),
+        tolerances,
         receipts: receipts.collect(),
     }
 }
@@ -78,6 +117,8 @@ fn receipt(step: u32, values: &[f32]) -> ReceiptRecord {
             .map(|i| i.min(values.len() as u32 - 1));
     ReceiptRecord {
         step,
+        exact: 0,
+        crc32: 0,
         sum: sum as f32,
         sum_abs: sum_abs as f32,
         max_abs,

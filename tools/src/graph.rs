@@ -4,8 +4,9 @@
 //! the value which the imported graph gives it can be compared with what the file computes.
 
 use crate::array::Array;
+use crate::quant::Quant;
 use bytemuck::Pod;
-use flatpack_format::{Layout, Misfit, OpCode, Shape, TensorType};
+use flatpack_format::{DType, Layout, Misfit, OpCode, Shape, TensorType};
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,12 +34,91 @@ pub struct Graph {
 pub struct Tensor {
     /// Where it comes from: the layer that computes it, or the weight it is.
     pub name: String,
-    /// Element type and shape, batch included.
+    /// Element type and shape, batch included. Operators on reals see `f32`, however the elements
+    /// are stored; the pass `lower_integers` makes it the type of the file.
     pub tensor_type: TensorType,
     /// How its elements lie in memory; anything but `rows` is the work of the last pass.
     pub layout: Layout,
     /// Its elements, where they are constant, in its layout.
-    pub data: Option<Arc<[f32]>>,
+    pub data: Option<Data>,
+    /// How integers stand for its reals, where they do.
+    pub quant: Option<Quant>,
+}
+
+/// The elements of a constant, as they are stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Data {
+    /// binary32.
+    F32(Arc<[f32]>),
+    /// binary16, as its bits.
+    F16(Arc<[u16]>),
+    /// Signed bytes.
+    I8(Arc<[i8]>),
+    /// Unsigned bytes.
+    U8(Arc<[u8]>),
+    /// Signed words of 16 bits.
+    I16(Arc<[i16]>),
+    /// Signed words of 32 bits.
+    I32(Arc<[i32]>),
+}
+
+impl Data {
+    /// Element type.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Self::F32(_) => DType::F32,
+            Self::F16(_) => DType::F16,
+            Self::I8(_) => DType::I8,
+            Self::U8(_) => DType::U8,
+            Self::I16(_) => DType::I16,
+            Self::I32(_) => DType::I32,
+        }
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.bytes().len() / self.dtype().bytes() as usize
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// The elements as they stand in a file.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::F32(v) => bytemuck::cast_slice(v),
+            Self::F16(v) => bytemuck::cast_slice(v),
+            Self::I8(v) => bytemuck::cast_slice(v),
+            Self::U8(v) => v,
+            Self::I16(v) => bytemuck::cast_slice(v),
+            Self::I32(v) => bytemuck::cast_slice(v),
+        }
+    }
+
+    /// The elements as integers; `None` for floats.
+    pub fn integers(&self) -> Option<Vec<i32>> {
+        match self {
+            Self::F32(_) | Self::F16(_) => None,
+            Self::I8(v) => Some(v.iter().map(|&v| v.into()).collect()),
+            Self::U8(v) => Some(v.iter().map(|&v| v.into()).collect()),
+            Self::I16(v) => Some(v.iter().map(|&v| v.into()).collect()),
+            Self::I32(v) => Some(v.to_vec()),
+        }
+    }
+
+    /// The elements as floats, each the nearest; integers as they are, not as reals.
+    pub fn floats(&self) -> Vec<f32> {
+        match self {
+            Self::F32(v) => v.to_vec(),
+            Self::F16(v) => v.iter().map(|&bits| flatpack_runtime::math::half(bits)).collect(),
+            Self::I8(v) => v.iter().map(|&v| v.into()).collect(),
+            Self::U8(v) => v.iter().map(|&v| v.into()).collect(),
+            Self::I16(v) => v.iter().map(|&v| v.into()).collect(),
+            Self::I32(v) => v.iter().map(|&v| v as f32).collect(),
+        }
+    }
 }
 
 impl Tensor {
@@ -52,10 +132,19 @@ impl Tensor {
         self.tensor_type.shape.dims()
     }
 
-    /// The values of a constant, with its shape; `None` for an activation.
+    /// The reals of a constant, with its shape; `None` for an activation.
     pub fn constant(&self) -> Option<Array> {
         let shape: Vec<usize> = self.dims().iter().map(|&d| d as usize).collect();
-        self.data.as_ref().map(|data| Array::new(shape, data.to_vec()))
+        Some(Array::new(shape, self.reals()?))
+    }
+
+    /// The reals that a constant stands for, in its layout; `None` for an activation.
+    pub fn reals(&self) -> Option<Vec<f32>> {
+        let data = self.data.as_ref()?;
+        match (&self.quant, data.integers()) {
+            (Some(quant), Some(integers)) => Some(quant.reals(&integers, self.dims())),
+            _ => Some(data.floats()),
+        }
     }
 }
 
@@ -119,20 +208,62 @@ impl Graph {
         self.tensors[id.0].dims()
     }
 
-    /// The elements of a constant tensor.
+    /// The elements of a constant that is stored as float32; `None` for any other tensor.
     pub fn data(&self, id: TensorId) -> Option<&Arc<[f32]>> {
-        self.tensors[id.0].data.as_ref()
+        match &self.tensors[id.0].data {
+            Some(Data::F32(values)) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The elements of a constant that is stored as integers; `None` for any other tensor.
+    pub fn integers(&self, id: TensorId) -> Option<Vec<i32>> {
+        self.tensors[id.0].data.as_ref()?.integers()
+    }
+
+    /// How integers stand for the reals of a tensor, where they do.
+    pub fn quant(&self, id: TensorId) -> Option<&Quant> {
+        self.tensors[id.0].quant.as_ref()
+    }
+
+    /// Whether integers stand for the reals of an activation.
+    pub fn has_integers(&self) -> bool {
+        self.tensors.iter().any(|tensor| tensor.data.is_none() && tensor.quant.is_some())
     }
 
     /// Whether a tensor is constant.
     pub fn is_constant(&self, id: TensorId) -> bool {
-        self.data(id).is_some()
+        self.tensors[id.0].data.is_some()
     }
 
     /// Adds a tensor.
-    pub fn add_tensor(&mut self, name: &str, tensor_type: TensorType, data: Option<Arc<[f32]>>) -> TensorId {
-        self.tensors.push(Tensor { name: name.to_owned(), tensor_type, layout: Layout::Rows, data });
+    pub fn add_tensor(&mut self, name: &str, tensor_type: TensorType, data: Option<Data>) -> TensorId {
+        let name = name.to_owned();
+        self.tensors.push(Tensor { name, tensor_type, layout: Layout::Rows, data, quant: None });
         TensorId(self.tensors.len() - 1)
+    }
+
+    /// Adds a constant of reals that is stored in any way; with `quant`, its integers stand for them.
+    ///
+    /// # Panics
+    /// As [`Graph::add_constant`].
+    pub fn add_stored(&mut self, name: &str, dims: &[u32], data: Data, quant: Option<Quant>) -> TensorId {
+        let shape = Shape::new(dims).expect("at most six dimensions");
+        assert_eq!(shape.len(), Some(data.len() as u32), "{name}: {shape:?} for {} values", data.len());
+        let id = self.add_tensor(name, TensorType::f32(shape), Some(data));
+        self.tensors[id.0].quant = quant;
+        id
+    }
+
+    /// Adds a constant whose type is that of its elements: an operand of an operator on integers.
+    ///
+    /// # Panics
+    /// As [`Graph::add_constant`].
+    pub fn add_raw(&mut self, name: &str, dims: &[u32], data: Data) -> TensorId {
+        let dtype = data.dtype();
+        let id = self.add_stored(name, dims, data, None);
+        self.tensors[id.0].tensor_type.dtype = dtype;
+        id
     }
 
     /// Adds a float32 input of the model.
@@ -150,7 +281,7 @@ impl Graph {
         let shape = Shape::new(dims).expect("at most six dimensions");
         let values = values.into();
         assert_eq!(shape.len(), Some(values.len() as u32), "{name}: {shape:?} for {} values", values.len());
-        self.add_tensor(name, TensorType::f32(shape), Some(values))
+        self.add_tensor(name, TensorType::f32(shape), Some(Data::F32(values)))
     }
 
     /// Adds an operator after all others; its output has the type that the operator's rule gives,

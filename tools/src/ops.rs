@@ -3,15 +3,18 @@
 //! The operator's record and shape rule are in `flatpack-format`, its kernel in
 //! `flatpack-runtime`, both under the same name.
 
+use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
-use tract_core::internal::TractResult;
+use tract_core::internal::{TractResult, bail};
 use tract_core::model::OutletId;
 
 mod binary;
+mod moves;
 mod reduction;
 mod unary;
+mod weighted_i8;
 
 pub mod abs;
 pub mod add;
@@ -23,15 +26,18 @@ pub mod celu;
 pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
+pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
+pub mod dequantize;
 pub mod div;
 pub mod elu;
 pub mod erf;
 pub mod exp;
 pub mod floor;
 pub mod fully_connected;
+pub mod fully_connected_i8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -42,6 +48,7 @@ pub mod leaky_relu;
 pub mod log;
 pub mod log_softmax;
 pub mod logistic;
+pub mod lookup;
 pub mod max_pool_2d;
 pub mod maximum;
 pub mod mean;
@@ -52,6 +59,7 @@ pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
+pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_min;
 pub mod reduce_prod;
@@ -81,6 +89,14 @@ pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_3d;
 
+/// The result of an operator on integers from its inputs. The last argument are the extents of the
+/// output.
+pub type Exact = fn(&Node, &[Operand<'_>], &[u32]) -> Values;
+
+/// From an operator on reals, whose operands are quantised, to the one on integers; or why there is
+/// none.
+pub type Lower = fn(&mut Graph, &Node) -> Result<Node, String>;
+
 /// What the passes and the reference need to know of an operator.
 #[derive(Clone, Copy)]
 pub struct Operator {
@@ -89,6 +105,11 @@ pub struct Operator {
     /// Adds the operator to tract's graph, by formulas of its own. `inputs` are tract's outlets for
     /// the node's inputs, in order, constants included.
     pub reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
+    /// The result, exactly: of operators on integers, which tract does not compute.
+    pub exact: Option<Exact>,
+    /// The operator on 8-bit integers that stands for this operator on reals where its operands are
+    /// quantised, with TensorFlow Lite's results.
+    pub integer: Option<Lower>,
     /// Inputs whose memory the output may take if it is as long, one bit each: what the kernel's check
     /// allows.
     pub in_place: u32,
@@ -119,7 +140,22 @@ impl Operator {
         op: OpCode,
         reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
     ) -> Self {
-        Self { op, reference, in_place: 0, clamp: None, linear: None, packs: |_| false }
+        Self {
+            op,
+            reference,
+            exact: None,
+            integer: None,
+            in_place: 0,
+            clamp: None,
+            linear: None,
+            packs: |_| false,
+        }
+    }
+
+    /// An operator on integers.
+    pub const fn on_integers(op: OpCode, exact: Exact) -> Self {
+        let real = Self::new(op, |_, _, _, _| bail!("an operator on integers is not for tract"));
+        Self { exact: Some(exact), ..real }
     }
 }
 
@@ -192,6 +228,11 @@ pub const ALL: &[Operator] = &[
     ceil::OPERATOR,
     round::OPERATOR,
     sign::OPERATOR,
+    quantize::OPERATOR,
+    dequantize::OPERATOR,
+    lookup::OPERATOR,
+    conv_2d_i8::OPERATOR,
+    fully_connected_i8::OPERATOR,
 ];
 
 /// The operator with this opcode.

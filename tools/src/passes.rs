@@ -5,6 +5,7 @@ pub mod clean;
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_activation;
+pub mod lower_integers;
 pub mod merge_padding;
 pub mod pack;
 pub mod plan_memory;
@@ -34,12 +35,14 @@ const PASSES: &[(&str, Pass)] = &[
 
 /// Rewrites a graph for a machine. The model's outputs keep their values.
 pub fn run(graph: &mut Graph, target: Target) -> Vec<Change> {
+    // What a quantised model computes depends on where it rounds: nothing is folded or fused there.
+    let passes = if graph.has_integers() { &PASSES[..1] } else { PASSES };
     let mut changes: Vec<Change> =
-        PASSES.iter().map(|&(pass, _)| Change { pass, details: Vec::new() }).collect();
+        passes.iter().map(|&(pass, _)| Change { pass, details: Vec::new() }).collect();
     // One pass makes room for another: repeat until none finds anything.
     loop {
         let mut found = false;
-        for ((_, pass), change) in PASSES.iter().zip(&mut changes) {
+        for ((_, pass), change) in passes.iter().zip(&mut changes) {
             let details = pass(graph);
             found |= !details.is_empty();
             change.details.extend(details);

@@ -124,8 +124,8 @@ impl Reference {
         if let Some(&outlet) = self.outlets.get(&id) {
             return Ok(outlet);
         }
-        let data = graph.data(id).context("a tensor that nothing computes")?;
-        let outlet = self.constant(Tensor::from_shape(&sizes(graph.dims(id)), data)?)?;
+        let data = graph.tensor(id).reals().context("a tensor that nothing computes")?;
+        let outlet = self.constant(Tensor::from_shape(&sizes(graph.dims(id)), &data)?)?;
         self.outlets.insert(id, outlet);
         Ok(outlet)
     }

@@ -73,6 +73,8 @@ pub(crate) fn sample() -> Draft {
     tensors[SCRATCH as usize].name = None;
     let receipt = |step: u32| ReceiptRecord {
         step,
+        exact: 0,
+        crc32: 0,
         sum: 1.0,
         sum_abs: 1.0,
         max_abs: 1.0,

@@ -511,6 +511,7 @@ pub(crate) const CASES: &[Case] = &[
         f.records::<ReceiptRecord>(S::Receipts).swap(0, 1);
         f.at::<ReceiptRecord>(S::Receipts, 1)
     }),
+    broken(V22, "neither exact nor not", |f| receipt(f, 1, |r| r.exact = 2)),
     broken(V22, "an element that does not exist", |f| receipt(f, 2, |r| r.probe_index[3] = 5)),
     broken(V23, "the name of neither tensor nor step", |f| name(f, 0, |n| n.kind = 2)),
     broken(V23, "the name of a tensor that does not exist", |f| name(f, 8, |n| n.index = 10)),

@@ -14,6 +14,16 @@ pub fn round_half_even(x: f32) -> f32 {
     unless_nan(x, y.copysign(x))
 }
 
+/// The integer nearest to x, of two the one away from zero (C's `round`).
+#[inline]
+pub fn round_half_away(x: f32) -> f32 {
+    let a = x.abs();
+    let nearest = round_half_even(a);
+    // Exact: both are below 2²³ where they differ.
+    let y = if a - nearest == 0.5 { nearest + 1.0 } else { nearest };
+    unless_nan(x, y.copysign(x))
+}
+
 /// The largest integer not above x.
 #[inline]
 pub fn floor(x: f32) -> f32 {
@@ -38,6 +48,7 @@ mod tests {
     #[test]
     fn rounding_functions_are_exact() {
         assert_within("round_half_even", 0.0, round_half_even, libm::rint);
+        assert_within("round_half_away", 0.0, round_half_away, libm::round);
         assert_within("floor", 0.0, floor, libm::floor);
         assert_within("ceil", 0.0, ceil, libm::ceil);
     }

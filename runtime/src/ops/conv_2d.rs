@@ -39,7 +39,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         Window::new(h, kh, sh, dh, params.pad_h),
         Window::new(width, kw, sw, dw, params.pad_w),
     ];
-    conv::run::<A, _>(node, operands, windows, params.groups, params.clamp)
+    conv::run_f32::<A, _>(node, operands, windows, params.groups, params.clamp)
 }
 
 #[cfg(test)]

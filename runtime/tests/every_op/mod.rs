@@ -13,13 +13,18 @@ impl Sample {
         self.packable
     }
 
+    fn dtype(&self, operand: usize) -> DType {
+        self.dtypes.get(operand).copied().unwrap_or(DType::F32)
+    }
+
     /// The step as the fuzz target `any_step` reads it.
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let index = OpCode::ALL.iter().position(|op| *op == self.op).unwrap();
         let mut bytes = vec![index as u8, (self.inputs.len() + self.constants.len()) as u8];
         let varying = self.inputs.iter().map(|dims| (0, dims));
-        for (flags, dims) in varying.chain(self.constants.iter().map(|dims| (1, dims))) {
-            bytes.extend([flags, dims.len() as u8]);
+        let operands = varying.chain(self.constants.iter().map(|dims| (1, dims)));
+        for (at, (flags, dims)) in operands.enumerate() {
+            bytes.extend([flags | (self.dtype(at) as u8) << 3, dims.len() as u8]);
             bytes.extend(dims.iter().map(|dim| *dim as u8 - 1));
         }
         bytes.extend(&self.params);
@@ -35,6 +40,8 @@ pub(crate) struct Sample {
     constants: Vec<Vec<u32>>,
     /// The first constant may be packed in panels.
     packable: bool,
+    /// Element types of the first operands; those past them are f32.
+    dtypes: &'static [DType],
 }
 
 fn sample(op: OpCode, params: impl Pod, inputs: &[&[u32]], constants: &[&[u32]]) -> Sample {
@@ -45,8 +52,18 @@ fn sample(op: OpCode, params: impl Pod, inputs: &[&[u32]], constants: &[&[u32]])
         inputs: dims(inputs),
         constants: dims(constants),
         packable: false,
+        dtypes: &[],
     }
 }
+
+/// A sample whose first operands have these element types.
+fn typed(dtypes: &'static [DType], sample: Sample) -> Sample {
+    Sample { dtypes, ..sample }
+}
+
+/// x, w, bias, requant.
+const WEIGHTED_I8: &[DType] = &[DType::I8, DType::I8, DType::I32, DType::I32];
+const Y: OutputI8 = OutputI8 { zero_point: -7, min: -100, max: 90 };
 
 fn packable(sample: Sample) -> Sample {
     Sample { packable: true, ..sample }
@@ -253,6 +270,38 @@ pub(crate) fn step(op: OpCode) -> Sample {
         | Op::Ceil
         | Op::Round
         | Op::Sign => unary(op, [0u8; 0]),
+        Op::Quantize => unary(op, quantize::QuantizeParams { scale: 0.01, zero_point: 9, dtype: 1 }),
+        Op::Dequantize => {
+            typed(&[DType::U8], unary(op, dequantize::DequantizeParams { scale: 0.5, zero_point: 200 }))
+        }
+        Op::Lookup => typed(&[DType::I8, DType::I8], sample(op, [0u8; 0], &[&[2, 3, 4]], &[&[256]])),
+        Op::Conv2dI8 => typed(
+            WEIGHTED_I8,
+            sample(
+                op,
+                conv_2d_i8::Conv2dI8Params {
+                    stride: [1, 2],
+                    dilation: [2, 1],
+                    pad_h: [1, 1],
+                    pad_w: [0, 1],
+                    groups: 1,
+                    x_zero_point: 5,
+                    w_zero_point: 3,
+                    y: Y,
+                },
+                &[IMAGE],
+                &[&[3, 2, 2, 2], &[3], &[3, 2]],
+            ),
+        ),
+        Op::FullyConnectedI8 => typed(
+            WEIGHTED_I8,
+            sample(
+                op,
+                fully_connected_i8::FullyConnectedI8Params { x_zero_point: -5, w_zero_point: 0, y: Y },
+                &[&[3, 5]],
+                &[&[6, 5], &[6], &[1, 2]],
+            ),
+        ),
     }
 }
 
@@ -264,22 +313,31 @@ struct Build {
 }
 
 impl Build {
-    fn tensor(&mut self, dims: &[u32], layout: Layout, memory: Memory) -> u32 {
-        let tensor_type = TensorType { dtype: DType::F32, shape: Shape::new(dims).unwrap() };
+    fn tensor(&mut self, dtype: DType, dims: &[u32], layout: Layout, memory: Memory) -> u32 {
+        let tensor_type = TensorType { dtype, shape: Shape::new(dims).unwrap() };
         self.types.push(tensor_type);
         self.draft.tensors.push(TensorDraft { name: None, tensor_type, layout, quant: 0, memory });
         self.types.len() as u32 - 1
     }
 
     /// A tensor at the start of the arena, aligned after `after`.
-    fn arena(&mut self, dims: &[u32], offset: &mut u32) -> u32 {
+    fn arena(&mut self, dtype: DType, dims: &[u32], offset: &mut u32) -> u32 {
         let at = *offset;
-        *offset = (at + dims.iter().product::<u32>() * 4).next_multiple_of(16);
-        self.tensor(dims, Layout::Rows, Memory::Arena(at))
+        *offset = (at + dims.iter().product::<u32>() * dtype.bytes()).next_multiple_of(16);
+        self.tensor(dtype, dims, Layout::Rows, Memory::Arena(at))
     }
 
-    fn constant(&mut self, dims: &[u32], packed: bool) -> u32 {
+    fn constant(&mut self, dtype: DType, dims: &[u32], packed: bool) -> u32 {
         let len = dims.iter().product::<u32>();
+        if dtype != DType::F32 {
+            // Words are multipliers: of 2⁻⁷ each.
+            let words: Vec<i32> = (0..len).map(|i| if i % 2 == 0 { 1 << 30 } else { -6 }).collect();
+            let bytes = match dtype.bytes() {
+                4 => bytemuck::cast_slice(&words).to_vec(),
+                bytes => (0..len * bytes).map(|i| (i * 37) as u8).collect(),
+            };
+            return self.tensor(dtype, dims, Layout::Rows, Memory::Constant(bytes));
+        }
         let values: Vec<f32> = (0..len).map(|i| (i % 7) as f32 * 0.25 - 0.75).collect();
         let outputs = dims[0] as usize;
         let depth = len as usize / outputs;
@@ -296,18 +354,22 @@ impl Build {
             }
         };
         let layout = if packed { Layout::Panel16 } else { Layout::Rows };
-        self.tensor(dims, layout, Memory::Constant(bytemuck::cast_slice(&values).to_vec()))
+        self.tensor(dtype, dims, layout, Memory::Constant(bytemuck::cast_slice(&values).to_vec()))
     }
 
     fn step(&mut self, sample: &Sample, packed: bool) {
         let mut end = 0;
-        let mut inputs: Vec<u32> = sample.inputs.iter().map(|dims| self.arena(dims, &mut end)).collect();
+        let mut inputs = Vec::new();
+        for dims in &sample.inputs {
+            inputs.push(self.arena(sample.dtype(inputs.len()), dims, &mut end));
+        }
         for (at, dims) in sample.constants.iter().enumerate() {
-            inputs.push(self.constant(dims, packed && sample.packable && at == 0));
+            let packed = packed && sample.packable && at == 0;
+            inputs.push(self.constant(sample.dtype(inputs.len()), dims, packed));
         }
         let types: Vec<_> = inputs.iter().map(|&t| self.types[t as usize]).collect();
         let output = (sample.op.rule().output)(&sample.params, &types).unwrap();
-        let output = self.arena(output.shape.dims(), &mut end);
+        let output = self.arena(output.dtype, output.shape.dims(), &mut end);
         self.draft.steps.push(StepDraft {
             name: Some(sample.op.name().into()),
             op: sample.op,
@@ -371,7 +433,7 @@ pub(crate) fn one(op: OpCode, target: Target) -> Draft {
 pub(crate) fn all(ops: &[OpCode], target: Target) -> Draft {
     let mut build = build(target);
     let mut end = 0;
-    let input = build.arena(&[64], &mut end);
+    let input = build.arena(DType::F32, &[64], &mut end);
     for &op in ops {
         build.step(&step(op), target == Target::Linux);
     }

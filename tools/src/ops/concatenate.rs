@@ -1,11 +1,14 @@
 //! Concatenation.
 
-use super::Operator;
+use super::{Operator, moves};
 use flatpack_format::OpCode;
 use flatpack_format::ops::concatenate::ConcatenateParams;
 use tract_core::ops::array::TypedConcat;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::Concatenate, |r, _, node, inputs| {
-    r.wire(TypedConcat { axis: node.params::<ConcatenateParams>().axis as usize }, inputs)
-});
+pub const OPERATOR: Operator = Operator {
+    integer: Some(moves::same_quant),
+    ..Operator::new(OpCode::Concatenate, |r, _, node, inputs| {
+        r.wire(TypedConcat { axis: node.params::<ConcatenateParams>().axis as usize }, inputs)
+    })
+};

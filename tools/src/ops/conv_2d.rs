@@ -1,6 +1,6 @@
 //! 2-D convolution.
 
-use super::{Linear, Operator};
+use super::{Linear, Operator, conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -12,6 +12,7 @@ use tract_core::model::OutletId;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(Conv2dParams, clamp)),
+    integer: Some(conv_2d_i8::from_reals),
     linear: Some(Linear {
         output_of: |graph, node, index| index / depth_of_output(graph, node),
         input_of: |graph, node, index| {

@@ -1,6 +1,6 @@
 //! Resizing by the nearest element.
 
-use super::Operator;
+use super::{Operator, moves};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -9,7 +9,8 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::ResizeNearestNeighbor, reference);
+pub const OPERATOR: Operator =
+    Operator { integer: Some(moves::same_quant), ..Operator::new(OpCode::ResizeNearestNeighbor, reference) };
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let half = i64::from(node.params::<ResizeNearestNeighborParams>().half_pixel_centers);

@@ -1,12 +1,15 @@
 //! Transposition.
 
-use super::Operator;
+use super::{Operator, moves};
 use crate::reference::sizes;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose::TransposeParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::Transpose, |r, graph, node, inputs| {
-    let perm = node.params::<TransposeParams>().perm;
-    r.transpose(&sizes(&perm[..graph.dims(node.output).len()]), inputs[0])
-});
+pub const OPERATOR: Operator = Operator {
+    integer: Some(moves::same_quant),
+    ..Operator::new(OpCode::Transpose, |r, graph, node, inputs| {
+        let perm = node.params::<TransposeParams>().perm;
+        r.transpose(&sizes(&perm[..graph.dims(node.output).len()]), inputs[0])
+    })
+};

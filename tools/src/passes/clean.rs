@@ -32,7 +32,7 @@ fn removable(graph: &Graph, node: &Node) -> bool {
     let source = node.inputs[0];
     let copies_out = graph.outputs.contains(&node.output)
         && (graph.inputs.contains(&source) || graph.is_constant(source) || graph.outputs.contains(&source));
-    !copies_out && is_identity(graph, node)
+    !copies_out && graph.quant(source) == graph.quant(node.output) && is_identity(graph, node)
 }
 
 fn is_identity(graph: &Graph, node: &Node) -> bool {

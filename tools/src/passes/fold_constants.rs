@@ -1,11 +1,10 @@
 //! Computes operators whose inputs are all constant, by the runtime's own kernels.
 
-use crate::graph::{Graph, Node};
+use crate::graph::{Data, Graph, Node};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, Layout, Model, Target};
 use flatpack_runtime::{Session, ops};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) -> Vec<String> {
@@ -13,12 +12,12 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
     let mut position = 0;
     while position < graph.nodes.len() {
         let node = &graph.nodes[position];
-        let constant = node.inputs.iter().all(|&id| graph.is_constant(id));
+        let constant = node.inputs.iter().all(|&id| graph.data(id).is_some());
         let is_output = graph.outputs.contains(&node.output);
         if let Some(values) = (constant && !is_output).then(|| compute(graph, node)).flatten() {
             let node = graph.nodes.remove(position);
             details.push(format!("{}: {} of constants", node.layer, node.op.name()));
-            graph.tensors[node.output.0].data = Some(Arc::from(values));
+            graph.tensors[node.output.0].data = Some(Data::F32(values.into()));
         } else {
             position += 1;
         }
@@ -36,7 +35,7 @@ fn compute(graph: &Graph, node: &Node) -> Option<Vec<f32>> {
             tensor_type: tensor.tensor_type,
             layout: tensor.layout,
             quant: 0,
-            memory: Memory::Constant(bytemuck::cast_slice(tensor.data.as_deref()?).to_vec()),
+            memory: Memory::Constant(tensor.data.as_ref()?.bytes().to_vec()),
         });
     }
     let output = tensors.len() as u32;

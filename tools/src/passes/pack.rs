@@ -1,6 +1,6 @@
 //! Lays weights out for machines with wide vectors: `panel16`.
 
-use crate::graph::{Graph, TensorId};
+use crate::graph::{Data, Graph, TensorId};
 use crate::ops;
 use flatpack_format::{Layout, PANEL};
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
     for position in 0..graph.nodes.len() {
         let node = &graph.nodes[position];
         let Some(&weights) = node.inputs.get(1) else { continue };
-        if !(ops::operator(node.op).packs)(node) || !graph.is_constant(weights) {
+        if !(ops::operator(node.op).packs)(node) || graph.data(weights).is_none() {
             continue;
         }
         details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), Layout::Panel16.name()));
@@ -25,7 +25,7 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
 /// `[O, …]` as `[⌈O / 16⌉, …, 16]`, absent outputs zero.
 fn panels(graph: &mut Graph, rows: TensorId) -> TensorId {
     let mut tensor = graph.tensor(rows).clone();
-    let data = tensor.data.take().unwrap_or_default();
+    let data = graph.data(rows).cloned().unwrap_or_default();
     let panel = PANEL as usize;
     let outputs = tensor.dims()[0] as usize;
     let depth = data.len() / outputs;
@@ -34,7 +34,7 @@ fn panels(graph: &mut Graph, rows: TensorId) -> TensorId {
         let start = output / panel * depth * panel + output % panel;
         values[start..].iter_mut().step_by(panel).zip(row).for_each(|(to, from)| *to = *from);
     }
-    tensor.data = Some(values.into());
+    tensor.data = Some(Data::F32(values.into()));
     tensor.layout = Layout::Panel16;
     graph.tensors.push(tensor);
     TensorId(graph.tensors.len() - 1)

@@ -163,6 +163,7 @@ impl Build<'_> {
             | OpCode::Ceil
             | OpCode::Round
             | OpCode::Sign => self.unary(Nothing {}),
+            op => panic!("{} computes with integers", op.name()),
         }
     }
 

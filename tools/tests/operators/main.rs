@@ -6,7 +6,7 @@ mod one_step;
 
 use cases::{Case, case};
 use draw::Draw;
-use flatpack::graph::Graph;
+use flatpack::graph::{Data, Graph};
 use flatpack::ops::operator;
 use flatpack::reference::Predictor;
 use flatpack_format::ops::Clamp;
@@ -18,7 +18,9 @@ use std::collections::HashSet;
 const CASES: u64 = 100;
 
 fn cases() -> impl Iterator<Item = (OpCode, u64, Case)> {
-    OpCode::ALL.iter().flat_map(|&op| {
+    // Those on integers are compared with TensorFlow Lite's recorded results.
+    let on_reals = OpCode::ALL.iter().filter(|&&op| operator(op).exact.is_none());
+    on_reals.flat_map(|&op| {
         (0..CASES).map(move |seed| (op, seed, case(op, &mut Draw::new(seed * 67 + op as u64))))
     })
 }
@@ -71,7 +73,7 @@ fn outputs_take_the_place_of_the_inputs_that_their_kernels_allow() {
             }
         }
     }
-    for &op in OpCode::ALL {
+    for &op in OpCode::ALL.iter().filter(|&&op| operator(op).exact.is_none()) {
         let allowed = (0..32).filter(|position| operator(op).in_place >> position & 1 == 1);
         allowed.for_each(|position| assert!(seen.contains(&(op, position)), "{op:?}, input {position}"));
     }
@@ -134,7 +136,7 @@ fn a_weight_multiplies_one_channel_of_the_input_for_one_channel_of_the_output() 
         let before = [&inputs, &without].map(|inputs| run(&graph, inputs, Form::Apart).unwrap());
         let mut changed = data.to_vec();
         changed[index] += 1.0;
-        graph.tensors[weights.0].data = Some(changed.into());
+        graph.tensors[weights.0].data = Some(Data::F32(changed.into()));
         let after = [&inputs, &without].map(|inputs| run(&graph, inputs, Form::Apart).unwrap());
 
         let of = format!("{}, case {seed}, weight {index}", op.name());

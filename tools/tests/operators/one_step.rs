@@ -38,9 +38,9 @@ pub(crate) fn run(graph: &Graph, inputs: &[Vec<f32>], form: Form) -> Result<Vec<
         let memory = match &tensor.data {
             None => Memory::Arena(offsets[id]),
             Some(data) if packed => {
-                Memory::Constant(bytemuck::cast_slice(&panels(data, tensor.dims()[0])).to_vec())
+                Memory::Constant(bytemuck::cast_slice(&panels(&data.floats(), tensor.dims()[0])).to_vec())
             }
-            Some(data) => Memory::Constant(bytemuck::cast_slice(data).to_vec()),
+            Some(data) => Memory::Constant(data.bytes().to_vec()),
         };
         let layout = if packed { Layout::Panel16 } else { Layout::Rows };
         TensorDraft { name: None, tensor_type: tensor.tensor_type, layout, quant: 0, memory }

@@ -1,0 +1,94 @@
+//! The only place where integers are rounded: products with fixed-point multipliers, as TensorFlow
+//! Lite's reference kernels compute them.
+//!
+//! A multiplier stands for `mantissa · 2^(shift − 31)`. Its product with an integer is rounded twice:
+//! once to 32 bits, halves up ([`doubling_high_multiply`]), and once by the shift, halves away from
+//! zero ([`divide_by_power_of_two`]). TensorFlow Lite can be built to round once at the
+//! end instead; its results then differ by 1 now and then, and that is not what is computed here.
+//!
+//! Sums that leave 32 bits wrap; no sum of a model that TensorFlow Lite made does.
+
+use flatpack_format::ops::{Multiplier, OutputI8};
+
+/// `⌊a · b / 2³¹ + ½⌋`; the one product that leaves 32 bits is the largest number.
+#[inline]
+pub fn doubling_high_multiply(a: i32, b: i32) -> i32 {
+    if a == i32::MIN && b == i32::MIN {
+        return i32::MAX;
+    }
+    (i64::from(a).wrapping_mul(i64::from(b)).wrapping_add(1 << 30) >> 31) as i32
+}
+
+/// `⌊x / 2^exponent⌉`, halves away from zero, for exponents from 0 to 31.
+#[inline]
+pub fn divide_by_power_of_two(x: i32, exponent: u32) -> i32 {
+    let exponent = exponent & 31;
+    let mask = (1i64 << exponent).wrapping_sub(1) as i32;
+    let remainder = x & mask;
+    let threshold = (mask >> 1).wrapping_add(i32::from(x < 0));
+    (x >> exponent).wrapping_add(i32::from(remainder > threshold))
+}
+
+/// `x` times a multiplier.
+#[inline]
+pub fn multiply(x: i32, by: Multiplier) -> i32 {
+    let left = by.shift.max(0) as u32;
+    let right = by.shift.min(0).unsigned_abs();
+    divide_by_power_of_two(doubling_high_multiply(x.wrapping_shl(left), by.mantissa), right)
+}
+
+/// A sum as an element of the output: multiplied, moved to the zero point, bounded.
+#[inline]
+pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
+    bound(multiply(sum, by).wrapping_add(y.zero_point), y)
+}
+
+/// An integer within the bounds of the output, which are 8-bit integers.
+#[inline]
+pub fn bound(v: i32, y: &OutputI8) -> i8 {
+    let v = if v < y.min { y.min } else { v };
+    (if v > y.max { y.max } else { v }) as i8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// `numerator / 2^bits`, halves away from zero, without any trick.
+    fn rounded(numerator: i128, bits: u32) -> i128 {
+        let divisor = 1i128 << bits;
+        let magnitude = (2 * numerator.abs() + divisor) / (2 * divisor);
+        numerator.signum() * magnitude
+    }
+
+    /// As C writes it: half is added away from zero, but one less below it, and division truncates.
+    fn high_multiply_of_gemmlowp(a: i32, b: i32) -> i128 {
+        let product = i128::from(a) * i128::from(b);
+        let half = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+        ((product + half) / (1 << 31)).min(i32::MAX.into())
+    }
+
+    proptest! {
+        #[test]
+        fn products_and_quotients_are_rounded_as_published(a: i32, b: i32, exponent in 0u32..32) {
+            // Many products of these are halves.
+            for (a, b) in [(a, b), (a & !0xffff, b & !0x3fff), (i32::MIN, b), (a, i32::MIN)] {
+                prop_assert_eq!(i128::from(doubling_high_multiply(a, b)), high_multiply_of_gemmlowp(a, b));
+            }
+            prop_assert_eq!(i128::from(divide_by_power_of_two(a, exponent)), rounded(a.into(), exponent));
+        }
+    }
+
+    #[test]
+    fn halves_and_extremes() {
+        let halves = [(1 << 30, 1, 1), (1 << 30, -1, 0), (1 << 30, 3, 2), (1 << 30, -3, -1)];
+        for (a, b, want) in halves {
+            assert_eq!(doubling_high_multiply(a, b), want);
+        }
+        assert_eq!(doubling_high_multiply(i32::MIN, i32::MIN), i32::MAX);
+        assert_eq!(divide_by_power_of_two(i32::MIN, 31), -1);
+        assert_eq!(divide_by_power_of_two(i32::MAX, 31), 1);
+        assert_eq!([-3, -1, 1, 3].map(|x| divide_by_power_of_two(x, 1)), [-2, -1, 1, 2]);
+    }
+}

@@ -1,0 +1,85 @@
+//! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
+//! `fully_connected_i8` have in common.
+
+use crate::arch::{Arch, Patch, ROW_TILE};
+use crate::conv::Product;
+use crate::fixed;
+use core::ops::Range;
+use flatpack_format::ops::{Multiplier, OutputI8};
+
+/// Weights of `outputs` rows of `depth` elements, the bias, and what becomes of the sums.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WeightsI8<'a> {
+    pub(crate) w: &'a [i8],
+    pub(crate) bias: &'a [i32],
+    /// One for all outputs, or one for each.
+    pub(crate) requant: &'a [Multiplier],
+    pub(crate) depth: usize,
+    pub(crate) x_zero_point: i32,
+    pub(crate) w_zero_point: i32,
+    /// The bias has `−x_zero_point · Σ (w − w_zero_point)` over all taps in it.
+    pub(crate) folded: bool,
+    pub(crate) y: OutputI8,
+}
+
+impl WeightsI8<'_> {
+    /// What the sum of output `o`, whose weights are `row`, begins with, if it is to be the sum of
+    /// `(x − x_zero_point) · (w − w_zero_point)` over some of the taps.
+    fn unfolded(&self, bias: i32, row: &[i8]) -> i32 {
+        let taken_off = (row.len() as i32).wrapping_mul(self.w_zero_point);
+        let w = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(w.into())).wrapping_sub(taken_off);
+        bias.wrapping_add(self.x_zero_point.wrapping_mul(w))
+    }
+}
+
+impl Product for WeightsI8<'_> {
+    type Element = i8;
+
+    fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
+        let w = self.w.get(outputs.start * self.depth..outputs.end * self.depth)?;
+        let requant =
+            if self.requant.len() == 1 { self.requant } else { self.requant.get(outputs.clone())? };
+        Some(Self { w, bias: self.bias.get(outputs)?, requant, ..self })
+    }
+
+    /// For `P` pixels: `y[p][o] = requantize(bias[o] + Σ (x[p][tap][i] − x_zero_point) · (w[o][tap][i] −
+    /// w_zero_point))`, the first offset being in the bias already where all taps are seen.
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P, i8>,
+        whole: bool,
+        mut y: [&mut [i8]; P],
+    ) -> Option<()> {
+        let outputs = y.first()?.len();
+        let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
+        let mut of_w_zero_point = [0; P];
+        if self.w_zero_point != 0 {
+            for (p, term) in of_w_zero_point.iter_mut().enumerate() {
+                *term = A::sum_i8(&patch.pixel(p)?, offset)?.wrapping_mul(self.w_zero_point);
+            }
+        }
+        for first in (0..outputs).step_by(ROW_TILE) {
+            // Past the last output, its row stands in and the sums are dropped.
+            let row = |o: usize| {
+                let start = (first + o).min(outputs - 1).checked_mul(self.depth)?;
+                self.w.get(start..start.checked_add(self.depth)?)
+            };
+            let rows = [row(0)?, row(1)?, row(2)?, row(3)?];
+            let mut start = [0; ROW_TILE];
+            let bias = self.bias.get(first..)?;
+            start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+            if self.folded && !whole {
+                start.iter_mut().zip(rows).for_each(|(start, row)| *start = self.unfolded(*start, row));
+            }
+            let mut sums = [start; P];
+            A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
+            for ((sums, y), term) in sums.iter().zip(&mut y).zip(of_w_zero_point) {
+                for (o, (y, sum)) in y.get_mut(first..)?.iter_mut().zip(sums).enumerate() {
+                    let by = if let [one] = self.requant { one } else { self.requant.get(first + o)? };
+                    *y = fixed::requantize(sum.wrapping_sub(term), *by, &self.y);
+                }
+            }
+        }
+        Some(())
+    }
+}
