@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn compare(path: &Path, turns: usize) -> Result<(u64, f64, f64), Box<dyn Error>> {
     let saved = keras::open(path, None)?;
     let graph = keras::lower(&saved, &saved.network()?, &keras::Options::default())?;
-    let inputs = golden::inputs(&graph, 0);
+    let inputs = golden::inputs(&graph, 0).iter().map(flatpack::exact::Values::floats).collect::<Vec<_>>();
     let predictor = Predictor::of_outputs(&graph)?;
     let options =
         Options { target: Target::Linux, goldens: Goldens::Predicted(1), strip: true, meta: BTreeMap::new() };
