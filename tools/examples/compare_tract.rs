@@ -12,7 +12,6 @@ use flatpack::golden;
 use flatpack::import::keras;
 use flatpack::reference::Predictor;
 use flatpack_format::Target;
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,8 +50,8 @@ fn compare(path: &Path, turns: usize) -> Result<(u64, f64, f64), Box<dyn Error>>
     let graph = keras::lower(&saved, &saved.network()?, &keras::Options::default())?;
     let inputs = golden::inputs(&graph, 0).iter().map(flatpack::exact::Values::floats).collect::<Vec<_>>();
     let predictor = Predictor::of_outputs(&graph)?;
-    let options =
-        Options { target: Target::Linux, goldens: Goldens::Predicted(1), strip: true, meta: BTreeMap::new() };
+    let goldens = Goldens::Predicted(1);
+    let options = Options { target: Target::Linux, goldens, strip: true, ..Options::default() };
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), build::build(graph, &options)?.bytes())?;
 

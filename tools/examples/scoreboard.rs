@@ -11,7 +11,7 @@ use flatpack::array::Array;
 use flatpack::build::{self, Goldens, Options};
 use flatpack::import::keras;
 use flatpack::{data, predict};
-use flatpack_format::{Model, Target};
+use flatpack_format::Model;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -126,12 +126,7 @@ fn judge(entry: &Path) -> Verdict {
             };
         }
     };
-    let options = Options {
-        target: Target::Portable,
-        goldens: Goldens::Predicted(1),
-        strip: true,
-        meta: BTreeMap::new(),
-    };
+    let options = Options { goldens: Goldens::Predicted(1), strip: true, ..Options::default() };
     let built = match build::build(graph, &options) {
         Ok(built) => built,
         Err(error) => return Verdict::Failed(error.to_string()),

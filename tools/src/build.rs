@@ -4,6 +4,7 @@ use crate::exact::{self, Values};
 use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
+use crate::passes::compress_weights::WeightFormat;
 use crate::passes::{self, Change, lower_integers};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
@@ -20,12 +21,30 @@ use thiserror::Error;
 pub struct Options {
     /// The machine to lay weights out for.
     pub target: Target,
+    /// How the weights of layers with products are stored.
+    pub weights: WeightFormat,
+    /// Layers whose weights stay float32: names, or what they begin with.
+    pub keep_float: Vec<String>,
     /// The goldens.
     pub goldens: Goldens,
     /// Leave out names and metadata.
     pub strip: bool,
     /// Metadata about the source.
     pub meta: BTreeMap<String, String>,
+}
+
+impl Default for Options {
+    /// For any machine, in float32, with two predicted goldens.
+    fn default() -> Self {
+        Self {
+            target: Target::Portable,
+            weights: WeightFormat::Float32,
+            keep_float: Vec::new(),
+            goldens: Goldens::Predicted(2),
+            strip: false,
+            meta: BTreeMap::new(),
+        }
+    }
 }
 
 /// Where goldens come from.

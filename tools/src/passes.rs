@@ -2,6 +2,7 @@
 //! function on the graph that says how many changes it made.
 
 pub mod clean;
+pub mod compress_weights;
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_activation;

@@ -1,7 +1,6 @@
 //! Every layer configuration kept here and in the corpus: built to a file and run, compared with what Keras
 //! recorded.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use flatpack::graph::Graph;
 use flatpack::import::keras;
 use flatpack::import::{Fault, ImportError};
 use flatpack::predict::predict;
-use flatpack_format::{Model, Target};
+use flatpack_format::Model;
 use serde_json::Value;
 
 /// Layers that this version refuses; a model with one of them may be refused.
@@ -117,12 +116,7 @@ fn outcome(case: &Path) -> Outcome {
     let expected: Vec<Array> = (0..graph.outputs.len()).map(|at| npy(case, "output", at)).collect();
     assert!(!case.join(format!("output_{}.npy", expected.len())).exists(), "{case:?} has more outputs");
     // Building runs the file against the reference's predictions.
-    let options = Options {
-        target: Target::Portable,
-        goldens: Goldens::Predicted(1),
-        strip: false,
-        meta: BTreeMap::new(),
-    };
+    let options = Options { goldens: Goldens::Predicted(1), ..Options::default() };
     let built = match build(graph, &options) {
         Ok(built) => built,
         Err(error) => return Outcome::Failed(error.to_string()),

@@ -5,6 +5,7 @@ use crate::build::{self, Built, GivenCase, Goldens, Options};
 use crate::data;
 use crate::graph::{Graph, TensorId};
 use crate::import::keras;
+use crate::passes::compress_weights::WeightFormat;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
 use serde_json::json;
@@ -38,6 +39,12 @@ pub struct Args {
     /// Weights (.h5) of an architecture given as .json.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// Store numbers in fewer bytes.
+    #[arg(long, value_enum)]
+    quantize: Option<Quantize>,
+    /// Layers that --quantize leaves alone: names, or what they begin with.
+    #[arg(long, value_name = "LAYER", num_args = 1.., requires = "quantize")]
+    keep_float: Vec<String>,
     /// Number of golden cases, made from a fixed seed and predicted by tract.
     #[arg(long, value_name = "N", default_value_t = 2)]
     goldens: usize,
@@ -80,6 +87,27 @@ impl From<TargetName> for Target {
     }
 }
 
+/// What is stored in fewer bytes than float32 takes, and in how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Quantize {
+    /// Weights and activations as 8-bit integers.
+    Int8,
+    /// Weights as 8-bit integers; the arithmetic stays float32.
+    Int8Weights,
+    /// Weights as binary16; the arithmetic stays float32.
+    F16Weights,
+}
+
+/// How the arguments ask for weights to be stored.
+fn weight_format(args: &Args) -> Result<WeightFormat, Failure> {
+    match args.quantize {
+        None => Ok(WeightFormat::Float32),
+        Some(Quantize::Int8 | Quantize::Int8Weights | Quantize::F16Weights) => {
+            Err(Failure::usage(miette::miette!("--quantize is not available yet")))
+        }
+    }
+}
+
 fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     let parsed = text.rsplit_once('=').and_then(|(name, extents)| {
         let extents: Result<Vec<usize>, _> = extents.split(',').map(|e| e.trim().parse()).collect();
@@ -89,6 +117,7 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let weights = weight_format(args)?;
     let bar = progress("reading the model");
     let saved = keras::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let network = saved.network().map_err(import_failure)?;
@@ -97,6 +126,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
         target: args.target.into(),
+        weights,
+        keep_float: args.keep_float.clone(),
         goldens: goldens(args, &graph)?,
         strip: args.strip,
         meta: metadata(args, &saved)?,
@@ -196,6 +227,12 @@ fn metadata(args: &Args, saved: &keras::Saved) -> Result<BTreeMap<String, String
     let mut options = format!("--target {}", Target::from(args.target).name());
     if let Some(batch) = args.batch {
         let _ = write!(options, " --batch {batch}");
+    }
+    if let Some(name) = args.quantize.as_ref().and_then(ValueEnum::to_possible_value) {
+        let _ = write!(options, " --quantize {}", name.get_name());
+    }
+    if !args.keep_float.is_empty() {
+        let _ = write!(options, " --keep-float {}", args.keep_float.join(" "));
     }
     for (name, extents) in &args.input_shape {
         let extents: Vec<String> = extents.iter().map(ToString::to_string).collect();
