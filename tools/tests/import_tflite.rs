@@ -1,9 +1,10 @@
 //! Reading `.tflite` files: whole ones, cut ones, and ones with wrong bytes.
 //!
 //! The models are those of `data/int8`: one operator each, written with the published schema.
+//! `FLATPACK_MUTATIONS` says how many times each is read with wrong bytes.
 
 use flatpack::data;
-use flatpack::import::tflite::{Model, OperatorCode};
+use flatpack::import::tflite::{Model, OperatorCode, Saved};
 use std::path::Path;
 
 /// Names and bytes of models: the first `count` of each operator.
@@ -65,26 +66,42 @@ fn each_model_has_its_operator_and_tensors() {
     }
 }
 
+/// Makes a graph of a file, or says why not.
+fn lower(bytes: Vec<u8>) -> Result<(), String> {
+    match (Saved { file: "model.tflite".into(), bytes }).lower() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("{error} {:?}", error.fault.remedy())),
+    }
+}
+
 #[test]
 fn a_file_cut_anywhere_gives_a_model_or_a_fault() {
     for (name, bytes) in models(1) {
-        let whole = (0..bytes.len()).filter(|&end| Model::read(&bytes[..end]).is_ok()).count();
+        let whole = (0..bytes.len()).filter(|&end| lower(bytes[..end].to_vec()).is_ok()).count();
         // Only what nothing refers to may be missing.
         assert!(whole < 16, "{name}: {whole} cut files were read");
     }
 }
 
 #[test]
-fn wrong_bytes_give_a_model_or_a_fault() {
+fn wrong_bytes_give_a_graph_or_a_fault() {
+    let mutations = std::env::var("FLATPACK_MUTATIONS").ok().and_then(|count| count.parse().ok());
     let mut state = 1;
-    for (_, bytes) in models(1) {
-        for _ in 0..2_000 {
-            let mut bytes = bytes.clone();
+    for (name, whole) in models(1) {
+        let mut read = 0;
+        for _ in 0..mutations.unwrap_or(1_000) {
+            let mut bytes = whole.clone();
             for _ in 0..=random(&mut state) % 4 {
                 let at = random(&mut state) as usize % bytes.len();
-                bytes[at] = random(&mut state) as u8;
+                bytes[at] = match random(&mut state) % 4 {
+                    0 => 0,
+                    1 => 0xff,
+                    2 => bytes[at] ^ 1 << (random(&mut state) % 8),
+                    _ => random(&mut state) as u8,
+                };
             }
-            let _ = Model::read(&bytes);
+            read += usize::from(lower(bytes).is_ok());
         }
+        assert!(read < mutations.unwrap_or(1_000), "{name}: every change was overlooked");
     }
 }

@@ -61,7 +61,7 @@ pub enum Fault {
     #[error("cannot be read: {0}")]
     Read(#[from] std::io::Error),
 
-    /// The file is something else than a Keras model.
+    /// The file is something else than a model that is read.
     #[error("found {found}, expected {expected}")]
     WrongContent {
         /// What the bytes look like.
