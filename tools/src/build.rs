@@ -5,7 +5,7 @@ use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
 use crate::passes::compress_weights::WeightFormat;
-use crate::passes::{self, Change, lower_integers};
+use crate::passes::{self, Change, lower_integers, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -151,6 +151,10 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let details = lower_integers::run(&mut graph)?;
     if !details.is_empty() {
         changes.push(Change { pass: "lower integers", details });
+    }
+    let details = widen_constants::run(&mut graph);
+    if !details.is_empty() {
+        changes.push(Change { pass: "widen constants", details });
     }
     let cases = match of_reals {
         Some(cases) => cases,

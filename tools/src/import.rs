@@ -8,7 +8,9 @@ mod content;
 mod error;
 mod hdf5;
 pub mod keras;
+mod source;
 pub mod tflite;
 
 pub use content::Content;
 pub use error::{Fault, FaultyLayer, ImportError};
+pub use source::{Origin, Source, open};

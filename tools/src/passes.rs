@@ -11,6 +11,7 @@ pub mod merge_padding;
 pub mod pack;
 pub mod plan_memory;
 pub mod schedule;
+pub mod widen_constants;
 
 use crate::graph::Graph;
 use flatpack_format::Target;
@@ -28,6 +29,7 @@ type Pass = fn(&mut Graph) -> Vec<String>;
 
 const PASSES: &[(&str, Pass)] = &[
     ("clean", clean::run),
+    ("widen constants", widen_constants::run),
     ("fold constants", fold_constants::run),
     ("fold affine", fold_affine::run),
     ("merge padding", merge_padding::run),

@@ -1,7 +1,7 @@
 //! Running a file over many rows: what `flatpack run`, `eval` and a data scientist's `predict` do.
 
 use crate::array::Array;
-use flatpack_format::{Block, Model, Shape, Tensor};
+use flatpack_format::{Block, DType, Model, Shape, Tensor};
 use flatpack_runtime::{LoadError, RunError, Session, ops};
 use thiserror::Error;
 
@@ -63,7 +63,36 @@ fn row_count(input: usize, array: &Array, tensor: &Tensor<'_>) -> Result<usize, 
     }
 }
 
-/// Runs a model over rows: one array per input, with any number of rows in the leading dimension.
+/// Writes an input of the model; integers as they are stored.
+fn give(session: &mut Session<'_>, input: usize, dtype: DType, values: &[f32]) {
+    fn copy<T>(to: Option<&mut [T]>, values: &[f32], of: impl Fn(f32) -> T) {
+        to.into_iter().flatten().zip(values).for_each(|(to, &value)| *to = of(value));
+    }
+    match dtype {
+        DType::I8 => copy(session.input::<i8>(input), values, |v| v as i8),
+        DType::U8 => copy(session.input::<u8>(input), values, |v| v as u8),
+        DType::I16 => copy(session.input::<i16>(input), values, |v| v as i16),
+        DType::I32 => copy(session.input::<i32>(input), values, |v| v as i32),
+        _ => copy(session.input::<f32>(input), values, |v| v),
+    }
+}
+
+/// Appends an output of the model; integers as they are stored.
+fn take(session: &Session<'_>, output: usize, dtype: DType, values: &mut Vec<f32>) {
+    fn append<T: Copy>(values: &mut Vec<f32>, from: Option<&[T]>, of: impl Fn(T) -> f32) {
+        values.extend(from.into_iter().flatten().map(|&value| of(value)));
+    }
+    match dtype {
+        DType::I8 => append(values, session.output::<i8>(output), f32::from),
+        DType::U8 => append(values, session.output::<u8>(output), f32::from),
+        DType::I16 => append(values, session.output::<i16>(output), f32::from),
+        DType::I32 => append(values, session.output::<i32>(output), |v| v as f32),
+        _ => append(values, session.output::<f32>(output), |v| v),
+    }
+}
+
+/// Runs a model over rows: one array per input, with any number of rows in the leading dimension,
+/// integers as they are stored.
 /// Rows are run batch by batch; each output is stacked again.
 ///
 /// # Errors
@@ -104,13 +133,11 @@ pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, Predict
         session.reset();
         for (input, (array, tensor)) in inputs.iter().zip(&tensors).enumerate() {
             let len = tensor.len() as usize;
-            if let Some(to) = session.input::<f32>(input) {
-                to.copy_from_slice(&array.values[run * len..(run + 1) * len]);
-            }
+            give(&mut session, input, tensor.dtype(), &array.values[run * len..(run + 1) * len]);
         }
         session.run()?;
-        for (index, output) in outputs.iter_mut().enumerate() {
-            output.values.extend_from_slice(session.output::<f32>(index).unwrap_or_default());
+        for (index, (output, tensor)) in outputs.iter_mut().zip(model.outputs()).enumerate() {
+            take(&session, index, tensor.dtype(), &mut output.values);
         }
     }
     Ok(outputs)

@@ -1,10 +1,11 @@
-//! `flatpack build`: from a Keras model to a file that has met its goldens.
+//! `flatpack build`: from a model to a file that has met its goldens.
 
 use super::{Failure, Report, progress, size};
 use crate::build::{self, Built, GivenCase, Goldens, Options};
 use crate::data;
 use crate::graph::{Graph, TensorId};
 use crate::import::keras;
+use crate::import::{self, Origin};
 use crate::passes::compress_weights::WeightFormat;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
@@ -15,14 +16,14 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Flatten a Keras model to a .fpk file.
+/// Flatten a model of Keras or TensorFlow Lite to a .fpk file.
 ///
 /// The model is read natively; nothing in it is executed. The file is run against reference
 /// predictions before it gets its name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The model: .h5, or the architecture as .json with --weights.
+    /// The model: .h5, .tflite, or the architecture as .json with --weights.
     model: PathBuf,
     /// The file to write [default: the model's name with .fpk].
     #[arg(short, long)]
@@ -65,6 +66,7 @@ pub struct Args {
 const EXAMPLES: &str = "Examples:
   flatpack build model.h5
   flatpack build model.h5 -o model.fpk --target linux
+  flatpack build model.tflite
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
   flatpack build model.h5 --golden-inputs x.npy --golden-outputs keras_predictions.npy";
@@ -119,10 +121,9 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let weights = weight_format(args)?;
     let bar = progress("reading the model");
-    let saved = keras::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
-    let network = saved.network().map_err(import_failure)?;
+    let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
-    let graph = keras::lower(&saved, &network, &options).map_err(import_failure)?;
+    let (graph, origin) = source.graph(&options).map_err(import_failure)?;
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
         target: args.target.into(),
@@ -130,27 +131,19 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         keep_float: args.keep_float.clone(),
         goldens: goldens(args, &graph)?,
         strip: args.strip,
-        meta: metadata(args, &saved)?,
+        meta: metadata(args, &origin)?,
     };
-    let layers = network.layers.len();
-    let parameters = parameter_count(&saved);
     let built = build::build(graph, &options).map_err(|error| build_failure(&args.model, error))?;
     let model = Model::parse(built.bytes()).map_err(|error| Failure::model(miette::Report::msg(error)))?;
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("fpk"));
     write(&output, built.bytes())?;
     bar.finish_and_clear();
-    Ok(report(&saved, layers, parameters, &built, &model, args, &output))
+    Ok(report(&origin, &built, &model, args, &output))
 }
 
-/// Number of values in all weights.
-fn parameter_count(saved: &keras::Saved) -> u64 {
-    let weights = saved.weights.groups().iter().flat_map(|(_, weights)| weights);
-    weights.map(|weight| weight.array.len() as u64).sum()
-}
-
-fn import_failure(error: crate::import::ImportError) -> Failure {
+fn import_failure(error: import::ImportError) -> Failure {
     match *error.fault {
-        crate::import::Fault::Read(_) => Failure::usage(error),
+        import::Fault::Read(_) => Failure::usage(error),
         _ => Failure::model(error),
     }
 }
@@ -208,21 +201,21 @@ fn golden_rows(graph: &Graph, ids: &[TensorId], path: &Path) -> Result<Vec<Vec<V
     Ok(cases)
 }
 
-fn metadata(args: &Args, saved: &keras::Saved) -> Result<BTreeMap<String, String>, Failure> {
+fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Failure> {
     let bytes = std::fs::read(&args.model).map_err(|error| Failure::io(&args.model, &error))?;
     let digest: String = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     });
     let mut meta = BTreeMap::from([
-        ("source.format".into(), saved.container.name().to_owned()),
+        ("source.format".into(), origin.format.to_owned()),
         ("source.sha256".into(), digest),
     ]);
     if let Some(name) = args.model.file_name() {
         meta.insert("source.file".into(), name.to_string_lossy().into_owned());
     }
-    if let Some(version) = saved.keras_version {
-        meta.insert("source.version".into(), format!("Keras {version}"));
+    if let Some(writer) = &origin.writer {
+        meta.insert("source.version".into(), writer.clone());
     }
     let mut options = format!("--target {}", Target::from(args.target).name());
     if let Some(batch) = args.batch {
@@ -274,23 +267,15 @@ fn readable(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
-fn report(
-    saved: &keras::Saved,
-    layers: usize,
-    parameters: u64,
-    built: &Built,
-    model: &Model<'_>,
-    args: &Args,
-    output: &Path,
-) -> Report {
+fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output: &Path) -> Report {
     let mut text = String::new();
-    let version = saved.keras_version.map_or("version unknown".to_owned(), |v| v.to_string());
-    let _ = writeln!(text, "read     {}: {}, Keras {version}", args.model.display(), saved.container.name());
-    let _ = writeln!(text, "         {layers} layers, {parameters} parameters");
-    for dropped in &saved.dropped {
+    let writer = origin.writer.as_ref().map_or(String::new(), |writer| format!(", {writer}"));
+    let _ = writeln!(text, "read     {}: {}{writer}", args.model.display(), origin.format);
+    let _ = writeln!(text, "         {} {}, {} parameters", origin.units, origin.unit, origin.parameters);
+    for dropped in &origin.dropped {
         let _ = writeln!(text, "         dropped {} ({})", dropped.name, size(dropped.bytes));
     }
-    for note in &saved.notes {
+    for note in &origin.notes {
         let _ = writeln!(text, "         {note}");
     }
     for change in &built.changes {
@@ -337,12 +322,12 @@ fn report(
     let json = json!({
         "model": args.model,
         "output": output,
-        "format": saved.container.name().to_owned(),
-        "keras_version": saved.keras_version.map(|v| v.to_string()),
-        "layers": layers,
-        "parameters": parameters,
-        "dropped": saved.dropped.iter().map(|d| json!({"name": d.name, "bytes": d.bytes})).collect::<Vec<_>>(),
-        "notes": saved.notes,
+        "format": origin.format,
+        "writer": origin.writer,
+        (origin.unit): origin.units,
+        "parameters": origin.parameters,
+        "dropped": origin.dropped.iter().map(|d| json!({"name": d.name, "bytes": d.bytes})).collect::<Vec<_>>(),
+        "notes": origin.notes,
         "passes": built.changes.iter().map(|c| json!({"pass": c.pass, "changes": c.details})).collect::<Vec<_>>(),
         "steps": plan.steps.len(),
         "in_place": plan.in_place,

@@ -1,7 +1,7 @@
 //! `flatpack ops`: what can be imported, and what runs it.
 
 use super::{Failure, Report};
-use crate::import::keras;
+use crate::import::{keras, tflite};
 use flatpack_format::OpCode;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -18,6 +18,7 @@ pub struct Args {
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let operators: Vec<&str> = OpCode::ALL.iter().map(|op| op.name()).collect();
     let families = keras::supported();
+    let of_tflite = tflite::supported();
     let mut text = String::new();
     if args.markdown {
         let _ = writeln!(text, "| Keras | read |\n|---|---|");
@@ -31,6 +32,13 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         }
     }
     if args.markdown {
+        let names: Vec<String> = of_tflite.iter().map(|name| format!("`{name}`")).collect();
+        let _ =
+            writeln!(text, "\n| TensorFlow Lite | read |\n|---|---|\n| operators | {} |", names.join(" "));
+    } else {
+        let _ = writeln!(text, "operators of TensorFlow Lite: {}", of_tflite.join(" "));
+    }
+    if args.markdown {
         let names: Vec<String> = operators.iter().map(|o| format!("`{o}`")).collect();
         let _ = writeln!(text, "\n{} operators run them: {}", operators.len(), names.join(" "));
     } else {
@@ -38,5 +46,5 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     let keras: serde_json::Map<String, serde_json::Value> =
         families.into_iter().map(|(family, classes)| (family.to_owned(), json!(classes))).collect();
-    Ok(Report::new(text, json!({ "keras": keras, "operators": operators })))
+    Ok(Report::new(text, json!({ "keras": keras, "tflite": of_tflite, "operators": operators })))
 }

@@ -29,4 +29,5 @@ pub use layers::supported;
 pub use lower::{Options, lower};
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
 pub use saved::{Container, Dropped, Saved, Weights, open};
+pub(super) use saved::{open_bytes, read};
 pub use version::{Dialect, Version};

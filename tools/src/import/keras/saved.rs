@@ -123,7 +123,15 @@ pub struct Dropped {
 /// When a file cannot be read, is no Keras model, is damaged, or lacks a part: weights without an
 /// architecture, or the other way round.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
-    let bytes = read(path)?;
+    open_bytes(path, read(path)?, weights)
+}
+
+/// [`open`], once the bytes are read.
+pub(in crate::import) fn open_bytes(
+    path: &Path,
+    bytes: Vec<u8>,
+    weights: Option<&Path>,
+) -> Result<Saved, ImportError> {
     let mut saved = match (Content::of(&bytes), weights) {
         (Content::Hdf5, None) => h5::model(path, bytes),
         (Content::Hdf5, Some(_)) => Err(ImportError::in_file(
@@ -150,7 +158,7 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
             path,
             Fault::WrongContent {
                 found: other.looks_like().into(),
-                expected: "a Keras model in HDF5",
+                expected: "a Keras model in HDF5, or a .tflite file",
                 remedy: other.remedy(),
             },
         )),
@@ -159,11 +167,11 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
     Ok(saved)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+pub(in crate::import) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     if path.is_dir() {
         let fault = Fault::WrongContent {
             found: "a folder (a SavedModel?)".into(),
-            expected: "a Keras model in HDF5",
+            expected: "a Keras model in HDF5, or a .tflite file",
             remedy: "in Python, load the model and save it with `model.save(\"model.h5\")`",
         };
         return Err(ImportError::in_file(path, fault));

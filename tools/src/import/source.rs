@@ -1,0 +1,107 @@
+//! A file with a model of any kind that is read.
+
+use std::path::Path;
+
+use super::keras::{self, Dropped, Options};
+use super::{Content, Fault, ImportError, tflite};
+use crate::graph::Graph;
+
+/// A model as a file holds it.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Saved by Keras.
+    Keras(Box<keras::Saved>),
+    /// Converted for TensorFlow Lite.
+    TfLite(tflite::Saved),
+}
+
+/// Where a graph comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The kind of file, such as `HDF5`.
+    pub format: &'static str,
+    /// What wrote it, as far as it says.
+    pub writer: Option<String>,
+    /// What the graph was made of: `layers` or `operators`.
+    pub unit: &'static str,
+    /// How many of them.
+    pub units: usize,
+    /// Number of values in all weights.
+    pub parameters: u64,
+    /// What the file holds and flatpack has no use for.
+    pub dropped: Vec<Dropped>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Reads the model in `path`; where that is an architecture alone, its weights are in `weights`.
+///
+/// The bytes decide what a file is, not its name.
+///
+/// # Errors
+/// When a file cannot be read, is no model, is damaged, or lacks a part.
+pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> {
+    let bytes = keras::read(path)?;
+    if Content::of(&bytes) != Content::TfLite {
+        return keras::open_bytes(path, bytes, weights).map(|saved| Source::Keras(Box::new(saved)));
+    }
+    if weights.is_some() {
+        let fault = Fault::WrongContent {
+            found: "a TensorFlow Lite model".into(),
+            expected: "the architecture as JSON, since weights are given apart",
+            remedy: "a .tflite file holds its own weights: leave `--weights` out",
+        };
+        return Err(ImportError::in_file(path, fault));
+    }
+    Ok(Source::TfLite(tflite::Saved { file: path.to_owned(), bytes }))
+}
+
+impl Source {
+    /// The graph of the model, and where it comes from.
+    ///
+    /// # Errors
+    /// When something in the file is not supported, does not fit, or is left open by it and `options`.
+    pub fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
+        match self {
+            Self::Keras(saved) => {
+                let network = saved.network()?;
+                let graph = keras::lower(saved, &network, options)?;
+                let weights = saved.weights.groups().iter().flat_map(|(_, weights)| weights);
+                let version = saved.keras_version.map_or("version unknown".into(), |v| v.to_string());
+                let origin = Origin {
+                    format: saved.container.name(),
+                    writer: Some(format!("Keras {version}")),
+                    unit: "layers",
+                    units: network.layers.len(),
+                    parameters: weights.map(|weight| weight.array.len() as u64).sum(),
+                    dropped: saved.dropped.clone(),
+                    notes: saved.notes.clone(),
+                };
+                Ok((graph, origin))
+            }
+            Self::TfLite(saved) => {
+                if options.batch.is_some() || !options.input_shapes.is_empty() {
+                    let fault = Fault::Unsupported {
+                        what: "`--batch` or `--input-shape` with a .tflite file".into(),
+                        remedy: "its shapes were fixed when it was converted: leave the option out".into(),
+                    };
+                    return Err(ImportError::in_file(&saved.file, fault));
+                }
+                let (graph, summary) = (saved.lower()?, saved.summary()?);
+                let promise = |version: String| format!("runtime {version} or later");
+                let said = [Some(summary.description), summary.min_runtime_version.map(promise)];
+                let said: Vec<String> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+                let origin = Origin {
+                    format: "TensorFlow Lite",
+                    writer: (!said.is_empty()).then(|| said.join(", ")),
+                    unit: "operators",
+                    units: summary.operators,
+                    parameters: summary.parameters,
+                    dropped: Vec::new(),
+                    notes: Vec::new(),
+                };
+                Ok((graph, origin))
+            }
+        }
+    }
+}
