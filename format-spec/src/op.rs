@@ -202,5 +202,6 @@ opcodes! {
     69 = Dequantize, "dequantize", ops::dequantize::RULE;
     70 = Lookup, "lookup", ops::lookup::RULE;
     71 = Conv2dI8, "conv_2d_i8", ops::conv_2d_i8::RULE;
+    72 = DepthwiseConv2dI8, "depthwise_conv_2d_i8", ops::depthwise_conv_2d_i8::RULE;
     74 = FullyConnectedI8, "fully_connected_i8", ops::fully_connected_i8::RULE;
 }

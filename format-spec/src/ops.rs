@@ -14,6 +14,7 @@ pub mod conv_2d;
 pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod depthwise_conv_2d;
+pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
 pub mod elu;
 pub mod fully_connected;

@@ -159,8 +159,9 @@ fn parameter_records_are_as_their_table_says() {
         average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
         broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
         conv_2d::Conv2dParams, conv_2d_i8::Conv2dI8Params, conv_3d::Conv3dParams,
-        depthwise_conv_2d::DepthwiseConv2dParams, dequantize::DequantizeParams, elu::EluParams,
-        fully_connected::FullyConnectedParams, fully_connected_i8::FullyConnectedI8Params, gelu::GeluParams,
+        depthwise_conv_2d::DepthwiseConv2dParams, depthwise_conv_2d_i8::DepthwiseConv2dI8Params,
+        dequantize::DequantizeParams, elu::EluParams, fully_connected::FullyConnectedParams,
+        fully_connected_i8::FullyConnectedI8Params, gelu::GeluParams,
         group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
         l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
         leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
@@ -250,6 +251,15 @@ fn parameter_records_are_as_their_table_says() {
             pad_h: [u32; 2],
             pad_w: [u32; 2],
             groups: u32,
+            x_zero_point: i32,
+            w_zero_point: i32,
+            y: OutputI8
+        }),
+        record!(DepthwiseConv2dI8Params {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
             x_zero_point: i32,
             w_zero_point: i32,
             y: OutputI8

@@ -238,6 +238,37 @@ pub trait Arch {
         Some(())
     }
 
+    /// For `P` pixels and 8 of their channels: `sums[p][c] += Σ (x[p][tap][c] + offset) · w[tap][c]`.
+    /// Sums wrap.
+    #[inline(never)]
+    fn depthwise_tile_i8<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        sums: &mut [[i32; LANES]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        patch.try_each_tap(|x_at, w_at| {
+            let w: &[i8; LANES] = w.get(w_at..)?.first_chunk()?;
+            for (acc, x) in acc.iter_mut().zip(x) {
+                let x: &[i8; LANES] = x.get(x_at..)?.first_chunk()?;
+                for ((acc, &x), &w) in acc.iter_mut().zip(x).zip(w) {
+                    *acc = acc.wrapping_add(product_i8(x, offset, w));
+                }
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
+    /// For 8 channels of a pixel: `sums[c] += Σ x[tap][c]`. Sums wrap.
+    #[inline(never)]
+    fn sum_tile_i8(patch: &Patch<'_, 1, i8>, sums: &mut [i32; LANES]) -> Option<()> {
+        fold_tile(patch, sums, |sum, x| sum.wrapping_add(x.into()))
+    }
+
     /// For 8 channels of a pixel: `sums[c] += Σ x[tap][c]`, in the order of the taps.
     #[inline(never)]
     fn sum_tile_f32(patch: &Patch<'_, 1>, sums: &mut [f32; LANES]) -> Option<()> {
@@ -260,11 +291,15 @@ pub trait Arch {
 }
 
 #[inline(always)]
-fn fold_tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES], f: impl Fn(f32, f32) -> f32) -> Option<()> {
+fn fold_tile<T: Copy, S: Copy>(
+    patch: &Patch<'_, 1, T>,
+    lanes: &mut [S; LANES],
+    f: impl Fn(S, T) -> S,
+) -> Option<()> {
     let mut acc = *lanes;
     let [x] = patch.x;
     patch.try_each_tap(|x_at, _| {
-        let x: &[f32; LANES] = x.get(x_at..)?.first_chunk()?;
+        let x: &[T; LANES] = x.get(x_at..)?.first_chunk()?;
         for (acc, x) in acc.iter_mut().zip(x) {
             *acc = f(*acc, *x);
         }
@@ -277,8 +312,13 @@ fn fold_tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES], f: impl Fn(f32, f32
 /// `Σ (x[i] + offset) · w[i]`. Sums wrap.
 #[inline(always)]
 fn dot_i8(x: &[i8], offset: i16, w: &[i8]) -> i32 {
-    let product = |(&x, &w): (&i8, &i8)| i32::from(i16::from(x).wrapping_add(offset)) * i32::from(w);
-    x.iter().zip(w).map(product).fold(0, i32::wrapping_add)
+    x.iter().zip(w).map(|(&x, &w)| product_i8(x, offset, w)).fold(0, i32::wrapping_add)
+}
+
+/// `(x + offset) · w`.
+#[inline(always)]
+fn product_i8(x: i8, offset: i16, w: i8) -> i32 {
+    i32::from(i16::from(x).wrapping_add(offset)) * i32::from(w)
 }
 
 /// The larger of the two; a NaN on either side stays.

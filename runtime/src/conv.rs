@@ -12,12 +12,9 @@ use flatpack_format::Shape;
 use flatpack_format::ops::Clamp;
 
 /// What is multiplied at a position, and written there.
-pub(crate) trait Product: Copy {
+pub(crate) trait Product {
     /// Element type of x and y.
     type Element;
-
-    /// The product for these outputs alone.
-    fn of_outputs(self, outputs: Range<usize>) -> Option<Self>;
 
     /// The outputs of `P` pixels, which see the taps of `patch`: all taps of the window if it is
     /// `whole`, else those that lie over the input.
@@ -27,6 +24,12 @@ pub(crate) trait Product: Copy {
         whole: bool,
         y: [&mut [Self::Element]; P],
     ) -> Option<()>;
+}
+
+/// A product of which a part of the outputs can be taken.
+pub(crate) trait Grouped: Product + Copy {
+    /// The product for these outputs alone.
+    fn of_outputs(self, outputs: Range<usize>) -> Option<Self>;
 }
 
 /// One group of channels of one image.
@@ -45,7 +48,7 @@ struct Conv<'a, R: Product> {
 
 /// Convolves x, input 0 of the node, with the weights of `product`, which have the shape of input 1;
 /// the windows move along depth, height and width.
-pub(crate) fn run<A: Arch, W: Windows, R: Product>(
+pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
     node: &Node<'_>,
     windows: [W; 3],
     groups: u32,

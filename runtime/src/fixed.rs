@@ -37,6 +37,12 @@ pub fn multiply(x: i32, by: Multiplier) -> i32 {
     divide_by_power_of_two(doubling_high_multiply(x.wrapping_shl(left), by.mantissa), right)
 }
 
+/// The multiplier of an output: that of all, or its own.
+#[inline]
+pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
+    if let [one] = requant { Some(*one) } else { requant.get(output).copied() }
+}
+
 /// A sum as an element of the output: multiplied, moved to the zero point, bounded.
 #[inline]
 pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {

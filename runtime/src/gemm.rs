@@ -2,7 +2,7 @@
 //! `batch_matmul` have in common.
 
 use crate::arch::{Arch, PANEL_LEN, Patch, ROW_TILE, clamp};
-use crate::conv::Product;
+use crate::conv::{Grouped, Product};
 use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
 use flatpack_format::Layout;
@@ -67,9 +67,7 @@ impl Weights<'_> {
     }
 }
 
-impl Product for Weights<'_> {
-    type Element = f32;
-
+impl Grouped for Weights<'_> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
             Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
@@ -77,6 +75,10 @@ impl Product for Weights<'_> {
         };
         Some(Self { w, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
     }
+}
+
+impl Product for Weights<'_> {
+    type Element = f32;
 
     /// For `P` pixels: `y[p][o] = clamp(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, in the order of
     /// the taps, then of i. Both layouts sum in the same order and so give the same bits.

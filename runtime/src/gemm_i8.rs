@@ -2,7 +2,7 @@
 //! `fully_connected_i8` have in common.
 
 use crate::arch::{Arch, Patch, ROW_TILE};
-use crate::conv::Product;
+use crate::conv::{Grouped, Product};
 use crate::fixed;
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -32,15 +32,17 @@ impl WeightsI8<'_> {
     }
 }
 
-impl Product for WeightsI8<'_> {
-    type Element = i8;
-
+impl Grouped for WeightsI8<'_> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = self.w.get(outputs.start * self.depth..outputs.end * self.depth)?;
         let requant =
             if self.requant.len() == 1 { self.requant } else { self.requant.get(outputs.clone())? };
         Some(Self { w, bias: self.bias.get(outputs)?, requant, ..self })
     }
+}
+
+impl Product for WeightsI8<'_> {
+    type Element = i8;
 
     /// For `P` pixels: `y[p][o] = requantize(bias[o] + Σ (x[p][tap][i] − x_zero_point) · (w[o][tap][i] −
     /// w_zero_point))`, the first offset being in the bias already where all taps are seen.
@@ -75,8 +77,8 @@ impl Product for WeightsI8<'_> {
             A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
             for ((sums, y), term) in sums.iter().zip(&mut y).zip(of_w_zero_point) {
                 for (o, (y, sum)) in y.get_mut(first..)?.iter_mut().zip(sums).enumerate() {
-                    let by = if let [one] = self.requant { one } else { self.requant.get(first + o)? };
-                    *y = fixed::requantize(sum.wrapping_sub(term), *by, &self.y);
+                    let by = fixed::of_output(self.requant, first + o)?;
+                    *y = fixed::requantize(sum.wrapping_sub(term), by, &self.y);
                 }
             }
         }

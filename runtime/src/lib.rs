@@ -30,6 +30,7 @@ extern crate std;
 
 pub mod arch;
 mod conv;
+mod depthwise;
 pub mod fixed;
 mod gemm;
 mod gemm_i8;
@@ -42,6 +43,8 @@ pub mod math;
 
 #[cfg(test)]
 mod one_step;
+#[cfg(test)]
+mod one_step_i8;
 mod operands;
 pub mod ops;
 mod pieces;

@@ -15,6 +15,8 @@ use std::vec::Vec;
 pub(crate) struct Input {
     pub(crate) dims: Vec<u32>,
     pub(crate) values: Vec<f32>,
+    /// The elements where they are integers that a float may not hold.
+    words: Vec<i32>,
     dtype: DType,
     layout: Layout,
 }
@@ -22,20 +24,45 @@ pub(crate) struct Input {
 /// A float32 input with these values.
 pub(crate) fn input(dims: &[u32], values: &[f32]) -> Input {
     assert_eq!(dims.iter().product::<u32>() as usize, values.len());
-    Input { dims: dims.to_vec(), values: values.to_vec(), dtype: DType::F32, layout: Layout::Rows }
+    let words = vec![];
+    Input { dims: dims.to_vec(), values: values.to_vec(), words, dtype: DType::F32, layout: Layout::Rows }
+}
+
+/// Bits that look random and repeat, from a seed.
+pub(crate) fn bits(seed: u32) -> impl Iterator<Item = u32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    })
 }
 
 /// Values that look random and repeat: between −1 and 1, from a seed.
 pub(crate) fn noise(dims: &[u32], seed: u32) -> Input {
     let len: u32 = dims.iter().product();
-    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(1);
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    input(dims, &(0..len).map(|_| next()).collect::<Vec<_>>())
+    let values = bits(seed).map(|bits| (bits >> 8) as f32 / (1 << 23) as f32 - 1.0);
+    input(dims, &values.take(len as usize).collect::<Vec<_>>())
+}
+
+/// An input of these integers, in an element type of integers.
+pub(crate) fn words(dims: &[u32], words: &[i32], dtype: DType) -> Input {
+    assert_eq!(dims.iter().product::<u32>() as usize, words.len());
+    let values = words.iter().map(|&v| v as f32).collect();
+    Input { dims: dims.to_vec(), values, words: words.to_vec(), dtype, layout: Layout::Rows }
+}
+
+/// Integers that look random and repeat: of the whole range of this element type, but words between
+/// −2²⁰ and 2²⁰.
+pub(crate) fn integers(dims: &[u32], seed: u32, dtype: DType) -> Input {
+    let len: u32 = dims.iter().product();
+    let shift = if dtype == DType::I32 { 11 } else { 32 - 8 * dtype.bytes() };
+    let values = bits(seed).map(|bits| match dtype {
+        DType::U8 => (bits >> shift) as i32,
+        _ => bits as i32 >> shift,
+    });
+    words(dims, &values.take(len as usize).collect::<Vec<_>>(), dtype)
 }
 
 impl Input {
@@ -51,7 +78,7 @@ impl Input {
                 values[(o / panel * depth + i) * panel + o % panel] = self.values[o * depth + i];
             }
         }
-        Self { dims: self.dims.clone(), values, layout: Layout::Panel16, ..*self }
+        Self { dims: self.dims.clone(), values, words: vec![], layout: Layout::Panel16, ..*self }
     }
 
     pub(crate) fn tensor_type(&self) -> TensorType {
@@ -60,6 +87,10 @@ impl Input {
 
     fn bytes(&self) -> Vec<u8> {
         let values = self.values.iter();
+        if !self.words.is_empty() {
+            let words = self.words.iter().map(|word| word.to_le_bytes());
+            return words.flat_map(|word| word[..self.dtype.bytes() as usize].to_vec()).collect();
+        }
         match self.dtype.bytes() {
             1 => values.map(|&v| v as i8 as u8).collect(),
             2 => values.flat_map(|&v| (v as i16).to_le_bytes()).collect(),
@@ -72,6 +103,7 @@ impl Input {
 /// The values in the bytes of a tensor; the reverse of [`Input::bytes`].
 fn values(dtype: DType, bytes: &[u8]) -> Vec<f32> {
     match dtype.bytes() {
+        1 if dtype == DType::U8 => bytes.iter().map(|&v| v.into()).collect(),
         1 => bytes.iter().map(|&v| f32::from(v as i8)).collect(),
         2 => bytes.as_chunks().0.iter().map(|&v| f32::from(i16::from_le_bytes(v))).collect(),
         _ if dtype == DType::I32 => {
@@ -84,7 +116,7 @@ fn values(dtype: DType, bytes: &[u8]) -> Vec<f32> {
 /// Whole numbers that look random and repeat, between −100 and 100, in this element type.
 pub(crate) fn whole(dims: &[u32], seed: u32, dtype: DType) -> Input {
     let values = noise(dims, seed).values.iter().map(|v| (v * 100.0).trunc()).collect();
-    Input { dims: dims.to_vec(), values, dtype, layout: Layout::Rows }
+    Input { dims: dims.to_vec(), values, words: vec![], dtype, layout: Layout::Rows }
 }
 
 /// A window along one axis of a padded input.
@@ -150,12 +182,21 @@ impl TransposedAxis {
 impl Input {
     /// The element at this position.
     pub(crate) fn at(&self, position: &[u32]) -> f64 {
+        self.values[self.index(position)].into()
+    }
+
+    /// The integer at this position.
+    pub(crate) fn int(&self, position: &[u32]) -> i64 {
+        self.words[self.index(position)].into()
+    }
+
+    fn index(&self, position: &[u32]) -> usize {
         assert_eq!(position.len(), self.dims.len());
         let index = position.iter().zip(&self.dims).fold(0, |index, (p, dim)| {
             assert!(p < dim);
             index * dim + p
         });
-        self.values[index as usize].into()
+        index as usize
     }
 }
 
@@ -185,6 +226,8 @@ pub(crate) enum Aliasing {
     InPlace(usize),
     /// Input 0 is given twice, and the output is its memory.
     Twice,
+    /// Apart, and this input is not constant.
+    Varying(usize),
 }
 
 /// A file of one step: input 0, and the one that shares memory with the output, are the model's
@@ -202,7 +245,7 @@ pub(crate) fn file(
     let mut model_inputs = vec![];
     for (index, input) in inputs.iter().enumerate() {
         let in_place = aliasing == Aliasing::InPlace(index) || (aliasing == Aliasing::Twice && index == 0);
-        let memory = if index == 0 || in_place {
+        let memory = if index == 0 || in_place || aliasing == Aliasing::Varying(index) {
             model_inputs.push(index as u32);
             y_offset = if in_place { Some(end) } else { y_offset };
             let offset = end;
@@ -255,7 +298,7 @@ fn load_and_run(blocks: &[Block], inputs: &[Input], aliasing: Aliasing) -> Resul
     let mut memory = vec![Block([0x7f; 16]); Block::count(Session::memory_bytes(&model))];
     let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
     session.input_bytes(0).unwrap().copy_from_slice(&inputs[0].bytes());
-    if let Aliasing::InPlace(index @ 1..) = aliasing {
+    if let Aliasing::InPlace(index @ 1..) | Aliasing::Varying(index @ 1..) = aliasing {
         session.input_bytes(1).unwrap().copy_from_slice(&inputs[index].bytes());
     }
     session.run().unwrap();
@@ -298,6 +341,12 @@ pub(crate) fn refusal_in_place(op: OpCode, params: &[u8], inputs: &[Input], inde
     refused(op, params, inputs, output, Aliasing::InPlace(index))
 }
 
+/// Why the kernel refuses the step with an input `index` that is not constant.
+pub(crate) fn refusal_of_varying(op: OpCode, params: &[u8], inputs: &[Input], index: usize) -> Misfit {
+    let output = output_type(op, params, inputs).unwrap();
+    refused(op, params, inputs, output, Aliasing::Varying(index))
+}
+
 fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, aliasing: Aliasing) -> Misfit {
     match load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing) {
         Err(LoadError::Misfit { misfit, .. }) => misfit,
@@ -305,9 +354,9 @@ fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, alia
     }
 }
 
-/// Refused are integers, packed tensors other than the weights (input 1, where `packed_weights`), one
-/// input more, and an output in the place of any input but those in `may_alias` (bit per input). Each
-/// of the inputs, which fit, has as many elements as the output.
+/// Refused are other element types, packed tensors other than the weights (input 1, where `packed_weights`), one
+/// input more, and an output in the place of any input but those in `may_alias` (bit per input). The
+/// inputs fit; those as long as the output are put in its place.
 pub(crate) fn refuses_other_operands(
     op: OpCode,
     params: &[u8],
@@ -316,6 +365,7 @@ pub(crate) fn refuses_other_operands(
     may_alias: u32,
 ) {
     run(op, params, inputs);
+    let output = output_type(op, params, inputs).unwrap();
     for at in 0..inputs.len() {
         let operand = at as u8;
         let refused = |input: Input| {
@@ -323,16 +373,18 @@ pub(crate) fn refuses_other_operands(
             other[at] = input;
             refusal(op, params, &other, None)
         };
-        assert_eq!(refused(whole(&inputs[at].dims, 1, DType::I32)), Misfit::DType(operand));
+        let other = if inputs[at].dtype == DType::I32 { DType::I16 } else { DType::I32 };
+        assert_eq!(refused(whole(&inputs[at].dims, 1, other)), Misfit::DType(operand));
         // Only constants can be packed.
         if at > 0 && !(packed_weights && at == 1) {
             assert_eq!(refused(inputs[at].packed()), Misfit::Layout(operand));
         }
-        if may_alias >> at & 1 == 0 {
+        // The format itself refuses an output over a part of an input.
+        let as_long = output.bytes(Layout::Rows) == Some(inputs[at].bytes().len() as u32);
+        if as_long && may_alias >> at & 1 == 0 {
             assert_eq!(refusal_in_place(op, params, inputs, at), Misfit::Alias(operand));
         }
     }
-    let output = output_type(op, params, inputs).unwrap();
     let more = [inputs, &inputs[..1]].concat();
     assert_eq!(refusal(op, params, &more, Some(output)), Misfit::Count);
 }

@@ -22,6 +22,7 @@ pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
+pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
 pub mod div;
 pub mod elu;
@@ -155,6 +156,7 @@ pub const ALL: &[Kernel] = &[
     dequantize::KERNEL,
     lookup::KERNEL,
     conv_2d_i8::KERNEL,
+    depthwise_conv_2d_i8::KERNEL,
     fully_connected_i8::KERNEL,
 ];
 

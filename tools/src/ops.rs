@@ -30,6 +30,7 @@ pub mod conv_2d_i8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
+pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
 pub mod div;
 pub mod elu;
@@ -232,6 +233,7 @@ pub const ALL: &[Operator] = &[
     dequantize::OPERATOR,
     lookup::OPERATOR,
     conv_2d_i8::OPERATOR,
+    depthwise_conv_2d_i8::OPERATOR,
     fully_connected_i8::OPERATOR,
 ];
 

@@ -13,10 +13,11 @@
 //! positions fit `i32`, and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
+use crate::conv::Product;
+use crate::depthwise::{self, Moves};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
-use crate::window::{Pixels, Span, Strides, Window, Windows};
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
 use flatpack_format::{Misfit, OpCode};
@@ -28,12 +29,9 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)
 }
 
-struct DepthwiseConv<'a> {
-    x: &'a [f32],
-    weights: &'a [f32],
+struct Weights<'a> {
+    w: &'a [f32],
     bias: &'a [f32],
-    strides: Strides,
-    channels: usize,
     /// Outputs of a channel.
     multiplier: usize,
     clamp: Clamp,
@@ -42,54 +40,36 @@ struct DepthwiseConv<'a> {
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dParams = node.params()?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let weights = reads.get::<f32>(node.input(1)?)?;
-    let bias = node.input(2).and_then(|bias| reads.get::<f32>(bias)).unwrap_or_default();
-    let [_, h, width, channels] = node.input_dims(0)?;
-    let [kh, kw, outputs] = node.input_dims(1)?;
-    let [_, oh, ow, _] = node.output_dims()?;
-    let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
-    let h_windows = Window::new(h, kh, sh, dh, params.pad_h);
-    let w_windows = Window::new(width, kw, sw, dw, params.pad_w);
-    let strides = Strides {
-        x: [0, width * channels, channels],
-        w: [0, kw * outputs, outputs],
-        pair: w_windows.pair_step().wrapping_mul(channels),
+    let [.., channels] = node.input_dims::<4>(0)?;
+    let [.., outputs] = node.input_dims::<3>(1)?;
+    let weights = Weights {
+        w: reads.get(node.input(1)?)?,
+        bias: node.input(2).and_then(|bias| reads.get(bias)).unwrap_or_default(),
+        multiplier: outputs.checked_div(channels)?,
+        clamp: params.clamp,
     };
-    let multiplier = outputs.checked_div(channels)?;
-
-    let mut images = pieces(x, h * width * channels);
-    for y in pieces_mut(y, oh * ow * outputs) {
-        let x = images.next()?;
-        let clamp = params.clamp;
-        let conv = DepthwiseConv { x, weights, bias, strides, channels, multiplier, clamp };
-        for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
-            let rows = h_windows.span(row);
-            for (columns, y) in w_windows.pixels(y, outputs) {
-                match y {
-                    Pixels::One(y) => conv.pixels::<A, 1>(rows, columns, y)?,
-                    Pixels::Two(y) => conv.pixels::<A, 2>(rows, columns, y)?,
-                }
-            }
-        }
-    }
-    Some(())
+    let &DepthwiseConv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
+    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
+    depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
 }
 
-impl DepthwiseConv<'_> {
+impl Product for Weights<'_> {
+    type Element = f32;
+
     fn pixels<A: Arch, const P: usize>(
         &self,
-        rows: Span,
-        columns: Span,
+        patch: &Patch<'_, P>,
+        _: bool,
         mut y: [&mut [f32]; P],
     ) -> Option<()> {
-        let patch = self.strides.patch(self.x, [Span::ONE, rows, columns], self.channels);
-        match self.channels.checked_sub(LANES) {
-            Some(last) if self.multiplier == 1 => self.tiles::<A, P>(&patch, last, &mut y),
+        match patch.len.checked_sub(LANES) {
+            Some(last) if self.multiplier == 1 => self.tiles::<A, P>(patch, last, &mut y),
             _ => y.into_iter().enumerate().try_for_each(|(p, y)| self.pixel(&patch.pixel(p)?, y)),
         }
     }
+}
 
+impl Weights<'_> {
     /// One output a channel, in tiles of channels. The last begins at channel `last`.
     fn tiles<A: Arch, const P: usize>(
         &self,
@@ -103,7 +83,7 @@ impl DepthwiseConv<'_> {
             bias.iter_mut().zip(own).for_each(|(to, bias)| *to = *bias);
             let mut sums = [bias; P];
             let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
-            A::depthwise_tile_f32(&Patch { x, ..*patch }, self.weights.get(first..)?, &mut sums)?;
+            A::depthwise_tile_f32(&Patch { x, ..*patch }, self.w.get(first..)?, &mut sums)?;
             for (y, sums) in y.iter_mut().zip(&mut sums) {
                 A::clamp_f32(self.clamp.min, self.clamp.max, sums);
                 *y.get_mut(first..)?.first_chunk_mut()? = *sums;
@@ -120,7 +100,7 @@ impl DepthwiseConv<'_> {
         y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
         patch.try_each_tap(|x_at, w_at| {
             let mut x = x.get(x_at..)?.iter();
-            let mut w = pieces(self.weights.get(w_at..)?, multiplier);
+            let mut w = pieces(self.w.get(w_at..)?, multiplier);
             for y in pieces_mut(y, multiplier) {
                 let (x, w) = (x.next()?, w.next()?);
                 for (y, w) in y.iter_mut().zip(w) {

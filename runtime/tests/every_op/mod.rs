@@ -293,6 +293,23 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[3, 2, 2, 2], &[3], &[3, 2]],
             ),
         ),
+        Op::DepthwiseConv2dI8 => typed(
+            WEIGHTED_I8,
+            sample(
+                op,
+                depthwise_conv_2d_i8::DepthwiseConv2dI8Params {
+                    stride: [1, 2],
+                    dilation: [2, 1],
+                    pad_h: [1, 1],
+                    pad_w: [0, 1],
+                    x_zero_point: 5,
+                    w_zero_point: 3,
+                    y: Y,
+                },
+                &[IMAGE],
+                &[&[2, 3, 4], &[4], &[4, 2]],
+            ),
+        ),
         Op::FullyConnectedI8 => typed(
             WEIGHTED_I8,
             sample(

@@ -1,6 +1,6 @@
 //! Depthwise 2-D convolution: one group per input channel.
 
-use super::{Linear, Operator};
+use super::{Linear, Operator, depthwise_conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -13,6 +13,7 @@ use tract_core::ops::change_axes::AxisOp;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(DepthwiseConv2dParams, clamp)),
+    integer: Some(depthwise_conv_2d_i8::from_reals),
     linear: Some(Linear {
         output_of: |graph, node, index| index % outputs(graph, node),
         input_of: |graph, node, index| {

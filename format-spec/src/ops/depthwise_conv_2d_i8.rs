@@ -1,0 +1,56 @@
+//! Depthwise 2-D convolution of 8-bit integers: x `[N, H, W, C]`, w `[KH, KW, O]`, bias `[O]`,
+//! requant `[O or 1, 2]` → y `[N, OH, OW, O]`, where `O = C · multiplier`.
+
+use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid};
+use crate::op::{Misfit, OpRule};
+use crate::shape::Shape;
+use crate::tensor::{DType, TensorType};
+use bytemuck::{Pod, Zeroable};
+
+/// Parameters of `depthwise_conv_2d_i8`: 52 bytes. Pairs are height, width.
+#[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
+#[repr(C)]
+pub struct DepthwiseConv2dI8Params {
+    /// Input positions between neighbouring outputs, at least 1.
+    pub stride: [u32; 2],
+    /// Input positions between neighbouring taps, at least 1.
+    pub dilation: [u32; 2],
+    /// Positions before the first and after the last row.
+    pub pad_h: [u32; 2],
+    /// Positions before the first and after the last column.
+    pub pad_w: [u32; 2],
+    /// The integer that stands for zero in x.
+    pub x_zero_point: i32,
+    /// The integer that stands for zero in w.
+    pub w_zero_point: i32,
+    /// What happens to a sum once it is multiplied.
+    pub y: OutputI8,
+}
+
+/// See the module.
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<DepthwiseConv2dI8Params>() as u32,
+    output,
+    macs: |params, inputs, y| (super::depthwise_conv_2d::RULE.macs)(params, inputs, y),
+};
+
+fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let p = read::<DepthwiseConv2dI8Params>(params)?;
+    p.y.valid()?;
+    zero_point_valid(p.x_zero_point)?;
+    zero_point_valid(p.w_zero_point)?;
+    let [x, w, bias, requant] = inputs_of(inputs, WEIGHTED_I8)?;
+    let (&[n, h, width, c], &[kh, kw, o]) = (x.dims(), w.dims()) else {
+        return Err(Misfit::Rank(if x.rank() == 4 { 1 } else { 0 }));
+    };
+    if o.checked_rem(c) != Some(0) {
+        return Err(Misfit::Shape(1));
+    }
+    check_requant([bias, requant], o)?;
+    let [sh, sw] = p.stride;
+    let [dh, dw] = p.dilation;
+    let oh = window_positions(h, kh, sh, dh, p.pad_h)?;
+    let ow = window_positions(width, kw, sw, dw, p.pad_w)?;
+    let shape = Shape::new(&[n, oh, ow, o]).ok_or(Misfit::Overflow)?;
+    Ok(TensorType { dtype: DType::I8, shape })
+}

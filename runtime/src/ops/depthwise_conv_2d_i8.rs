@@ -1,0 +1,355 @@
+//! Depthwise 2-D convolution of 8-bit integers: `y[n, oh, ow, o] = requantize(bias[o] + Σ (x[n, oh · sh +
+//! kh · dh − pad, …, o / multiplier] − zx) · (w[kh, kw, o] − zw))` over the taps that lie inside the
+//! input, where `bias` in the file has `−zx · Σ (w − zw)` over all taps in it; `multiplier = O / C`. As
+//! TensorFlow Lite's reference kernel.
+//!
+//! | operand | dtype | shape            | layouts |
+//! |---------|-------|------------------|---------|
+//! | x       | i8    | `[N, H, W, C]`     | rows    |
+//! | w       | i8    | `[KH, KW, O]`      | rows    |
+//! | bias    | i32   | `[O]`              | rows    |
+//! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
+//! | y       | i8    | `[N, OH, OW, O]`   | rows    |
+//!
+//! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
+//! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
+//! memory with an input.
+
+use crate::arch::{Active, Arch, LANES, Patch};
+use crate::conv::Product;
+use crate::depthwise::{self, Moves};
+use crate::fixed;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use crate::pieces::pieces;
+use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::DepthwiseConv2dI8, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 0)?;
+    node.check_requant(3)
+}
+
+struct Weights<'a> {
+    w: &'a [i8],
+    bias: &'a [i32],
+    requant: &'a [Multiplier],
+    outputs: usize,
+    /// Outputs of a channel.
+    multiplier: usize,
+    params: &'a DepthwiseConv2dI8Params,
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &DepthwiseConv2dI8Params = node.params()?;
+    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let [.., channels] = node.input_dims::<4>(0)?;
+    let [.., outputs] = node.input_dims::<3>(1)?;
+    let weights = Weights {
+        w: reads.get(node.input(1)?)?,
+        bias: reads.get(node.input(2)?)?,
+        requant: reads.get(node.input(3)?)?,
+        outputs,
+        multiplier: outputs.checked_div(channels)?,
+        params,
+    };
+    let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
+    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
+    depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
+}
+
+impl Product for Weights<'_> {
+    type Element = i8;
+
+    fn pixels<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P, i8>,
+        whole: bool,
+        mut y: [&mut [i8]; P],
+    ) -> Option<()> {
+        let offset = if whole { 0 } else { (self.params.x_zero_point as i16).wrapping_neg() };
+        match self.outputs.checked_sub(LANES) {
+            Some(last) if self.multiplier == 1 => {
+                for first in (0..last).step_by(LANES).chain([last]) {
+                    let mut sums = [self.start(first, whole)?; P];
+                    self.tile::<A, P>(patch, offset, first, &mut sums)?;
+                    self.finish(&sums, first, &mut y)?;
+                }
+            }
+            _ => {
+                for first in (0..self.outputs).step_by(LANES) {
+                    let mut sums = [self.start(first, whole)?; P];
+                    for (p, sums) in sums.iter_mut().enumerate() {
+                        self.lanes(&patch.pixel(p)?, offset, first, sums)?;
+                    }
+                    self.finish(&sums, first, &mut y)?;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl Weights<'_> {
+    /// What the sums from output `first` on begin with: the bias, without what it has of the zero point
+    /// of x if not all taps of the window are seen.
+    fn start(&self, first: usize, whole: bool) -> Option<[i32; LANES]> {
+        let mut sums = [0i32; LANES];
+        let (zx, zw) = (self.params.x_zero_point, self.params.w_zero_point);
+        if !whole {
+            for w in pieces(self.w, self.outputs) {
+                for (sum, &w) in sums.iter_mut().zip(w.get(first..)?) {
+                    *sum = sum.wrapping_add(zx.wrapping_mul(i32::from(w).wrapping_sub(zw)));
+                }
+            }
+        }
+        for (sum, bias) in sums.iter_mut().zip(self.bias.get(first..)?) {
+            *sum = sum.wrapping_add(*bias);
+        }
+        Some(sums)
+    }
+
+    /// One output a channel: adds to the sums of 8 channels.
+    fn tile<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        first: usize,
+        sums: &mut [[i32; LANES]; P],
+    ) -> Option<()> {
+        let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
+        let patch = Patch { x, ..*patch };
+        A::depthwise_tile_i8(&patch, offset, self.w.get(first..)?, sums)?;
+        if self.params.w_zero_point != 0 {
+            let taps = patch.counts.iter().product::<usize>() as i32;
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let mut of_x = [taps.wrapping_mul(offset.into()); LANES];
+                A::sum_tile_i8(&patch.pixel(p)?, &mut of_x)?;
+                for (sum, x) in sums.iter_mut().zip(of_x) {
+                    *sum = sum.wrapping_sub(x.wrapping_mul(self.params.w_zero_point));
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Any number of channels and of outputs a channel: adds to the sums of up to 8 outputs.
+    fn lanes(
+        &self,
+        patch: &Patch<'_, 1, i8>,
+        offset: i16,
+        first: usize,
+        sums: &mut [i32; LANES],
+    ) -> Option<()> {
+        let mut channels = [0; LANES];
+        for (lane, channel) in channels.iter_mut().enumerate() {
+            *channel = (first + lane).min(self.outputs.checked_sub(1)?).checked_div(self.multiplier)?;
+        }
+        let [x] = patch.x;
+        let count = self.outputs.checked_sub(first)?.min(LANES);
+        patch.try_each_tap(|x_at, w_at| {
+            let (x, w) = (x.get(x_at..)?, self.w.get(w_at..)?.get(first..)?);
+            for ((sum, &w), &channel) in sums.iter_mut().zip(w).zip(&channels).take(count) {
+                let x = i32::from(*x.get(channel)?).wrapping_add(offset.into());
+                let w = i32::from(w).wrapping_sub(self.params.w_zero_point);
+                *sum = sum.wrapping_add(x.wrapping_mul(w));
+            }
+            Some(())
+        })
+    }
+
+    fn finish<const P: usize>(
+        &self,
+        sums: &[[i32; LANES]; P],
+        first: usize,
+        y: &mut [&mut [i8]; P],
+    ) -> Option<()> {
+        for (sums, y) in sums.iter().zip(y) {
+            for ((o, sum), y) in (first..).zip(sums).zip(y.get_mut(first..)?) {
+                *y = fixed::requantize(*sum, fixed::of_output(self.requant, o)?, &self.params.y);
+            }
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        Axis, Input, axis, integers, output_type, positions, refusal, refuses_other_operands,
+        run as run_step, words,
+    };
+    use crate::one_step_i8::{
+        BAD_OUTPUTS, OPEN, floats, folded, output_i8, refuses_other_multipliers, requant_of, requantized,
+        unit, weighted, zero_point,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::DType;
+    use flatpack_format::ops::OutputI8;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::DepthwiseConv2dI8;
+
+    fn params(h: &Axis, w: &Axis) -> DepthwiseConv2dI8Params {
+        DepthwiseConv2dI8Params {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            x_zero_point: 0,
+            w_zero_point: 0,
+            y: OPEN,
+        }
+    }
+
+    /// With a bias that has nothing else in it.
+    fn formula(
+        h: &Axis,
+        w: &Axis,
+        [x, filter, bias, requant]: &[Input; 4],
+        [zx, zw]: [i32; 2],
+        to: &OutputI8,
+        y: [u32; 4],
+    ) -> Vec<f32> {
+        let multiplier = filter.dims[2] / x.dims[3];
+        let element = |[n, oh, ow, o]: [u32; 4]| {
+            let mut sum = bias.int(&[o]);
+            for [kh, kw] in positions([h.taps, w.taps]) {
+                if let (Some(ih), Some(iw)) = (h.at(oh, kh), w.at(ow, kw)) {
+                    let x = x.int(&[n, ih, iw, o / multiplier]) - i64::from(zx);
+                    sum += x * (filter.int(&[kh, kw, o]) - i64::from(zw));
+                }
+            }
+            requantized(sum, requant, o, to)
+        };
+        floats(positions(y).map(element))
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula(
+            (h, w) in (axis(), axis()), n in 1u32..3, channels in 1u32..36,
+            multiplier in prop_oneof![Just(1u32), 2u32..12], one: bool,
+            zx in zero_point(), zw in prop_oneof![Just(0), zero_point()], y in output_i8(), seed: u32,
+        ) {
+            let outputs = channels * multiplier;
+            let x = [n, h.input, w.input, channels];
+            let inputs = weighted(&x, &[h.taps, w.taps, outputs], outputs, one, seed);
+            let params = DepthwiseConv2dI8Params { x_zero_point: zx, w_zero_point: zw, y, ..params(&h, &w) };
+            let shape = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            let want = formula(&h, &w, &inputs, [zx, zw], &y, shape.dims().try_into().unwrap());
+            let taps = || positions([h.taps, w.taps]);
+            let stored = folded(&inputs, zx, |o| {
+                taps().map(|[kh, kw]| inputs[1].int(&[kh, kw, o]) - i64::from(zw)).sum()
+            });
+            prop_assert_eq!(run_step(OP, bytes_of(&params), &stored), want);
+        }
+    }
+
+    const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    fn point(outputs: u32) -> [Input; 4] {
+        let (x, w) = (integers(&[1, 1, 1, 1], 1, DType::I8), integers(&[1, 1, outputs], 2, DType::I8));
+        [x, w, integers(&[outputs], 3, DType::I32), unit(outputs)]
+    }
+
+    #[test]
+    fn the_bounds_hold_and_the_zero_point_is_added() {
+        let y = OutputI8 { zero_point: 10, min: 10, max: 60 };
+        let params = DepthwiseConv2dI8Params { y, ..params(&POINT, &POINT) };
+        let (x, w) = (words(&[1; 4], &[1], DType::I8), words(&[1, 1, 3], &[-2, 3, 90], DType::I8));
+        let inputs = [x, w, words(&[3], &[0, 1, 0], DType::I32), unit(1)];
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [10.0, 14.0, 60.0]);
+    }
+
+    #[test]
+    fn sums_wrap() {
+        let (x, w) = (words(&[1; 4], &[1], DType::I8), words(&[1; 3], &[1], DType::I8));
+        let inputs = [x, w, words(&[1], &[i32::MAX], DType::I32), requant_of(1, i32::MAX, 0)];
+        assert_eq!(run_step(OP, bytes_of(&params(&POINT, &POINT)), &inputs), [-128.0]);
+    }
+
+    #[test]
+    fn packed_weights_are_refused() {
+        let [x, w, bias, requant] = point(1);
+        let inputs = [x, w.packed(), bias, requant];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Layout(1));
+    }
+
+    #[test]
+    fn outputs_that_the_channels_do_not_divide_are_refused() {
+        let [_, w, bias, requant] = point(3);
+        let inputs = [integers(&[1, 1, 1, 2], 1, DType::I8), w, bias, requant];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn a_bias_of_another_length_is_refused() {
+        let [x, w, _, requant] = point(2);
+        let inputs = [x, w, integers(&[3], 3, DType::I32), requant];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn a_bias_that_is_missing_is_refused() {
+        let [x, w, _, requant] = point(2);
+        let y = integers(&[1, 1, 1, 2], 0, DType::I8).tensor_type();
+        let params = params(&POINT, &POINT);
+        assert_eq!(refusal(OP, bytes_of(&params), &[x, w, requant], Some(y)), Misfit::Count);
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let [x, w, bias, requant] = point(1);
+        let refused = |x: &Input, w: &Input| {
+            let inputs = [x.clone(), w.clone(), bias.clone(), requant.clone()];
+            refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None)
+        };
+        assert_eq!(refused(&integers(&[1, 1, 1], 1, DType::I8), &w), Misfit::Rank(0));
+        assert_eq!(refused(&x, &integers(&[1, 1, 1, 1], 1, DType::I8)), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        let [_, _, bias, requant] = point(1);
+        let [x, w] = [&[1, 2, 1, 1][..], &[3, 1, 1]].map(|dims| integers(dims, 1, DType::I8));
+        let inputs = [x, w, bias, requant];
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(0));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let good = params(&POINT, &POINT);
+        let bad = [
+            DepthwiseConv2dI8Params { stride: [0, 1], ..good },
+            DepthwiseConv2dI8Params { dilation: [1, 0], ..good },
+            DepthwiseConv2dI8Params { pad_w: [0, 1 << 30], ..good },
+            DepthwiseConv2dI8Params { x_zero_point: -129, ..good },
+            DepthwiseConv2dI8Params { w_zero_point: 128, ..good },
+        ];
+        let bad = bad.into_iter().chain(BAD_OUTPUTS.map(|y| DepthwiseConv2dI8Params { y, ..good }));
+        for bad in bad {
+            assert_eq!(refusal(OP, bytes_of(&bad), &point(1), None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let params = params(&POINT, &POINT);
+        refuses_other_operands(OP, bytes_of(&params), &point(1), false, 0);
+        refuses_other_multipliers(OP, bytes_of(&params), &point(2));
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let output = integers(&[1, 1, 1, 3], 0, DType::I8).tensor_type();
+        let params = params(&POINT, &POINT);
+        assert_eq!(refusal(OP, bytes_of(&params), &point(2), Some(output)), Misfit::Shape(4));
+    }
+}

@@ -1,0 +1,64 @@
+//! Depthwise 2-D convolution of 8-bit integers.
+
+use super::Operator;
+use super::weighted_i8::{ScaleProduct, operands, requantize};
+use crate::exact::{Operand, Values};
+use crate::graph::{Graph, Node};
+use flatpack_format::OpCode;
+use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
+use flatpack_format::ops::depthwise_conv_2d_i8::DepthwiseConv2dI8Params;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::DepthwiseConv2dI8, exact);
+
+/// A depthwise convolution of reals on quantised operands.
+pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
+    let DepthwiseConv2dParams { stride, dilation, pad_h, pad_w, clamp } = node.params();
+    let made = operands(graph, node, clamp, ScaleProduct::Double, true)?;
+    let mut node = Node { op: OpCode::DepthwiseConv2dI8, inputs: made.inputs, ..node.clone() };
+    node.set_params(DepthwiseConv2dI8Params {
+        stride,
+        dilation,
+        pad_h,
+        pad_w,
+        x_zero_point: made.x_zero_point,
+        w_zero_point: made.w_zero_point,
+        y: made.y,
+    });
+    Ok(node)
+}
+
+fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
+    let p: DepthwiseConv2dI8Params = node.params();
+    let (x, w, bias, requant) = (inputs[0], inputs[1], inputs[2], inputs[3].values.integers());
+    let [batch, oh, ow, outputs] = [0, 1, 2, 3].map(|axis| dims[axis] as usize);
+    let [kh, kw] = [0, 1].map(|axis| w.dims[axis] as usize);
+    let multiplier = outputs / x.dims[3] as usize;
+    let (zx, zw) = (i64::from(p.x_zero_point), i64::from(p.w_zero_point));
+    let input = |position: usize, tap: usize, axis: usize, pad: u32| {
+        let at = position * p.stride[axis] as usize + tap * p.dilation[axis] as usize;
+        at.checked_sub(pad as usize).filter(|&at| at < x.dims[axis + 1] as usize)
+    };
+    let mut y = Vec::with_capacity(batch * oh * ow * outputs);
+    for n in 0..batch {
+        for row in 0..oh {
+            for column in 0..ow {
+                for o in 0..outputs {
+                    let mut sum = bias.at(&[o]);
+                    for i in 0..kh {
+                        for j in 0..kw {
+                            let w = w.at(&[i, j, o]) - zw;
+                            // A tap beside the input sees zero; the bias holds −zx · w of it.
+                            sum += match (input(row, i, 0, p.pad_h[0]), input(column, j, 1, p.pad_w[0])) {
+                                (Some(h), Some(v)) => x.at(&[n, h, v, o / multiplier]) * w,
+                                _ => zx * w,
+                            };
+                        }
+                    }
+                    y.push(requantize(sum, requant, o, &p.y));
+                }
+            }
+        }
+    }
+    Values::Integers(y)
+}
