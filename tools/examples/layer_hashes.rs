@@ -8,9 +8,9 @@
 
 use flatpack::build::{self, Goldens, Options};
 use flatpack::import;
-use flatpack_format::{Block, Model, Target};
+use flatpack_format::{Block, Model};
 use flatpack_runtime::{Progress, Session, ops};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
@@ -77,12 +77,7 @@ fn fnv1a(bytes: &[u8]) -> u32 {
 /// a reshape is no step, but has the hash of the layer before it.
 fn compare(path: &Path, input: fn(usize) -> Vec<u8>, wanted: &[String]) -> Result<usize, Box<dyn Error>> {
     let (graph, _) = import::open(path, None)?.graph(&import::keras::Options::default())?;
-    let options = Options {
-        target: Target::Portable,
-        goldens: Goldens::Predicted(0),
-        strip: false,
-        meta: BTreeMap::new(),
-    };
+    let options = Options { goldens: Goldens::Predicted(0), strip: false, ..Options::default() };
     let built = build::build(graph, &options)?;
     let model = Model::parse(built.bytes())?;
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];

@@ -13,10 +13,9 @@ use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
 use flatpack_format::ops::fully_connected::FullyConnectedParams;
 use flatpack_format::ops::reshape::ReshapeParams;
-use flatpack_format::{Block, DType, Model, OpCode, Shape, Target};
+use flatpack_format::{Block, DType, Model, OpCode, Shape};
 use flatpack_runtime::{Session, ops};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 /// Numbers that look random, from a seed.
 struct Draw(u64);
@@ -172,12 +171,7 @@ proptest! {
     fn kernels_compute_what_naive_formulas_say(seed: u64) {
         let graph = random_graph(seed);
         // Every step meets the digest of its golden, or the file is not built.
-        let options = Options {
-            target: Target::Portable,
-            goldens: Goldens::Predicted(2),
-            strip: true,
-            meta: BTreeMap::new(),
-        };
+        let options = Options { goldens: Goldens::Predicted(2), strip: true, ..Options::default() };
         let built = build::build(graph.clone(), &options).expect("a file that meets its goldens");
 
         // And once more beside the goldens: the largest and smallest integers.
