@@ -8,9 +8,10 @@ mod sources {
     pub mod array;
     pub mod graph;
     pub mod import;
+    pub mod quant;
 }
 
-pub use sources::{array, graph, import};
+pub use sources::{array, graph, import, quant};
 
 use array::Array;
 use import::keras::{Container, Saved, Weight, Weights};

@@ -127,11 +127,7 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
 }
 
 /// [`open`], once the bytes are read.
-pub(in crate::import) fn open_bytes(
-    path: &Path,
-    bytes: Vec<u8>,
-    weights: Option<&Path>,
-) -> Result<Saved, ImportError> {
+pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Saved, ImportError> {
     let mut saved = match (Content::of(&bytes), weights) {
         (Content::Hdf5, None) => h5::model(path, bytes),
         (Content::Hdf5, Some(_)) => Err(ImportError::in_file(
@@ -167,7 +163,7 @@ pub(in crate::import) fn open_bytes(
     Ok(saved)
 }
 
-pub(in crate::import) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     if path.is_dir() {
         let fault = Fault::WrongContent {
             found: "a folder (a SavedModel?)".into(),

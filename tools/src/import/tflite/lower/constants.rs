@@ -12,17 +12,13 @@ use crate::quant::Quant;
 
 impl<'a> Lowering<'_, 'a> {
     /// An input of an operator as a tensor of the graph.
-    pub(in crate::import::tflite) fn x(
-        &mut self,
-        operator: &Operator<'_>,
-        number: usize,
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn x(&mut self, operator: &Operator<'_>, number: usize) -> Result<TensorId, Fault> {
         let input = self.optional(operator, number)?;
         input.ok_or_else(|| misfit("the operator", format!("no input {number}"), "a tensor"))
     }
 
     /// An input of an operator as a tensor of the graph, or `None` if it is left out.
-    pub(in crate::import::tflite) fn optional(
+    pub(crate) fn optional(
         &mut self,
         operator: &Operator<'_>,
         number: usize,
@@ -32,16 +28,12 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// All inputs of an operator.
-    pub(in crate::import::tflite) fn all(&mut self, operator: &Operator<'_>) -> Result<Vec<TensorId>, Fault> {
+    pub(crate) fn all(&mut self, operator: &Operator<'_>) -> Result<Vec<TensorId>, Fault> {
         (0..operator.inputs.len()).map(|number| self.x(operator, number)).collect()
     }
 
     /// An input of an operator as integers that are known here.
-    pub(in crate::import::tflite) fn integers(
-        &mut self,
-        operator: &Operator<'_>,
-        number: usize,
-    ) -> Result<Rc<Integers>, Fault> {
+    pub(crate) fn integers(&mut self, operator: &Operator<'_>, number: usize) -> Result<Rc<Integers>, Fault> {
         let Some(tensor) = operator.inputs.get(number).copied().flatten() else {
             return Err(misfit("the operator", format!("no input {number}"), "a tensor of integers"));
         };
@@ -63,11 +55,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// An input that must be one integer.
-    pub(in crate::import::tflite) fn integer(
-        &mut self,
-        operator: &Operator<'_>,
-        number: usize,
-    ) -> Result<i64, Fault> {
+    pub(crate) fn integer(&mut self, operator: &Operator<'_>, number: usize) -> Result<i64, Fault> {
         let integers = self.integers(operator, number)?;
         match integers.values.as_slice() {
             [single] => Ok(*single),
@@ -92,7 +80,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// Counts values of shape arithmetic, and refuses them beyond any real model's.
-    pub(in crate::import::tflite) fn count_integers(&mut self, count: usize) -> Result<(), Fault> {
+    pub(crate) fn count_integers(&mut self, count: usize) -> Result<(), Fault> {
         let left = self.integers_left.checked_sub(count);
         self.integers_left = left.ok_or(Fault::Limit {
             what: "the number of values of shape arithmetic",
@@ -103,7 +91,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// What a tensor of the file became: an activation, or a constant.
-    pub(in crate::import::tflite) fn tensor(&mut self, number: usize) -> Result<TensorId, Fault> {
+    pub(crate) fn tensor(&mut self, number: usize) -> Result<TensorId, Fault> {
         match &self.values[number] {
             Some(Value::Tensor(id)) => return Ok(*id),
             Some(Value::Integers(_)) => return Err(self.of_integers(self.described(number))),
@@ -122,7 +110,7 @@ impl<'a> Lowering<'_, 'a> {
     /// A constant input in another shape, with its scales along `axis` of that shape.
     ///
     /// Only axes of length 1 may come or go, so that scales stay along one axis.
-    pub(in crate::import::tflite) fn reshaped_constant(
+    pub(crate) fn reshaped_constant(
         &mut self,
         operator: &Operator<'_>,
         number: usize,

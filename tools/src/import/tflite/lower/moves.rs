@@ -15,11 +15,7 @@ use crate::import::Fault;
 
 impl Lowering<'_, '_> {
     /// Another shape, unless it is that already.
-    pub(in crate::import::tflite) fn reshape(
-        &mut self,
-        x: TensorId,
-        dims: &[u32],
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn reshape(&mut self, x: TensorId, dims: &[u32]) -> Result<TensorId, Fault> {
         if self.graph.dims(x) == dims {
             return Ok(x);
         }
@@ -28,11 +24,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Other order of axes, unless it is that already: axis `i` of the result is axis `axes[i]` of `x`.
-    pub(in crate::import::tflite) fn transpose(
-        &mut self,
-        x: TensorId,
-        axes: &[usize],
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn transpose(&mut self, x: TensorId, axes: &[usize]) -> Result<TensorId, Fault> {
         if axes.len() == self.graph.dims(x).len() && axes.iter().enumerate().all(|(to, &from)| to == from) {
             return Ok(x);
         }
@@ -44,11 +36,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Repetition along axes of length 1, unless there is none.
-    pub(in crate::import::tflite) fn broadcast(
-        &mut self,
-        x: TensorId,
-        dims: &[u32],
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn broadcast(&mut self, x: TensorId, dims: &[u32]) -> Result<TensorId, Fault> {
         if self.graph.dims(x) == dims {
             return Ok(x);
         }
@@ -56,11 +44,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Part of `x`: what is taken of each axis.
-    pub(in crate::import::tflite) fn slice(
-        &mut self,
-        x: TensorId,
-        taken: &[Taken],
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn slice(&mut self, x: TensorId, taken: &[Taken]) -> Result<TensorId, Fault> {
         let dims = self.graph.dims(x);
         if taken.len() == dims.len() && taken.iter().zip(dims).all(|(taken, &dim)| taken.is_all_of(dim)) {
             return Ok(x);
@@ -75,7 +59,7 @@ impl Lowering<'_, '_> {
     }
 
     /// `size` elements of one axis of `x`, from `begin` on.
-    pub(in crate::import::tflite) fn part(
+    pub(crate) fn part(
         &mut self,
         x: TensorId,
         axis: usize,
@@ -90,11 +74,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Tensors one after the other along an axis, in steps of as many as an operator takes.
-    pub(in crate::import::tflite) fn concatenated(
-        &mut self,
-        tensors: &[TensorId],
-        axis: usize,
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn concatenated(&mut self, tensors: &[TensorId], axis: usize) -> Result<TensorId, Fault> {
         match tensors {
             [] => Err(misfit("the operator", "no inputs", "one or more")),
             [single] => Ok(*single),
@@ -110,12 +90,7 @@ impl Lowering<'_, '_> {
     }
 
     /// `x` with more elements of a value on each axis: as many as the pairs say.
-    pub(in crate::import::tflite) fn padded(
-        &mut self,
-        x: TensorId,
-        pads: &[[u32; 2]],
-        value: f32,
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn padded(&mut self, x: TensorId, pads: &[[u32; 2]], value: f32) -> Result<TensorId, Fault> {
         if pads.iter().all(|pair| *pair == [0, 0]) {
             return Ok(x);
         }

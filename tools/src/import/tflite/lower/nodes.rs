@@ -16,12 +16,12 @@ const MAX_OPERATORS: usize = 1 << 16;
 
 impl Lowering<'_, '_> {
     /// The extents of a tensor, batch first.
-    pub(in crate::import::tflite) fn dims(&self, id: TensorId) -> Vec<u32> {
+    pub(crate) fn dims(&self, id: TensorId) -> Vec<u32> {
         self.graph.dims(id).to_vec()
     }
 
     /// Adds an operator for the layer in progress.
-    pub(in crate::import::tflite) fn node<P: Pod>(
+    pub(crate) fn node<P: Pod>(
         &mut self,
         op: OpCode,
         params: P,
@@ -41,7 +41,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Adds an operator that moves elements and leaves them as they are: their integers, too.
-    pub(in crate::import::tflite) fn moving<P: Pod>(
+    pub(crate) fn moving<P: Pod>(
         &mut self,
         op: OpCode,
         params: P,
@@ -55,12 +55,12 @@ impl Lowering<'_, '_> {
     }
 
     /// Adds an operator of one element, without parameters.
-    pub(in crate::import::tflite) fn unary(&mut self, op: OpCode, x: TensorId) -> Result<TensorId, Fault> {
+    pub(crate) fn unary(&mut self, op: OpCode, x: TensorId) -> Result<TensorId, Fault> {
         self.node(op, (), &[x])
     }
 
     /// Adds an operator of two elements, with broadcasting.
-    pub(in crate::import::tflite) fn binary(
+    pub(crate) fn binary(
         &mut self,
         op: OpCode,
         a: TensorId,
@@ -71,21 +71,17 @@ impl Lowering<'_, '_> {
     }
 
     /// Adds an operator that changes nothing but what integers stand for.
-    pub(in crate::import::tflite) fn unbounded(&mut self, x: TensorId) -> Result<TensorId, Fault> {
+    pub(crate) fn unbounded(&mut self, x: TensorId) -> Result<TensorId, Fault> {
         self.node(OpCode::Clip, ClipParams { clamp: Clamp::NONE }, &[x])
     }
 
     /// A constant without dimensions.
-    pub(in crate::import::tflite) fn scalar(&mut self, value: f32) -> TensorId {
+    pub(crate) fn scalar(&mut self, value: f32) -> TensorId {
         self.graph.add_constant("constant", &[], vec![value])
     }
 
     /// A constant.
-    pub(in crate::import::tflite) fn constant(
-        &mut self,
-        dims: &[u32],
-        values: Vec<f32>,
-    ) -> Result<TensorId, Fault> {
+    pub(crate) fn constant(&mut self, dims: &[u32], values: Vec<f32>) -> Result<TensorId, Fault> {
         let shape = Shape::new(dims).filter(|shape| shape.len() == u32::try_from(values.len()).ok());
         match shape {
             Some(shape) => Ok(self.graph.add_constant("constant", shape.dims(), values)),
@@ -94,13 +90,13 @@ impl Lowering<'_, '_> {
     }
 
     /// An axis of `x`, counted from the end if negative.
-    pub(in crate::import::tflite) fn axis(&self, x: TensorId, axis: i64) -> Result<usize, Fault> {
+    pub(crate) fn axis(&self, x: TensorId, axis: i64) -> Result<usize, Fault> {
         axis_of(self.graph.dims(x).len(), axis)
     }
 }
 
 /// An axis of a tensor with so many, counted from the end if negative.
-pub(in crate::import::tflite) fn axis_of(rank: usize, axis: i64) -> Result<usize, Fault> {
+pub(crate) fn axis_of(rank: usize, axis: i64) -> Result<usize, Fault> {
     let counted = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
     usize::try_from(counted)
         .ok()
@@ -109,7 +105,7 @@ pub(in crate::import::tflite) fn axis_of(rank: usize, axis: i64) -> Result<usize
 }
 
 /// The bounds of a fused activation.
-pub(in crate::import::tflite) fn clamp(activation: Activation) -> Result<Clamp, Fault> {
+pub(crate) fn clamp(activation: Activation) -> Result<Clamp, Fault> {
     Ok(match activation {
         Activation::None => Clamp::NONE,
         Activation::Relu => Clamp { min: 0.0, max: f32::INFINITY },

@@ -6,30 +6,30 @@ use crate::import::tflite::options::StridedSlice;
 
 /// What is taken of one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::import::tflite) struct Taken {
+pub(crate) struct Taken {
     /// The first index.
-    pub(in crate::import::tflite) begin: u32,
+    pub(crate) begin: u32,
     /// From one index to the next; backwards if negative.
-    pub(in crate::import::tflite) stride: i32,
+    pub(crate) stride: i32,
     /// How many.
-    pub(in crate::import::tflite) size: u32,
+    pub(crate) size: u32,
 }
 
 impl Taken {
     /// All of an axis.
-    pub(in crate::import::tflite) fn all(dim: u32) -> Self {
+    pub(crate) fn all(dim: u32) -> Self {
         Self { begin: 0, stride: 1, size: dim }
     }
 
     /// Whether this is all of an axis, in order.
-    pub(in crate::import::tflite) fn is_all_of(self, dim: u32) -> bool {
+    pub(crate) fn is_all_of(self, dim: u32) -> bool {
         self.begin == 0 && self.size == dim && (self.stride == 1 || dim == 1)
     }
 }
 
 /// What a slice takes of a tensor of extents `dims`, and the extents of the result, in which axes may
 /// be new or dropped.
-pub(in crate::import::tflite) fn strided(
+pub(crate) fn strided(
     dims: &[u32],
     begin: &[i64],
     end: &[i64],

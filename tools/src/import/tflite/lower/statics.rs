@@ -13,11 +13,11 @@ use crate::import::tflite::options::{Gather, Pack, StridedSlice, Unpack};
 
 /// Integers that are known here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::import::tflite) struct Integers {
+pub(crate) struct Integers {
     /// Extents.
-    pub(in crate::import::tflite) dims: Vec<u32>,
+    pub(crate) dims: Vec<u32>,
     /// The elements, as many as the product of extents.
-    pub(in crate::import::tflite) values: Vec<i64>,
+    pub(crate) values: Vec<i64>,
 }
 
 impl Integers {
@@ -33,7 +33,7 @@ impl Integers {
     ///
     /// # Errors
     /// If one is negative or has more than 32 bits.
-    pub(in crate::import::tflite) fn extents(&self) -> Result<Vec<u32>, Fault> {
+    pub(crate) fn extents(&self) -> Result<Vec<u32>, Fault> {
         let extents: Option<Vec<u32>> = self.values.iter().map(|&v| u32::try_from(v).ok()).collect();
         extents.ok_or_else(|| misfit("a shape", format!("{:?}", self.values), "extents"))
     }
@@ -52,7 +52,7 @@ impl Integers {
 }
 
 /// Operators whose outputs always hold integers.
-pub(in crate::import::tflite) const NAMES: &[&str] = &["RANGE", "RANK", "SHAPE"];
+pub(crate) const NAMES: &[&str] = &["RANGE", "RANK", "SHAPE"];
 
 /// What an operator computes whose output holds integers.
 pub(super) fn evaluate(
@@ -156,7 +156,7 @@ fn slice(low: &mut Lowering<'_, '_>, name: &str, operator: &Operator<'_>) -> Res
 }
 
 /// What `SLICE` takes of its first input, and the extents of the result.
-pub(in crate::import::tflite) fn slice_of(
+pub(crate) fn slice_of(
     low: &mut Lowering<'_, '_>,
     operator: &Operator<'_>,
     dims: &[u32],
@@ -180,7 +180,7 @@ pub(in crate::import::tflite) fn slice_of(
 }
 
 /// What `STRIDED_SLICE` takes of its first input, and the extents of the result.
-pub(in crate::import::tflite) fn strided_slice_of(
+pub(crate) fn strided_slice_of(
     low: &mut Lowering<'_, '_>,
     operator: &Operator<'_>,
     dims: &[u32],
