@@ -1,4 +1,4 @@
-//! Flattens Keras models to `.fpk` files that run in place on boards and gateways.
+//! Flattens models of Keras and TensorFlow Lite to `.fpk` files that run in place on boards and gateways.
 //!
 //! The way of a model: [`import`] reads a file into layers and weights and these into a [`graph`];
 //! [`mod@reference`] predicts what the graph computes; [`passes`] rewrite it; [`memory`] plans where its

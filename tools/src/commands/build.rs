@@ -217,6 +217,9 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     if let Some(writer) = &origin.writer {
         meta.insert("source.version".into(), writer.clone());
     }
+    if let Some(labels) = &origin.labels {
+        meta.insert("labels".into(), labels.clone());
+    }
     let mut options = format!("--target {}", Target::from(args.target).name());
     if let Some(batch) = args.batch {
         let _ = write!(options, " --batch {batch}");

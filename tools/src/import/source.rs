@@ -28,6 +28,8 @@ pub struct Origin {
     pub units: usize,
     /// Number of values in all weights.
     pub parameters: u64,
+    /// Names of the classes, one a line, in the order of the first output's elements.
+    pub labels: Option<String>,
     /// What the file holds and flatpack has no use for.
     pub dropped: Vec<Dropped>,
     /// What the user should know.
@@ -74,6 +76,7 @@ impl Source {
                     unit: "layers",
                     units: network.layers.len(),
                     parameters: weights.map(|weight| weight.array.len() as u64).sum(),
+                    labels: None,
                     dropped: saved.dropped.clone(),
                     notes: saved.notes.clone(),
                 };
@@ -97,6 +100,7 @@ impl Source {
                     unit: "operators",
                     units: summary.operators,
                     parameters: summary.parameters,
+                    labels: summary.labels,
                     dropped: Vec::new(),
                     notes: Vec::new(),
                 };

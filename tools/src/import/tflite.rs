@@ -8,6 +8,7 @@
 
 mod builtins;
 mod flatbuffer;
+mod labels;
 mod lower;
 mod model;
 mod operators;

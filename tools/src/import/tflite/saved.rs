@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::lower;
 use super::model::{Model, Tensor};
+use super::{labels, lower};
 use crate::graph::Graph;
 use crate::import::ImportError;
 
@@ -23,6 +23,8 @@ pub struct Summary {
     pub description: String,
     /// The oldest runtime that the converter promises to run the model.
     pub min_runtime_version: Option<String>,
+    /// Names of the classes, one a line, in the order of the first output's elements.
+    pub labels: Option<String>,
     /// Operators of the graph that is run.
     pub operators: usize,
     /// Values in all constants.
@@ -62,6 +64,7 @@ impl Saved {
         };
         let parameters = graph.iter().flat_map(|graph| &graph.tensors).map(elements);
         Ok(Summary {
+            labels: labels::of_first_output(&self.bytes, &model),
             operators: graph.map_or(0, |graph| graph.operators.len()),
             parameters: parameters.fold(0, u64::saturating_add),
             min_runtime_version: version.filter(|version| !version.is_empty()),
