@@ -204,4 +204,6 @@ opcodes! {
     71 = Conv2dI8, "conv_2d_i8", ops::conv_2d_i8::RULE;
     72 = DepthwiseConv2dI8, "depthwise_conv_2d_i8", ops::depthwise_conv_2d_i8::RULE;
     74 = FullyConnectedI8, "fully_connected_i8", ops::fully_connected_i8::RULE;
+    82 = SoftmaxI8, "softmax_i8", ops::softmax_i8::RULE;
+    85 = AddI8, "add_i8", ops::add_i8::RULE;
 }

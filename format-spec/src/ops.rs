@@ -3,6 +3,7 @@
 //! Operators without parameters of their own share the rule of their family: [`unary`] and
 //! [`binary`].
 
+pub mod add_i8;
 pub mod average_pool_2d;
 pub mod batch_matmul;
 pub mod binary;
@@ -40,6 +41,7 @@ pub mod resize_bilinear;
 pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod softmax;
+pub mod softmax_i8;
 pub mod sparsemax;
 pub mod squareplus;
 pub mod strided_slice;

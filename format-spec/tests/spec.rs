@@ -3,7 +3,7 @@
 mod file;
 
 use bytemuck::Zeroable;
-use flatpack_format::ops::{Clamp, OutputI8};
+use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{
     ALIGN, CaseRecord, DType, Features, Header, Layout, MAGIC, MAX_INPUTS, MAX_MODEL_INPUTS, MAX_RANK,
@@ -155,6 +155,7 @@ fn records_are_as_their_tables_say() {
 
 #[test]
 fn parameter_records_are_as_their_table_says() {
+    use ops::{add_i8::AddI8Params, softmax_i8::SoftmaxI8Params};
     use ops::{
         average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
         broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
@@ -243,6 +244,7 @@ fn parameter_records_are_as_their_table_says() {
         record!(HardSigmoidParams { slope: f32, offset: f32 }),
         record!(SquareplusParams { b: f32 }),
         record!(OutputI8 { zero_point: i32, min: i32, max: i32 }),
+        record!(Multiplier { mantissa: i32, shift: i32 }),
         record!(QuantizeParams { scale: f32, zero_point: i32, dtype: u32 }),
         record!(DequantizeParams { scale: f32, zero_point: i32 }),
         record!(Conv2dI8Params {
@@ -265,6 +267,15 @@ fn parameter_records_are_as_their_table_says() {
             y: OutputI8
         }),
         record!(FullyConnectedI8Params { x_zero_point: i32, w_zero_point: i32, y: OutputI8 }),
+        record!(SoftmaxI8Params { axis: u32, multiplier: Multiplier, diff_min: i32 }),
+        record!(AddI8Params {
+            a_zero_point: i32,
+            b_zero_point: i32,
+            a_multiplier: Multiplier,
+            b_multiplier: Multiplier,
+            multiplier: Multiplier,
+            y: OutputI8
+        }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
     let rows = records.iter().map(|(name, bytes, fields)| {

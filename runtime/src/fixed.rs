@@ -8,6 +8,10 @@
 //!
 //! Sums that leave 32 bits wrap; no sum of a model that TensorFlow Lite made does.
 
+mod functions;
+
+pub use functions::{exp_of_negative, one_over_one_plus, shift_left};
+
 use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// `⌊a · b / 2³¹ + ½⌋`; the one product that leaves 32 bits is the largest number.

@@ -65,6 +65,11 @@ pub(crate) fn integers(dims: &[u32], seed: u32, dtype: DType) -> Input {
     words(dims, &values.take(len as usize).collect::<Vec<_>>(), dtype)
 }
 
+/// Any signed bytes that look random and repeat.
+pub(crate) fn i8s(dims: &[u32], seed: u32) -> Input {
+    integers(dims, seed, DType::I8)
+}
+
 impl Input {
     /// The same weights `[O, …]` in layout `panel16`.
     pub(crate) fn packed(&self) -> Self {
@@ -113,9 +118,10 @@ fn values(dtype: DType, bytes: &[u8]) -> Vec<f32> {
     }
 }
 
-/// Whole numbers that look random and repeat, between −100 and 100, in this element type.
+/// Whole numbers that look random and repeat, between −100 or 0 and 100, in this element type.
 pub(crate) fn whole(dims: &[u32], seed: u32, dtype: DType) -> Input {
-    let values = noise(dims, seed).values.iter().map(|v| (v * 100.0).trunc()).collect();
+    let of_type = |v: f32| if dtype == DType::U8 { v.abs() } else { v };
+    let values = noise(dims, seed).values.iter().map(|v| of_type((v * 100.0).trunc())).collect();
     Input { dims: dims.to_vec(), values, words: vec![], dtype, layout: Layout::Rows }
 }
 

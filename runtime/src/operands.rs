@@ -38,11 +38,11 @@ impl<'r> Operands<'r> {
     }
 
     /// Takes out `y` with the elements of `x` in it: a copy, unless the two are the same memory.
-    pub(crate) fn write_over(self, x: Tensor<'_>, y: Tensor<'_>) -> Option<(Reads<'r>, &'r mut [f32])> {
+    pub(crate) fn write_over<T: Pod>(self, x: Tensor<'_>, y: Tensor<'_>) -> Option<(Reads<'r>, &'r mut [T])> {
         let in_place = x.same_memory(&y);
-        let (reads, y) = self.write::<f32>(y)?;
+        let (reads, y) = self.write::<T>(y)?;
         if !in_place {
-            y.iter_mut().zip(reads.get::<f32>(x)?).for_each(|(y, x)| *y = *x);
+            y.iter_mut().zip(reads.get::<T>(x)?).for_each(|(y, x)| *y = *x);
         }
         Some((reads, y))
     }

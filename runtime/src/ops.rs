@@ -3,6 +3,7 @@
 use crate::kernel::Kernel;
 
 mod binary;
+mod binary_i8;
 mod gather;
 mod pool;
 mod reduce;
@@ -10,6 +11,7 @@ mod unary;
 
 pub mod abs;
 pub mod add;
+pub mod add_i8;
 pub mod average_pool_2d;
 pub mod batch_matmul;
 pub mod broadcast_to;
@@ -66,6 +68,7 @@ pub mod selu;
 pub mod sign;
 pub mod sin;
 pub mod softmax;
+pub mod softmax_i8;
 pub mod softplus;
 pub mod softsign;
 pub mod sparsemax;
@@ -158,6 +161,8 @@ pub const ALL: &[Kernel] = &[
     conv_2d_i8::KERNEL,
     depthwise_conv_2d_i8::KERNEL,
     fully_connected_i8::KERNEL,
+    softmax_i8::KERNEL,
+    add_i8::KERNEL,
 ];
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Fixed-point numbers as TensorFlow Lite makes them: what its kernels prepare before they run, done
 //! when a file is built. The kernels' own rounding is in `flatpack_runtime::fixed`.
 
+pub(crate) mod functions;
+
 use crate::quant::Quant;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 

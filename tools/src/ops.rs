@@ -11,6 +11,7 @@ use tract_core::internal::{TractResult, bail};
 use tract_core::model::OutletId;
 
 mod binary;
+mod binary_i8;
 mod moves;
 mod reduction;
 mod unary;
@@ -18,6 +19,7 @@ mod weighted_i8;
 
 pub mod abs;
 pub mod add;
+pub mod add_i8;
 pub mod average_pool_2d;
 pub mod batch_matmul;
 pub mod broadcast_to;
@@ -74,6 +76,7 @@ pub mod selu;
 pub mod sign;
 pub mod sin;
 pub mod softmax;
+pub mod softmax_i8;
 pub mod softplus;
 pub mod softsign;
 pub mod sparsemax;
@@ -235,6 +238,8 @@ pub const ALL: &[Operator] = &[
     conv_2d_i8::OPERATOR,
     depthwise_conv_2d_i8::OPERATOR,
     fully_connected_i8::OPERATOR,
+    softmax_i8::OPERATOR,
+    add_i8::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -16,6 +16,7 @@ use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
 use crate::walk::{Axis, Walk, broadcast_dims, strides};
+use bytemuck::Pod;
 use flatpack_format::Misfit;
 use flatpack_format::ops::binary::{BinaryParams, RULE};
 
@@ -26,22 +27,22 @@ pub(crate) fn check(node: &Node<'_>) -> Result<(), Misfit> {
 pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
     let params: &BinaryParams = node.params()?;
     let (low, high) = (params.clamp.min, params.clamp.max);
-    broadcast(node, operands, |a, b| clamp(f(a, b), low, high))
+    broadcast::<f32>(node, operands, |a, b| clamp(f(a, b), low, high))
 }
 
 /// An input along one run of y.
-enum Side<'a> {
+enum Side<'a, T> {
     /// It is what y holds.
     Place,
     /// An element for each of y's.
-    Each(&'a [f32]),
+    Each(&'a [T]),
     /// One element for all.
-    One(f32),
+    One(T),
 }
 
-impl<'a> Side<'a> {
+impl<'a, T: Copy> Side<'a, T> {
     /// The run of `input`, if it is not in y's place, that begins at `at`.
-    fn at(input: Option<&'a [f32]>, at: usize, stride: isize) -> Option<Self> {
+    fn at(input: Option<&'a [T]>, at: usize, stride: isize) -> Option<Self> {
         match input {
             None => Some(Self::Place),
             Some(x) if stride == 0 => x.get(at).map(|x| Self::One(*x)),
@@ -52,12 +53,16 @@ impl<'a> Side<'a> {
 
 /// `y = f(a, b)`, elementwise.
 #[inline(always)]
-pub(crate) fn broadcast(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
+pub(crate) fn broadcast<T: Pod>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    f: impl Fn(T, T) -> T,
+) -> Option<()> {
     let walk = walk(node)?;
     let (len, [a_stride, b_stride]) = walk.run();
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let a = if node.in_place(0) { None } else { Some(reads.get::<f32>(node.input(0)?)?) };
-    let b = if node.in_place(1) { None } else { Some(reads.get::<f32>(node.input(1)?)?) };
+    let (reads, y) = operands.write::<T>(node.output()?)?;
+    let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
+    let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
     for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
         match (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?) {
             (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),

@@ -22,7 +22,7 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 }
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    binary::broadcast(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
+    binary::broadcast::<f32>(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
 }
 
 #[cfg(test)]

@@ -310,6 +310,25 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[2, 3, 4], &[4], &[4, 2]],
             ),
         ),
+        Op::SoftmaxI8 => {
+            let multiplier = Multiplier { mantissa: 1 << 30, shift: 24 };
+            typed(
+                &[DType::I8],
+                unary(op, softmax_i8::SoftmaxI8Params { axis: 1, multiplier, diff_min: -124 }),
+            )
+        }
+        Op::AddI8 => {
+            let by = |shift| Multiplier { mantissa: 1_900_000_000, shift };
+            let params = add_i8::AddI8Params {
+                a_zero_point: 3,
+                b_zero_point: -4,
+                a_multiplier: by(-2),
+                b_multiplier: by(0),
+                multiplier: by(-19),
+                y: Y,
+            };
+            typed(&[DType::I8, DType::I8], sample(op, params, &[&[2, 3, 4]], &[&[3, 1]]))
+        }
         Op::FullyConnectedI8 => typed(
             WEIGHTED_I8,
             sample(

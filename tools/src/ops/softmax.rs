@@ -1,6 +1,6 @@
 //! Softmax along one axis.
 
-use super::Operator;
+use super::{Operator, softmax_i8};
 use flatpack_format::OpCode;
 use flatpack_format::ops::softmax::SoftmaxParams;
 use tract_core::internal::tvec;
@@ -9,6 +9,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     in_place: 1,
+    integer: Some(softmax_i8::from_reals),
     ..Operator::new(OpCode::Softmax, |r, _, node, inputs| {
         let axis = node.params::<SoftmaxParams>().axis as usize;
         let softmax = Softmax { axes: tvec![axis], quant_output_dt: None, kind: SoftmaxKind::Softmax };

@@ -131,10 +131,19 @@ fn nearest(numerator: i128, bits: u32) -> i128 {
     numerator.signum() * ((2 * numerator.abs() + divisor) / (2 * divisor))
 }
 
+/// `x` times a multiplier of a record.
+pub(crate) fn multiplied(x: i64, by: Multiplier) -> i64 {
+    multiply(x, by.mantissa.into(), by.shift.into())
+}
+
+/// A sum as an element of the output.
+pub(crate) fn requantized(sum: i64, by: Multiplier, y: &OutputI8) -> i32 {
+    let moved = multiplied((sum as i32).into(), by) + i64::from(y.zero_point);
+    moved.clamp(y.min.into(), y.max.into()) as i32
+}
+
 /// A sum as an element of the output. `requant` are the multipliers of all outputs.
 pub(crate) fn requantize(sum: i64, requant: &[i32], output: usize, y: &OutputI8) -> i32 {
     let at = if requant.len() == 2 { 0 } else { 2 * output };
-    let sum = i64::from(sum as i32);
-    let moved = multiply(sum, requant[at].into(), requant[at + 1].into()) + i64::from(y.zero_point);
-    moved.clamp(y.min.into(), y.max.into()) as i32
+    requantized(sum, Multiplier { mantissa: requant[at], shift: requant[at + 1] }, y)
 }

@@ -38,8 +38,9 @@ pub fn run(graph: &mut Graph) -> Result<Vec<String>, Refused> {
         }
     }
     let mut details = Vec::new();
-    for position in 0..graph.nodes.len() {
-        let node = graph.nodes[position].clone();
+    // Until all are lowered, the graph has the nodes on reals.
+    let mut nodes = graph.nodes.clone();
+    for node in &mut nodes {
         let of_integers = |&id: &TensorId| !graph.is_constant(id) && graph.quant(id).is_some();
         if !node.inputs.iter().chain([&node.output]).any(of_integers) {
             continue;
@@ -48,7 +49,7 @@ pub fn run(graph: &mut Graph) -> Result<Vec<String>, Refused> {
         let lower = ops::operator(node.op)
             .integer
             .ok_or_else(|| refused("there is no such operator on 8-bit integers".to_owned()))?;
-        let lowered = lower(graph, &node).map_err(refused)?;
+        let lowered = lower(graph, node).map_err(refused)?;
         let made = graph.infer(lowered.op, &lowered.params, &lowered.inputs);
         let made = made.map_err(|error| refused(error.to_string()))?;
         if made != graph.tensor(node.output).tensor_type {
@@ -57,8 +58,9 @@ pub fn run(graph: &mut Graph) -> Result<Vec<String>, Refused> {
         if lowered.op != node.op {
             details.push(format!("{}: {} becomes {}", node.layer, node.op.name(), lowered.op.name()));
         }
-        graph.nodes[position] = lowered;
+        *node = lowered;
     }
+    graph.nodes = nodes;
     Ok(details)
 }
 

@@ -1,0 +1,95 @@
+//! Sum of 8-bit integers, with NumPy's broadcasting: `y = requantize((a − a_zero_point) · 2²⁰ · a_multiplier
+//! + (b − b_zero_point) · 2²⁰ · b_multiplier)`, each product rounded. As TensorFlow Lite's reference kernel.
+//!
+//! | operand | dtype | shape                   | layouts |
+//! |---------|-------|-------------------------|---------|
+//! | a       | i8    | any                     | rows    |
+//! | b       | i8    | any that fits a's       | rows    |
+//! | y       | i8    | a and b, broadcast      | rows    |
+//!
+//! y may lie in the place of a, of b, or of both. `check` proves the shapes, that multipliers, zero
+//! points and bounds are in their domains, and that an input which shares memory with y has all of it:
+//! then it is as long as y and does not repeat.
+
+use super::binary::broadcast;
+use super::binary_i8::at_common_scale;
+use crate::fixed::requantize;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use flatpack_format::ops::add_i8::{AddI8Params, RULE};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::AddI8, check, run };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 0b11)
+}
+
+fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let p: &AddI8Params = node.params()?;
+    broadcast(node, operands, |a, b| {
+        let a = at_common_scale(a, p.a_zero_point, p.a_multiplier);
+        let b = at_common_scale(b, p.b_zero_point, p.b_multiplier);
+        requantize(a.wrapping_add(b), p.multiplier, &p.y)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::binary_i8::tests::{
+        Y, assert_params_refused, it_meets, multiplied, multiplier, operands, refuses_other_operands,
+        requantized,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::{Multiplier, OutputI8};
+    use proptest::prelude::*;
+
+    const OP: OpCode = OpCode::AddI8;
+    const HALF: Multiplier = Multiplier { mantissa: 1 << 30, shift: 0 };
+    const PARAMS: AddI8Params = AddI8Params {
+        a_zero_point: 3,
+        b_zero_point: -128,
+        a_multiplier: HALF,
+        b_multiplier: HALF,
+        multiplier: HALF,
+        y: Y,
+    };
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula(
+            (shapes, seed) in operands(),
+            a in multiplier(-12..1), b in multiplier(-12..1), sum in multiplier(-22..-14),
+            a_zero_point in -128i32..128, b_zero_point in -128i32..128,
+        ) {
+            let params = AddI8Params { a_zero_point, b_zero_point, a_multiplier: a, b_multiplier: b, multiplier: sum, y: Y };
+            it_meets(OP, bytes_of(&params), shapes, seed, |x, z| {
+                let x = multiplied((x - i64::from(a_zero_point)) << 20, a);
+                let z = multiplied((z - i64::from(b_zero_point)) << 20, b);
+                requantized(x + z, sum, &Y)
+            });
+        }
+    }
+
+    #[test]
+    fn parameters_outside_of_their_domains_are_refused() {
+        let shifted = Multiplier { shift: 31, ..HALF };
+        for params in [
+            AddI8Params { a_zero_point: 128, ..PARAMS },
+            AddI8Params { b_zero_point: -129, ..PARAMS },
+            AddI8Params { a_multiplier: shifted, ..PARAMS },
+            AddI8Params { b_multiplier: shifted, ..PARAMS },
+            AddI8Params { multiplier: Multiplier { mantissa: -1, shift: 0 }, ..PARAMS },
+            AddI8Params { y: OutputI8 { min: 1, max: 0, ..Y }, ..PARAMS },
+        ] {
+            assert_params_refused(OP, bytes_of(&params));
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        refuses_other_operands(OP, bytes_of(&PARAMS));
+    }
+}

@@ -1,0 +1,142 @@
+//! Softmax of 8-bit integers along one axis, in fixed point: `yᵢ = 256 · exp(dᵢ) / Σⱼ exp(dⱼ) − 128`, where
+//! `dᵢ = (xᵢ − max x) · multiplier`; elements whose difference from the maximum is less
+//! than `diff_min` do not count and give −128. As TensorFlow Lite's reference kernel.
+//!
+//! | operand | dtype | shape | layouts |
+//! |---------|-------|-------|---------|
+//! | x       | i8    | any   | rows    |
+//! | y       | i8    | x's   | rows    |
+//!
+//! y may lie in the place of x. `check` proves the shapes, that the axis is one of x, and that the
+//! parameters are in their domains.
+
+use crate::fixed::{
+    divide_by_power_of_two, doubling_high_multiply, exp_of_negative, multiply, one_over_one_plus,
+};
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use crate::pieces::pieces_mut;
+use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::SoftmaxI8, check, run };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check(&RULE, false, 1)
+}
+
+fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &SoftmaxI8Params = node.params()?;
+    let x = node.input(0)?;
+    let (_, len, inner) = x.shape().around(params.axis as usize)?;
+    let (len, inner) = (len as usize, inner as usize);
+    let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
+    for block in pieces_mut(y, len.saturating_mul(inner)) {
+        for first in 0..inner {
+            vector(block.get_mut(first..)?, inner.max(1), params);
+        }
+    }
+    Some(())
+}
+
+/// Softmax of every `stride`-th element.
+fn vector(x: &mut [i8], stride: usize, params: &SoftmaxI8Params) {
+    let max = i32::from(x.iter().step_by(stride).fold(i8::MIN, |max, x| max.max(*x)));
+    // e^d with 31 bits after the point.
+    let exp = |x: i8| {
+        let difference = i32::from(x).wrapping_sub(max);
+        (difference >= params.diff_min).then(|| exp_of_negative(multiply(difference, params.multiplier)))
+    };
+    // With 19 bits after the point, up to 4096.
+    let terms = x.iter().step_by(stride).filter_map(|x| exp(*x));
+    let sum = terms.fold(0, |sum: i32, exp| sum.saturating_add(divide_by_power_of_two(exp, 12)));
+    // The sum is 2^bits · (1 + fraction).
+    let zeros = sum.leading_zeros();
+    let fraction = sum.wrapping_shl(zeros) & i32::MAX;
+    let inverse = one_over_one_plus(fraction);
+    let places = 35u32.wrapping_sub(zeros);
+    for x in x.iter_mut().step_by(stride) {
+        let share = exp(*x).map_or(0, |exp| doubling_high_multiply(inverse, exp));
+        // Past 31 places, less than half is left.
+        let y = if places > 31 { 0 } else { divide_by_power_of_two(share, places) };
+        *x = y.wrapping_sub(128).clamp(-128, 127) as i8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{
+        along, i8s, refusal, refuses_other_operands, run as run_step, run_in_place, shape_and_axis, words,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::DType;
+    use flatpack_format::ops::Multiplier;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::SoftmaxI8;
+
+    /// For a scale of `2^(shift − 27)`, or up to twice as much.
+    fn params(axis: usize, mantissa: i32, shift: i32) -> SoftmaxI8Params {
+        let diff_min = -(31 << 26 >> shift);
+        SoftmaxI8Params { axis: axis as u32, multiplier: Multiplier { mantissa, shift }, diff_min }
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_next_to_the_formula_in_place_and_apart(
+            (dims, axis) in shape_and_axis(), seed: u32, mantissa in 1 << 30..=i32::MAX, shift in 18i32..28,
+        ) {
+            let x = i8s(&dims, seed);
+            let params = params(axis, mantissa, shift);
+            let scale = f64::from(mantissa) * f64::from(shift - 57).exp2();
+            let formula = |x: &[f64]| -> Vec<f64> {
+                let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let exps: Vec<f64> = x.iter().map(|x| ((x - max) * scale).exp()).collect();
+                let sum: f64 = exps.iter().sum();
+                exps.iter().map(|exp| (256.0 * exp / sum - 128.0).min(127.0)).collect()
+            };
+            let want = along(&x, axis..axis + 1, formula);
+            let got = run_step(OP, bytes_of(&params), core::slice::from_ref(&x));
+            for (got, want) in got.iter().zip(want) {
+                prop_assert!((got - want).abs() < 0.501, "{got} is not {want}");
+            }
+            prop_assert_eq!(run_in_place(OP, bytes_of(&params), &[x], 0), got);
+        }
+    }
+
+    #[test]
+    fn shares_below_half_a_step_are_nothing() {
+        for len in [511, 512, 513, 4095, 4096, 5000] {
+            let x = words(&[len], &vec![7; len as usize], DType::I8);
+            let want = if len < 512 { -127.0 } else { -128.0 };
+            assert!(run_step(OP, bytes_of(&params(0, 1 << 30, 20)), &[x]).iter().all(|&y| y == want));
+        }
+    }
+
+    #[test]
+    fn parameters_outside_of_their_domains_are_refused() {
+        let good = params(1, 1 << 30, 20);
+        let of = |params: SoftmaxI8Params| refusal(OP, bytes_of(&params), &[i8s(&[2, 3], 1)], None);
+        assert_eq!(of(SoftmaxI8Params { axis: 2, ..good }), Misfit::Params);
+        assert_eq!(
+            of(SoftmaxI8Params { multiplier: Multiplier { mantissa: -1, shift: 0 }, ..good }),
+            Misfit::Params
+        );
+        assert_eq!(of(SoftmaxI8Params { diff_min: 1, ..good }), Misfit::Params);
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        refuses_other_operands(OP, bytes_of(&params(1, 1 << 30, 20)), &[i8s(&[2, 3], 1)], false, 1);
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let (x, output) = (i8s(&[2, 3], 1), i8s(&[3, 2], 0).tensor_type());
+        assert_eq!(refusal(OP, bytes_of(&params(0, 1 << 30, 20)), &[x], Some(output)), Misfit::Shape(1));
+    }
+}
