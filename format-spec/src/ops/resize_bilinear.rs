@@ -1,20 +1,23 @@
 //! Resizing by bilinear interpolation: x `[N, H, W, C]` → y `[N, OH, OW, C]`.
 //!
-//! Output row `i` lies at input row `(i + ½) · H / OH − ½`, clamped to
-//! the input; columns likewise. This is what TensorFlow and Keras do by default.
+//! With half-pixel centres, output row `i` lies at input row `(i + ½) · H / OH − ½`, clamped to the
+//! input; columns likewise. This is what TensorFlow 2 and Keras do.
 
-use super::resize_nearest_neighbor::resized;
+use super::resize_nearest_neighbor::{ALIGN_CORNERS, resized};
 use super::{no_macs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
-/// Parameters of `resize_bilinear`: 8 bytes.
+/// Parameters of `resize_bilinear`: 12 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
 pub struct ResizeBilinearParams {
     /// Size of the output: height, width.
     pub size: [u32; 2],
+    /// How pixels of input and output lie on each other: 0, output row `i` lies at input row
+    /// `i · H / OH`; 1, with half-pixel centres; 2, at `i · (H − 1) / (OH − 1)`, or 0 if there is one.
+    pub grid: u32,
 }
 
 /// See the module.
@@ -22,6 +25,9 @@ pub const RULE: OpRule =
     OpRule { params_bytes: size_of::<ResizeBilinearParams>() as u32, output, macs: no_macs };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
-    let [oh, ow] = read::<ResizeBilinearParams>(params)?.size;
+    let ResizeBilinearParams { size: [oh, ow], grid } = read(params)?;
+    if grid > ALIGN_CORNERS {
+        return Err(Misfit::Params);
+    }
     resized(inputs, oh, ow)
 }

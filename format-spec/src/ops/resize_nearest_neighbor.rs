@@ -5,15 +5,25 @@ use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
+/// [`ResizeNearestNeighborParams::grid`]: the first pixels of input and output have the same corner.
+pub const CORNERS: u32 = 0;
+
+/// Pixels are the cells of one area: input and output have the same outer edges.
+pub const HALF_PIXEL_CENTERS: u32 = 1;
+
+/// The centres of the outermost pixels of input and output are the same points.
+pub const ALIGN_CORNERS: u32 = 2;
+
 /// Parameters of `resize_nearest_neighbor`: 12 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
 pub struct ResizeNearestNeighborParams {
     /// Size of the output: height, width.
     pub size: [u32; 2],
-    /// 0: output row `i` is input row `⌊i · H / OH⌋`. 1: it is `⌊(i + ½) · H / OH⌋`, as in
-    /// `tf.image.resize`. Likewise columns.
-    pub half_pixel_centers: u32,
+    /// How pixels of input and output lie on each other: [`CORNERS`], output row `i` is input row
+    /// `⌊i · H / OH⌋`; [`HALF_PIXEL_CENTERS`], it is `⌊(i + ½) · H / OH⌋`, as in `tf.image.resize`;
+    /// [`ALIGN_CORNERS`], it is `⌊i · (H − 1) / (OH − 1) + ½⌋`, or 0 if there is one. Likewise columns.
+    pub grid: u32,
 }
 
 /// See the module.
@@ -21,8 +31,8 @@ pub const RULE: OpRule =
     OpRule { params_bytes: size_of::<ResizeNearestNeighborParams>() as u32, output, macs: no_macs };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
-    let ResizeNearestNeighborParams { size: [oh, ow], half_pixel_centers } = read(params)?;
-    if half_pixel_centers > 1 {
+    let ResizeNearestNeighborParams { size: [oh, ow], grid } = read(params)?;
+    if grid > ALIGN_CORNERS {
         return Err(Misfit::Params);
     }
     resized(inputs, oh, ow)

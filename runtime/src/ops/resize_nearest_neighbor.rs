@@ -1,5 +1,6 @@
-//! Resizing by the nearest element: `y[n, i, j, c] = x[n, ⌊i · H / OH⌋, ⌊j · W / OW⌋, c]`, or with
-//! half-pixel centres `x[n, ⌊(i + ½) · H / OH⌋, ⌊(j + ½) · W / OW⌋, c]`; in whole numbers, exactly.
+//! Resizing by the nearest element: `y[n, i, j, c] = x[n, ⌊i · H / OH⌋, ⌊j · W / OW⌋, c]`; with
+//! half-pixel centres `x[n, ⌊(i + ½) · H / OH⌋, ⌊(j + ½) · W / OW⌋, c]`; with aligned corners
+//! `x[n, ⌊i · (H − 1) / (OH − 1) + ½⌋, ⌊j · (W − 1) / (OW − 1) + ½⌋, c]`; in whole numbers, exactly.
 //!
 //! | operand | dtype | shape           | layouts |
 //! |---------|-------|-----------------|---------|
@@ -12,7 +13,9 @@ use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
-use flatpack_format::ops::resize_nearest_neighbor::{RULE, ResizeNearestNeighborParams};
+use flatpack_format::ops::resize_nearest_neighbor::{
+    ALIGN_CORNERS, HALF_PIXEL_CENTERS, RULE, ResizeNearestNeighborParams,
+};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
@@ -47,8 +50,14 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let [_, h, w, channels] = node.input_dims(0)?;
     let [_, oh, ow, _] = node.output_dims()?;
     let sources = |input: usize, output: usize| {
-        let start = if params.half_pixel_centers == 1 { input } else { 0 };
-        fractions(start as i32, 2 * input as i32, 2 * output as i32).map(|(source, _)| source as usize)
+        let (input, output) = (input as i32, output as i32);
+        let steps = (output - 1).max(1);
+        match params.grid {
+            ALIGN_CORNERS => fractions(steps, 2 * (input - 1), 2 * steps),
+            HALF_PIXEL_CENTERS => fractions(input, 2 * input, 2 * output),
+            _ => fractions(0, 2 * input, 2 * output),
+        }
+        .map(|(source, _)| source as usize)
     };
     let (row_len, out_row_len) = (w * channels, ow * channels);
     for (x, y) in pieces(x, h * row_len).zip(pieces_mut(y, oh * out_row_len)) {
@@ -67,6 +76,7 @@ mod tests {
     use super::*;
     use crate::one_step::{indices, input, noise, refusal, refusal_in_place, run as run_step};
     use bytemuck::bytes_of;
+    use flatpack_format::ops::resize_nearest_neighbor::CORNERS;
     use proptest::prelude::*;
 
     proptest! {
@@ -75,14 +85,19 @@ mod tests {
             n in 1u32..3, h in 1u32..9, w in 1u32..9, c in 1u32..4, size in [1u32..20, 1u32..20], seed: u32,
         ) {
             let x = noise(&[n, h, w, c], seed);
-            for half_pixel_centers in [0, 1] {
-                let params = ResizeNearestNeighborParams { size, half_pixel_centers };
+            for grid in 0..3 {
+                let params = ResizeNearestNeighborParams { size, grid };
                 let y = run_step(OpCode::ResizeNearestNeighbor, bytes_of(&params), std::slice::from_ref(&x));
                 let [oh, ow] = size;
-                let half = f64::from(half_pixel_centers) / 2.0;
                 // Exact: all numbers are small, and 1e-9 is less than one over twice their product.
                 let source = |i: u32, input: u32, output: u32| {
-                    ((f64::from(i) + half) * f64::from(input) / f64::from(output) + 1e-9).floor() as u32
+                    let [i, input, output] = [i, input, output].map(f64::from);
+                    let at = match grid {
+                        CORNERS => i * input / output,
+                        HALF_PIXEL_CENTERS => (i + 0.5) * input / output,
+                        _ => i * (input - 1.0) / (output - 1.0).max(1.0) + 0.5,
+                    };
+                    (at + 1e-9).floor() as u32
                 };
                 for (y, at) in y.into_iter().zip(indices(&[n, oh, ow, c])) {
                     prop_assert_eq!(f64::from(y), x.at(&[at[0], source(at[1], h, oh), source(at[2], w, ow), at[3]]));
@@ -100,10 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn half_pixel_centres_choose_other_rows() {
+    fn the_grid_chooses_the_rows() {
         let x = [input(&[1, 3, 1, 1], &[0.0, 1.0, 2.0])];
-        for (half_pixel_centers, want) in [(0, [0.0, 0.0, 1.0, 1.0, 2.0]), (1, [0.0, 0.0, 1.0, 2.0, 2.0])] {
-            let params = ResizeNearestNeighborParams { size: [5, 1], half_pixel_centers };
+        let wants = [[0.0, 0.0, 1.0, 1.0, 2.0], [0.0, 0.0, 1.0, 2.0, 2.0], [0.0, 1.0, 1.0, 2.0, 2.0]];
+        for (grid, want) in wants.into_iter().enumerate() {
+            let params = ResizeNearestNeighborParams { size: [5, 1], grid: grid as u32 };
             assert_eq!(run_step(OpCode::ResizeNearestNeighbor, bytes_of(&params), &x), want);
         }
     }
@@ -115,31 +131,31 @@ mod tests {
 
     #[test]
     fn an_empty_output_is_refused() {
-        let params = ResizeNearestNeighborParams { size: [2, 0], half_pixel_centers: 0 };
+        let params = ResizeNearestNeighborParams { size: [2, 0], grid: 0 };
         assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
     }
 
     #[test]
     fn positions_past_31_bits_are_refused() {
-        let params = ResizeNearestNeighborParams { size: [1 << 28, 1], half_pixel_centers: 0 };
+        let params = ResizeNearestNeighborParams { size: [1 << 28, 1], grid: 0 };
         assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
     }
 
     #[test]
-    fn other_centres_are_refused() {
-        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 2 };
+    fn another_grid_is_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 2], grid: 3 };
         assert_refused(params, &[1, 2, 2, 1], Misfit::Params);
     }
 
     #[test]
     fn an_input_that_is_no_image_is_refused() {
-        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 0 };
+        let params = ResizeNearestNeighborParams { size: [2, 2], grid: 0 };
         assert_refused(params, &[2, 2, 1], Misfit::Rank(0));
     }
 
     #[test]
     fn an_output_in_the_place_of_x_is_refused() {
-        let params = ResizeNearestNeighborParams { size: [2, 2], half_pixel_centers: 0 };
+        let params = ResizeNearestNeighborParams { size: [2, 2], grid: 0 };
         let x = noise(&[1, 2, 2, 1], 1);
         assert_eq!(
             refusal_in_place(OpCode::ResizeNearestNeighbor, bytes_of(&params), &[x], 0),

@@ -231,12 +231,12 @@ pub(crate) fn step(op: OpCode) -> Sample {
         }
         Op::ResizeNearestNeighbor => sample(
             op,
-            resize_nearest_neighbor::ResizeNearestNeighborParams { size: [3, 5], half_pixel_centers: 1 },
+            resize_nearest_neighbor::ResizeNearestNeighborParams { size: [3, 5], grid: 1 },
             &[IMAGE],
             &[],
         ),
         Op::ResizeBilinear => {
-            sample(op, resize_bilinear::ResizeBilinearParams { size: [3, 5] }, &[IMAGE], &[])
+            sample(op, resize_bilinear::ResizeBilinearParams { size: [3, 5], grid: 1 }, &[IMAGE], &[])
         }
         Op::Clip => unary(op, clip::ClipParams { clamp: CLAMP }),
         Op::LeakyRelu => unary(op, leaky_relu::LeakyReluParams { alpha: 0.3 }),

@@ -103,10 +103,13 @@ impl Build<'_> {
             OpCode::Reshape => self.reshape(),
             OpCode::BroadcastTo => self.broadcast_to(),
             OpCode::ResizeNearestNeighbor => {
-                let half_pixel_centers = self.draw.from(0..=1);
-                self.resize(|size| ResizeNearestNeighborParams { size, half_pixel_centers });
+                let grid = self.draw.from(0..=2);
+                self.resize(|size| ResizeNearestNeighborParams { size, grid });
             }
-            OpCode::ResizeBilinear => self.resize(|size| ResizeBilinearParams { size }),
+            OpCode::ResizeBilinear => {
+                let grid = self.draw.from(0..=2);
+                self.resize(|size| ResizeBilinearParams { size, grid });
+            }
             OpCode::Clip => {
                 let clamp = self.clamp();
                 self.unary(ClipParams { clamp });

@@ -148,6 +148,9 @@ simple("BATCH_TO_SPACE_ND", [(12, 3, 2, 3)], "BatchToSpaceNDOptions", inputs=[[2
 simple("RESIZE_NEAREST_NEIGHBOR", [(1, 4, 5, 2)], "ResizeNearestNeighborOptions", inputs=[[7, 3]])
 simple("RESIZE_NEAREST_NEIGHBOR", [(1, 4, 5, 2)], "ResizeNearestNeighborOptions", inputs=[[7, 3]],
        halfPixelCenters=True)
+simple("RESIZE_NEAREST_NEIGHBOR", [(1, 4, 5, 2)], "ResizeNearestNeighborOptions", inputs=[[7, 3]], alignCorners=True)
+simple("RESIZE_BILINEAR", [(1, 4, 5, 2)], "ResizeBilinearOptions", inputs=[[7, 3]])
+simple("RESIZE_BILINEAR", [(1, 4, 5, 2)], "ResizeBilinearOptions", inputs=[[7, 1]], alignCorners=True)
 simple("RESIZE_BILINEAR", [(1, 4, 5, 2)], "ResizeBilinearOptions", inputs=[[7, 3]], halfPixelCenters=True)
 simple("AVERAGE_POOL_2D", [(1, 7, 8, 3)], "Pool2DOptions", padding=padding("SAME"), strideH=2, strideW=3,
        filterHeight=3, filterWidth=4, fusedActivationFunction=fused("RELU"))

@@ -2,7 +2,7 @@
 
 use flatpack_format::OpCode;
 use flatpack_format::ops::resize_bilinear::ResizeBilinearParams;
-use flatpack_format::ops::resize_nearest_neighbor::ResizeNearestNeighborParams;
+use flatpack_format::ops::resize_nearest_neighbor::{HALF_PIXEL_CENTERS, ResizeNearestNeighborParams};
 use serde_json::Value;
 
 use super::Lower;
@@ -188,9 +188,11 @@ pub(super) fn resize(
         return Ok(x);
     }
     match interpolation.to_ascii_lowercase().as_str() {
-        "bilinear" => low.node(OpCode::ResizeBilinear, ResizeBilinearParams { size }, &[x]),
+        "bilinear" => {
+            low.node(OpCode::ResizeBilinear, ResizeBilinearParams { size, grid: HALF_PIXEL_CENTERS }, &[x])
+        }
         "nearest" => {
-            let params = ResizeNearestNeighborParams { size, half_pixel_centers: 1 };
+            let params = ResizeNearestNeighborParams { size, grid: HALF_PIXEL_CENTERS };
             low.node(OpCode::ResizeNearestNeighbor, params, &[x])
         }
         other => Err(Fault::Unsupported {

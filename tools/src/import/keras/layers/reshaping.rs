@@ -3,7 +3,7 @@
 use flatpack_format::OpCode;
 use flatpack_format::ops::broadcast_to::BroadcastToParams;
 use flatpack_format::ops::pad::PadParams;
-use flatpack_format::ops::resize_nearest_neighbor::ResizeNearestNeighborParams;
+use flatpack_format::ops::resize_nearest_neighbor::{CORNERS, ResizeNearestNeighborParams};
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 use serde_json::Value;
 
@@ -261,7 +261,7 @@ pub(super) fn repeated(
             continue;
         }
         let image = low.reshape(x, &[outer, rows, columns, rest.iter().product()])?;
-        let params = ResizeNearestNeighborParams { size, half_pixel_centers: 0 };
+        let params = ResizeNearestNeighborParams { size, grid: CORNERS };
         let y = low.node(OpCode::ResizeNearestNeighbor, params, &[image])?;
         let repeated: Vec<u32> = dims[..axis]
             .iter()

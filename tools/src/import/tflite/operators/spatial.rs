@@ -3,7 +3,9 @@
 use flatpack_format::OpCode;
 use flatpack_format::ops::average_pool_2d::Pool2dParams;
 use flatpack_format::ops::resize_bilinear::ResizeBilinearParams;
-use flatpack_format::ops::resize_nearest_neighbor::ResizeNearestNeighborParams;
+use flatpack_format::ops::resize_nearest_neighbor::{
+    ALIGN_CORNERS, CORNERS, HALF_PIXEL_CENTERS, ResizeNearestNeighborParams,
+};
 
 use super::products::four;
 use super::{Lower, one};
@@ -65,33 +67,28 @@ fn size(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<[u32; 2],
     size.as_slice().try_into().map_err(|_| misfit("the size", format!("{size:?}"), "height and width"))
 }
 
-fn not_supported(what: &str) -> Fault {
-    Fault::Unsupported {
-        what: what.into(),
-        remedy: "build the model with a resizing layer of Keras, and convert it again".into(),
+/// How pixels of input and output lie on each other.
+fn grid(align_corners: bool, half_pixel_centers: bool) -> Result<u32, Fault> {
+    match (align_corners, half_pixel_centers) {
+        (false, false) => Ok(CORNERS),
+        (false, true) => Ok(HALF_PIXEL_CENTERS),
+        (true, false) => Ok(ALIGN_CORNERS),
+        (true, true) => Err(misfit("the options", "align_corners and half_pixel_centers", "one of them")),
     }
 }
 
 fn resize_bilinear(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
     let options = operator.options::<ResizeBilinear>()?;
-    if options.align_corners {
-        return Err(not_supported("RESIZE_BILINEAR with align_corners"));
-    }
-    if !options.half_pixel_centers {
-        return Err(not_supported("RESIZE_BILINEAR without half_pixel_centers"));
-    }
+    let grid = grid(options.align_corners, options.half_pixel_centers)?;
     let (x, size) = (low.x(operator, 0)?, size(low, operator)?);
-    one(low.node(OpCode::ResizeBilinear, ResizeBilinearParams { size }, &[x])?)
+    one(low.node(OpCode::ResizeBilinear, ResizeBilinearParams { size, grid }, &[x])?)
 }
 
 fn resize_nearest_neighbor(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
     let options = operator.options::<ResizeNearestNeighbor>()?;
-    if options.align_corners {
-        return Err(not_supported("RESIZE_NEAREST_NEIGHBOR with align_corners"));
-    }
+    let grid = grid(options.align_corners, options.half_pixel_centers)?;
     let (x, size) = (low.x(operator, 0)?, size(low, operator)?);
-    let params = ResizeNearestNeighborParams { size, half_pixel_centers: options.half_pixel_centers.into() };
-    one(low.moving(OpCode::ResizeNearestNeighbor, params, &[x])?)
+    one(low.moving(OpCode::ResizeNearestNeighbor, ResizeNearestNeighborParams { size, grid }, &[x])?)
 }
 
 /// Extents of the input, and the size of a block.
