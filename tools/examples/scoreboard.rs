@@ -11,9 +11,10 @@
 use comfy_table::{Table, presets};
 use flatpack::array::Array;
 use flatpack::build::{self, BuildError, Goldens, Options};
+use flatpack::data;
 use flatpack::graph::{Data, Tensor};
 use flatpack::import::{self, Source, keras, tflite};
-use flatpack::{data, predict};
+use flatpack::predict::{self, Outputs};
 use flatpack_format::{DType, Model};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -218,7 +219,7 @@ fn compare(entry: &Path, built: &build::Built) -> Result<(f32, f32), String> {
     if is_exact {
         wanted = exact;
     }
-    let outputs = predict::predict(model, &inputs).map_err(|error| error.to_string())?;
+    let outputs = predict::predict_as(model, &inputs, Outputs::Raw).map_err(|error| error.to_string())?;
     if outputs.len() != wanted.len() {
         return Err(format!("{} outputs, {} recorded", outputs.len(), wanted.len()));
     }

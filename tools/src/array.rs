@@ -1,5 +1,6 @@
 //! Tensors on the host: a shape and `f32` values.
 
+use flatpack_format::DType;
 use std::fmt;
 
 /// A tensor in memory, row-major (the last axis varies fastest).
@@ -11,10 +12,12 @@ pub struct Array {
     pub shape: Vec<usize>,
     /// The elements, row-major.
     pub values: Vec<f32>,
+    /// The type in which they were stored, where that is of 8 bits; else `f32`.
+    pub dtype: DType,
 }
 
 impl Array {
-    /// A tensor of `shape` over `values`.
+    /// A tensor of `shape` over `values`, which are reals.
     ///
     /// # Panics
     /// When `values.len()` is not the product of `shape`.
@@ -26,7 +29,12 @@ impl Array {
             "shape {shape:?} does not hold {} values",
             values.len()
         );
-        Self { shape, values }
+        Self { shape, values, dtype: DType::F32 }
+    }
+
+    /// The same tensor, whose values were stored in this type.
+    pub fn stored_as(self, dtype: DType) -> Self {
+        Self { dtype, ..self }
     }
 
     /// The number of elements.
@@ -49,7 +57,8 @@ impl Array {
             offsets = offsets.iter().flat_map(|start| steps.clone().map(move |step| start + step)).collect();
         }
         let values = offsets.into_iter().map(|offset| self.values[offset]).collect();
-        Self::new(axes.iter().map(|&axis| self.shape[axis]).collect::<Vec<_>>(), values)
+        let shape = axes.iter().map(|&axis| self.shape[axis]).collect::<Vec<_>>();
+        Self::new(shape, values).stored_as(self.dtype)
     }
 
     /// Whether an axis has extent zero.

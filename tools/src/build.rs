@@ -9,7 +9,7 @@ use crate::passes::{self, Change, lower_integers, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
-use flatpack_format::writer::WriteError;
+use flatpack_format::writer::{Draft, WriteError};
 use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
 use flatpack_runtime::golden::{Checked, Divergence};
 use flatpack_runtime::{LoadError, OpenError, Session, ops};
@@ -72,6 +72,12 @@ pub struct Built {
     pub blocks: Vec<Block>,
     /// Its length.
     pub file_bytes: usize,
+    /// What is in it.
+    pub draft: Draft,
+    /// The tensors of the graph that are its inputs.
+    pub inputs: Vec<TensorId>,
+    /// Their names, whether or not the file has names.
+    pub input_names: Vec<String>,
     /// What the passes did.
     pub changes: Vec<Change>,
     /// Where tensors lie.
@@ -84,6 +90,26 @@ impl Built {
     /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         &Block::bytes(&self.blocks)[..self.file_bytes]
+    }
+
+    /// The checked view of the file.
+    ///
+    /// # Panics
+    /// Never: it was parsed when it was built.
+    pub fn model(&self) -> Model<'_> {
+        Model::parse(self.bytes()).expect("the file was parsed when it was built")
+    }
+
+    /// The same file with more metadata; none if it was built without any.
+    ///
+    /// # Errors
+    /// If the file becomes too long.
+    pub fn with_metadata(mut self, meta: BTreeMap<String, String>) -> Result<Self, BuildError> {
+        if !self.draft.meta.is_empty() {
+            self.draft.meta.extend(meta);
+            (self.blocks, self.file_bytes) = self.draft.write()?;
+        }
+        Ok(self)
     }
 }
 
@@ -146,8 +172,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
         false => Some(reference_cases(&graph, &options.goldens)?),
         true => None,
     };
-    give_outputs_memory(&mut graph)?;
-    let mut changes = passes::run(&mut graph, options.target);
+    let mut changes = prepare(&mut graph, options.target)?;
     let details = lower_integers::run(&mut graph)?;
     if !details.is_empty() {
         changes.push(Change { pass: "lower integers", details });
@@ -184,7 +209,17 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let (blocks, file_bytes) = draft.write()?;
     let model = Model::parse(&Block::bytes(&blocks)[..file_bytes]).map_err(WriteError::Invalid)?;
     let checked = check(&model)?;
-    Ok(Built { blocks, file_bytes, changes, plan, checked })
+    let input_names = graph.inputs.iter().map(|&id| graph.tensor(id).name.clone()).collect();
+    Ok(Built { blocks, file_bytes, draft, inputs: graph.inputs, input_names, changes, plan, checked })
+}
+
+/// Gives each output memory of its own, and runs the passes on reals.
+///
+/// # Errors
+/// If an output is constant.
+pub fn prepare(graph: &mut Graph, target: Target) -> Result<Vec<Change>, BuildError> {
+    give_outputs_memory(graph)?;
+    Ok(passes::run(graph, target))
 }
 
 /// A case with the reference's values for every tensor.

@@ -1,10 +1,13 @@
 //! Arrays from and to files that people have: .npy, .npz, .csv, .png, .jpg, .bmp.
 
 use crate::array::Array;
-use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement, WriteNpyExt};
+use flatpack_format::DType;
+use ndarray_npy::{
+    NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement, WritableElement, WriteNpyExt,
+};
 use std::fs;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tract_core::ndarray::{ArrayD, IxDyn, OwnedRepr};
 
@@ -32,7 +35,7 @@ pub enum DataError {
 
 /// The arrays of a file with their names; a file of one array gives it its own name.
 ///
-/// Numbers of any width become `f32`. An image is `[1, height, width, channels]` with values from 0
+/// Numbers of any width become `f32`; bytes stay recognisable by [`Array::dtype`]. An image is `[1, height, width, channels]` with values from 0
 /// to 255; the rows of a table are `[rows, columns]`.
 ///
 /// # Errors
@@ -51,16 +54,72 @@ pub fn load(path: &Path) -> Result<Vec<(String, Array)>, DataError> {
     loaded.map_err(|detail| DataError::Content { file: path.display().to_string(), detail })
 }
 
-/// Writes an array as .npy.
+/// The images of a folder, in the order of their names, as one array `[images, height, width, channels]`.
+///
+/// # Errors
+/// If there is no image, one cannot be read, or they differ in size.
+pub fn load_images(folder: &Path) -> Result<Array, DataError> {
+    let content =
+        |file: &Path, detail: String| DataError::Content { file: file.display().to_string(), detail };
+    let mut stacked: Option<Array> = None;
+    for path in images(folder)? {
+        for (_, image) in load(&path)? {
+            let Some(all) = &mut stacked else {
+                stacked = Some(image);
+                continue;
+            };
+            if all.shape[1..] != image.shape[1..] {
+                let [found, first] = [&image, all].map(|a| format!("{:?}", &a.shape[1..]));
+                return Err(content(
+                    &path,
+                    format!(
+                        "its height, width and channels are {found}, those of the images before it {first}: scale them to one size"
+                    ),
+                ));
+            }
+            all.shape[0] += image.shape[0];
+            all.values.extend(image.values);
+        }
+    }
+    stacked.ok_or_else(|| content(folder, "no image (.png, .jpg, .bmp) is in this folder".into()))
+}
+
+/// The images of a folder, in the order of their names.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn images(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failure = |error: std::io::Error| DataError::Io { file: folder.display().to_string(), error };
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failure)? {
+        let path = entry.map_err(failure)?.path();
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        if ["png", "jpg", "jpeg", "bmp"].contains(&extension.as_str()) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Writes an array as .npy, in the type in which its values were stored.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn save_npy(path: &Path, array: &Array) -> Result<(), DataError> {
-    let failure = |error: std::io::Error| DataError::Io { file: path.display().to_string(), error };
-    let file = fs::File::create(path).map_err(failure)?;
-    let array = ArrayD::from_shape_vec(IxDyn(&array.shape), array.values.clone())
-        .map_err(|error| failure(std::io::Error::other(error)))?;
-    array.write_npy(std::io::BufWriter::new(file)).map_err(|error| failure(std::io::Error::other(error)))
+    match array.dtype {
+        DType::I8 => write_npy(path, array, |v| v as i8),
+        DType::U8 => write_npy(path, array, |v| v as u8),
+        _ => write_npy(path, array, |v| v),
+    }
+    .map_err(|error| DataError::Io { file: path.display().to_string(), error })
+}
+
+fn write_npy<T: WritableElement>(path: &Path, array: &Array, of: impl Fn(f32) -> T) -> std::io::Result<()> {
+    let file = std::io::BufWriter::new(fs::File::create(path)?);
+    let values = array.values.iter().map(|&v| of(v)).collect();
+    let array = ArrayD::from_shape_vec(IxDyn(&array.shape), values).map_err(std::io::Error::other)?;
+    array.write_npy(file).map_err(std::io::Error::other)
 }
 
 /// A stored array, to be read as elements of a type.
@@ -91,10 +150,13 @@ impl Stored for Entry<'_, '_> {
 fn numbers(stored: &mut impl Stored) -> Result<Array, String> {
     macro_rules! attempt {
         ($element:ty, $convert:expr) => {
+            attempt!($element, $convert, DType::F32)
+        };
+        ($element:ty, $convert:expr, $dtype:expr) => {
             match stored.read::<$element>() {
                 Ok(array) => {
                     let shape = array.shape().to_vec();
-                    return Ok(Array::new(shape, array.iter().map($convert).collect()));
+                    return Ok(Array::new(shape, array.iter().map($convert).collect()).stored_as($dtype));
                 }
                 Err(ReadNpyError::WrongDescriptor(found)) => found.to_string(),
                 Err(error) => return Err(error.to_string()),
@@ -105,8 +167,8 @@ fn numbers(stored: &mut impl Stored) -> Result<Array, String> {
     attempt!(f64, |&v| v as f32);
     attempt!(i64, |&v| v as f32);
     attempt!(i32, |&v| v as f32);
-    attempt!(u8, |&v| f32::from(v));
-    attempt!(i8, |&v| f32::from(v));
+    attempt!(u8, |&v| f32::from(v), DType::U8);
+    attempt!(i8, |&v| f32::from(v), DType::I8);
     attempt!(u16, |&v| f32::from(v));
     attempt!(i16, |&v| f32::from(v));
     attempt!(u32, |&v| v as f32);
@@ -153,7 +215,8 @@ fn image(bytes: &[u8]) -> Result<Array, String> {
         1 | 2 => (1, image.into_luma8().into_raw()),
         _ => (3, image.into_rgb8().into_raw()),
     };
-    Ok(Array::new([1, height, width, channels], pixels.into_iter().map(f32::from).collect()))
+    let values = pixels.into_iter().map(f32::from).collect();
+    Ok(Array::new([1, height, width, channels], values).stored_as(DType::U8))
 }
 
 #[cfg(test)]
@@ -167,6 +230,30 @@ mod tests {
         let array = Array::new([2, 3], vec![1.0, -2.5, 3.0, f32::MIN_POSITIVE, 0.0, 6.0]);
         save_npy(&path, &array).unwrap();
         assert_eq!(load(&path).unwrap(), [("a".to_owned(), array)]);
+        for (dtype, values) in [(DType::I8, vec![-128.0, 127.0]), (DType::U8, vec![0.0, 255.0])] {
+            let array = Array::new([2], values).stored_as(dtype);
+            save_npy(&path, &array).unwrap();
+            assert_eq!(load(&path).unwrap(), [("a".to_owned(), array)]);
+        }
+    }
+
+    #[test]
+    fn images_of_a_folder_are_stacked_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let save = |name: &str, width: u32, grey: u8| {
+            image::GrayImage::from_pixel(width, 2, image::Luma([grey]))
+                .save(folder.path().join(name))
+                .unwrap();
+        };
+        assert!(load_images(folder.path()).unwrap_err().to_string().contains("no image"));
+        save("b.png", 3, 20);
+        save("a.PNG", 3, 10);
+        let stacked = load_images(folder.path()).unwrap();
+        assert_eq!(stacked.shape, [2, 2, 3, 1]);
+        assert_eq!(stacked.values, [[10.0; 6], [20.0; 6]].concat());
+        save("c.png", 4, 0);
+        let refused = load_images(folder.path()).unwrap_err().to_string();
+        assert!(refused.contains("c.png") && refused.contains("[2, 4, 1]"), "{refused}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::exact::Values;
 use crate::graph::{Graph, TensorId};
 use bytemuck::Zeroable;
 use flatpack_format::ops::binary::BinaryParams;
+use flatpack_format::ops::quantize::QuantizeParams;
 use flatpack_format::writer::CaseDraft;
 use flatpack_format::{CaseRecord, DType, OpCode, PROBE_COUNT, ReceiptRecord, crc32};
 use std::collections::{HashMap, HashSet};
@@ -23,8 +24,8 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 };
 
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
-/// the range that a first factor suggests (`Rescaling(1 / 255)`: 0 to 255). Integers are even over all
-/// that their type holds.
+/// the range that the integers made of it cover, or that a first factor suggests (`Rescaling(1 / 255)`:
+/// 0 to 255). Integers are even over all that their type holds.
 pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
@@ -40,9 +41,18 @@ pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     graph.inputs.iter().map(generate).collect()
 }
 
-/// The range of values that an input is likely to have: where it is first multiplied by a small
-/// constant, what that makes 1.
+/// The range of values that an input is likely to have: what integers cover that are made of it; where
+/// it is first multiplied by a small constant, what that makes 1.
 fn range(graph: &Graph, input: TensorId) -> (f32, f32) {
+    let integers = graph.consumers(input).into_iter().find_map(|position| {
+        let node = &graph.nodes[position];
+        (node.op == OpCode::Quantize).then(|| node.params::<QuantizeParams>())
+    });
+    if let Some(QuantizeParams { scale, zero_point, dtype }) = integers {
+        let lowest = if dtype == u32::from(DType::U8 as u8) { 0 } else { -128 };
+        let real = |q: i32| scale * (q - zero_point) as f32;
+        return (real(lowest), real(lowest + 255));
+    }
     let factor = graph.consumers(input).into_iter().find_map(|position| {
         let node = &graph.nodes[position];
         let constant = node.inputs.iter().find_map(|&id| graph.data(id)).filter(|data| data.len() == 1)?;

@@ -101,6 +101,22 @@ pub type Exact = fn(&Node, &[Operand<'_>], &[u32]) -> Values;
 /// none.
 pub type Lower = fn(&mut Graph, &Node) -> Result<Node, String>;
 
+/// How integers stand for the reals that an operator computes, where its operands are quantised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OutputScale {
+    /// By a scale for the range of its own values.
+    Own,
+    /// As for its inputs, which all have one scale.
+    OfInputs,
+    /// By one that TensorFlow Lite's specification demands.
+    Fixed {
+        /// The scale.
+        scale: f32,
+        /// The integer that stands for zero.
+        zero_point: i32,
+    },
+}
+
 /// What the passes and the reference need to know of an operator.
 #[derive(Clone, Copy)]
 pub struct Operator {
@@ -114,6 +130,8 @@ pub struct Operator {
     /// The operator on 8-bit integers that stands for this operator on reals where its operands are
     /// quantised, with TensorFlow Lite's results.
     pub integer: Option<Lower>,
+    /// How integers stand for its output.
+    pub scale: OutputScale,
     /// Inputs whose memory the output may take if it is as long, one bit each: what the kernel's check
     /// allows.
     pub in_place: u32,
@@ -149,6 +167,7 @@ impl Operator {
             reference,
             exact: None,
             integer: None,
+            scale: OutputScale::Own,
             in_place: 0,
             clamp: None,
             linear: None,

@@ -10,6 +10,7 @@ pub mod lower_integers;
 pub mod merge_padding;
 pub mod pack;
 pub mod plan_memory;
+pub mod quantize;
 pub mod schedule;
 pub mod widen_constants;
 

@@ -1,8 +1,11 @@
 //! Running a file over many rows: what `flatpack run`, `eval` and a data scientist's `predict` do.
 
 use crate::array::Array;
+use crate::quant::Quant;
 use flatpack_format::{Block, DType, Model, Shape, Tensor};
+use flatpack_runtime::golden::element;
 use flatpack_runtime::{LoadError, RunError, Session, ops};
+use std::ops::Range;
 use thiserror::Error;
 
 /// Why rows cannot be run.
@@ -63,82 +66,193 @@ fn row_count(input: usize, array: &Array, tensor: &Tensor<'_>) -> Result<usize, 
     }
 }
 
-/// Writes an input of the model; integers as they are stored.
-fn give(session: &mut Session<'_>, input: usize, dtype: DType, values: &[f32]) {
-    fn copy<T>(to: Option<&mut [T]>, values: &[f32], of: impl Fn(f32) -> T) {
-        to.into_iter().flatten().zip(values).for_each(|(to, &value)| *to = of(value));
+/// How arrays fill the inputs of a model, batch by batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// Rows in each array.
+    pub count: usize,
+    /// Rows that one run computes.
+    pub batch: usize,
+}
+
+impl Rows {
+    /// The rows of arrays, one for each input, with any number of rows in the leading dimension.
+    ///
+    /// # Errors
+    /// If the arrays do not fit the inputs.
+    pub fn of(model: &Model<'_>, inputs: &[Array]) -> Result<Self, PredictError> {
+        let tensors: Vec<Tensor<'_>> = model.inputs().collect();
+        if tensors.len() != inputs.len() {
+            return Err(PredictError::Count { found: inputs.len(), expected: tensors.len() });
+        }
+        let batch = tensors.first().map_or(1, |t| rows_of(&t.shape()).0);
+        let mut rows = None;
+        for (input, (array, tensor)) in inputs.iter().zip(&tensors).enumerate() {
+            let count = row_count(input, array, tensor)?;
+            if *rows.get_or_insert(count) != count {
+                let expected = format!("{} as in input 0", rows.unwrap_or(0));
+                return Err(PredictError::Rows { input, rows: count, expected });
+            }
+            if count % batch != 0 {
+                let expected = format!("a multiple of {batch}, the batch that the file was built for");
+                return Err(PredictError::Rows { input, rows: count, expected });
+            }
+        }
+        Ok(Self { count: rows.unwrap_or(batch), batch })
     }
-    match dtype {
-        DType::I8 => copy(session.input::<i8>(input), values, |v| v as i8),
-        DType::U8 => copy(session.input::<u8>(input), values, |v| v as u8),
-        DType::I16 => copy(session.input::<i16>(input), values, |v| v as i16),
-        DType::I32 => copy(session.input::<i32>(input), values, |v| v as i32),
-        _ => copy(session.input::<f32>(input), values, |v| v),
+
+    /// How often the model is run.
+    pub fn runs(&self) -> usize {
+        self.count / self.batch
+    }
+
+    /// The rows of some of the runs.
+    pub fn part(&self, inputs: &[Array], runs: Range<usize>) -> Vec<Array> {
+        let part = |array: &Array| {
+            let run = array.len() / self.runs().max(1);
+            let mut shape = array.shape.clone();
+            match shape.first_mut() {
+                Some(leading) if *leading % self.runs().max(1) == 0 => {
+                    *leading = *leading / self.runs().max(1) * runs.len();
+                }
+                _ => {}
+            }
+            Array::new(shape, array.values[run * runs.start..run * runs.end].to_vec()).stored_as(array.dtype)
+        };
+        inputs.iter().map(part).collect()
+    }
+
+    /// Writes the inputs of one run.
+    pub(crate) fn give(&self, session: &mut Session<'_>, inputs: &[Array], run: usize) {
+        let model = session.model();
+        for (input, (array, tensor)) in inputs.iter().zip(model.inputs()).enumerate() {
+            let len = tensor.len() as usize;
+            let values = &array.values[run * len..(run + 1) * len];
+            let integers = (array.dtype != tensor.dtype()).then(|| quant(&model, &tensor)).flatten();
+            match (tensor.dtype(), integers) {
+                (DType::F32, _) => copy(session.input::<f32>(input), values, |v| v),
+                (DType::U8, Some(quant)) => copy(session.input(input), values, |v| quant.quantize(v) as u8),
+                (DType::U8, None) => copy(session.input(input), values, |v| v as u8),
+                (DType::I8, Some(quant)) => copy(session.input(input), values, |v| quant.quantize(v) as i8),
+                (DType::I8, None) => copy(session.input(input), values, |v| v as i8),
+                (DType::I16, _) => copy(session.input(input), values, |v| v as i16),
+                (DType::I32, _) => copy(session.input(input), values, |v| v as i32),
+                (DType::F16 | DType::Bool, _) => {}
+            }
+        }
     }
 }
 
-/// Appends an output of the model; integers as they are stored.
-fn take(session: &Session<'_>, output: usize, dtype: DType, values: &mut Vec<f32>) {
-    fn append<T: Copy>(values: &mut Vec<f32>, from: Option<&[T]>, of: impl Fn(T) -> f32) {
-        values.extend(from.into_iter().flatten().map(|&value| of(value)));
+fn copy<T>(to: Option<&mut [T]>, values: &[f32], of: impl Fn(f32) -> T) {
+    to.into_iter().flatten().zip(values).for_each(|(to, &value)| *to = of(value));
+}
+
+/// How the integers of a tensor stand for reals, where they do.
+pub(crate) fn quant(model: &Model<'_>, tensor: &Tensor<'_>) -> Option<Quant> {
+    let record = model.quants().get(tensor.quant()? as usize)?;
+    Some(Quant::per_tensor(tensor.dtype(), record.scale, record.zero_point))
+}
+
+/// The elements of a tensor as floats: the reals that they stand for by `quant`, or as they are.
+pub(crate) fn floats(tensor: Tensor<'_>, bytes: &[u8], quant: Option<&Quant>) -> Vec<f32> {
+    if tensor.dtype() == DType::F32 {
+        return bytemuck::try_cast_slice(bytes).map(<[f32]>::to_vec).unwrap_or_default();
     }
-    match dtype {
-        DType::I8 => append(values, session.output::<i8>(output), f32::from),
-        DType::U8 => append(values, session.output::<u8>(output), f32::from),
-        DType::I16 => append(values, session.output::<i16>(output), f32::from),
-        DType::I32 => append(values, session.output::<i32>(output), |v| v as f32),
-        _ => append(values, session.output::<f32>(output), |v| v),
+    let elements = (0..tensor.len()).map(|index| element(tensor, bytes, index));
+    match quant {
+        Some(quant) => elements.map(|v| quant.scale() * (v - quant.zero_point() as f32)).collect(),
+        None => elements.collect(),
     }
 }
 
-/// Runs a model over rows: one array per input, with any number of rows in the leading dimension,
-/// integers as they are stored.
-/// Rows are run batch by batch; each output is stacked again.
+/// What outputs of integers are given as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// The reals that they stand for, where the file says which.
+    Reals,
+    /// Themselves.
+    Raw,
+}
+
+/// Runs a model over rows, and gives its outputs as reals.
+///
+/// # Errors
+/// As [`predict_as`].
+pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, PredictError> {
+    predict_as(model, inputs, Outputs::Reals)
+}
+
+/// Runs a model over rows: one array per input, with any number of rows in the leading dimension.
+/// Rows are run batch by batch; each output is stacked again. An input of integers takes an array that
+/// was stored in its type as it is, and the integers that stand for the values of any other.
 ///
 /// # Errors
 /// If the arrays do not fit the inputs, or the model does not load.
-pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, PredictError> {
-    let tensors: Vec<Tensor<'_>> = model.inputs().collect();
-    if tensors.len() != inputs.len() {
-        return Err(PredictError::Count { found: inputs.len(), expected: tensors.len() });
-    }
-    let batch = tensors.first().map_or(1, |t| rows_of(&t.shape()).0);
-    let mut rows = None;
-    for (input, (array, tensor)) in inputs.iter().zip(&tensors).enumerate() {
-        let count = row_count(input, array, tensor)?;
-        if *rows.get_or_insert(count) != count {
-            let expected = format!("{} as in input 0", rows.unwrap_or(0));
-            return Err(PredictError::Rows { input, rows: count, expected });
-        }
-        if count % batch != 0 {
-            let expected = format!("a multiple of {batch}, the batch that the file was built for");
-            return Err(PredictError::Rows { input, rows: count, expected });
-        }
-    }
-    let rows = rows.unwrap_or(batch);
-
+pub fn predict_as(model: Model<'_>, inputs: &[Array], outputs: Outputs) -> Result<Vec<Array>, PredictError> {
+    let rows = Rows::of(&model, inputs)?;
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
     let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
-    let mut outputs: Vec<Array> = model
-        .outputs()
-        .map(|tensor| {
-            let shape = tensor.shape();
-            let (out_batch, row) = rows_of(&shape);
-            let leading = rows / batch * out_batch;
-            let shape: Vec<usize> = std::iter::once(leading).chain(row.iter().map(|&d| d as usize)).collect();
-            Array { shape, values: Vec::new() }
-        })
-        .collect();
-    for run in 0..rows / batch {
+    let quants: Vec<Option<Quant>> =
+        model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
+    let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];
+    for run in 0..rows.runs() {
         session.reset();
-        for (input, (array, tensor)) in inputs.iter().zip(&tensors).enumerate() {
-            let len = tensor.len() as usize;
-            give(&mut session, input, tensor.dtype(), &array.values[run * len..(run + 1) * len]);
-        }
+        rows.give(&mut session, inputs, run);
         session.run()?;
-        for (index, (output, tensor)) in outputs.iter_mut().zip(model.outputs()).enumerate() {
-            take(&session, index, tensor.dtype(), &mut output.values);
+        for ((tensor, quant), values) in model.outputs().zip(&quants).zip(&mut values) {
+            values.extend(floats(tensor, session.bytes(tensor).unwrap_or_default(), quant.as_ref()));
         }
     }
-    Ok(outputs)
+    let stacked = |((tensor, quant), values): ((Tensor<'_>, Option<Quant>), Vec<f32>)| {
+        let shape = tensor.shape();
+        let (batch, row) = rows_of(&shape);
+        let leading = rows.runs() * batch;
+        let shape: Vec<usize> = std::iter::once(leading).chain(row.iter().map(|&d| d as usize)).collect();
+        let raw = quant.is_none() && matches!(tensor.dtype(), DType::I8 | DType::U8);
+        Array::new(shape, values).stored_as(if raw { tensor.dtype() } else { DType::F32 })
+    };
+    Ok(model.outputs().zip(quants).zip(values).map(stacked).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::{Built, Goldens, Options, build};
+    use crate::graph::Graph;
+    use flatpack_format::OpCode;
+    use flatpack_format::ops::Clamp;
+    use flatpack_format::ops::clip::ClipParams;
+
+    /// A file that bounds two integers from below by zero.
+    fn relu(dtype: DType, zero_point: i32) -> Built {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 2]).unwrap());
+        let params = ClipParams { clamp: Clamp { min: 0.0, max: f32::INFINITY } };
+        let y = graph.add_node("relu", OpCode::Clip, params, &[x]).unwrap();
+        graph.outputs.push(y);
+        for id in [x, y] {
+            graph.tensors[id.0].quant = Some(Quant::per_tensor(dtype, 0.5, zero_point));
+        }
+        let options = Options { goldens: Goldens::Predicted(1), ..Options::default() };
+        build(graph, &options).unwrap()
+    }
+
+    #[test]
+    fn integers_are_given_as_they_are_and_reals_by_their_scale() {
+        for (dtype, zero_point) in [(DType::I8, 10), (DType::U8, 138)] {
+            let built = relu(dtype, zero_point);
+            let reals = Array::new([2, 2], vec![-3.0, 1.5, 0.3, 1000.0]);
+            let high = if dtype == DType::I8 { 127 } else { 255 };
+            let raw =
+                Array::new([2, 2], [0, 3, 1, high - zero_point].map(|v| (v + zero_point) as f32).to_vec());
+            let largest = (high - zero_point) as f32 * 0.5;
+            let want = [0.0, 1.5, 0.5, largest];
+            for input in [reals, raw.clone().stored_as(dtype)] {
+                let outputs = predict(built.model(), std::slice::from_ref(&input)).unwrap();
+                assert_eq!(outputs[0], Array::new([2, 2], want.to_vec()), "{dtype:?} {input:?}");
+                let outputs = predict_as(built.model(), &[input], Outputs::Raw).unwrap();
+                assert_eq!(outputs[0], raw.clone().stored_as(dtype));
+            }
+        }
+    }
 }

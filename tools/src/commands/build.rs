@@ -1,5 +1,7 @@
 //! `flatpack build`: from a model to a file that has met its goldens.
 
+mod integers;
+
 use super::{Failure, Report, progress, size};
 use crate::build::{self, Built, GivenCase, Goldens, Options};
 use crate::data;
@@ -46,6 +48,8 @@ pub struct Args {
     /// Layers that --quantize leaves alone: names, or what they begin with.
     #[arg(long, value_name = "LAYER", num_args = 1.., requires = "quantize")]
     keep_float: Vec<String>,
+    #[command(flatten)]
+    integers: integers::IntegerArgs,
     /// Number of golden cases, made from a fixed seed and predicted by tract.
     #[arg(long, value_name = "N", default_value_t = 2)]
     goldens: usize,
@@ -69,6 +73,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.tflite
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
+  flatpack build model.h5 --quantize int8 --calibrate samples.npz --eval-data test.npz
   flatpack build model.h5 --golden-inputs x.npy --golden-outputs keras_predictions.npy";
 
 /// Names of the targets on the command line.
@@ -103,8 +108,8 @@ enum Quantize {
 /// How the arguments ask for weights to be stored.
 fn weight_format(args: &Args) -> Result<WeightFormat, Failure> {
     match args.quantize {
-        None => Ok(WeightFormat::Float32),
-        Some(Quantize::Int8 | Quantize::Int8Weights | Quantize::F16Weights) => {
+        None | Some(Quantize::Int8) => Ok(WeightFormat::Float32),
+        Some(Quantize::Int8Weights | Quantize::F16Weights) => {
             Err(Failure::usage(miette::miette!("--quantize is not available yet")))
         }
     }
@@ -120,6 +125,9 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let weights = weight_format(args)?;
+    if args.quantize != Some(Quantize::Int8) && args.integers.calibrate.is_some() {
+        return Err(Failure::usage(miette::miette!("--calibrate is for --quantize int8")));
+    }
     let bar = progress("reading the model");
     let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
@@ -133,12 +141,27 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         strip: args.strip,
         meta: metadata(args, &origin)?,
     };
-    let built = build::build(graph, &options).map_err(|error| build_failure(&args.model, error))?;
-    let model = Model::parse(built.bytes()).map_err(|error| Failure::model(miette::Report::msg(error)))?;
+    let (built, integers) = match args.quantize {
+        Some(Quantize::Int8) => {
+            let keep = &args.keep_float;
+            let made = integers::build(&args.model, &args.integers, keep, graph, &options, &bar)?;
+            (made.built, Some((made.text, made.json)))
+        }
+        _ => {
+            let built = build::build(graph, &options);
+            (built.map_err(|error| build_failure(&args.model, error))?, None)
+        }
+    };
+    let model = built.model();
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("fpk"));
     write(&output, built.bytes())?;
     bar.finish_and_clear();
-    Ok(report(&origin, &built, &model, args, &output))
+    let mut report = report(&origin, &built, &model, args, &output);
+    if let Some((text, json)) = integers {
+        report.text += &text;
+        report.json["quantization"] = json;
+    }
+    Ok(report)
 }
 
 fn import_failure(error: import::ImportError) -> Failure {
@@ -158,6 +181,12 @@ fn goldens(args: &Args, graph: &Graph) -> Result<Goldens, Failure> {
     let (Some(inputs), Some(outputs)) = (&args.golden_inputs, &args.golden_outputs) else {
         return Ok(Goldens::Predicted(args.goldens));
     };
+    if args.quantize == Some(Quantize::Int8) {
+        return Err(Failure::usage(miette::miette!(
+            help = "leave --golden-inputs out; --eval-data judges the integers by your labels",
+            "golden outputs of float32 are not met by integers"
+        )));
+    }
     let inputs = golden_rows(graph, &graph.inputs, inputs)?;
     let outputs = golden_rows(graph, &graph.outputs, outputs)?;
     if inputs.len() != outputs.len() {
@@ -226,6 +255,9 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     }
     if let Some(name) = args.quantize.as_ref().and_then(ValueEnum::to_possible_value) {
         let _ = write!(options, " --quantize {}", name.get_name());
+    }
+    if args.quantize == Some(Quantize::Int8) {
+        options += &args.integers.described();
     }
     if !args.keep_float.is_empty() {
         let _ = write!(options, " --keep-float {}", args.keep_float.join(" "));

@@ -1,6 +1,7 @@
 //! `flatpack eval`: what `model.evaluate` gives, from the file.
 
-use super::{Failure, Report, file, run::inputs};
+use super::run::{input_names, inputs};
+use super::{Failure, Report, file};
 use crate::array::Array;
 use crate::data;
 use crate::predict::predict;
@@ -8,9 +9,12 @@ use clap::ValueEnum;
 use flatpack_format::Model;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Evaluate a .fpk file on labelled data.
+///
+/// Inputs of integers take arrays of their type as they are, and quantise others; outputs of integers
+/// are judged by the reals that they stand for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -32,7 +36,7 @@ In Python: numpy.savez(\"test.npz\", x=x_test, y=y_test, keras=model.predict(x_t
 
 /// What a model does, and so how it is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Task {
+pub(super) enum Task {
     /// Decided by the shapes of output and y.
     Auto,
     /// One class of several: accuracy, cross-entropy, confusion matrix.
@@ -48,16 +52,67 @@ enum Task {
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let mapped = file::open(&args.file)?;
     let model = file::model(&args.file, &mapped)?;
-    let mut arrays = data::load(&args.data).map_err(Failure::usage)?;
+    let arrays = data::load(&args.data).map_err(Failure::usage)?;
+    let Score { text, json } = evaluate(&model, &input_names(&model), &args.data, arrays, args.task)?;
+    Ok(Report::new(text, json))
+}
+
+/// How well a model does.
+#[derive(Debug)]
+pub(super) struct Score {
+    /// For people.
+    pub(super) text: String,
+    /// For scripts.
+    pub(super) json: Value,
+}
+
+impl Score {
+    /// What is judged, and whether more of it is better: area under the curve, accuracy, or error.
+    fn main(&self) -> (&'static str, f64, bool) {
+        let value = |key: &str| self.json[key].as_f64();
+        match (value("auc"), value("accuracy")) {
+            (Some(auc), _) => ("area under the ROC curve", auc, true),
+            (_, Some(accuracy)) => ("accuracy", accuracy, true),
+            _ => ("mean squared error", value("mse").unwrap_or(f64::NAN), false),
+        }
+    }
+
+    /// How much worse another score is: in accuracy, or in parts of the error.
+    pub(super) fn drop_to(&self, other: &Self) -> f64 {
+        let ((_, before, more_is_better), (_, after, _)) = (self.main(), other.main());
+        if more_is_better { before - after } else { after / before - 1.0 }
+    }
+
+    /// Both, in words.
+    pub(super) fn change_to(&self, other: &Self) -> String {
+        let ((what, before, more_is_better), (_, after, _)) = (self.main(), other.main());
+        match more_is_better {
+            true => format!("{what} {before:.5} → {after:.5}"),
+            false => format!("{what} {before:.4e} → {after:.4e}"),
+        }
+    }
+}
+
+/// Judges a model, whose inputs have these names, by the arrays of a file.
+///
+/// # Errors
+/// If the arrays do not fit the model or the task.
+pub(super) fn evaluate(
+    model: &Model<'_>,
+    names: &[String],
+    file: &Path,
+    mut arrays: Vec<(String, Array)>,
+    task: Task,
+) -> Result<Score, Failure> {
     let mut take =
         |name: &str| arrays.iter().position(|(n, _)| n == name).map(|position| arrays.remove(position).1);
     let (y, keras) = (take("y"), take("keras"));
-    let x = inputs(&model, vec![arrays])?;
-    let fail = |error: String| Failure::usage(miette::miette!("{}: {error}", args.data.display()));
-    let outputs = predict(model, &x).map_err(|error| fail(error.to_string()))?;
+    let x = inputs(names, vec![arrays])?;
+    let fail = |error: String| Failure::usage(miette::miette!("{}: {error}", file.display()));
+    let outputs = predict(*model, &x).map_err(|error| fail(error.to_string()))?;
     let output = outputs.first().ok_or_else(|| fail("the model has no output".into()))?;
 
-    let task = if args.task == Task::Auto { guess(&model, &x, output, y.as_ref()) } else { args.task };
+    let task = if task == Task::Auto { guess(model, &x, output, y.as_ref()) } else { task };
     let y = y.as_ref();
     let labels = || y.ok_or_else(|| fail("there is no array `y`".into()));
     let (mut text, mut json) = match task {
@@ -74,7 +129,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         let _ = writeln!(text, "largest difference from Keras' predictions: {difference:.1e}");
         json["max_difference_from_keras"] = json!(difference);
     }
-    Ok(Report::new(text, json))
+    Ok(Score { text, json })
 }
 
 /// Rows of an array, by its leading dimension.

@@ -2,6 +2,7 @@
 
 use super::bench::step_macs;
 use super::{Failure, Report, file, size};
+use crate::predict::quant;
 use comfy_table::{Table, presets};
 use flatpack_format::{Model, Place, SectionKind, Tensor};
 use serde_json::{Value, json};
@@ -75,6 +76,12 @@ fn name<'a>(model: &Model<'a>, tensor: &Tensor<'_>) -> &'a str {
     model.tensor_name(tensor.number()).unwrap_or("")
 }
 
+/// How integers of a tensor stand for reals, where they do.
+fn quant_json(model: &Model<'_>, tensor: &Tensor<'_>) -> Value {
+    let quant = quant(model, tensor).map(|q| json!({ "scale": q.scale(), "zero_point": q.zero_point() }));
+    quant.unwrap_or(Value::Null)
+}
+
 fn summary(model: &Model<'_>) -> (String, Value) {
     let header = model.header();
     let mut text = String::new();
@@ -90,14 +97,23 @@ fn summary(model: &Model<'_>) -> (String, Value) {
     let io = |tensors: Vec<Tensor<'_>>| -> Vec<Value> {
         tensors
             .iter()
-            .map(|t| json!({ "name": name(model, t), "dtype": t.dtype().name(), "shape": t.shape().dims() }))
+            .map(|t| {
+                json!({
+                    "name": name(model, t), "dtype": t.dtype().name(), "shape": t.shape().dims(),
+                    "quant": quant_json(model, t),
+                })
+            })
             .collect()
     };
     for (key, tensors) in
         [("input", model.inputs().collect::<Vec<_>>()), ("output", model.outputs().collect())]
     {
         for tensor in &tensors {
-            line(key, format!("{} {} {:?}", name(model, tensor), tensor.dtype().name(), tensor.shape()));
+            let quant =
+                quant(model, tensor).map(|q| format!(", real = {} · (q − {})", q.scale(), q.zero_point()));
+            let dtype = tensor.dtype().name();
+            let quant = quant.unwrap_or_default();
+            line(key, format!("{} {dtype} {:?}{quant}", name(model, tensor), tensor.shape()));
         }
     }
     let receipts: usize = model.cases().map(|case| case.receipts().len()).sum();
@@ -182,6 +198,7 @@ fn tensors(model: &Model<'_>) -> (Table, Value) {
         json.push(json!({
             "tensor": t.number(), "name": name(model, &t), "dtype": t.dtype().name(), "shape": t.shape().dims(),
             "layout": t.layout().name(), "place": t.place().name(), "offset": t.offset(), "bytes": t.bytes(),
+            "quant": quant_json(model, &t),
         }));
     }
     (shown, json.into())

@@ -3,7 +3,7 @@
 use super::{Failure, Report, file};
 use crate::array::Array;
 use crate::data;
-use crate::predict::predict;
+use crate::predict::{Outputs, predict_as};
 use flatpack_format::Model;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -12,7 +12,8 @@ use std::path::PathBuf;
 /// Run a .fpk file on data.
 ///
 /// Inputs may have any number of rows in the leading dimension; they are run batch by batch and
-/// stacked again.
+/// stacked again. An input of integers takes an array of its type as it is, and the integers that stand
+/// for the values of any other. Outputs of integers are given as the reals that they stand for.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -25,6 +26,9 @@ pub struct Args {
     /// Write each output to output_0.npy, output_1.npy … in this folder.
     #[arg(long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
+    /// Give outputs of integers as they are.
+    #[arg(long)]
+    raw: bool,
     /// Classes or values to print per row.
     #[arg(long, default_value_t = 3)]
     top: usize,
@@ -42,8 +46,9 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     for path in &args.inputs {
         arrays.push(data::load(path).map_err(Failure::usage)?);
     }
-    let inputs = inputs(&model, arrays)?;
-    let outputs = predict(model, &inputs)
+    let inputs = inputs(&input_names(&model), arrays)?;
+    let as_what = if args.raw { Outputs::Raw } else { Outputs::Reals };
+    let outputs = predict_as(model, &inputs, as_what)
         .map_err(|error| Failure::usage(miette::miette!("{}: {error}", args.file.display())))?;
     match &args.out_dir {
         Some(folder) => {
@@ -62,10 +67,13 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
 }
 
-/// The arrays in the order of the model's inputs.
-pub(super) fn inputs(model: &Model<'_>, files: Vec<Vec<(String, Array)>>) -> Result<Vec<Array>, Failure> {
-    let names: Vec<String> =
-        model.inputs().map(|t| model.tensor_name(t.number()).unwrap_or_default().to_owned()).collect();
+/// The names of a model's inputs.
+pub(super) fn input_names(model: &Model<'_>) -> Vec<String> {
+    model.inputs().map(|t| model.tensor_name(t.number()).unwrap_or_default().to_owned()).collect()
+}
+
+/// The arrays in the order of the inputs, which have these names.
+pub(super) fn inputs(names: &[String], files: Vec<Vec<(String, Array)>>) -> Result<Vec<Array>, Failure> {
     let mut arrays: Vec<(String, Array)> = files.into_iter().flatten().collect();
     if arrays.len() == names.len() && arrays.len() == 1 {
         return Ok(arrays.into_iter().map(|(_, array)| array).collect());

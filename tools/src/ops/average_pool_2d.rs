@@ -1,6 +1,6 @@
 //! 2-D average pooling.
 
-use super::Operator;
+use super::{Operator, OutputScale};
 use crate::graph::Node;
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -13,6 +13,7 @@ use tract_core::ops::cnn::{PoolSpec, SumPool};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(Pool2dParams, clamp)),
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::AveragePool2d, |r, _, node, inputs| {
         let pool_spec = pool_spec(r, node, inputs[0])?;
         let mean = r.wire(SumPool { pool_spec, count_include_pad: false, normalize: true }, inputs)?;

@@ -1,6 +1,6 @@
 //! Repetition along axes of length 1.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use crate::reference::sizes;
 use flatpack_format::OpCode;
 
@@ -8,6 +8,7 @@ use flatpack_format::OpCode;
 /// product of matrices by its optimizer, which then fails.
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::BroadcastTo, |r, graph, node, inputs| {
         let dims = sizes(graph.dims(node.output));
         let from = r.dims(inputs[0])?;

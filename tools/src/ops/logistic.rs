@@ -1,6 +1,6 @@
 //! Logistic function: `1 / (1 + e⁻ˣ)`.
 
-use super::{Operator, unary};
+use super::{Operator, OutputScale, unary};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
 use tract_core::internal::TractResult;
@@ -8,8 +8,10 @@ use tract_core::model::OutletId;
 use tract_core::ops::math::{add, exp, neg, recip};
 
 /// The operator.
-pub const OPERATOR: Operator =
-    unary::operator(OpCode::Logistic, |r, _, _, inputs| r.in_f64(inputs[0], logistic));
+pub const OPERATOR: Operator = Operator {
+    scale: OutputScale::Fixed { scale: 1.0 / 256.0, zero_point: -128 },
+    ..unary::operator(OpCode::Logistic, |r, _, _, inputs| r.in_f64(inputs[0], logistic))
+};
 
 /// The formula, in the type of `x`.
 pub(crate) fn logistic(r: &mut Reference, x: OutletId) -> TractResult<OutletId> {

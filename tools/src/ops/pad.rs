@@ -1,6 +1,6 @@
 //! Padding.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::pad::PadParams;
@@ -10,6 +10,7 @@ use tract_core::ops::array::{Pad, PadMode};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(integer),
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::Pad, |r, graph, node, inputs| {
         let p: PadParams = node.params();
         let rank = graph.dims(node.output).len();

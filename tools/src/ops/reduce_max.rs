@@ -1,11 +1,14 @@
 //! Maximum over axes.
 
-use super::Operator;
 use super::reduction::reduced;
+use super::{Operator, OutputScale};
 use flatpack_format::OpCode;
 use tract_core::ops::nn::Reducer;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::ReduceMax, |r, graph, node, inputs| {
-    reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Max, axes, x))
-});
+pub const OPERATOR: Operator = Operator {
+    scale: OutputScale::OfInputs,
+    ..Operator::new(OpCode::ReduceMax, |r, graph, node, inputs| {
+        reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Max, axes, x))
+    })
+};

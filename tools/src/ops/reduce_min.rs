@@ -1,11 +1,14 @@
 //! Minimum over axes.
 
-use super::Operator;
 use super::reduction::reduced;
+use super::{Operator, OutputScale};
 use flatpack_format::OpCode;
 use tract_core::ops::nn::Reducer;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::ReduceMin, |r, graph, node, inputs| {
-    reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Min, axes, x))
-});
+pub const OPERATOR: Operator = Operator {
+    scale: OutputScale::OfInputs,
+    ..Operator::new(OpCode::ReduceMin, |r, graph, node, inputs| {
+        reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Min, axes, x))
+    })
+};

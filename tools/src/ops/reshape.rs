@@ -1,6 +1,6 @@
 //! Another shape over the same elements.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use crate::reference::sizes;
 use flatpack_format::OpCode;
 
@@ -8,6 +8,7 @@ use flatpack_format::OpCode;
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
     in_place: 1,
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::Reshape, |r, graph, node, inputs| {
         r.reshape(&sizes(graph.dims(node.output)), inputs[0])
     })

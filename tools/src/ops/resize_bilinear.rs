@@ -1,6 +1,6 @@
 //! Resizing by bilinear interpolation: a product with one matrix along rows, and one along columns.
 
-use super::Operator;
+use super::{Operator, OutputScale};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -10,7 +10,8 @@ use tract_core::internal::{Tensor, TractResult};
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::ResizeBilinear, reference);
+pub const OPERATOR: Operator =
+    Operator { scale: OutputScale::OfInputs, ..Operator::new(OpCode::ResizeBilinear, reference) };
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let (from, to) = (graph.dims(node.inputs[0]), graph.dims(node.output));

@@ -1,6 +1,6 @@
 //! Resizing by the nearest element.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -11,8 +11,11 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { integer: Some(moves::same_quant), ..Operator::new(OpCode::ResizeNearestNeighbor, reference) };
+pub const OPERATOR: Operator = Operator {
+    scale: OutputScale::OfInputs,
+    integer: Some(moves::same_quant),
+    ..Operator::new(OpCode::ResizeNearestNeighbor, reference)
+};
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let grid = node.params::<ResizeNearestNeighborParams>().grid;

@@ -1,6 +1,6 @@
 //! Softmax along one axis.
 
-use super::{Operator, softmax_i8};
+use super::{Operator, OutputScale, softmax_i8};
 use flatpack_format::OpCode;
 use flatpack_format::ops::softmax::SoftmaxParams;
 use tract_core::internal::tvec;
@@ -10,6 +10,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 pub const OPERATOR: Operator = Operator {
     in_place: 1,
     integer: Some(softmax_i8::from_reals),
+    scale: OutputScale::Fixed { scale: 1.0 / 256.0, zero_point: -128 },
     ..Operator::new(OpCode::Softmax, |r, _, node, inputs| {
         let axis = node.params::<SoftmaxParams>().axis as usize;
         let softmax = Softmax { axes: tvec![axis], quant_output_dt: None, kind: SoftmaxKind::Softmax };

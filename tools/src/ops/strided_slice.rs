@@ -1,12 +1,13 @@
 //! Slicing with strides.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use flatpack_format::OpCode;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::StridedSlice, |r, graph, node, inputs| {
         let p: StridedSliceParams = node.params();
         (0..graph.dims(node.output).len()).try_fold(inputs[0], |x, axis| {

@@ -1,6 +1,6 @@
 //! Transposition.
 
-use super::{Operator, moves};
+use super::{Operator, OutputScale, moves};
 use crate::reference::sizes;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose::TransposeParams;
@@ -8,6 +8,7 @@ use flatpack_format::ops::transpose::TransposeParams;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
+    scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::Transpose, |r, graph, node, inputs| {
         let perm = node.params::<TransposeParams>().perm;
         r.transpose(&sizes(&perm[..graph.dims(node.output).len()]), inputs[0])
