@@ -2,7 +2,8 @@
 
 use flatpack::array::Array;
 use flatpack::build::{self, Goldens, Options};
-use flatpack::{data, import, predict};
+use flatpack::predict::{self, Outputs};
+use flatpack::{data, import};
 use flatpack_format::{Model, Target};
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ fn run(net: &Path, file: &str, x: &Array) -> Array {
     let options = Options { target: Target::Linux, goldens: Goldens::Predicted(1), ..Options::default() };
     let built = build::build(graph, &options).unwrap_or_else(|error| panic!("{file}: {error}"));
     let model = Model::parse(built.bytes()).unwrap();
-    predict::predict(model, std::slice::from_ref(x)).unwrap().remove(0)
+    predict::predict_as(model, std::slice::from_ref(x), Outputs::Raw).unwrap().remove(0)
 }
 
 /// The net's rows: inputs, and what is expected by name.
