@@ -203,7 +203,14 @@ opcodes! {
     70 = Lookup, "lookup", ops::lookup::RULE;
     71 = Conv2dI8, "conv_2d_i8", ops::conv_2d_i8::RULE;
     72 = DepthwiseConv2dI8, "depthwise_conv_2d_i8", ops::depthwise_conv_2d_i8::RULE;
+    73 = TransposeConv2dI8, "transpose_conv_2d_i8", ops::transpose_conv_2d_i8::RULE;
     74 = FullyConnectedI8, "fully_connected_i8", ops::fully_connected_i8::RULE;
+    75 = BatchMatmulI8, "batch_matmul_i8", ops::batch_matmul_i8::RULE;
+    76 = AveragePool2dI8, "average_pool_2d_i8", ops::average_pool_2d_i8::RULE;
+    77 = MaxPool2dI8, "max_pool_2d_i8", ops::max_pool_2d_i8::RULE;
+    79 = SumI8, "sum_i8", ops::sum_i8::RULE;
+    80 = ReduceMaxI8, "reduce_max_i8", ops::reduce_max_i8::RULE;
+    81 = ReduceMinI8, "reduce_min_i8", ops::reduce_min_i8::RULE;
     82 = SoftmaxI8, "softmax_i8", ops::softmax_i8::RULE;
     85 = AddI8, "add_i8", ops::add_i8::RULE;
 }

@@ -5,7 +5,9 @@
 
 pub mod add_i8;
 pub mod average_pool_2d;
+pub mod average_pool_2d_i8;
 pub mod batch_matmul;
+pub mod batch_matmul_i8;
 pub mod binary;
 pub mod broadcast_to;
 pub mod celu;
@@ -29,12 +31,15 @@ pub mod leaky_relu;
 pub mod log_softmax;
 pub mod lookup;
 pub mod max_pool_2d;
+pub mod max_pool_2d_i8;
 pub mod mean;
 pub mod pad;
 pub mod prelu;
 pub mod quantize;
 pub mod reduce_max;
+pub mod reduce_max_i8;
 pub mod reduce_min;
+pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
@@ -46,9 +51,11 @@ pub mod sparsemax;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sum;
+pub mod sum_i8;
 pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
+pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
 pub mod unary;
 

@@ -157,7 +157,8 @@ fn records_are_as_their_tables_say() {
 fn parameter_records_are_as_their_table_says() {
     use ops::{add_i8::AddI8Params, softmax_i8::SoftmaxI8Params};
     use ops::{
-        average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
+        average_pool_2d::Pool2dParams, average_pool_2d_i8::AveragePool2dI8Params,
+        batch_matmul::BatchMatmulParams, batch_matmul_i8::BatchMatmulI8Params, binary::BinaryParams,
         broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
         conv_2d::Conv2dParams, conv_2d_i8::Conv2dI8Params, conv_3d::Conv3dParams,
         depthwise_conv_2d::DepthwiseConv2dParams, depthwise_conv_2d_i8::DepthwiseConv2dI8Params,
@@ -165,12 +166,13 @@ fn parameter_records_are_as_their_table_says() {
         fully_connected_i8::FullyConnectedI8Params, gelu::GeluParams,
         group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
         l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
-        leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
-        quantize::QuantizeParams, reshape::ReshapeParams, resize_bilinear::ResizeBilinearParams,
-        resize_nearest_neighbor::ResizeNearestNeighborParams, softmax::SoftmaxParams,
-        sparsemax::SparsemaxParams, squareplus::SquareplusParams, strided_slice::StridedSliceParams,
-        thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
-        transpose_conv_2d::TransposeConv2dParams, transpose_conv_3d::TransposeConv3dParams,
+        leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, max_pool_2d_i8::MaxPool2dI8Params,
+        mean::ReduceParams, pad::PadParams, quantize::QuantizeParams, reshape::ReshapeParams,
+        resize_bilinear::ResizeBilinearParams, resize_nearest_neighbor::ResizeNearestNeighborParams,
+        softmax::SoftmaxParams, sparsemax::SparsemaxParams, squareplus::SquareplusParams,
+        strided_slice::StridedSliceParams, sum_i8::SumI8Params, thresholded_relu::ThresholdedReluParams,
+        transpose::TransposeParams, transpose_conv_2d::TransposeConv2dParams,
+        transpose_conv_2d_i8::TransposeConv2dI8Params, transpose_conv_3d::TransposeConv3dParams,
     };
     let records = [
         record!(Clamp { min: f32, max: f32 }),
@@ -266,7 +268,48 @@ fn parameter_records_are_as_their_table_says() {
             w_zero_point: i32,
             y: OutputI8
         }),
+        record!(TransposeConv2dI8Params {
+            stride: [u32; 2],
+            dilation: [u32; 2],
+            crop: [u32; 2],
+            output: [u32; 2],
+            x_zero_point: i32,
+            w_zero_point: i32,
+            y: OutputI8
+        }),
         record!(FullyConnectedI8Params { x_zero_point: i32, w_zero_point: i32, y: OutputI8 }),
+        record!(BatchMatmulI8Params {
+            transpose_b: u32,
+            a_zero_point: i32,
+            b_zero_point: i32,
+            multiplier: Multiplier,
+            y: OutputI8
+        }),
+        record!(AveragePool2dI8Params {
+            window: [u32; 2],
+            stride: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            origin: i32,
+            min: i32,
+            max: i32
+        }),
+        record!(MaxPool2dI8Params {
+            window: [u32; 2],
+            stride: [u32; 2],
+            pad_h: [u32; 2],
+            pad_w: [u32; 2],
+            min: i32,
+            max: i32
+        }),
+        record!(SumI8Params {
+            axis: u32,
+            axis_count: u32,
+            keep_dims: u32,
+            x_zero_point: i32,
+            multiplier: Multiplier,
+            y: OutputI8
+        }),
         record!(SoftmaxI8Params { axis: u32, multiplier: Multiplier, diff_min: i32 }),
         record!(AddI8Params {
             a_zero_point: i32,

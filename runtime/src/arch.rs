@@ -263,10 +263,47 @@ pub trait Arch {
         Some(())
     }
 
+    /// For `P` pixels and 8 outputs whose weights are neighbours: `sums[p][o] += Σ (x[p][tap] + offset) ·
+    /// w[tap][o]`. Sums wrap.
+    #[inline(never)]
+    fn gemm_tile_i8_columns<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        sums: &mut [[i32; LANES]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        patch.try_each_tap(|x_at, w_at| {
+            let w: &[i8; LANES] = w.get(w_at..)?.first_chunk()?;
+            for (acc, x) in acc.iter_mut().zip(x) {
+                let x = *x.get(x_at)?;
+                for (acc, &w) in acc.iter_mut().zip(w) {
+                    *acc = acc.wrapping_add(product_i8(x, offset, w));
+                }
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
     /// For 8 channels of a pixel: `sums[c] += Σ x[tap][c]`. Sums wrap.
     #[inline(never)]
     fn sum_tile_i8(patch: &Patch<'_, 1, i8>, sums: &mut [i32; LANES]) -> Option<()> {
         fold_tile(patch, sums, |sum, x| sum.wrapping_add(x.into()))
+    }
+
+    /// For 8 channels of a pixel: `maxima[c] = max(maxima[c], x[tap][c], …)`.
+    #[inline(never)]
+    fn max_tile_i8(patch: &Patch<'_, 1, i8>, maxima: &mut [i8; LANES]) -> Option<()> {
+        fold_tile(patch, maxima, i8::max)
+    }
+
+    /// For 8 channels of a pixel: `minima[c] = min(minima[c], x[tap][c], …)`.
+    #[inline(never)]
+    fn min_tile_i8(patch: &Patch<'_, 1, i8>, minima: &mut [i8; LANES]) -> Option<()> {
+        fold_tile(patch, minima, i8::min)
     }
 
     /// For 8 channels of a pixel: `sums[c] += Σ x[tap][c]`, in the order of the taps.

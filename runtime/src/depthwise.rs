@@ -4,14 +4,7 @@ use crate::arch::Arch;
 use crate::conv::Product;
 use crate::kernel::Node;
 use crate::pieces::{pieces, pieces_mut};
-use crate::window::{Pixels, Span, Strides, Window, Windows};
-
-/// How the window moves, by axis: height, then width.
-pub(crate) struct Moves {
-    pub(crate) stride: [u32; 2],
-    pub(crate) dilation: [u32; 2],
-    pub(crate) pad: [[u32; 2]; 2],
-}
+use crate::window::{Moves, Pixels, Span, Strides, Windows};
 
 /// Convolves each channel of x `[N, H, W, C]`, input 0 of the node, with the weights of `product`,
 /// which have the shape `[KH, KW, O]` of input 1. `product` is given taps of C channels.
@@ -25,9 +18,7 @@ pub(crate) fn run<A: Arch, R: Product>(
     let [_, h, width, channels] = node.input_dims(0)?;
     let [kh, kw, outputs] = node.input_dims(1)?;
     let [_, oh, ow, _] = node.output_dims()?;
-    let &Moves { stride: [sh, sw], dilation: [dh, dw], pad: [pad_h, pad_w] } = moves;
-    let h_windows = Window::new(h, kh, sh, dh, pad_h);
-    let w_windows = Window::new(width, kw, sw, dw, pad_w);
+    let [h_windows, w_windows] = moves.windows([h, width], [kh, kw]);
     let strides = Strides {
         x: [0, width * channels, channels],
         w: [0, kw * outputs, outputs],

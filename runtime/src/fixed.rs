@@ -41,6 +41,14 @@ pub fn multiply(x: i32, by: Multiplier) -> i32 {
     divide_by_power_of_two(doubling_high_multiply(x.wrapping_shl(left), by.mantissa), right)
 }
 
+/// `⌊x / count⌉`, halves away from zero, for counts from 1 on.
+#[inline]
+pub fn divide(x: i32, count: i32) -> i32 {
+    let half = count >> 1;
+    let moved = if x > 0 { x.wrapping_add(half) } else { x.wrapping_sub(half) };
+    moved.checked_div(count).unwrap_or_default()
+}
+
 /// The multiplier of an output: that of all, or its own.
 #[inline]
 pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
@@ -90,8 +98,18 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn means_are_rounded_to_the_nearest(sum in -(1i32 << 30)..1 << 30, count in 1i32..1 << 20) {
+            let sum = sum % (256 * count);
+            let magnitude = (2 * i64::from(sum).abs() + i64::from(count)) / (2 * i64::from(count));
+            prop_assert_eq!(i64::from(divide(sum, count)), i64::from(sum.signum()) * magnitude);
+        }
+    }
+
     #[test]
     fn halves_and_extremes() {
+        assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(|x| divide(x, 2)), [-2, -1, -1, 0, 1, 1, 2]);
         let halves = [(1 << 30, 1, 1), (1 << 30, -1, 0), (1 << 30, 3, 2), (1 << 30, -3, -1)];
         for (a, b, want) in halves {
             assert_eq!(doubling_high_multiply(a, b), want);

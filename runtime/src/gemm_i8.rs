@@ -11,6 +11,7 @@ use flatpack_format::ops::{Multiplier, OutputI8};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WeightsI8<'a> {
     pub(crate) w: &'a [i8],
+    /// Empty for none.
     pub(crate) bias: &'a [i32],
     /// One for all outputs, or one for each.
     pub(crate) requant: &'a [Multiplier],
@@ -68,7 +69,7 @@ impl Product for WeightsI8<'_> {
             };
             let rows = [row(0)?, row(1)?, row(2)?, row(3)?];
             let mut start = [0; ROW_TILE];
-            let bias = self.bias.get(first..)?;
+            let bias = self.bias.get(first..).unwrap_or_default();
             start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
             if self.folded && !whole {
                 start.iter_mut().zip(rows).for_each(|(start, row)| *start = self.unfolded(*start, row));

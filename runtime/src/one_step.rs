@@ -145,6 +145,16 @@ pub(crate) fn axis() -> impl Strategy<Value = Axis> {
     })
 }
 
+/// Small windows without dilation, each of which covers an element.
+pub(crate) fn pool_axis() -> impl Strategy<Value = Axis> {
+    axis().prop_map(|axis| Axis {
+        dilation: 1,
+        input: axis.input + axis.taps,
+        pad: axis.pad.map(|pad| pad.min(axis.taps - 1)),
+        ..axis
+    })
+}
+
 impl Axis {
     /// The input position under `tap` of the window at `position`; `None` over the padding.
     pub(crate) fn at(&self, position: u32, tap: u32) -> Option<u32> {

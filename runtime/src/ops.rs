@@ -7,13 +7,16 @@ mod binary_i8;
 mod gather;
 mod pool;
 mod reduce;
+mod reduce_i8;
 mod unary;
 
 pub mod abs;
 pub mod add;
 pub mod add_i8;
 pub mod average_pool_2d;
+pub mod average_pool_2d_i8;
 pub mod batch_matmul;
+pub mod batch_matmul_i8;
 pub mod broadcast_to;
 pub mod ceil;
 pub mod celu;
@@ -45,6 +48,7 @@ pub mod log_softmax;
 pub mod logistic;
 pub mod lookup;
 pub mod max_pool_2d;
+pub mod max_pool_2d_i8;
 pub mod maximum;
 pub mod mean;
 pub mod minimum;
@@ -56,7 +60,9 @@ pub mod pow;
 pub mod prelu;
 pub mod quantize;
 pub mod reduce_max;
+pub mod reduce_max_i8;
 pub mod reduce_min;
+pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
@@ -78,11 +84,13 @@ pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
 pub mod sum;
+pub mod sum_i8;
 pub mod swish;
 pub mod tanh;
 pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
+pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
 
 /// Every kernel, by opcode. Firmware names the kernels of its model instead, so that the linker
@@ -160,7 +168,14 @@ pub const ALL: &[Kernel] = &[
     lookup::KERNEL,
     conv_2d_i8::KERNEL,
     depthwise_conv_2d_i8::KERNEL,
+    transpose_conv_2d_i8::KERNEL,
     fully_connected_i8::KERNEL,
+    batch_matmul_i8::KERNEL,
+    average_pool_2d_i8::KERNEL,
+    max_pool_2d_i8::KERNEL,
+    sum_i8::KERNEL,
+    reduce_max_i8::KERNEL,
+    reduce_min_i8::KERNEL,
     softmax_i8::KERNEL,
     add_i8::KERNEL,
 ];

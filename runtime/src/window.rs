@@ -83,6 +83,22 @@ pub(crate) trait Windows: Copy {
     fn pair_step(&self) -> usize;
 }
 
+/// How the windows of images move: height, then width.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moves {
+    pub(crate) stride: [u32; 2],
+    pub(crate) dilation: [u32; 2],
+    pub(crate) pad: [[u32; 2]; 2],
+}
+
+impl Moves {
+    /// The windows of these taps over images of these sizes.
+    pub(crate) fn windows(&self, [h, w]: [usize; 2], [kh, kw]: [usize; 2]) -> [Window; 2] {
+        let ([sh, sw], [dh, dw], [pad_h, pad_w]) = (self.stride, self.dilation, self.pad);
+        [Window::new(h, kh, sh, dh, pad_h), Window::new(w, kw, sw, dw, pad_w)]
+    }
+}
+
 /// A window that moves over a padded input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {

@@ -13,6 +13,7 @@ use tract_core::model::OutletId;
 mod binary;
 mod binary_i8;
 mod moves;
+mod pool_i8;
 mod reduction;
 mod unary;
 mod weighted_i8;
@@ -21,7 +22,9 @@ pub mod abs;
 pub mod add;
 pub mod add_i8;
 pub mod average_pool_2d;
+pub mod average_pool_2d_i8;
 pub mod batch_matmul;
+pub mod batch_matmul_i8;
 pub mod broadcast_to;
 pub mod ceil;
 pub mod celu;
@@ -53,6 +56,7 @@ pub mod log_softmax;
 pub mod logistic;
 pub mod lookup;
 pub mod max_pool_2d;
+pub mod max_pool_2d_i8;
 pub mod maximum;
 pub mod mean;
 pub mod minimum;
@@ -64,7 +68,9 @@ pub mod pow;
 pub mod prelu;
 pub mod quantize;
 pub mod reduce_max;
+pub mod reduce_max_i8;
 pub mod reduce_min;
+pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
@@ -86,11 +92,13 @@ pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
 pub mod sum;
+pub mod sum_i8;
 pub mod swish;
 pub mod tanh;
 pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
+pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
 
 /// The result of an operator on integers from its inputs. The last argument are the extents of the
@@ -256,7 +264,14 @@ pub const ALL: &[Operator] = &[
     lookup::OPERATOR,
     conv_2d_i8::OPERATOR,
     depthwise_conv_2d_i8::OPERATOR,
+    transpose_conv_2d_i8::OPERATOR,
     fully_connected_i8::OPERATOR,
+    batch_matmul_i8::OPERATOR,
+    average_pool_2d_i8::OPERATOR,
+    max_pool_2d_i8::OPERATOR,
+    sum_i8::OPERATOR,
+    reduce_max_i8::OPERATOR,
+    reduce_min_i8::OPERATOR,
     softmax_i8::OPERATOR,
     add_i8::OPERATOR,
 ];

@@ -14,18 +14,20 @@ pub struct Quant {
     pub zero_points: Vec<i32>,
     /// The axis along which scales differ; 0 where there is one.
     pub axis: usize,
+    /// The source has these integers 128 higher, as unsigned bytes.
+    pub unsigned: bool,
 }
 
 impl Quant {
     /// One scale and zero point for the whole tensor.
     pub fn per_tensor(dtype: DType, scale: f32, zero_point: i32) -> Self {
-        Self { dtype, scales: vec![scale], zero_points: vec![zero_point], axis: 0 }
+        Self { dtype, scales: vec![scale], zero_points: vec![zero_point], axis: 0, unsigned: false }
     }
 
     /// Symmetric, with a scale for each index along `axis`.
     pub fn per_channel(dtype: DType, scales: Vec<f32>, axis: usize) -> Self {
         let zero_points = vec![0; scales.len()];
-        Self { dtype, scales, zero_points, axis }
+        Self { dtype, scales, zero_points, axis, unsigned: false }
     }
 
     /// The scale of a tensor that has one: the first.

@@ -30,14 +30,22 @@ pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType,
     let p = read::<Pool2dParams>(params)?;
     p.clamp.valid()?;
     let [x] = f32_inputs(inputs)?;
+    pooled_shape(&x, p.window, p.stride, [p.pad_h, p.pad_w]).map(TensorType::f32)
+}
+
+/// The shape of the output of a pool.
+pub(crate) fn pooled_shape(
+    x: &Shape,
+    [wh, ww]: [u32; 2],
+    [sh, sw]: [u32; 2],
+    [pad_h, pad_w]: [[u32; 2]; 2],
+) -> Result<Shape, Misfit> {
     let &[n, h, w, c] = x.dims() else { return Err(Misfit::Rank(0)) };
-    let [wh, ww] = p.window;
-    let [sh, sw] = p.stride;
     // Every window covers at least one element.
-    if p.pad_h.iter().any(|&pad| pad >= wh) || p.pad_w.iter().any(|&pad| pad >= ww) || h == 0 || w == 0 {
+    if pad_h.iter().any(|&pad| pad >= wh) || pad_w.iter().any(|&pad| pad >= ww) || h == 0 || w == 0 {
         return Err(Misfit::Params);
     }
-    let oh = window_positions(h, wh, sh, 1, p.pad_h)?;
-    let ow = window_positions(w, ww, sw, 1, p.pad_w)?;
-    Shape::new(&[n, oh, ow, c]).map(TensorType::f32).ok_or(Misfit::Overflow)
+    let oh = window_positions(h, wh, sh, 1, pad_h)?;
+    let ow = window_positions(w, ww, sw, 1, pad_w)?;
+    Shape::new(&[n, oh, ow, c]).ok_or(Misfit::Overflow)
 }

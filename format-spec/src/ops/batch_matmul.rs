@@ -3,6 +3,7 @@
 
 use super::{f32_inputs, read};
 use crate::op::{Misfit, OpRule};
+use crate::shape::Shape;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -19,8 +20,12 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<BatchMatmulParams>() a
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<BatchMatmulParams>(params)?;
-    let [a, b] = f32_inputs(inputs)?;
-    if p.transpose_b > 1 {
+    product_shape(f32_inputs(inputs)?, p.transpose_b).map(TensorType::f32)
+}
+
+/// The shape of the product of two.
+pub(crate) fn product_shape([a, b]: [Shape; 2], transpose_b: u32) -> Result<Shape, Misfit> {
+    if transpose_b > 1 {
         return Err(Misfit::Params);
     }
     let (Some((batch_a, &[_, k])), Some((batch_b, &[b0, b1]))) =
@@ -28,11 +33,11 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     else {
         return Err(Misfit::Rank(0));
     };
-    let (depth, n) = if p.transpose_b == 1 { (b1, b0) } else { (b0, b1) };
+    let (depth, n) = if transpose_b == 1 { (b1, b0) } else { (b0, b1) };
     if batch_a != batch_b || depth != k {
         return Err(Misfit::Shape(1));
     }
-    Ok(TensorType::f32(a.with_dim(a.rank() - 1, n)))
+    Ok(a.with_dim(a.rank() - 1, n))
 }
 
 fn macs(_: &[u8], inputs: &[TensorType], y: &TensorType) -> u64 {

@@ -36,7 +36,12 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<ReduceParams>() as u32
 pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<ReduceParams>(params)?;
     let [x] = f32_inputs(inputs)?;
-    let (_, len, _) = p.around(&x).ok_or(Misfit::Params)?;
+    reduced_shape(&x, p).map(TensorType::f32)
+}
+
+/// The shape of the output of a reduction.
+pub(crate) fn reduced_shape(x: &Shape, p: ReduceParams) -> Result<Shape, Misfit> {
+    let (_, len, _) = p.around(x).ok_or(Misfit::Params)?;
     if p.axis_count == 0 || p.keep_dims > 1 {
         return Err(Misfit::Params);
     }
@@ -57,5 +62,5 @@ pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType,
             rank += 1;
         }
     }
-    dims.get(..rank).and_then(Shape::new).map(TensorType::f32).ok_or(Misfit::Overflow)
+    dims.get(..rank).and_then(Shape::new).ok_or(Misfit::Overflow)
 }

@@ -53,3 +53,157 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     };
     conv::run::<A, _, _>(node, windows, params.groups, weights, reads.get(node.input(0)?)?, y)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{Axis, Input, axis, integers, output_type, positions, refusal, run as run_step};
+    use crate::one_step_i8::{
+        BAD_OUTPUTS, OPEN, floats, folded, output_i8, point, refuses_other_weights, requant_of, requantized,
+        weighted, zero_point,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::DType;
+    use flatpack_format::ops::OutputI8;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::Conv2dI8;
+
+    fn params(h: &Axis, w: &Axis, groups: u32) -> Conv2dI8Params {
+        Conv2dI8Params {
+            stride: [h.stride, w.stride],
+            dilation: [h.dilation, w.dilation],
+            pad_h: h.pad,
+            pad_w: w.pad,
+            groups,
+            x_zero_point: 0,
+            w_zero_point: 0,
+            y: OPEN,
+        }
+    }
+
+    /// With a bias that has nothing else in it.
+    fn formula(
+        h: &Axis,
+        w: &Axis,
+        [x, filter, bias, requant]: &[Input; 4],
+        params: &Conv2dI8Params,
+        y: [u32; 4],
+    ) -> Vec<f32> {
+        let [outputs, _, _, depth] = filter.dims[..] else { unreachable!() };
+        let group_outputs = outputs / params.groups;
+        let (zx, zw) = (i64::from(params.x_zero_point), i64::from(params.w_zero_point));
+        let element = |[n, oh, ow, o]: [u32; 4]| {
+            let mut sum = bias.int(&[o]);
+            for [kh, kw, i] in positions([h.taps, w.taps, depth]) {
+                if let (Some(ih), Some(iw)) = (h.at(oh, kh), w.at(ow, kw)) {
+                    let x = x.int(&[n, ih, iw, o / group_outputs * depth + i]) - zx;
+                    sum += x * (filter.int(&[o, kh, kw, i]) - zw);
+                }
+            }
+            requantized(sum, requant, o, &params.y)
+        };
+        floats(positions(y).map(element))
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula(
+            (h, w) in (axis(), axis()), n in 1u32..3, depth in 1u32..20, group_outputs in 1u32..7,
+            groups in prop_oneof![Just(1u32), 1u32..4], one: bool,
+            zx in zero_point(), zw in prop_oneof![Just(0), zero_point()], y in output_i8(), seed: u32,
+        ) {
+            let outputs = groups * group_outputs;
+            let x = [n, h.input, w.input, groups * depth];
+            let inputs = weighted(&x, &[outputs, h.taps, w.taps, depth], outputs, one, seed);
+            let params = Conv2dI8Params { x_zero_point: zx, w_zero_point: zw, y, ..params(&h, &w, groups) };
+            let shape = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            let want = formula(&h, &w, &inputs, &params, shape.dims().try_into().unwrap());
+            let taps = || positions([h.taps, w.taps, depth]);
+            let stored = folded(&inputs, zx, |o| {
+                taps().map(|[kh, kw, i]| inputs[1].int(&[o, kh, kw, i]) - i64::from(zw)).sum()
+            });
+            prop_assert_eq!(run_step(OP, bytes_of(&params), &stored), want);
+        }
+    }
+
+    const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    #[test]
+    fn the_zero_point_is_added_and_the_bounds_hold() {
+        let y = OutputI8 { zero_point: 10, min: 10, max: 60 };
+        let params = Conv2dI8Params { y, ..params(&POINT, &POINT, 1) };
+        let inputs = point(&[3, 1, 1, 1], &[-2, 3, 90], &[0, 1, 0]);
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [10.0, 14.0, 60.0]);
+    }
+
+    #[test]
+    fn sums_wrap() {
+        let [x, w, bias, _] = point(&[1; 4], &[1], &[i32::MAX]);
+        let inputs = [x, w, bias, requant_of(1, i32::MAX, 0)];
+        assert_eq!(run_step(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs), [-128.0]);
+    }
+
+    #[test]
+    fn channels_that_the_groups_do_not_divide_are_refused() {
+        let inputs = weighted(&[1, 1, 1, 3], &[4, 1, 1, 1], 4, true, 1);
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 2)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn outputs_that_the_groups_do_not_divide_are_refused() {
+        let inputs = weighted(&[1, 1, 1, 2], &[3, 1, 1, 1], 3, true, 1);
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 2)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn no_groups_at_all_are_refused() {
+        let inputs = point(&[1; 4], &[1], &[0]);
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 0)), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let [x, w, bias, requant] = point(&[1; 4], &[1], &[0]);
+        let flat = integers(&[1, 1, 1], 1, DType::I8);
+        let refused = |x: &Input, w: &Input| {
+            let inputs = [x.clone(), w.clone(), bias.clone(), requant.clone()];
+            refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, None)
+        };
+        assert_eq!(refused(&flat, &w), Misfit::Rank(0));
+        assert_eq!(refused(&x, &flat), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        let inputs = weighted(&[1, 2, 1, 1], &[1, 3, 1, 1], 1, true, 1);
+        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, None), Misfit::Shape(0));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let good = params(&POINT, &POINT, 1);
+        let bad = [
+            Conv2dI8Params { stride: [0, 1], ..good },
+            Conv2dI8Params { dilation: [1, 0], ..good },
+            Conv2dI8Params { pad_h: [1 << 30, 0], ..good },
+            Conv2dI8Params { x_zero_point: 128, ..good },
+            Conv2dI8Params { w_zero_point: -129, ..good },
+        ];
+        for bad in bad.into_iter().chain(BAD_OUTPUTS.map(|y| Conv2dI8Params { y, ..good })) {
+            let inputs = point(&[1; 4], &[1], &[0]);
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        for outputs in [1, 2] {
+            let (w, bias) = (vec![1; outputs as usize], vec![0; outputs as usize]);
+            let inputs = point(&[outputs, 1, 1, 1], &w, &bias);
+            refuses_other_weights(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs);
+        }
+    }
+}

@@ -14,10 +14,11 @@
 
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
 use crate::conv::Product;
-use crate::depthwise::{self, Moves};
+use crate::depthwise;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use crate::window::Moves;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
 use flatpack_format::{Misfit, OpCode};

@@ -17,11 +17,12 @@
 
 use crate::arch::{Active, Arch, LANES, Patch};
 use crate::conv::Product;
-use crate::depthwise::{self, Moves};
+use crate::depthwise;
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces;
+use crate::window::Moves;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
@@ -72,12 +73,25 @@ impl Product for Weights<'_> {
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
         let offset = if whole { 0 } else { (self.params.x_zero_point as i16).wrapping_neg() };
-        match self.outputs.checked_sub(LANES) {
-            Some(last) if self.multiplier == 1 => {
+        // A last tile begins early enough to be a whole one.
+        match (self.outputs.checked_sub(LANES), self.multiplier.checked_sub(LANES)) {
+            (Some(last), _) if self.multiplier == 1 => {
                 for first in (0..last).step_by(LANES).chain([last]) {
                     let mut sums = [self.start(first, whole)?; P];
                     self.tile::<A, P>(patch, offset, first, &mut sums)?;
                     self.finish(&sums, first, &mut y)?;
+                }
+            }
+            (_, Some(last)) if self.params.w_zero_point == 0 => {
+                for channel in 0..patch.len {
+                    let x = patch.x.map(|x| x.get(channel..).unwrap_or_default());
+                    for first in (0..last).step_by(LANES).chain([last]) {
+                        let first = channel * self.multiplier + first;
+                        let mut sums = [self.start(first, whole)?; P];
+                        let patch = Patch { x, ..*patch };
+                        A::gemm_tile_i8_columns(&patch, offset, self.w.get(first..)?, &mut sums)?;
+                        self.finish(&sums, first, &mut y)?;
+                    }
                 }
             }
             _ => {
@@ -180,18 +194,16 @@ impl Weights<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::one_step::{
-        Axis, Input, axis, integers, output_type, positions, refusal, refuses_other_operands,
-        run as run_step, words,
-    };
+    use crate::one_step::{Axis, Input, axis, integers, output_type, positions, refusal, run as run_step};
     use crate::one_step_i8::{
-        BAD_OUTPUTS, OPEN, floats, folded, output_i8, refuses_other_multipliers, requant_of, requantized,
-        unit, weighted, zero_point,
+        BAD_OUTPUTS, OPEN, floats, folded, output_i8, point, refuses_other_weights, requant_of, requantized,
+        weighted, zero_point,
     };
     use bytemuck::bytes_of;
     use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
     use proptest::prelude::*;
+    use std::vec;
     use std::vec::Vec;
 
     const OP: OpCode = OpCode::DepthwiseConv2dI8;
@@ -254,59 +266,31 @@ mod tests {
 
     const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
 
-    fn point(outputs: u32) -> [Input; 4] {
-        let (x, w) = (integers(&[1, 1, 1, 1], 1, DType::I8), integers(&[1, 1, outputs], 2, DType::I8));
-        [x, w, integers(&[outputs], 3, DType::I32), unit(outputs)]
-    }
-
     #[test]
-    fn the_bounds_hold_and_the_zero_point_is_added() {
+    fn the_zero_point_is_added_and_the_bounds_hold() {
         let y = OutputI8 { zero_point: 10, min: 10, max: 60 };
         let params = DepthwiseConv2dI8Params { y, ..params(&POINT, &POINT) };
-        let (x, w) = (words(&[1; 4], &[1], DType::I8), words(&[1, 1, 3], &[-2, 3, 90], DType::I8));
-        let inputs = [x, w, words(&[3], &[0, 1, 0], DType::I32), unit(1)];
+        let inputs = point(&[1, 1, 3], &[-2, 3, 90], &[0, 1, 0]);
         assert_eq!(run_step(OP, bytes_of(&params), &inputs), [10.0, 14.0, 60.0]);
     }
 
     #[test]
     fn sums_wrap() {
-        let (x, w) = (words(&[1; 4], &[1], DType::I8), words(&[1; 3], &[1], DType::I8));
-        let inputs = [x, w, words(&[1], &[i32::MAX], DType::I32), requant_of(1, i32::MAX, 0)];
+        let [x, w, bias, _] = point(&[1, 1, 1], &[1], &[i32::MAX]);
+        let inputs = [x, w, bias, requant_of(1, i32::MAX, 0)];
         assert_eq!(run_step(OP, bytes_of(&params(&POINT, &POINT)), &inputs), [-128.0]);
     }
 
     #[test]
-    fn packed_weights_are_refused() {
-        let [x, w, bias, requant] = point(1);
-        let inputs = [x, w.packed(), bias, requant];
-        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Layout(1));
-    }
-
-    #[test]
     fn outputs_that_the_channels_do_not_divide_are_refused() {
-        let [_, w, bias, requant] = point(3);
+        let [_, w, bias, requant] = point(&[1, 1, 3], &[1; 3], &[0; 3]);
         let inputs = [integers(&[1, 1, 1, 2], 1, DType::I8), w, bias, requant];
         assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(1));
     }
 
     #[test]
-    fn a_bias_of_another_length_is_refused() {
-        let [x, w, _, requant] = point(2);
-        let inputs = [x, w, integers(&[3], 3, DType::I32), requant];
-        assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(2));
-    }
-
-    #[test]
-    fn a_bias_that_is_missing_is_refused() {
-        let [x, w, _, requant] = point(2);
-        let y = integers(&[1, 1, 1, 2], 0, DType::I8).tensor_type();
-        let params = params(&POINT, &POINT);
-        assert_eq!(refusal(OP, bytes_of(&params), &[x, w, requant], Some(y)), Misfit::Count);
-    }
-
-    #[test]
     fn inputs_of_another_rank_are_refused() {
-        let [x, w, bias, requant] = point(1);
+        let [x, w, bias, requant] = point(&[1, 1, 1], &[1], &[0]);
         let refused = |x: &Input, w: &Input| {
             let inputs = [x.clone(), w.clone(), bias.clone(), requant.clone()];
             refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None)
@@ -317,9 +301,7 @@ mod tests {
 
     #[test]
     fn a_window_past_the_padded_input_is_refused() {
-        let [_, _, bias, requant] = point(1);
-        let [x, w] = [&[1, 2, 1, 1][..], &[3, 1, 1]].map(|dims| integers(dims, 1, DType::I8));
-        let inputs = [x, w, bias, requant];
+        let inputs = weighted(&[1, 2, 1, 1], &[3, 1, 1], 1, true, 1);
         assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, None), Misfit::Shape(0));
     }
 
@@ -333,23 +315,17 @@ mod tests {
             DepthwiseConv2dI8Params { x_zero_point: -129, ..good },
             DepthwiseConv2dI8Params { w_zero_point: 128, ..good },
         ];
-        let bad = bad.into_iter().chain(BAD_OUTPUTS.map(|y| DepthwiseConv2dI8Params { y, ..good }));
-        for bad in bad {
-            assert_eq!(refusal(OP, bytes_of(&bad), &point(1), None), Misfit::Params, "{bad:?}");
+        for bad in bad.into_iter().chain(BAD_OUTPUTS.map(|y| DepthwiseConv2dI8Params { y, ..good })) {
+            let inputs = point(&[1, 1, 1], &[1], &[0]);
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
         }
     }
 
     #[test]
     fn other_operands_are_refused() {
-        let params = params(&POINT, &POINT);
-        refuses_other_operands(OP, bytes_of(&params), &point(1), false, 0);
-        refuses_other_multipliers(OP, bytes_of(&params), &point(2));
-    }
-
-    #[test]
-    fn an_output_of_another_shape_is_refused() {
-        let output = integers(&[1, 1, 1, 3], 0, DType::I8).tensor_type();
-        let params = params(&POINT, &POINT);
-        assert_eq!(refusal(OP, bytes_of(&params), &point(2), Some(output)), Misfit::Shape(4));
+        for outputs in [1, 2] {
+            let inputs = point(&[1, 1, outputs], &vec![1; outputs as usize], &vec![0; outputs as usize]);
+            refuses_other_weights(OP, bytes_of(&params(&POINT, &POINT)), &inputs);
+        }
     }
 }

@@ -33,3 +33,54 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{input, integers, refusal, refuses_other_operands, run as run_step, words};
+    use bytemuck::bytes_of;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::Dequantize;
+
+    #[test]
+    fn every_byte_and_zero_point_meets_the_formula() {
+        for (range, dtype) in [(-128..128, DType::I8), (0..256, DType::U8)] {
+            let bytes: Vec<i32> = range.collect();
+            for &zero_point in &bytes {
+                let scale = 1.0 / (200 + zero_point) as f32;
+                let params = DequantizeParams { scale, zero_point };
+                let y = run_step(OP, bytes_of(&params), &[words(&[256], &bytes, dtype)]);
+                let want: Vec<_> = bytes.iter().map(|&x| scale * (x - zero_point) as f32).collect();
+                assert_eq!(y, want);
+            }
+        }
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let scales = [0.0, -1.0, f32::INFINITY, f32::NAN].map(|scale| (scale, 0, DType::I8));
+        let zero_points = [(-129, DType::I8), (128, DType::I8), (-1, DType::U8), (256, DType::U8)];
+        let zero_points = zero_points.map(|(zero_point, dtype)| (1.0, zero_point, dtype));
+        for (scale, zero_point, dtype) in scales.into_iter().chain(zero_points) {
+            let bad = DequantizeParams { scale, zero_point };
+            let x = [integers(&[3], 1, dtype)];
+            assert_eq!(refusal(OP, bytes_of(&bad), &x, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        let params = DequantizeParams { scale: 1.0, zero_point: 0 };
+        refuses_other_operands(OP, bytes_of(&params), &[integers(&[3], 1, DType::I8)], false, 0);
+        assert_eq!(refusal(OP, bytes_of(&params), &[input(&[1], &[1.0])], None), Misfit::DType(0));
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        let params = DequantizeParams { scale: 1.0, zero_point: 0 };
+        let x = [integers(&[3], 1, DType::I8)];
+        let output = input(&[1, 3], &[0.0; 3]).tensor_type();
+        assert_eq!(refusal(OP, bytes_of(&params), &x, Some(output)), Misfit::Shape(1));
+    }
+}

@@ -44,3 +44,111 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     };
     gemm::rows::<A, _>(&weights, depth, reads.get(node.input(0)?)?, outputs, y)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{Input, integers, positions, refusal, run as run_step, words};
+    use crate::one_step_i8::{
+        BAD_OUTPUTS, OPEN, floats, folded, output_i8, point, refuses_other_weights, requant_of, requantized,
+        weighted, zero_point,
+    };
+    use bytemuck::bytes_of;
+    use flatpack_format::DType;
+    use flatpack_format::ops::OutputI8;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    const OP: OpCode = OpCode::FullyConnectedI8;
+
+    const PARAMS: FullyConnectedI8Params =
+        FullyConnectedI8Params { x_zero_point: 0, w_zero_point: 0, y: OPEN };
+
+    /// With a bias that has nothing else in it.
+    fn formula([x, w, bias, requant]: &[Input; 4], params: &FullyConnectedI8Params) -> Vec<f32> {
+        let ([n, i], [o, _]) =
+            (<[u32; 2]>::try_from(&x.dims[..]).unwrap(), <[u32; 2]>::try_from(&w.dims[..]).unwrap());
+        let (zx, zw) = (i64::from(params.x_zero_point), i64::from(params.w_zero_point));
+        let element = |[n, o]: [u32; 2]| {
+            let product = |i: u32| (x.int(&[n, i]) - zx) * (w.int(&[o, i]) - zw);
+            requantized(bias.int(&[o]) + (0..i).map(product).sum::<i64>(), requant, o, &params.y)
+        };
+        floats(positions([n, o]).map(element))
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula(
+            n in 1u32..6, i in 1u32..70, o in 1u32..20, one: bool,
+            zx in zero_point(), zw in prop_oneof![Just(0), zero_point()], y in output_i8(), seed: u32,
+        ) {
+            let inputs = weighted(&[n, i], &[o, i], o, one, seed);
+            let params = FullyConnectedI8Params { x_zero_point: zx, w_zero_point: zw, y };
+            let stored = folded(&inputs, zx, |o| {
+                (0..i).map(|i| inputs[1].int(&[o, i]) - i64::from(zw)).sum()
+            });
+            prop_assert_eq!(run_step(OP, bytes_of(&params), &stored), formula(&inputs, &params));
+        }
+    }
+
+    #[test]
+    fn a_vector_and_more_dimensions_do_too() {
+        let w = words(&[2, 2], &[1, 2, 3, 4], DType::I8);
+        let (bias, requant) = (words(&[2], &[0, 10], DType::I32), requant_of(1, 1 << 30, 1));
+        let y_of = |x: Input| run_step(OP, bytes_of(&PARAMS), &[x, w.clone(), bias.clone(), requant.clone()]);
+        assert_eq!(y_of(words(&[2], &[1, 2], DType::I8)), [5.0, 21.0]);
+        assert_eq!(y_of(words(&[2, 1, 2], &[1, 2, -1, 0], DType::I8)), [5.0, 21.0, -1.0, 7.0]);
+    }
+
+    #[test]
+    fn the_zero_point_is_added_and_the_bounds_hold() {
+        let params = FullyConnectedI8Params { y: OutputI8 { zero_point: 10, min: 10, max: 60 }, ..PARAMS };
+        let inputs = point(&[3, 1], &[-2, 3, 90], &[0, 1, 0]);
+        assert_eq!(run_step(OP, bytes_of(&params), &inputs), [10.0, 14.0, 60.0]);
+    }
+
+    #[test]
+    fn sums_wrap() {
+        let [x, w, bias, _] = point(&[1, 1], &[1], &[i32::MAX]);
+        let inputs = [x, w, bias, requant_of(1, i32::MAX, 0)];
+        assert_eq!(run_step(OP, bytes_of(&PARAMS), &inputs), [-128.0]);
+    }
+
+    #[test]
+    fn weights_of_another_depth_are_refused() {
+        let inputs = weighted(&[1, 4], &[2, 3], 2, true, 1);
+        assert_eq!(refusal(OP, bytes_of(&PARAMS), &inputs, None), Misfit::Shape(1));
+    }
+
+    #[test]
+    fn inputs_of_another_rank_are_refused() {
+        let [x, w, bias, requant] = point(&[1, 1], &[1], &[0]);
+        let refused = |x: &Input, w: &Input| {
+            let inputs = [x.clone(), w.clone(), bias.clone(), requant.clone()];
+            refusal(OP, bytes_of(&PARAMS), &inputs, None)
+        };
+        assert_eq!(refused(&integers(&[], 1, DType::I8), &w), Misfit::Rank(0));
+        assert_eq!(refused(&x, &integers(&[1, 1, 1], 1, DType::I8)), Misfit::Rank(1));
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        let bad = [
+            FullyConnectedI8Params { x_zero_point: 128, ..PARAMS },
+            FullyConnectedI8Params { w_zero_point: -129, ..PARAMS },
+        ];
+        for bad in bad.into_iter().chain(BAD_OUTPUTS.map(|y| FullyConnectedI8Params { y, ..PARAMS })) {
+            let inputs = point(&[1, 1], &[1], &[0]);
+            assert_eq!(refusal(OP, bytes_of(&bad), &inputs, None), Misfit::Params, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        for outputs in [1, 2] {
+            let (w, bias) = (vec![1; outputs as usize], vec![0; outputs as usize]);
+            refuses_other_weights(OP, bytes_of(&PARAMS), &point(&[outputs, 1], &w, &bias));
+        }
+    }
+}

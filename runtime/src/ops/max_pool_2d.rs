@@ -10,21 +10,32 @@
 //! positions fit `i32`, and that y shares no memory with x.
 
 use super::pool::{self, Fold};
-use crate::arch::{Active, Arch, LANES, Patch, maximum};
+use crate::arch::{Active, Arch, LANES, Patch, clamp, maximum};
 use crate::kernel::{Kernel, Node};
-use flatpack_format::ops::max_pool_2d::RULE;
+use crate::operands::Operands;
+use crate::window::Moves;
+use flatpack_format::ops::max_pool_2d::{Pool2dParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::MaxPool2d, check, run: pool::run::<Active, Maximum> };
+pub const KERNEL: Kernel = Kernel { op: OpCode::MaxPool2d, check, run: run::<Active> };
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)
 }
 
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;
+    let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
+    pool::run::<A, Maximum>(node, operands, window, &moves, |max, _| clamp(max, bounds.min, bounds.max))
+}
+
 struct Maximum;
 
 impl<A: Arch> Fold<A> for Maximum {
+    type Element = f32;
+    type Folded = f32;
+
     const START: f32 = f32::NEG_INFINITY;
 
     fn tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES]) -> Option<()> {
@@ -34,22 +45,17 @@ impl<A: Arch> Fold<A> for Maximum {
     fn one(folded: f32, x: f32) -> f32 {
         maximum(folded, x)
     }
-
-    fn result(folded: f32, _: f32) -> f32 {
-        folded
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::one_step::{
-        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, refuses_other_operands,
-        run as run_step,
+        Axis, Input, difference, input, noise, output_type, pool_axis, positions, refusal,
+        refuses_other_operands, run as run_step,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
-    use flatpack_format::ops::max_pool_2d::Pool2dParams;
     use proptest::prelude::*;
     use std::vec::Vec;
 
@@ -76,14 +82,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_meets_the_formula((h, w) in (axis(), axis()), n in 1u32..3, channels in 1u32..36, seed: u32) {
-            let narrow = |axis: Axis| Axis {
-                dilation: 1,
-                input: axis.input + axis.taps,
-                pad: axis.pad.map(|pad| pad.min(axis.taps - 1)),
-                ..axis
-            };
-            let (h, w) = (narrow(h), narrow(w));
+        fn it_meets_the_formula((h, w) in (pool_axis(), pool_axis()), n in 1u32..3, channels in 1u32..36, seed: u32) {
             let x = noise(&[n, h.input, w.input, channels], seed);
             let params = params(&h, &w);
             let inputs = [x];

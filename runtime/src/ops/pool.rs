@@ -1,33 +1,42 @@
-//! What the 2-D pools have in common: a window that folds each channel to one value.
+//! What the pools and the reductions of integers have in common: elements of each channel that are
+//! folded to one value.
 
 use crate::arch::{Arch, LANES, Patch};
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
-use crate::window::{Span, Strides, Window, Windows};
-use flatpack_format::ops::average_pool_2d::Pool2dParams;
+use crate::window::{Moves, Span, Strides, Windows};
+use bytemuck::Pod;
 
-/// How a pool folds the elements of a channel under its window.
+/// How elements are folded.
 pub(crate) trait Fold<A: Arch> {
+    /// What is folded.
+    type Element: Pod;
+    /// What it is folded to.
+    type Folded: Copy;
     /// What a fold begins with.
-    const START: f32;
+    const START: Self::Folded;
     /// Folds 8 channels.
-    fn tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES]) -> Option<()>;
+    fn tile(patch: &Patch<'_, 1, Self::Element>, lanes: &mut [Self::Folded; LANES]) -> Option<()>;
     /// Folds one more element.
-    fn one(folded: f32, x: f32) -> f32;
-    /// The result, from a fold of this many elements.
-    fn result(folded: f32, count: f32) -> f32;
+    fn one(folded: Self::Folded, x: Self::Element) -> Self::Folded;
 }
 
-pub(crate) fn run<A: Arch, F: Fold<A>>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    let params: &Pool2dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
+/// A window that moves over images `[N, H, W, C]`. The `result` is made of what a window folds to, and
+/// of the number of elements under it.
+#[inline(always)]
+pub(crate) fn run<A: Arch, F: Fold<A>>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    window: [u32; 2],
+    moves: &Moves,
+    result: impl Fn(F::Folded, usize) -> F::Element,
+) -> Option<()> {
+    let (reads, y) = operands.write::<F::Element>(node.output()?)?;
+    let x = reads.get::<F::Element>(node.input(0)?)?;
     let [_, h, width, channels] = node.input_dims(0)?;
     let [_, oh, ow, _] = node.output_dims()?;
-    let ([kh, kw], [sh, sw]) = (params.window.map(|v| v as usize), params.stride);
-    let h_windows = Window::new(h, kh, sh, 1, params.pad_h);
-    let w_windows = Window::new(width, kw, sw, 1, params.pad_w);
+    let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
     let mut images = pieces(x, h * width * channels);
@@ -38,10 +47,8 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(node: &Node<'_>, operands: Operands<'_>) 
             for (column, y) in pieces_mut(y, channels).enumerate() {
                 let columns = w_windows.span(column);
                 let patch = strides.patch(x, [Span::ONE, rows, columns], channels);
-                pixel::<A, F>(&patch, y)?;
-                let count = (rows.count * columns.count) as f32;
-                y.iter_mut().for_each(|y| *y = F::result(*y, count));
-                A::clamp_f32(params.clamp.min, params.clamp.max, y);
+                let count = rows.count * columns.count;
+                pixel::<A, F>(&patch, y, |folded| result(folded, count))?;
             }
         }
     }
@@ -50,19 +57,167 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(node: &Node<'_>, operands: Operands<'_>) 
 
 /// Folds the channels of a pixel, in tiles where there are enough; the last tile begins early enough
 /// to be a whole one.
-fn pixel<A: Arch, F: Fold<A>>(patch: &Patch<'_, 1>, y: &mut [f32]) -> Option<()> {
+#[inline(always)]
+pub(crate) fn pixel<A: Arch, F: Fold<A>>(
+    patch: &Patch<'_, 1, F::Element>,
+    y: &mut [F::Element],
+    result: impl Fn(F::Folded) -> F::Element,
+) -> Option<()> {
     let [x] = patch.x;
+    let mut lanes = [F::START; LANES];
     let Some(last) = y.len().checked_sub(LANES) else {
-        y.fill(F::START);
-        return patch.try_each_tap(|x_at, _| {
-            y.iter_mut().zip(x.get(x_at..)?).for_each(|(y, x)| *y = F::one(*y, *x));
+        let channels = y.len();
+        patch.try_each_tap(|x_at, _| {
+            let x = x.get(x_at..)?.get(..channels)?;
+            lanes.iter_mut().zip(x).for_each(|(folded, x)| *folded = F::one(*folded, *x));
             Some(())
-        });
+        })?;
+        y.iter_mut().zip(lanes).for_each(|(y, folded)| *y = result(folded));
+        return Some(());
     };
     for first in (0..last).step_by(LANES).chain([last]) {
-        let mut lanes = [F::START; LANES];
+        lanes = [F::START; LANES];
         F::tile(&Patch { x: [x.get(first..)?], ..*patch }, &mut lanes)?;
-        *y.get_mut(first..)?.first_chunk_mut()? = lanes;
+        let y: &mut [_; LANES] = y.get_mut(first..)?.first_chunk_mut()?;
+        *y = lanes.map(&result);
     }
     Some(())
+}
+
+/// Sums of 8-bit integers.
+pub(crate) struct SumI8;
+
+impl<A: Arch> Fold<A> for SumI8 {
+    type Element = i8;
+    type Folded = i32;
+
+    const START: i32 = 0;
+
+    fn tile(patch: &Patch<'_, 1, i8>, lanes: &mut [i32; LANES]) -> Option<()> {
+        A::sum_tile_i8(patch, lanes)
+    }
+
+    fn one(folded: i32, x: i8) -> i32 {
+        folded.wrapping_add(x.into())
+    }
+}
+
+/// Maxima of 8-bit integers.
+pub(crate) struct MaxI8;
+
+impl<A: Arch> Fold<A> for MaxI8 {
+    type Element = i8;
+    type Folded = i8;
+
+    const START: i8 = i8::MIN;
+
+    fn tile(patch: &Patch<'_, 1, i8>, lanes: &mut [i8; LANES]) -> Option<()> {
+        A::max_tile_i8(patch, lanes)
+    }
+
+    fn one(folded: i8, x: i8) -> i8 {
+        folded.max(x)
+    }
+}
+
+/// Minima of 8-bit integers.
+pub(crate) struct MinI8;
+
+impl<A: Arch> Fold<A> for MinI8 {
+    type Element = i8;
+    type Folded = i8;
+
+    const START: i8 = i8::MAX;
+
+    fn tile(patch: &Patch<'_, 1, i8>, lanes: &mut [i8; LANES]) -> Option<()> {
+        A::min_tile_i8(patch, lanes)
+    }
+
+    fn one(folded: i8, x: i8) -> i8 {
+        folded.min(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What both pools of 8-bit integers refuse.
+
+    use crate::one_step::{Input, integers, refusal, refuses_other_operands};
+    use bytemuck::bytes_of;
+    use flatpack_format::ops::average_pool_2d_i8::AveragePool2dI8Params;
+    use flatpack_format::ops::max_pool_2d_i8::MaxPool2dI8Params;
+    use flatpack_format::{DType, Misfit, OpCode};
+    use std::vec::Vec;
+
+    const GOOD: MaxPool2dI8Params = MaxPool2dI8Params {
+        window: [1, 2],
+        stride: [1, 1],
+        pad_h: [0, 0],
+        pad_w: [0, 0],
+        min: -128,
+        max: 127,
+    };
+
+    fn of_both(params: MaxPool2dI8Params) -> [(OpCode, Vec<u8>); 2] {
+        let MaxPool2dI8Params { window, stride, pad_h, pad_w, min, max } = params;
+        let average = AveragePool2dI8Params { window, stride, pad_h, pad_w, origin: 0, min, max };
+        [
+            (OpCode::MaxPool2dI8, bytes_of(&params).to_vec()),
+            (OpCode::AveragePool2dI8, bytes_of(&average).to_vec()),
+        ]
+    }
+
+    fn bytes(dims: &[u32]) -> [Input; 1] {
+        [integers(dims, 1, DType::I8)]
+    }
+
+    #[test]
+    fn an_input_of_another_rank_is_refused() {
+        for (op, params) in of_both(GOOD) {
+            assert_eq!(refusal(op, &params, &bytes(&[1, 1, 3]), None), Misfit::Rank(0));
+        }
+    }
+
+    #[test]
+    fn a_window_past_the_padded_input_is_refused() {
+        for (op, params) in of_both(MaxPool2dI8Params { window: [1, 4], ..GOOD }) {
+            assert_eq!(refusal(op, &params, &bytes(&[1, 1, 3, 1]), None), Misfit::Shape(0));
+        }
+    }
+
+    #[test]
+    fn parameters_without_meaning_are_refused() {
+        for bad in [
+            MaxPool2dI8Params { window: [0, 2], ..GOOD },
+            MaxPool2dI8Params { stride: [1, 0], ..GOOD },
+            // Such windows would cover nothing but padding.
+            MaxPool2dI8Params { pad_w: [2, 0], ..GOOD },
+            MaxPool2dI8Params { pad_h: [0, 1], ..GOOD },
+            // Sums over such windows would leave 32 bits.
+            MaxPool2dI8Params { window: [1 << 12, 1 << 11], ..GOOD },
+            MaxPool2dI8Params { min: -129, ..GOOD },
+            MaxPool2dI8Params { max: 128, ..GOOD },
+            MaxPool2dI8Params { min: 1, max: 0, ..GOOD },
+        ] {
+            for (op, params) in of_both(bad) {
+                assert_eq!(refusal(op, &params, &bytes(&[1, 1, 3, 1]), None), Misfit::Params, "{bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_operands_are_refused() {
+        for (op, params) in of_both(MaxPool2dI8Params { window: [1, 1], ..GOOD }) {
+            refuses_other_operands(op, &params, &bytes(&[1, 1, 3, 1]), false, 0);
+        }
+    }
+
+    #[test]
+    fn an_output_of_another_shape_is_refused() {
+        for (op, params) in of_both(GOOD) {
+            let [output] = bytes(&[1, 1, 3, 1]);
+            let refused = refusal(op, &params, &bytes(&[1, 1, 3, 1]), Some(output.tensor_type()));
+            assert_eq!(refused, Misfit::Shape(1));
+        }
+    }
 }

@@ -63,6 +63,7 @@ fn typed(dtypes: &'static [DType], sample: Sample) -> Sample {
 
 /// x, w, bias, requant.
 const WEIGHTED_I8: &[DType] = &[DType::I8, DType::I8, DType::I32, DType::I32];
+const BY: Multiplier = Multiplier { mantissa: 1 << 30, shift: -3 };
 const Y: OutputI8 = OutputI8 { zero_point: -7, min: -100, max: 90 };
 
 fn packable(sample: Sample) -> Sample {
@@ -310,6 +311,88 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[2, 3, 4], &[4], &[4, 2]],
             ),
         ),
+        Op::TransposeConv2dI8 => typed(
+            WEIGHTED_I8,
+            sample(
+                op,
+                transpose_conv_2d_i8::TransposeConv2dI8Params {
+                    stride: [2, 1],
+                    dilation: [1, 2],
+                    crop: [1, 0],
+                    output: [7, 7],
+                    x_zero_point: 5,
+                    w_zero_point: 3,
+                    y: Y,
+                },
+                &[IMAGE],
+                &[&[3, 2, 2, 2], &[3], &[3, 2]],
+            ),
+        ),
+        Op::BatchMatmulI8 => typed(
+            &[DType::I8, DType::I8],
+            sample(
+                op,
+                batch_matmul_i8::BatchMatmulI8Params {
+                    transpose_b: 0,
+                    a_zero_point: 5,
+                    b_zero_point: -3,
+                    multiplier: BY,
+                    y: Y,
+                },
+                &[&[2, 3, 4]],
+                &[&[2, 4, 9]],
+            ),
+        ),
+        Op::AveragePool2dI8 => typed(
+            &[DType::I8],
+            sample(
+                op,
+                average_pool_2d_i8::AveragePool2dI8Params {
+                    window: [2, 3],
+                    stride: [2, 1],
+                    pad_h: [1, 0],
+                    pad_w: [1, 2],
+                    origin: -128,
+                    min: -100,
+                    max: 90,
+                },
+                &[IMAGE],
+                &[],
+            ),
+        ),
+        Op::MaxPool2dI8 => typed(
+            &[DType::I8],
+            sample(
+                op,
+                max_pool_2d_i8::MaxPool2dI8Params {
+                    window: [2, 3],
+                    stride: [2, 1],
+                    pad_h: [1, 0],
+                    pad_w: [1, 2],
+                    min: -100,
+                    max: 90,
+                },
+                &[IMAGE],
+                &[],
+            ),
+        ),
+        Op::SumI8 => typed(
+            &[DType::I8],
+            sample(
+                op,
+                sum_i8::SumI8Params {
+                    axis: 1,
+                    axis_count: 2,
+                    keep_dims: 1,
+                    x_zero_point: 5,
+                    multiplier: BY,
+                    y: Y,
+                },
+                &[IMAGE],
+                &[],
+            ),
+        ),
+        Op::ReduceMaxI8 | Op::ReduceMinI8 => typed(&[DType::I8], reduction(op)),
         Op::SoftmaxI8 => {
             let multiplier = Multiplier { mantissa: 1 << 30, shift: 24 };
             typed(

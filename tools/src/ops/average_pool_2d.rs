@@ -1,6 +1,6 @@
 //! 2-D average pooling.
 
-use super::{Operator, OutputScale};
+use super::{Operator, OutputScale, average_pool_2d_i8};
 use crate::graph::Node;
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -13,6 +13,7 @@ use tract_core::ops::cnn::{PoolSpec, SumPool};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(Pool2dParams, clamp)),
+    integer: Some(average_pool_2d_i8::from_reals),
     scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::AveragePool2d, |r, _, node, inputs| {
         let pool_spec = pool_spec(r, node, inputs[0])?;

@@ -1,6 +1,6 @@
 //! Batched matrix product.
 
-use super::Operator;
+use super::{Operator, batch_matmul_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -9,7 +9,8 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::BatchMatmul, reference);
+pub const OPERATOR: Operator =
+    Operator { integer: Some(batch_matmul_i8::from_reals), ..Operator::new(OpCode::BatchMatmul, reference) };
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let batch: String = ('a'..'k').take(graph.dims(node.inputs[0]).len() - 2).collect();

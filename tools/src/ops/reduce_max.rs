@@ -1,12 +1,13 @@
 //! Maximum over axes.
 
 use super::reduction::reduced;
-use super::{Operator, OutputScale};
+use super::{Operator, OutputScale, reduce_max_i8};
 use flatpack_format::OpCode;
 use tract_core::ops::nn::Reducer;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    integer: Some(reduce_max_i8::from_reals),
     scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::ReduceMax, |r, graph, node, inputs| {
         reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Max, axes, x))

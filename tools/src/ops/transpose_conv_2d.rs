@@ -1,7 +1,7 @@
 //! Transposed 2-D convolution.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{Linear, Operator};
+use super::{Linear, Operator, transpose_conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -13,6 +13,7 @@ use tract_core::model::OutletId;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(TransposeConv2dParams, clamp)),
+    integer: Some(transpose_conv_2d_i8::from_reals),
     linear: Some(Linear {
         output_of: |graph, node, index| index / depth_of_output(graph, node),
         input_of: |graph, node, index| input_of(graph, node, 1, index),

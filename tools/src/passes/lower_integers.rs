@@ -74,7 +74,7 @@ fn make_signed(graph: &mut Graph) {
         }
         let mut signed = graph.tensor(id).clone();
         if let Some(quant) = &mut signed.quant {
-            quant.dtype = DType::I8;
+            (quant.dtype, quant.unsigned) = (DType::I8, true);
             quant.zero_points.iter_mut().for_each(|zero_point| *zero_point -= 128);
         }
         let (is_input, is_output) = (graph.inputs.contains(&id), graph.outputs.contains(&id));

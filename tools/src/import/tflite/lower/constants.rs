@@ -261,7 +261,7 @@ impl<'a> Lowering<'_, 'a> {
                 return Err(wrong(format!("{} zero points", several.len()), "as many as scales"));
             }
         }
-        Ok(Some(Quant { dtype, scales, zero_points, axis }))
+        Ok(Some(Quant { dtype, scales, zero_points, axis, unsigned: false }))
     }
 }
 

@@ -1,0 +1,54 @@
+//! Batched product of matrices of 8-bit integers.
+
+use super::Operator;
+use super::weighted_i8::{activation, constant, requantized};
+use crate::exact::{Operand, Values};
+use crate::fixed;
+use crate::graph::{Graph, Node, TensorId};
+use flatpack_format::OpCode;
+use flatpack_format::ops::Clamp;
+use flatpack_format::ops::batch_matmul::BatchMatmulParams;
+use flatpack_format::ops::batch_matmul_i8::BatchMatmulI8Params;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::BatchMatmulI8, exact);
+
+/// A product of reals on quantised operands; one of them may be constant.
+pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
+    let BatchMatmulParams { transpose_b } = node.params();
+    let (a, a_scale, a_zero_point) = operand(graph, node.inputs[0], "a")?;
+    let (b, b_scale, b_zero_point) = operand(graph, node.inputs[1], "b")?;
+    let y = activation(graph, node.output, "y")?;
+    let multiplier = fixed::multiplier(f64::from(a_scale * b_scale) / f64::from(y.scale()));
+    let multiplier = multiplier.ok_or("scales have no multiplier in 32 bits")?;
+    let mut product = Node { op: OpCode::BatchMatmulI8, inputs: vec![a, b], ..node.clone() };
+    let y = fixed::output(y, Clamp::NONE);
+    product.set_params(BatchMatmulI8Params { transpose_b, a_zero_point, b_zero_point, multiplier, y });
+    Ok(product)
+}
+
+/// An activation or a constant of signed bytes, its scale and its zero point.
+fn operand(graph: &mut Graph, id: TensorId, what: &str) -> Result<(TensorId, f32, i32), String> {
+    if graph.is_constant(id) {
+        return constant(graph, id, what);
+    }
+    let quant = activation(graph, id, what)?;
+    Ok((id, quant.scale(), quant.zero_point()))
+}
+
+fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
+    let p: BatchMatmulI8Params = node.params();
+    let [m, n] = [2, 1].map(|from_last| dims[dims.len() - from_last] as usize);
+    let k = *inputs[0].dims.last().unwrap_or(&0) as usize;
+    let [a, b] = [0, 1].map(|input| inputs[input].values.integers());
+    let element = |index: usize| {
+        let (row, column, batch) = (index / n, index % n, index / n / m);
+        let sum = (0..k).map(|i| {
+            let b_at = if p.transpose_b == 1 { column * k + i } else { i * n + column };
+            let (a, b) = (i64::from(a[row * k + i]), i64::from(b[batch * k * n + b_at]));
+            (a - i64::from(p.a_zero_point)) * (b - i64::from(p.b_zero_point))
+        });
+        requantized(sum.sum(), p.multiplier, &p.y)
+    };
+    Values::Integers((0..dims.iter().map(|&d| d as usize).product()).map(element).collect())
+}
