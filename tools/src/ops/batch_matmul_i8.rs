@@ -1,10 +1,11 @@
 //! Batched product of matrices of 8-bit integers.
 
 use super::Operator;
-use super::weighted_i8::{activation, constant, requantized};
+use super::binary_i8::signed;
+use super::weighted_i8::{activation, requantized};
 use crate::exact::{Operand, Values};
 use crate::fixed;
-use crate::graph::{Graph, Node, TensorId};
+use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::batch_matmul::BatchMatmulParams;
@@ -16,24 +17,20 @@ pub const OPERATOR: Operator = Operator::on_integers(OpCode::BatchMatmulI8, exac
 /// A product of reals on quantised operands; one of them may be constant.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
     let BatchMatmulParams { transpose_b } = node.params();
-    let (a, a_scale, a_zero_point) = operand(graph, node.inputs[0], "a")?;
-    let (b, b_scale, b_zero_point) = operand(graph, node.inputs[1], "b")?;
+    let (a_id, a) = signed(graph, node.inputs[0], "a")?;
+    let (b_id, b) = signed(graph, node.inputs[1], "b")?;
     let y = activation(graph, node.output, "y")?;
-    let multiplier = fixed::multiplier(f64::from(a_scale * b_scale) / f64::from(y.scale()));
+    let multiplier = fixed::multiplier(f64::from(a.scale() * b.scale()) / f64::from(y.scale()));
     let multiplier = multiplier.ok_or("scales have no multiplier in 32 bits")?;
-    let mut product = Node { op: OpCode::BatchMatmulI8, inputs: vec![a, b], ..node.clone() };
-    let y = fixed::output(y, Clamp::NONE);
-    product.set_params(BatchMatmulI8Params { transpose_b, a_zero_point, b_zero_point, multiplier, y });
+    let mut product = Node { op: OpCode::BatchMatmulI8, inputs: vec![a_id, b_id], ..node.clone() };
+    product.set_params(BatchMatmulI8Params {
+        transpose_b,
+        a_zero_point: a.zero_point(),
+        b_zero_point: b.zero_point(),
+        multiplier,
+        y: fixed::output(y, Clamp::NONE),
+    });
     Ok(product)
-}
-
-/// An activation or a constant of signed bytes, its scale and its zero point.
-fn operand(graph: &mut Graph, id: TensorId, what: &str) -> Result<(TensorId, f32, i32), String> {
-    if graph.is_constant(id) {
-        return constant(graph, id, what);
-    }
-    let quant = activation(graph, id, what)?;
-    Ok((id, quant.scale(), quant.zero_point()))
 }
 
 fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {

@@ -24,7 +24,7 @@ pub(crate) fn operands(graph: &mut Graph, node: &Node) -> Result<Quantised, Stri
 }
 
 /// An operand of signed bytes with one scale; a constant is made one.
-fn signed(graph: &mut Graph, id: TensorId, what: &str) -> Result<(TensorId, Quant), String> {
+pub(crate) fn signed(graph: &mut Graph, id: TensorId, what: &str) -> Result<(TensorId, Quant), String> {
     let tensor = graph.tensor(id);
     let Some(data) = &tensor.data else {
         return Ok((id, activation(graph, id, what)?.clone()));

@@ -51,18 +51,6 @@ fn weights(graph: &Graph, id: TensorId) -> Result<(Vec<i8>, &Quant), String> {
     }
 }
 
-/// A constant with one scale as an operand of signed bytes, with its scale and zero point.
-pub(crate) fn constant(graph: &mut Graph, id: TensorId, what: &str) -> Result<(TensorId, f32, i32), String> {
-    let (values, quant) = weights(graph, id).map_err(|reason| format!("{what}: {reason}"))?;
-    if !quant.is_per_tensor() {
-        return Err(format!("{what} has a scale for each channel, expected one"));
-    }
-    let unsigned = i32::from(quant.dtype == DType::U8) * 128;
-    let (scale, zero_point) = (quant.scale(), quant.zero_point() - unsigned);
-    let (name, dims) = (graph.tensor(id).name.clone(), graph.dims(id).to_vec());
-    Ok((graph.add_raw(&name, &dims, Data::I8(values.into())), scale, zero_point))
-}
-
 /// Makes the operands of an operator with weights (input 1) and perhaps a bias (input 2). With
 /// `folded`, `−x_zero_point · Σ (w − w_zero_point)` is added to the bias.
 pub(crate) fn operands(

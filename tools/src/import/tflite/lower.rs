@@ -175,13 +175,33 @@ impl<'m, 'a> Lowering<'m, 'a> {
         }
     }
 
+    /// Gives a tensor the meaning of integers that the file gives to this output.
+    pub(super) fn quantise_as_output(
+        &mut self,
+        id: TensorId,
+        operator: &Operator<'_>,
+        number: usize,
+    ) -> Result<(), Fault> {
+        if let Some(&output) = operator.outputs.get(number) {
+            self.graph.tensors[id.0].quant = self.quant(self.described(output))?;
+        }
+        Ok(())
+    }
+
     /// What was computed, with the shape and the meaning of integers that the file gives it.
     /// `first_new` is the first tensor that this operator made.
     fn as_described(&mut self, id: TensorId, output: usize, first_new: usize) -> Result<TensorId, Fault> {
         let tensor = self.described(output);
         self.check_type(tensor)?;
         let described = self.shape_of(tensor)?;
+        let quant = self.quant(tensor)?;
         let mut id = id;
+        if self.graph.tensors[id.0].quant != quant {
+            if id.0 < first_new {
+                id = self.unbounded(id)?;
+            }
+            self.graph.tensors[id.0].quant = quant;
+        }
         if self.graph.dims(id) != described.dims() {
             let is_open = tensor.shape_signature.iter().flatten().any(|&extent| extent < 0);
             if self.graph.tensor(id).shape().len() == described.len() {
@@ -191,14 +211,6 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 return Err(misfit("the output's shape", found, format!("{:?}", self.graph.dims(id))));
             }
         }
-        let quant = self.quant(tensor)?;
-        if self.graph.tensors[id.0].quant == quant {
-            return Ok(id);
-        }
-        if id.0 < first_new {
-            id = self.unbounded(id)?;
-        }
-        self.graph.tensors[id.0].quant = quant;
         Ok(id)
     }
 

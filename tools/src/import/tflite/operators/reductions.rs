@@ -42,35 +42,24 @@ fn reduce(low: &mut Lowering<'_, '_>, operator: &Operator<'_>, op: OpCode) -> Re
     }
     axes.sort_unstable();
     let Some(&first) = axes.first() else { return one(x) };
-    let dims = low.dims(x);
-    let reduced = reduced(low, x, op, &axes, first)?;
+    let (dims, axis_count) = (low.dims(x), axes.len() as u32);
+    if axes.iter().enumerate().all(|(k, &axis)| axis == first + k) {
+        let params = ReduceParams { axis: first as u32, axis_count, keep_dims: keep_dims.into() };
+        return one(low.node(op, params, &[x])?);
+    }
+    // Axes that are no neighbours are brought together.
+    let order: Vec<usize> =
+        (0..dims.len()).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
+    let x = low.transpose(x, &order)?;
+    let params = ReduceParams { axis: dims.len() as u32 - axis_count, axis_count, keep_dims: 0 };
+    let reduced = low.node(op, params, &[x])?;
     if !keep_dims {
         return one(reduced);
     }
+    low.quantise_as_output(reduced, operator, 0)?;
     let kept: Vec<u32> =
         dims.iter().enumerate().map(|(axis, &dim)| if axes.contains(&axis) { 1 } else { dim }).collect();
     one(low.reshape(reduced, &kept)?)
-}
-
-/// `x` without these axes, which are brought together if they are no neighbours.
-fn reduced(
-    low: &mut Lowering<'_, '_>,
-    x: TensorId,
-    op: OpCode,
-    axes: &[usize],
-    first: usize,
-) -> Result<TensorId, Fault> {
-    let neighbours = axes.iter().enumerate().all(|(k, &axis)| axis == first + k);
-    let (x, axis) = if neighbours {
-        (x, first)
-    } else {
-        let rank = low.graph.dims(x).len();
-        let order: Vec<usize> =
-            (0..rank).filter(|axis| !axes.contains(axis)).chain(axes.iter().copied()).collect();
-        (low.transpose(x, &order)?, rank - axes.len())
-    };
-    let params = ReduceParams { axis: axis as u32, axis_count: axes.len() as u32, keep_dims: 0 };
-    low.node(op, params, &[x])
 }
 
 fn softmax(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
