@@ -212,5 +212,14 @@ opcodes! {
     80 = ReduceMaxI8, "reduce_max_i8", ops::reduce_max_i8::RULE;
     81 = ReduceMinI8, "reduce_min_i8", ops::reduce_min_i8::RULE;
     82 = SoftmaxI8, "softmax_i8", ops::softmax_i8::RULE;
+    83 = LogSoftmaxI8, "log_softmax_i8", ops::log_softmax_i8::RULE;
+    84 = L2NormalizationI8, "l2_normalization_i8", ops::l2_normalization_i8::RULE;
     85 = AddI8, "add_i8", ops::add_i8::RULE;
+    86 = SubI8, "sub_i8", ops::sub_i8::RULE;
+    87 = MulI8, "mul_i8", ops::mul_i8::RULE;
+    88 = DivI8, "div_i8", ops::div_i8::RULE;
+    89 = MaximumI8, "maximum_i8", ops::maximum_i8::RULE;
+    90 = MinimumI8, "minimum_i8", ops::minimum_i8::RULE;
+    91 = PreluI8, "prelu_i8", ops::prelu_i8::RULE;
+    92 = ResizeBilinearI8, "resize_bilinear_i8", ops::resize_bilinear_i8::RULE;
 }

@@ -19,6 +19,7 @@ pub mod conv_3d;
 pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
+pub mod div_i8;
 pub mod elu;
 pub mod fully_connected;
 pub mod fully_connected_i8;
@@ -26,15 +27,21 @@ pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod l2_normalization;
+pub mod l2_normalization_i8;
 pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log_softmax;
+pub mod log_softmax_i8;
 pub mod lookup;
 pub mod max_pool_2d;
 pub mod max_pool_2d_i8;
+pub mod maximum_i8;
 pub mod mean;
+pub mod minimum_i8;
+pub mod mul_i8;
 pub mod pad;
 pub mod prelu;
+pub mod prelu_i8;
 pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_max_i8;
@@ -43,6 +50,7 @@ pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
+pub mod resize_bilinear_i8;
 pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod softmax;
@@ -50,6 +58,7 @@ pub mod softmax_i8;
 pub mod sparsemax;
 pub mod squareplus;
 pub mod strided_slice;
+pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
 pub mod thresholded_relu;
@@ -177,6 +186,12 @@ pub(crate) fn f32_inputs<const N: usize>(inputs: &[TensorType]) -> Result<[Shape
         }
     }
     Ok(inputs.map(|input| input.shape))
+}
+
+/// Demands one input, float32 or of one byte.
+pub(crate) fn f32_or_byte(inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    let &[x] = inputs else { return Err(Misfit::Count) };
+    if x.dtype == DType::F32 || x.dtype.bytes() == 1 { Ok(x) } else { Err(Misfit::DType(0)) }
 }
 
 /// Splits off an optional last input, such as a bias: `N` inputs or `N + 1`.

@@ -155,7 +155,11 @@ fn records_are_as_their_tables_say() {
 
 #[test]
 fn parameter_records_are_as_their_table_says() {
-    use ops::{add_i8::AddI8Params, softmax_i8::SoftmaxI8Params};
+    use ops::{
+        add_i8::AddI8Params, l2_normalization_i8::L2NormalizationI8Params,
+        log_softmax_i8::LogSoftmaxI8Params, maximum_i8::MaximumI8Params, mul_i8::MulI8Params,
+        prelu_i8::PreluI8Params, resize_bilinear_i8::ResizeBilinearI8Params, softmax_i8::SoftmaxI8Params,
+    };
     use ops::{
         average_pool_2d::Pool2dParams, average_pool_2d_i8::AveragePool2dI8Params,
         batch_matmul::BatchMatmulParams, batch_matmul_i8::BatchMatmulI8Params, binary::BinaryParams,
@@ -311,6 +315,8 @@ fn parameter_records_are_as_their_table_says() {
             y: OutputI8
         }),
         record!(SoftmaxI8Params { axis: u32, multiplier: Multiplier, diff_min: i32 }),
+        record!(LogSoftmaxI8Params { axis: u32, multiplier: Multiplier, reverse: Multiplier, diff_min: i32 }),
+        record!(L2NormalizationI8Params { axis: u32, axis_count: u32, x_zero_point: i32 }),
         record!(AddI8Params {
             a_zero_point: i32,
             b_zero_point: i32,
@@ -319,6 +325,16 @@ fn parameter_records_are_as_their_table_says() {
             multiplier: Multiplier,
             y: OutputI8
         }),
+        record!(MulI8Params { a_zero_point: i32, b_zero_point: i32, multiplier: Multiplier, y: OutputI8 }),
+        record!(MaximumI8Params { min: i32, max: i32 }),
+        record!(PreluI8Params {
+            x_zero_point: i32,
+            alpha_zero_point: i32,
+            x_multiplier: Multiplier,
+            multiplier: Multiplier,
+            y: OutputI8
+        }),
+        record!(ResizeBilinearI8Params { size: [u32; 2], step: [i32; 2], first: [i32; 2] }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
     let rows = records.iter().map(|(name, bytes, fields)| {

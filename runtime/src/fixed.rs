@@ -10,7 +10,7 @@
 
 mod functions;
 
-pub use functions::{exp_of_negative, one_over_one_plus, shift_left};
+pub use functions::{exp_of_negative, inverse_sqrt, ln, one_over_one_plus, quotient, shift_left};
 
 use flatpack_format::ops::{Multiplier, OutputI8};
 

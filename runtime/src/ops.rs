@@ -30,6 +30,7 @@ pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
 pub mod div;
+pub mod div_i8;
 pub mod elu;
 pub mod erf;
 pub mod exp;
@@ -41,23 +42,29 @@ pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
 pub mod l2_normalization;
+pub mod l2_normalization_i8;
 pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log;
 pub mod log_softmax;
+pub mod log_softmax_i8;
 pub mod logistic;
 pub mod lookup;
 pub mod max_pool_2d;
 pub mod max_pool_2d_i8;
 pub mod maximum;
+pub mod maximum_i8;
 pub mod mean;
 pub mod minimum;
+pub mod minimum_i8;
 pub mod mish;
 pub mod mul;
+pub mod mul_i8;
 pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
+pub mod prelu_i8;
 pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_max_i8;
@@ -66,6 +73,7 @@ pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
+pub mod resize_bilinear_i8;
 pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod round;
@@ -83,6 +91,7 @@ pub mod square;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
+pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
 pub mod swish;
@@ -177,7 +186,16 @@ pub const ALL: &[Kernel] = &[
     reduce_max_i8::KERNEL,
     reduce_min_i8::KERNEL,
     softmax_i8::KERNEL,
+    log_softmax_i8::KERNEL,
+    l2_normalization_i8::KERNEL,
     add_i8::KERNEL,
+    sub_i8::KERNEL,
+    mul_i8::KERNEL,
+    div_i8::KERNEL,
+    maximum_i8::KERNEL,
+    minimum_i8::KERNEL,
+    prelu_i8::KERNEL,
+    resize_bilinear_i8::KERNEL,
 ];
 
 #[cfg(test)]

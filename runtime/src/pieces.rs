@@ -26,6 +26,17 @@ pub(crate) fn pieces_mut<T>(mut rest: &mut [T], len: usize) -> impl Iterator<Ite
     })
 }
 
+/// Calls `f` for each vector along the middle axis of `x`, `[outer, len, inner]`: with the elements from
+/// its first one on, and how far its elements are apart.
+#[inline]
+pub(crate) fn each_strided<T>(x: &mut [T], len: usize, inner: usize, mut f: impl FnMut(&mut [T], usize)) {
+    for block in pieces_mut(x, len.saturating_mul(inner)) {
+        for first in 0..inner {
+            f(block.get_mut(first..).unwrap_or_default(), inner);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

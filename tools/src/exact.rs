@@ -7,6 +7,7 @@ use crate::ops;
 use crate::reference::Predictor;
 use flatpack_format::{DType, TensorType};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use tract_core::internal::{TractResult, anyhow};
 
 /// Who makes the predictions, for the file's metadata.
@@ -74,6 +75,26 @@ impl Operand<'_> {
     pub fn at(&self, position: &[usize]) -> i64 {
         let index = position.iter().zip(self.dims).fold(0, |index, (&p, &dim)| index * dim as usize + p);
         self.values.integers()[index].into()
+    }
+}
+
+impl Operand<'_> {
+    /// `f` of each vector that these neighbouring axes make, in its place.
+    pub fn along(&self, axes: Range<usize>, f: impl Fn(&[i32]) -> Vec<i32>) -> Vec<i32> {
+        let values = self.values.integers();
+        let product = |dims: &[u32]| dims.iter().map(|&dim| dim as usize).product::<usize>();
+        let (len, inner) = (product(&self.dims[axes.clone()]), product(&self.dims[axes.end..]));
+        let mut y = vec![0; values.len()];
+        for start in (0..values.len()).step_by(len * inner) {
+            for first in start..start + inner {
+                let places = (0..len).map(|i| first + i * inner);
+                let vector: Vec<i32> = places.clone().map(|place| values[place]).collect();
+                for (place, result) in places.zip(f(&vector)) {
+                    y[place] = result;
+                }
+            }
+        }
+        y
     }
 }
 

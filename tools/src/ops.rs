@@ -38,6 +38,7 @@ pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
 pub mod dequantize;
 pub mod div;
+pub mod div_i8;
 pub mod elu;
 pub mod erf;
 pub mod exp;
@@ -49,23 +50,29 @@ pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
 pub mod l2_normalization;
+pub mod l2_normalization_i8;
 pub mod layer_normalization;
 pub mod leaky_relu;
 pub mod log;
 pub mod log_softmax;
+pub mod log_softmax_i8;
 pub mod logistic;
 pub mod lookup;
 pub mod max_pool_2d;
 pub mod max_pool_2d_i8;
 pub mod maximum;
+pub mod maximum_i8;
 pub mod mean;
 pub mod minimum;
+pub mod minimum_i8;
 pub mod mish;
 pub mod mul;
+pub mod mul_i8;
 pub mod neg;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
+pub mod prelu_i8;
 pub mod quantize;
 pub mod reduce_max;
 pub mod reduce_max_i8;
@@ -74,6 +81,7 @@ pub mod reduce_min_i8;
 pub mod reduce_prod;
 pub mod reshape;
 pub mod resize_bilinear;
+pub mod resize_bilinear_i8;
 pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod round;
@@ -91,6 +99,7 @@ pub mod square;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
+pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
 pub mod swish;
@@ -273,7 +282,16 @@ pub const ALL: &[Operator] = &[
     reduce_max_i8::OPERATOR,
     reduce_min_i8::OPERATOR,
     softmax_i8::OPERATOR,
+    log_softmax_i8::OPERATOR,
+    l2_normalization_i8::OPERATOR,
     add_i8::OPERATOR,
+    sub_i8::OPERATOR,
+    mul_i8::OPERATOR,
+    div_i8::OPERATOR,
+    maximum_i8::OPERATOR,
+    minimum_i8::OPERATOR,
+    prelu_i8::OPERATOR,
+    resize_bilinear_i8::OPERATOR,
 ];
 
 /// The operator with this opcode.

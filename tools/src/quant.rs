@@ -35,6 +35,12 @@ impl Quant {
         self.scales[0]
     }
 
+    /// The scale as a term of a product or quotient of scales. Where the sources of TensorFlow Lite round
+    /// one of those to float32, the package of TensorFlow Lite Micro, as it is built, does not.
+    pub fn real_scale(&self) -> f64 {
+        self.scale().into()
+    }
+
     /// The zero point of a tensor that has one: the first.
     pub fn zero_point(&self) -> i32 {
         self.zero_points[0]

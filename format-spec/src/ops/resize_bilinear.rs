@@ -4,7 +4,7 @@
 //! input; columns likewise. This is what TensorFlow 2 and Keras do.
 
 use super::resize_nearest_neighbor::{ALIGN_CORNERS, resized};
-use super::{no_macs, read};
+use super::{f32_inputs, no_macs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -29,5 +29,6 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if grid > ALIGN_CORNERS {
         return Err(Misfit::Params);
     }
-    resized(inputs, oh, ow)
+    let [x] = f32_inputs(inputs)?;
+    resized(TensorType::f32(x), oh, ow)
 }

@@ -1,6 +1,6 @@
 //! Resizing by the nearest element: x `[N, H, W, C]` → y `[N, OH, OW, C]`.
 
-use super::{f32_inputs, no_macs, read};
+use super::{f32_or_byte, no_macs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -35,12 +35,12 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if grid > ALIGN_CORNERS {
         return Err(Misfit::Params);
     }
-    resized(inputs, oh, ow)
+    resized(f32_or_byte(inputs)?, oh, ow)
 }
 
 /// The type of a `[N, H, W, C]` input with another height and width.
-pub(crate) fn resized(inputs: &[TensorType], oh: u32, ow: u32) -> Result<TensorType, Misfit> {
-    let [x] = f32_inputs(inputs)?;
+pub(crate) fn resized(input: TensorType, oh: u32, ow: u32) -> Result<TensorType, Misfit> {
+    let x = input.shape;
     if x.rank() != 4 {
         return Err(Misfit::Rank(0));
     }
@@ -49,5 +49,5 @@ pub(crate) fn resized(inputs: &[TensorType], oh: u32, ow: u32) -> Result<TensorT
     if oh == 0 || ow == 0 || !fits(oh, x.dim(1)) || !fits(ow, x.dim(2)) {
         return Err(Misfit::Params);
     }
-    Ok(TensorType::f32(x.with_dim(1, oh).with_dim(2, ow)))
+    Ok(TensorType { shape: x.with_dim(1, oh).with_dim(2, ow), ..input })
 }

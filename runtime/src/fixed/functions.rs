@@ -4,6 +4,7 @@
 //! A number with `b` bits after the point is an `i32` that stands for its 2ᵇ-th part.
 
 use super::{divide_by_power_of_two, doubling_high_multiply};
+use flatpack_format::ops::Multiplier;
 
 /// e^(−2^(k − 2)) for k from 0 on, with 31 bits after the point.
 const POWERS: [i32; 7] = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
@@ -64,6 +65,85 @@ pub fn one_over_one_plus(x: i32) -> i32 {
     shift_left(inverse, 1)
 }
 
+/// `ln x` for x from 1 on with 19 bits after the point; the result has 26.
+pub fn ln(x: i32) -> i32 {
+    // √½, its root, and ln 2, with 31 bits after the point.
+    const ROOT: i32 = 1_518_500_250;
+    const FOURTH_ROOT: i32 = 1_805_811_301;
+    const LN_2: i32 = 1_488_522_236;
+    // Of a quotient of polynomials in q that is near ln r about √√½.
+    let [n, d, i, f] = [117_049_297, 127_690_142, 1_057_819_769, 638_450_708];
+
+    // x is r · 2ᵉ, in two ways that leave either r or r · √½ between ½ and 1; of both, the one nearer to √√½.
+    // The exponents, a quarter more and less, have 25 bits after the point.
+    let power = |bits: u32| shift_left(12i32.wrapping_sub(bits as i32), 25);
+    const QUARTER: i32 = 1 << 23;
+    let zeros = x.leading_zeros();
+    let first = doubling_high_multiply(shift_left(x, zeros.wrapping_sub(1)), ROOT);
+    let second_zeros = doubling_high_multiply(x, ROOT).leading_zeros().wrapping_sub(1);
+    let r = shift_left(first, 1).min(shift_left(x, second_zeros));
+    let first_power = power(zeros).saturating_add(QUARTER);
+    let exponent = first_power.max(power(second_zeros).saturating_sub(QUARTER));
+
+    let mean = half_sum(r, FOURTH_ROOT);
+    let q = r.wrapping_sub(FOURTH_ROOT).wrapping_mul(2);
+    let square = doubling_high_multiply(q, q);
+    let product = doubling_high_multiply;
+    let numerator = product(q, r).wrapping_add(product(product(q, square), n));
+    let terms = q.wrapping_add(i).wrapping_add(product(d, square));
+    let denominator = product(mean, terms).wrapping_add(product(f, q));
+    let fraction = product(divide_by_power_of_two(numerator, 6), one_over_one_plus(denominator));
+    shift_left(product(exponent, LN_2).wrapping_add(fraction), 1)
+}
+
+/// `(a + b) / 2`, halves away from zero.
+fn half_sum(a: i32, b: i32) -> i32 {
+    let sum = i64::from(a).wrapping_add(i64::from(b));
+    (sum.wrapping_add(if sum >= 0 { 1 } else { -1 }) / 2) as i32
+}
+
+/// `1 / √x`, as a multiplier, by five of Newton's steps; of 0 as of 1.
+pub fn inverse_sqrt(x: i32) -> Multiplier {
+    if x <= 1 {
+        return Multiplier { mantissa: i32::MAX, shift: 0 };
+    }
+    const ONE: i32 = 1 << 28;
+    const HALF_ROOT: i32 = 1_518_500_250;
+    // x is y · 4ᵏ, y from 2²⁷ on and below 2²⁹: as many pairs of zeros are shifted out.
+    let pairs = (x.leading_zeros() as i32).wrapping_sub(3).div_euclid(2);
+    let y = if pairs < 0 { x >> 2 } else { x.wrapping_shl(pairs.wrapping_mul(2) as u32) };
+    let half = divide_by_power_of_two(y >> 1, 1);
+    let product = doubling_high_multiply;
+    let mut root = ONE;
+    for _ in 0..5 {
+        let cube = shift_left(product(product(root, root), root), 6);
+        let step = product(ONE.wrapping_add(ONE / 2), root).wrapping_sub(product(half, cube));
+        root = shift_left(step, 3);
+    }
+    let mantissa = product(root, HALF_ROOT);
+    let shift = pairs.wrapping_sub(11);
+    let up = shift.max(0) as u32;
+    Multiplier { mantissa: mantissa.wrapping_shl(up), shift: shift.min(0) }
+}
+
+/// `a / b · by` for a and b of 9 bits, where b is not zero. The shift that makes an integer of it is
+/// taken modulo 64; from 32 on, it is one by that many bits less, and 1 is added if the result is not
+/// negative.
+pub fn quotient(a: i32, b: i32, by: Multiplier) -> i32 {
+    let (a, b) = if b < 0 { (a.wrapping_neg(), b.wrapping_neg()) } else { (a, b) };
+    let zeros = b.leading_zeros();
+    let inverse = one_over_one_plus(b.wrapping_shl(zeros) & i32::MAX);
+    // As many bits as only repeat the sign.
+    let room = (if a < 0 { !a } else { a }).leading_zeros().wrapping_sub(1);
+    let quotient = doubling_high_multiply(a.wrapping_shl(room), inverse);
+    let scaled = doubling_high_multiply(quotient, by.mantissa);
+    let places = 31u32.wrapping_sub(zeros).wrapping_add(room).wrapping_sub(by.shift as u32) & 63;
+    if places < 32 {
+        return divide_by_power_of_two(scaled, places);
+    }
+    (scaled >> (places & 31)).wrapping_add(i32::from(scaled >= 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +166,32 @@ mod tests {
         }
 
         #[test]
+        fn logarithms_and_roots_are_near_those_of_reals(x in 1..=i32::MAX) {
+            for x in [x, x >> 3, x >> 10, x >> 20].map(|x| x.max(2)) {
+                let root = inverse_sqrt(x);
+                let got = real(root.mantissa, 31 - root.shift);
+                let want = 1.0 / f64::from(x).sqrt();
+                prop_assert!((got - want).abs() < 1e-6 * want, "{x}: {root:?}");
+            }
+            for x in [x, x >> 3, x >> 8].map(|x| x.max(1 << 19)) {
+                prop_assert!((real(ln(x), 26) - real(x, 19).ln()).abs() < 3e-7, "{x}: {}", ln(x));
+            }
+        }
+
+        #[test]
+        fn quotients_are_near_those_of_reals(
+            a in -255i32..256, b in 1i32..256, negative: bool, mantissa in 1 << 30..=i32::MAX, shift in 0i32..8,
+        ) {
+            let b = if negative { -b } else { b };
+            let by = Multiplier { mantissa, shift };
+            let want = f64::from(a) / f64::from(b) * real(mantissa, 31 - shift);
+            // Smaller ones are shifted too far.
+            if want.abs() >= 1.0 {
+                prop_assert!((f64::from(quotient(a, b, by)) - want).abs() < 0.501);
+            }
+        }
+
+        #[test]
         fn shifts_saturate(x: i32, bits in 0u32..31) {
             let wide = (i64::from(x) << bits).clamp(i32::MIN.into(), i32::MAX.into());
             prop_assert_eq!(i64::from(shift_left(x, bits)), wide);
@@ -96,5 +202,18 @@ mod tests {
     fn ends() {
         assert_eq!((exp_of_negative(0), exp_of_negative(i32::MIN)), (i32::MAX, 0));
         assert_eq!((one_over_one_plus(0), one_over_one_plus(i32::MAX)), (i32::MAX, (1 << 30) - 4));
+        assert_eq!(ln(1 << 19), 0);
+        let one = Multiplier { mantissa: i32::MAX, shift: 0 };
+        assert_eq!([-1, 0, 1].map(inverse_sqrt), [one; 3]);
+    }
+
+    #[test]
+    fn quotients_that_are_shifted_too_far_are_not_small() {
+        let by = Multiplier { mantissa: 1 << 30, shift: 1 };
+        // 0 is shifted by 31 + 1 − 1 and by 31 + 2 − 1 bits, 1 by 30 + 7 − 1.
+        assert_eq!([(0, 3), (0, 4)].map(|(a, b)| quotient(a, b, by)), [0, 1]);
+        let (product, inverse) = (1 << 30, one_over_one_plus(127 << 24));
+        let scaled = doubling_high_multiply(doubling_high_multiply(product, inverse), by.mantissa);
+        assert_eq!(quotient(1, 255, by), (scaled >> 4) + 1);
     }
 }

@@ -39,7 +39,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 mod tests {
     use super::*;
     use crate::ops::binary_i8::tests::{
-        Y, assert_params_refused, it_meets, multiplied, multiplier, operands, refuses_other_operands,
+        HALF, Y, assert_params_refused, it_meets, multiplied, multiplier, operands, refuses_other_operands,
         requantized,
     };
     use bytemuck::bytes_of;
@@ -47,7 +47,6 @@ mod tests {
     use proptest::prelude::*;
 
     const OP: OpCode = OpCode::AddI8;
-    const HALF: Multiplier = Multiplier { mantissa: 1 << 30, shift: 0 };
     const PARAMS: AddI8Params = AddI8Params {
         a_zero_point: 3,
         b_zero_point: -128,

@@ -19,6 +19,7 @@ pub(crate) mod tests {
     use std::ops::Range;
     use std::vec::Vec;
 
+    pub(crate) const HALF: Multiplier = Multiplier { mantissa: 1 << 30, shift: 0 };
     pub(crate) const Y: OutputI8 = OutputI8 { zero_point: -9, min: -120, max: 115 };
 
     /// Multipliers with a shift of this range.

@@ -2,18 +2,19 @@
 //!
 //! | operand | dtype | shape                      | layouts |
 //! |---------|-------|----------------------------|---------|
-//! | x       | f32   | `[D, …]`                     | rows    |
-//! | y       | f32   | `[before + D + after, …]`    | rows    |
+//! | x       | f32 or of one byte | `[D, …]`                     | rows    |
+//! | y       | x's   | `[before + D + after, …]`    | rows    |
 //!
-//! `check` proves the shapes, and that y shares no memory with x.
+//! `check` proves the shapes, that the value is one of the type, and that y shares no memory with x.
 
 use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces;
 use crate::walk::{Axis, Walk, dims, strides};
+use bytemuck::Pod;
 use flatpack_format::ops::pad::{PadParams, RULE};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel { op: OpCode::Pad, check, run };
@@ -32,10 +33,17 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         axis.strides = [stride];
     }
     let walk = Walk::new([first], &axes);
+    match node.output()?.dtype() {
+        DType::F32 => elements(node, operands, walk, params.value),
+        _ => elements(node, operands, walk, params.value as i32 as u8),
+    }
+}
+
+fn elements<T: Pod>(node: &Node<'_>, operands: Operands<'_>, walk: Walk<1>, value: T) -> Option<()> {
     let (len, [stride]) = walk.run();
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    y.fill(params.value);
-    let x = reads.get::<f32>(node.input(0)?)?;
+    let (reads, y) = operands.write::<T>(node.output()?)?;
+    y.fill(value);
+    let x = reads.get::<T>(node.input(0)?)?;
     for (x, [at]) in pieces(x, len).zip(walk) {
         let y = y.get_mut(at..)?;
         if stride == 1 {
@@ -50,7 +58,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::one_step::{indices, noise, refusal, refusal_in_place, run as run_step, whole};
+    use crate::one_step::{i8s, indices, noise, refusal, refusal_in_place, run as run_step, whole};
     use bytemuck::bytes_of;
     use flatpack_format::DType;
     use proptest::prelude::*;
@@ -73,7 +81,7 @@ mod tests {
         ) {
             let dims: Vec<u32> = axes.iter().map(|axis| axis.0).collect();
             let out: Vec<u32> = axes.iter().map(|(len, before, after)| len + before + after).collect();
-            let x = noise(&dims, seed);
+            let x = if seed % 2 == 0 { noise(&dims, seed) } else { i8s(&dims, seed) };
             let y = run_step(OpCode::Pad, bytes_of(&params(&axes)), std::slice::from_ref(&x));
             for (y, index) in y.into_iter().zip(indices(&out)) {
                 let inside = index.iter().zip(&axes).all(|(i, (len, before, _))| (*before..before + len).contains(i));
@@ -101,9 +109,24 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_refused() {
-        let x = whole(&[2], 1, DType::I8);
-        assert_eq!(refusal(OpCode::Pad, bytes_of(&params(&[(2, 1, 1)])), &[x], None), Misfit::DType(0));
+    fn words_are_refused() {
+        for dtype in [DType::I16, DType::I32, DType::F16] {
+            let x = whole(&[2], 1, dtype);
+            assert_eq!(refusal(OpCode::Pad, bytes_of(&params(&[(2, 1, 1)])), &[x], None), Misfit::DType(0));
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_none_of_the_type_is_refused() {
+        let of = |value, dtype| {
+            let params = PadParams { value, ..params(&[(2, 1, 1)]) };
+            refusal(OpCode::Pad, bytes_of(&params), &[whole(&[2], 1, dtype)], None)
+        };
+        for value in [0.5, f32::NAN, f32::INFINITY, 1e9, -129.0, 128.0] {
+            assert_eq!(of(value, DType::I8), Misfit::Params);
+        }
+        assert_eq!(of(-1.0, DType::U8), Misfit::Params);
+        assert_eq!(of(256.0, DType::U8), Misfit::Params);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Between {
 }
 
 /// The elements of row or column `index`.
-fn part(index: usize, len: usize) -> Range<usize> {
+pub(crate) fn part(index: usize, len: usize) -> Range<usize> {
     index * len..(index + 1) * len
 }
 

@@ -4,8 +4,8 @@
 //!
 //! | operand | dtype | shape           | layouts |
 //! |---------|-------|-----------------|---------|
-//! | x       | f32   | `[N, H, W, C]`    | rows    |
-//! | y       | f32   | `[N, OH, OW, C]`  | rows    |
+//! | x       | f32 or of one byte | `[N, H, W, C]`    | rows    |
+//! | y       | x's   | `[N, OH, OW, C]`  | rows    |
 //!
 //! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 
@@ -13,10 +13,11 @@ use super::gather::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use bytemuck::Pod;
 use flatpack_format::ops::resize_nearest_neighbor::{
     ALIGN_CORNERS, HALF_PIXEL_CENTERS, RULE, ResizeNearestNeighborParams,
 };
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel { op: OpCode::ResizeNearestNeighbor, check, run };
@@ -44,9 +45,16 @@ pub(crate) fn fractions(start: i32, step: i32, over: i32) -> impl Iterator<Item 
 }
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    match node.output()?.dtype() {
+        DType::F32 => elements::<f32>(node, operands),
+        _ => elements::<u8>(node, operands),
+    }
+}
+
+fn elements<T: Pod>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &ResizeNearestNeighborParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
+    let (reads, y) = operands.write::<T>(node.output()?)?;
+    let x = reads.get::<T>(node.input(0)?)?;
     let [_, h, w, channels] = node.input_dims(0)?;
     let [_, oh, ow, _] = node.output_dims()?;
     let sources = |input: usize, output: usize| {
@@ -74,7 +82,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::one_step::{indices, input, noise, refusal, refusal_in_place, run as run_step};
+    use crate::one_step::{i8s, indices, input, noise, refusal, refusal_in_place, run as run_step, whole};
     use bytemuck::bytes_of;
     use flatpack_format::ops::resize_nearest_neighbor::CORNERS;
     use proptest::prelude::*;
@@ -84,7 +92,8 @@ mod tests {
         fn it_meets_the_definition(
             n in 1u32..3, h in 1u32..9, w in 1u32..9, c in 1u32..4, size in [1u32..20, 1u32..20], seed: u32,
         ) {
-            let x = noise(&[n, h, w, c], seed);
+            let dims = [n, h, w, c];
+            let x = if seed % 2 == 0 { noise(&dims, seed) } else { i8s(&dims, seed) };
             for grid in 0..3 {
                 let params = ResizeNearestNeighborParams { size, grid };
                 let y = run_step(OpCode::ResizeNearestNeighbor, bytes_of(&params), std::slice::from_ref(&x));
@@ -151,6 +160,14 @@ mod tests {
     fn an_input_that_is_no_image_is_refused() {
         let params = ResizeNearestNeighborParams { size: [2, 2], grid: 0 };
         assert_refused(params, &[2, 2, 1], Misfit::Rank(0));
+    }
+
+    #[test]
+    fn words_are_refused() {
+        let params = ResizeNearestNeighborParams { size: [2, 2], grid: 0 };
+        let x = whole(&[1, 2, 2, 1], 1, DType::I16);
+        let refused = refusal(OpCode::ResizeNearestNeighbor, bytes_of(&params), &[x], None);
+        assert_eq!(refused, Misfit::DType(0));
     }
 
     #[test]

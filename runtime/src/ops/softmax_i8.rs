@@ -15,7 +15,8 @@ use crate::fixed::{
 };
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::pieces_mut;
+use crate::pieces::each_strided;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
 use flatpack_format::{Misfit, OpCode};
 
@@ -27,41 +28,40 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 }
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    let params: &SoftmaxI8Params = node.params()?;
+    let p: &SoftmaxI8Params = node.params()?;
     let x = node.input(0)?;
-    let (_, len, inner) = x.shape().around(params.axis as usize)?;
-    let (len, inner) = (len as usize, inner as usize);
+    let (_, len, inner) = x.shape().around(p.axis as usize)?;
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
-    for block in pieces_mut(y, len.saturating_mul(inner)) {
-        for first in 0..inner {
-            vector(block.get_mut(first..)?, inner.max(1), params);
+    each_strided(y, len as usize, inner as usize, |y, stride| {
+        let (max, sum) = sum_of_exps(y, stride, p.multiplier, p.diff_min);
+        // The sum is 2^(12 − zeros) · (1 + fraction).
+        let zeros = sum.leading_zeros();
+        let inverse = one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX);
+        let places = 35u32.wrapping_sub(zeros);
+        for y in y.iter_mut().step_by(stride) {
+            let exp = exp_of_difference(*y, max, p.multiplier, p.diff_min).unwrap_or(0);
+            let share = doubling_high_multiply(inverse, exp);
+            // Past 31 places, less than half is left.
+            let steps = if places > 31 { 0 } else { divide_by_power_of_two(share, places) };
+            *y = steps.wrapping_sub(128).clamp(-128, 127) as i8;
         }
-    }
+    });
     Some(())
 }
 
-/// Softmax of every `stride`-th element.
-fn vector(x: &mut [i8], stride: usize, params: &SoftmaxI8Params) {
+/// The largest of every `stride`-th element, and the sum of the exponentials of the differences from
+/// it, with 19 bits after the point.
+pub(crate) fn sum_of_exps(x: &[i8], stride: usize, by: Multiplier, diff_min: i32) -> (i32, i32) {
     let max = i32::from(x.iter().step_by(stride).fold(i8::MIN, |max, x| max.max(*x)));
-    // e^d with 31 bits after the point.
-    let exp = |x: i8| {
-        let difference = i32::from(x).wrapping_sub(max);
-        (difference >= params.diff_min).then(|| exp_of_negative(multiply(difference, params.multiplier)))
-    };
-    // With 19 bits after the point, up to 4096.
-    let terms = x.iter().step_by(stride).filter_map(|x| exp(*x));
-    let sum = terms.fold(0, |sum: i32, exp| sum.saturating_add(divide_by_power_of_two(exp, 12)));
-    // The sum is 2^bits · (1 + fraction).
-    let zeros = sum.leading_zeros();
-    let fraction = sum.wrapping_shl(zeros) & i32::MAX;
-    let inverse = one_over_one_plus(fraction);
-    let places = 35u32.wrapping_sub(zeros);
-    for x in x.iter_mut().step_by(stride) {
-        let share = exp(*x).map_or(0, |exp| doubling_high_multiply(inverse, exp));
-        // Past 31 places, less than half is left.
-        let y = if places > 31 { 0 } else { divide_by_power_of_two(share, places) };
-        *x = y.wrapping_sub(128).clamp(-128, 127) as i8;
-    }
+    let terms = x.iter().step_by(stride).filter_map(|x| exp_of_difference(*x, max, by, diff_min));
+    (max, terms.fold(0, |sum: i32, exp| sum.saturating_add(divide_by_power_of_two(exp, 12))))
+}
+
+/// The exponential of the difference from the largest element, with 31 bits after the point; `None` if it
+/// does not count.
+fn exp_of_difference(x: i8, max: i32, by: Multiplier, diff_min: i32) -> Option<i32> {
+    let difference = i32::from(x).wrapping_sub(max);
+    (difference >= diff_min).then(|| exp_of_negative(multiply(difference, by)))
 }
 
 #[cfg(test)]
@@ -72,7 +72,6 @@ mod tests {
     };
     use bytemuck::bytes_of;
     use flatpack_format::DType;
-    use flatpack_format::ops::Multiplier;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

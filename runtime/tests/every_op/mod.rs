@@ -393,6 +393,51 @@ pub(crate) fn step(op: OpCode) -> Sample {
             ),
         ),
         Op::ReduceMaxI8 | Op::ReduceMinI8 => typed(&[DType::I8], reduction(op)),
+        Op::LogSoftmaxI8 => {
+            let params = log_softmax_i8::LogSoftmaxI8Params {
+                axis: 1,
+                multiplier: Multiplier { mantissa: 1 << 30, shift: 24 },
+                reverse: Multiplier { mantissa: 1 << 30, shift: -22 },
+                diff_min: -124,
+            };
+            typed(&[DType::I8], unary(op, params))
+        }
+        Op::L2NormalizationI8 => typed(
+            &[DType::I8],
+            unary(
+                op,
+                l2_normalization_i8::L2NormalizationI8Params { axis: 1, axis_count: 2, x_zero_point: 5 },
+            ),
+        ),
+        Op::SubI8 => Sample { op, ..step(Op::AddI8) },
+        Op::MulI8 | Op::DivI8 => {
+            let multiplier = Multiplier { mantissa: 1_900_000_000, shift: -5 };
+            let params = mul_i8::MulI8Params { a_zero_point: 3, b_zero_point: -4, multiplier, y: Y };
+            typed(&[DType::I8, DType::I8], sample(op, params, &[&[2, 3, 4]], &[&[3, 1]]))
+        }
+        Op::MaximumI8 | Op::MinimumI8 => {
+            let params = maximum_i8::MaximumI8Params { min: -100, max: 90 };
+            typed(&[DType::I8, DType::I8], sample(op, params, &[&[2, 3, 4]], &[&[3, 1]]))
+        }
+        Op::PreluI8 => {
+            let by = |shift| Multiplier { mantissa: 1_900_000_000, shift };
+            let params = prelu_i8::PreluI8Params {
+                x_zero_point: 3,
+                alpha_zero_point: -4,
+                x_multiplier: by(0),
+                multiplier: by(-6),
+                y: Y,
+            };
+            typed(&[DType::I8, DType::I8], sample(op, params, &[&[2, 3, 4]], &[&[3, 1]]))
+        }
+        Op::ResizeBilinearI8 => {
+            let params = resize_bilinear_i8::ResizeBilinearI8Params {
+                size: [3, 5],
+                step: [1365, 819],
+                first: [170, -103],
+            };
+            typed(&[DType::I8], sample(op, params, &[IMAGE], &[]))
+        }
         Op::SoftmaxI8 => {
             let multiplier = Multiplier { mantissa: 1 << 30, shift: 24 };
             typed(

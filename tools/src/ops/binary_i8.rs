@@ -2,9 +2,12 @@
 
 use super::weighted_i8::activation;
 use crate::exact::{Operand, Values};
+use crate::fixed;
 use crate::graph::{Data, Graph, Node, TensorId};
 use crate::quant::Quant;
 use flatpack_format::DType;
+use flatpack_format::ops::OutputI8;
+use flatpack_format::ops::binary::BinaryParams;
 
 /// The operands of an operator of two reals that signed bytes stand for.
 pub(crate) struct Quantised {
@@ -21,6 +24,25 @@ pub(crate) fn operands(graph: &mut Graph, node: &Node) -> Result<Quantised, Stri
     let (a_id, a) = signed(graph, node.inputs[0], "the first input")?;
     let (b_id, b) = signed(graph, node.inputs[1], "the second input")?;
     Ok(Quantised { inputs: vec![a_id, b_id], a, b, y })
+}
+
+/// The operands of an operator that asks for integers which stand for reals alike, and what it does with
+/// its result.
+pub(crate) fn alike(graph: &mut Graph, node: &Node) -> Result<(Vec<TensorId>, OutputI8), String> {
+    let BinaryParams { clamp } = node.params();
+    let made = operands(graph, node)?;
+    for (quant, what) in [(&made.a, "the first input"), (&made.b, "the second input")] {
+        if *quant != made.y {
+            return Err(format!(
+                "{what} has scale {} and zero point {}, the output {} and {}: they must be equal",
+                quant.scale(),
+                quant.zero_point(),
+                made.y.scale(),
+                made.y.zero_point()
+            ));
+        }
+    }
+    Ok((made.inputs, fixed::output(&made.y, clamp)))
 }
 
 /// An operand of signed bytes with one scale; a constant is made one.

@@ -13,10 +13,11 @@ use std::mem::offset_of;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(ClipParams, clamp)),
-    integer: Some(integer),
-    ..unary::operator(OpCode::Clip, |r, _, node, inputs| {
-        r.clamp(node.params::<ClipParams>().clamp, inputs[0])
-    })
+    ..unary::operator(
+        OpCode::Clip,
+        |r, _, node, inputs| r.clamp(node.params::<ClipParams>().clamp, inputs[0]),
+        integer,
+    )
 };
 
 /// Bounds on integers; without bounds, the conversion from one way to stand for reals to another.

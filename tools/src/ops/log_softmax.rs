@@ -1,6 +1,6 @@
 //! Logarithm of softmax along one axis.
 
-use super::{Operator, OutputScale};
+use super::{Operator, OutputScale, log_softmax_i8};
 use flatpack_format::OpCode;
 use flatpack_format::ops::log_softmax::LogSoftmaxParams;
 use tract_core::internal::tvec;
@@ -9,6 +9,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     in_place: 1,
+    integer: Some(log_softmax_i8::from_reals),
     scale: OutputScale::Fixed { scale: 16.0 / 256.0, zero_point: 127 },
     ..Operator::new(OpCode::LogSoftmax, |r, _, node, inputs| {
         let axis = node.params::<LogSoftmaxParams>().axis as usize;

@@ -1,8 +1,12 @@
 //! Any function of one 8-bit integer, as a table.
 
 use super::Operator;
+use super::weighted_i8::{activation, multiplied};
 use crate::exact::{Operand, Values};
+use crate::fixed;
 use crate::graph::{Data, Graph, Node};
+use crate::quant::Quant;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
@@ -20,6 +24,86 @@ pub(crate) fn node(graph: &mut Graph, node: &Node, f: impl Fn(i32) -> i32) -> No
     };
     let table = graph.add_raw(&format!("{} table", node.layer), &[256], data);
     Node { op: OpCode::Lookup, params: Vec::new(), inputs: vec![node.inputs[0], table], ..node.clone() }
+}
+
+/// How signed bytes stand for the input and the output.
+pub(crate) fn quants(graph: &Graph, node: &Node) -> Result<[Quant; 2], String> {
+    Ok([activation(graph, node.inputs[0], "x")?.clone(), activation(graph, node.output, "y")?.clone()])
+}
+
+/// The multiplier of a table's formula.
+pub(crate) fn multiplier(real: f64) -> Result<Multiplier, String> {
+    fixed::multiplier(real).ok_or_else(|| "scales have no multiplier in 32 bits".into())
+}
+
+/// The table of `f`, which makes a distance from the output's zero point of that from the input's.
+pub(crate) fn of_steps(graph: &mut Graph, of: &Node, f: impl Fn(i64) -> i64) -> Result<Node, String> {
+    let [x, y] = quants(graph, of)?;
+    let (low, high) = y.range();
+    Ok(node(graph, of, |q| {
+        let steps = f(i64::from(q) - i64::from(x.zero_point()));
+        (steps + i64::from(y.zero_point())).clamp(low.into(), high.into()) as i32
+    }))
+}
+
+/// The table of the integers that are nearest to `f` of the reals, where there is no published kernel.
+pub(crate) fn of_reals(graph: &mut Graph, of: &Node, f: impl Fn(f64) -> f64) -> Result<Node, String> {
+    let [x, y] = quants(graph, of)?;
+    of_steps(graph, of, |steps| {
+        let real = f(x.real_scale() * steps as f64);
+        // A NaN becomes zero.
+        (real / y.real_scale()).round() as i64
+    })
+}
+
+/// The table of `f` as TensorFlow Lite fills it, in float32 and by the inverse of the output's scale.
+pub(crate) fn of_floats(graph: &mut Graph, of: &Node, f: impl Fn(f32) -> f32) -> Result<Node, String> {
+    let [x, y] = quants(graph, of)?;
+    let inverse = 1.0 / y.scale();
+    of_steps(graph, of, |steps| {
+        let steps = (f(x.scale() * steps as f32) * inverse).round();
+        // The sum with the zero point is one of floats too.
+        let zero_point = y.zero_point();
+        (steps + zero_point as f32).clamp(-1e9, 1e9) as i64 - i64::from(zero_point)
+    })
+}
+
+/// A function of floats, correctly rounded but for a few in a million.
+pub(crate) fn float(f: fn(f64) -> f64, x: f32) -> f32 {
+    f(x.into()) as f32
+}
+
+/// The table of a function with bounds, as TensorFlow Lite's kernel computes it in fixed point: `function` is
+/// given 4 bits before the point and gives none. For an output that is not quantised as that one wants,
+/// the integers that are nearest to `real`.
+pub(crate) fn sigmoidal(
+    graph: &mut Graph,
+    node: &Node,
+    (y_scale, y_zero_point): (f32, i32),
+    function: fn(i64) -> i64,
+    real: fn(f64) -> f64,
+) -> Result<Node, String> {
+    const POINT: u32 = 27;
+    let [x, y] = quants(graph, node)?;
+    if (y.scale(), y.zero_point()) != (y_scale, y_zero_point) {
+        return of_reals(graph, node, real);
+    }
+    let by = x.real_scale() * f64::from(1 << POINT);
+    let (_, shift) = libm::frexp(by);
+    if shift < 0 {
+        return Err(format!("x has scale {}, expected at least 2^-28", x.scale()));
+    }
+    // From here on the function is at its bounds.
+    let radius = (15i64 << POINT) >> shift.min(62);
+    let by = fixed::multiplier(by);
+    let places = 31 - y_scale.recip().log2() as u32;
+    of_steps(graph, node, |steps| match by {
+        _ if steps <= -radius => i64::from(i8::MIN) - i64::from(y_zero_point),
+        Some(by) if steps < radius => {
+            fixed::functions::quotient(function(multiplied(steps, by)).into(), places) as i64
+        }
+        _ => i64::from(i8::MAX) - i64::from(y_zero_point),
+    })
 }
 
 fn exact(_: &Node, inputs: &[Operand<'_>], _: &[u32]) -> Values {

@@ -1,6 +1,6 @@
 //! Parametric rectifier.
 
-use super::Operator;
+use super::{Operator, prelu_i8};
 use flatpack_format::OpCode;
 use tract_core::ops::logic::comp_gte;
 use tract_core::ops::math::mul;
@@ -8,6 +8,7 @@ use tract_core::ops::math::mul;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     in_place: 1,
+    integer: Some(prelu_i8::from_reals),
     ..Operator::new(OpCode::Prelu, |r, _, _, inputs| {
         let x = inputs[0];
         let below = r.binary(mul(), inputs)?;

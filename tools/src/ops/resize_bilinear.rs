@@ -1,6 +1,6 @@
 //! Resizing by bilinear interpolation: a product with one matrix along rows, and one along columns.
 
-use super::{Operator, OutputScale};
+use super::{Operator, OutputScale, resize_bilinear_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -10,8 +10,11 @@ use tract_core::internal::{Tensor, TractResult};
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { scale: OutputScale::OfInputs, ..Operator::new(OpCode::ResizeBilinear, reference) };
+pub const OPERATOR: Operator = Operator {
+    integer: Some(resize_bilinear_i8::from_reals),
+    scale: OutputScale::OfInputs,
+    ..Operator::new(OpCode::ResizeBilinear, reference)
+};
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let (from, to) = (graph.dims(node.inputs[0]), graph.dims(node.output));

@@ -13,8 +13,8 @@ use flatpack_format::ops::{Clamp, Multiplier, binary::BinaryParams};
 /// The operator.
 pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::on_integers(OpCode::SoftmaxI8, exact) };
 
-/// Bits before the point of a difference from the largest element.
-const INTEGER_BITS: u32 = 5;
+/// Bits after the point of an exponent.
+pub(crate) const POINT: u32 = 26;
 
 /// A softmax of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
@@ -25,22 +25,41 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
         let (scale, zero_point) = (y.scale(), y.zero_point());
         return Err(format!("y has scale {scale} and zero point {zero_point}, expected 1/256 and -128"));
     }
-    let (multiplier, diff_min) = scaling(scale(graph, node.inputs[0]))?;
+    let Scaling { multiplier, diff_min, .. } = scaling(scale(graph, node.inputs[0]))?;
     let mut node = Node { op: OpCode::SoftmaxI8, ..node.clone() };
     node.set_params(SoftmaxI8Params { axis, multiplier, diff_min });
     Ok(node)
 }
 
-/// How a difference of elements of this scale is multiplied, and the least one that counts.
-pub(crate) fn scaling(scale: f64) -> Result<(Multiplier, i32), String> {
-    let real = (scale * f64::from(1 << (31 - INTEGER_BITS))).min(f64::from(i32::MAX));
+/// How differences of elements become exponents.
+pub(crate) struct Scaling {
+    /// Makes a number with [`POINT`] bits after the point of a difference.
+    pub(crate) multiplier: Multiplier,
+    /// The reverse of that.
+    pub(crate) reverse: f64,
+    /// The least difference that counts.
+    pub(crate) diff_min: i32,
+}
+
+/// How differences of elements of this scale become exponents.
+pub(crate) fn scaling(scale: f64) -> Result<Scaling, String> {
+    let real = (scale * f64::from(1 << POINT)).min(f64::from(i32::MAX));
     if real <= 1.0 {
         return Err(format!("x has scale {scale}, expected more than 2^-26"));
     }
-    // The largest multipliers leave the maximum alone, whose difference is 0 however it is multiplied.
-    let alone = (Multiplier { mantissa: 0, shift: 0 }, 0);
-    let Some(by) = fixed::multiplier(real) else { return Ok(alone) };
-    Ok((by, -(((1 << INTEGER_BITS) - 1) << (31 - INTEGER_BITS) >> by.shift)))
+    match fixed::multiplier(real) {
+        Some(multiplier) => Ok(Scaling {
+            multiplier,
+            reverse: f64::from(31 - multiplier.shift).exp2() / f64::from(multiplier.mantissa),
+            diff_min: -((((1 << (31 - POINT)) - 1) << POINT) >> multiplier.shift),
+        }),
+        // The largest leave the maximum alone, whose difference is 0 however it is multiplied.
+        None => Ok(Scaling {
+            multiplier: Multiplier { mantissa: 0, shift: 0 },
+            reverse: 1.0 / f64::from(i32::MAX),
+            diff_min: 0,
+        }),
+    }
 }
 
 /// The scale of x; where x is a product with a constant, such as the `beta` of the published operator,
@@ -59,45 +78,31 @@ fn scale(graph: &Graph, x: TensorId) -> f64 {
     }
 }
 
+/// The largest element, and the sum of the exponentials of the differences from it, which counts at most
+/// 32 bits, 19 of them after the point.
+pub(crate) fn sum_of_exps(x: &[i32], by: Multiplier, diff_min: i32) -> (i32, i64) {
+    let max = x.iter().copied().max().unwrap_or(0);
+    let terms = x.iter().map(|x| functions::quotient(exp(x - max, by, diff_min).into(), 12) as i64);
+    (max, terms.sum::<i64>().min(i32::MAX.into()))
+}
+
+/// The exponential of a difference; 0 if it does not count.
+fn exp(difference: i32, by: Multiplier, diff_min: i32) -> i64 {
+    if difference < diff_min { 0 } else { functions::exp(multiplied(difference.into(), by), POINT) }
+}
+
 fn exact(node: &Node, inputs: &[Operand<'_>], _: &[u32]) -> Values {
     let p: SoftmaxI8Params = node.params();
-    Values::Integers(along(&inputs[0], p.axis as usize, |x| {
-        let max = x.iter().copied().max().unwrap_or(0);
-        let exp = |x: &i32| -> i64 {
-            let difference = x - max;
-            if difference < p.diff_min {
-                return 0;
-            }
-            functions::exp(multiplied(difference.into(), p.multiplier), 31 - INTEGER_BITS)
-        };
-        // Terms with 19 bits after the point, which are not negative.
-        let sum: i64 = x.iter().map(|x| (exp(x) + (1 << 11)) >> 12).sum();
-        let sum = sum.min(i32::MAX.into());
+    let axis = p.axis as usize;
+    Values::Integers(inputs[0].along(axis..axis + 1, |x| {
+        let (max, sum) = sum_of_exps(x, p.multiplier, p.diff_min);
+        // The sum is between 2^(log2 − 19) and twice as much.
         let log2 = sum.ilog2();
-        let inverse = i128::from(functions::inverse((sum << (31 - log2)) - (1 << 31)));
+        let inverse = functions::inverse((sum << (31 - log2)) - (1 << 31)).into();
         let share = |x: &i32| {
-            let product = (2 * inverse * i128::from(exp(x)) + (1 << 31)) >> 32;
-            // The sum is between 2^(log2 − 19) and twice as much.
-            let divisor = 1i128 << (log2 + 4);
-            ((2 * product + divisor) / (2 * divisor) - 128).min(127) as i32
+            let product = functions::product(inverse, exp(x - max, p.multiplier, p.diff_min).into());
+            (functions::quotient(product, log2 + 4) - 128).min(127) as i32
         };
         x.iter().map(share).collect()
     }))
-}
-
-/// `f` of each vector of x along an axis, in its place.
-pub(crate) fn along(x: &Operand<'_>, axis: usize, f: impl Fn(&[i32]) -> Vec<i32>) -> Vec<i32> {
-    let values = x.values.integers();
-    let (len, inner) = (x.dims[axis] as usize, x.dims[axis + 1..].iter().product::<u32>() as usize);
-    let mut y = vec![0; values.len()];
-    for start in (0..values.len()).step_by(len * inner) {
-        for first in start..start + inner {
-            let places = (0..len).map(|i| first + i * inner);
-            let vector: Vec<i32> = places.clone().map(|place| values[place]).collect();
-            for (place, result) in places.zip(f(&vector)) {
-                y[place] = result;
-            }
-        }
-    }
-    y
 }

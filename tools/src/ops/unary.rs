@@ -1,6 +1,6 @@
 //! What the elementwise operators of one input have in common.
 
-use super::Operator;
+use super::{Lower, Operator};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -11,6 +11,7 @@ use tract_core::model::OutletId;
 pub(crate) const fn operator(
     op: OpCode,
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
+    integer: Lower,
 ) -> Operator {
-    Operator { in_place: 1, ..Operator::new(op, reference) }
+    Operator { in_place: 1, integer: Some(integer), ..Operator::new(op, reference) }
 }

@@ -1,0 +1,23 @@
+//! Minimum of 8-bit integers.
+
+use super::{Operator, binary_i8};
+use crate::exact::{Operand, Values};
+use crate::graph::{Graph, Node};
+use flatpack_format::OpCode;
+use flatpack_format::ops::minimum_i8::MinimumI8Params;
+
+/// The operator.
+pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::MinimumI8, exact) };
+
+/// The minimum of reals that integers stand for alike.
+pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
+    let (inputs, y) = binary_i8::alike(graph, node)?;
+    let mut node = Node { op: OpCode::MinimumI8, inputs, ..node.clone() };
+    node.set_params(MinimumI8Params { min: y.min, max: y.max });
+    Ok(node)
+}
+
+fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
+    let p: MinimumI8Params = node.params();
+    binary_i8::broadcast(inputs, dims, |a, b| a.min(b).clamp(p.min.into(), p.max.into()) as i32)
+}
