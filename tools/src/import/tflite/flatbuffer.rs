@@ -18,6 +18,9 @@ const MAX_COPIES: usize = 8;
 /// What a table counts for, besides its texts and vectors.
 const TABLE_BYTES: usize = 32;
 
+/// The longest text that is kept: each operator that a layer becomes has the layer's name.
+const MAX_TEXT_BYTES: usize = 1 << 10;
+
 /// What may be copied out of the smallest file.
 const MIN_BUDGET_BYTES: usize = 1 << 16;
 
@@ -120,7 +123,8 @@ impl<'a> Flatbuffer<'a> {
         elements.ok_or_else(|| damaged(format!("the vector at byte {at} has {count} elements")))
     }
 
-    fn spend(&self, bytes: usize) -> Result<(), Fault> {
+    /// Counts bytes that are copied or will be.
+    pub(super) fn spend(&self, bytes: usize) -> Result<(), Fault> {
         let left = self.budget_bytes.get().checked_sub(bytes);
         self.budget_bytes.set(left.ok_or_else(|| Fault::Limit {
             what: "the content of the flatbuffer, in bytes with shared parts as often as they are used,",
@@ -164,9 +168,10 @@ impl<'f, 'a> Table<'f, 'a> {
         self.reference(slot)?.map(|at| self.buffer.vector_at(at, 1)).transpose()
     }
 
-    /// A text; empty if it is absent.
+    /// A text, of which a name needs no more than the beginning; empty if it is absent.
     pub(super) fn string(&self, slot: usize) -> Result<String, Fault> {
         let bytes = self.bytes(slot)?.unwrap_or_default();
+        let bytes = bytes.get(..MAX_TEXT_BYTES).unwrap_or(bytes);
         self.buffer.spend(bytes.len())?;
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }

@@ -27,8 +27,9 @@ pub(super) use nodes::{axis_of, clamp};
 pub(super) use slices::Taken;
 pub(super) use statics::Integers;
 
-/// The most values of shape arithmetic, all of them together.
-const MAX_INTEGERS: usize = 1 << 20;
+/// The most values of shape arithmetic and of constants that are described by their shape, all of them
+/// together, each as often as it is used.
+const MAX_VALUES: usize = 1 << 22;
 
 /// Turns the first graph of a model into a graph of operators.
 ///
@@ -86,7 +87,7 @@ pub(super) struct Lowering<'m, 'a> {
     /// The name of the layer in progress: that of its output.
     layer: String,
     /// Values of shape arithmetic that may still be computed.
-    integers_left: usize,
+    values_left: usize,
 }
 
 impl<'m, 'a> Lowering<'m, 'a> {
@@ -98,7 +99,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
             data: HashMap::new(),
             reshaped: HashMap::new(),
             layer: String::new(),
-            integers_left: MAX_INTEGERS,
+            values_left: MAX_VALUES,
         }
     }
 
@@ -117,16 +118,23 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 remedy: "convert the model again with a fixed input shape".into(),
             });
         }
+        if self.values[number].is_some() {
+            return Err(misfit("the inputs", format!("`{name}` twice"), "different tensors"));
+        }
         let shape = self.shape_of(tensor)?;
         self.check_type(tensor)?;
         let id = self.graph.add_input(name, shape);
-        self.graph.tensors[id.0].quant = self.quant(tensor)?;
+        self.graph.tensors[id.0].quant = self.quant_of_activation(tensor)?;
         self.values[number] = Some(Value::Tensor(id));
         Ok(())
     }
 
     fn operator(&mut self, operator: &Operator<'a>) -> Result<(), Fault> {
         let OperatorCode::Builtin(name) = operator.code else { return Err(self.refused(operator)) };
+        if let Some(&again) = operator.outputs.iter().find(|&&output| self.values[output].is_some()) {
+            let found = format!("`{}` once more", self.described(again).name);
+            return Err(misfit("the operator", found, "an output that nothing computes before"));
+        }
         self.begin_output(operator, 0);
         let first_new = self.graph.tensors.len();
         let of_integers = operator.outputs.first().is_some_and(|&output| self.is_integers(output));
@@ -194,7 +202,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
         let tensor = self.described(output);
         self.check_type(tensor)?;
         let described = self.shape_of(tensor)?;
-        let quant = self.quant(tensor)?;
+        let quant = self.quant_of_activation(tensor)?;
         let mut id = id;
         if self.graph.tensors[id.0].quant != quant {
             if id.0 < first_new {

@@ -348,9 +348,13 @@ fn stored<'a>(file: &Flatbuffer<'a>, table: &Table<'_, 'a>) -> Result<Option<&'a
     let (offset, bytes) = (table.scalar(1, 0u64)?, table.scalar(2, 0u64)?);
     if offset > 1 {
         let data = file.slice(offset, bytes);
-        return data.map(Some).ok_or_else(|| damaged(format!("{bytes} bytes of a buffer at byte {offset}")));
+        let data = data.ok_or_else(|| damaged(format!("{bytes} bytes of a buffer at byte {offset}")))?;
+        file.spend(data.len())?;
+        return Ok(Some(data));
     }
-    Ok(table.bytes(0)?.filter(|data| !data.is_empty()))
+    let data = table.bytes(0)?.filter(|data| !data.is_empty());
+    file.spend(data.map_or(0, <[u8]>::len))?;
+    Ok(data)
 }
 
 /// What integers stand for; `None` if no scale says so.

@@ -37,8 +37,9 @@ impl<'a> Lowering<'_, 'a> {
         let Some(tensor) = operator.inputs.get(number).copied().flatten() else {
             return Err(misfit("the operator", format!("no input {number}"), "a tensor of integers"));
         };
-        if let Some(Value::Integers(integers)) = &self.values[tensor] {
-            return Ok(integers.clone());
+        if let Some(Value::Integers(integers)) = self.values[tensor].clone() {
+            self.count_values(integers.values.len())?;
+            return Ok(integers);
         }
         let described = self.described(tensor);
         if described.data.is_none() {
@@ -75,17 +76,17 @@ impl<'a> Lowering<'_, 'a> {
             }
         };
         self.check_count(tensor, values.len())?;
-        self.count_integers(values.len())?;
+        self.count_values(values.len())?;
         Ok(values)
     }
 
-    /// Counts values of shape arithmetic, and refuses them beyond any real model's.
-    pub(crate) fn count_integers(&mut self, count: usize) -> Result<(), Fault> {
-        let left = self.integers_left.checked_sub(count);
-        self.integers_left = left.ok_or(Fault::Limit {
+    /// Counts values that are computed here, and refuses them beyond any real model's.
+    pub(crate) fn count_values(&mut self, count: usize) -> Result<(), Fault> {
+        let left = self.values_left.checked_sub(count);
+        self.values_left = left.ok_or(Fault::Limit {
             what: "the number of values of shape arithmetic",
-            found: (super::MAX_INTEGERS - self.integers_left).saturating_add(count) as u64,
-            limit: super::MAX_INTEGERS as u64,
+            found: (super::MAX_VALUES - self.values_left).saturating_add(count) as u64,
+            limit: super::MAX_VALUES as u64,
         })?;
         Ok(())
     }
@@ -219,6 +220,18 @@ impl<'a> Lowering<'_, 'a> {
         Fault::Unsupported {
             what: format!("arithmetic on `{}` of {}", tensor.name, tensor.element_type.name()),
             remedy: "build the model so that it computes with reals, and convert it again".into(),
+        }
+    }
+
+    /// What the integers of an activation stand for: in one way, whatever the axis.
+    pub(super) fn quant_of_activation(&self, tensor: &Tensor<'_>) -> Result<Option<Quant>, Fault> {
+        match tensor.quantization.as_ref().map_or(0, |quantization| quantization.scales.len()) {
+            0 | 1 => self.quant(tensor),
+            several if tensor.element_type != ElementType::F32 => Err(Fault::Unsupported {
+                what: format!("the activation `{}` with {several} scales", tensor.name),
+                remedy: "convert the model again with a scale per activation".into(),
+            }),
+            _ => Ok(None),
         }
     }
 

@@ -79,7 +79,7 @@ pub(super) fn evaluate(
         "REDUCE_PROD" | "SUM" | "REDUCE_MAX" | "REDUCE_MIN" => vec![reduce(low, name, operator)?],
         _ => return Err(low.refused(operator)),
     };
-    low.count_integers(made.iter().map(|integers| integers.values.len()).sum())?;
+    low.count_values(made.iter().map(|integers| integers.values.len()).sum())?;
     Ok(made.into_iter().map(|integers| Value::Integers(Rc::new(integers))).collect())
 }
 
@@ -131,7 +131,7 @@ fn concatenation(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<
     let mut values = Vec::new();
     for number in 0..operator.inputs.len() {
         let part = low.integers(operator, number)?;
-        low.count_integers(part.values.len())?;
+        low.count_values(part.values.len())?;
         values.extend(part.flat()?);
     }
     Ok(Integers::list(values))
@@ -204,7 +204,7 @@ fn gather(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Integer
 fn fill(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Integers, Fault> {
     let (dims, value) = (low.integers(operator, 0)?.extents()?, low.integer(operator, 1)?);
     let count = dims.iter().try_fold(1u32, |count, &dim| count.checked_mul(dim)).unwrap_or(u32::MAX);
-    low.count_integers(count as usize)?;
+    low.count_values(count as usize)?;
     Ok(Integers { dims, values: vec![value; count as usize] })
 }
 
@@ -217,7 +217,7 @@ fn range(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Integers
         return Err(wrong());
     }
     let count = usize::try_from(length.unsigned_abs().div_ceil(step.unsigned_abs())).map_err(|_| wrong())?;
-    low.count_integers(count)?;
+    low.count_values(count)?;
     Ok(Integers::list((0..count as i64).map(|k| start + k * step).collect()))
 }
 

@@ -212,7 +212,7 @@ fn what_is_not_read_is_refused_with_names_and_a_remedy() {
         (refusal(of("CAST"), x(F32), y(I32)), "computed at run time (`x`)"),
         (
             refusal(of("ABS"), quantised(x(I8), &[0.1, 0.2, 0.3], 0, 1), y(I8)),
-            "3 scales along axis 1, expected as many as that axis of [1, 2] has",
+            "the activation `x` with 3 scales",
         ),
         (refusal(of("ABS"), quantised(x(I8), &[0.1], 200, 0), y(I8)), "the zero point 200"),
         (refusal(of("ABS"), quantised(x(I8), &[f32::NAN], 0, 0), y(I8)), "the scale NaN"),

@@ -41,6 +41,7 @@ fn filled(low: &mut Lowering<'_, '_>, dims: &[u32], value: f32) -> Result<Vec<Va
             remedy: format!("such constants have 1 to {MAX_FILLED} elements"),
         });
     }
+    low.count_values(count as usize)?;
     one(low.graph.add_constant("constant", dims, vec![value; count as usize]))
 }
 
