@@ -171,7 +171,7 @@ mod tests {
                 let root = inverse_sqrt(x);
                 let got = real(root.mantissa, 31 - root.shift);
                 let want = 1.0 / f64::from(x).sqrt();
-                prop_assert!((got - want).abs() < 1e-6 * want, "{x}: {root:?}");
+                prop_assert!((got - want).abs() < 2e-6 * want, "{x}: {root:?}");
             }
             for x in [x, x >> 3, x >> 8].map(|x| x.max(1 << 19)) {
                 prop_assert!((real(ln(x), 26) - real(x, 19).ln()).abs() < 3e-7, "{x}: {}", ln(x));

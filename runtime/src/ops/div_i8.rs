@@ -78,9 +78,9 @@ mod tests {
         let params = DivI8Params { a_zero_point: 0, b_zero_point: 0, ..PARAMS };
         let four =
             DivI8Params { multiplier: flatpack_format::ops::Multiplier { shift: 3, ..HALF }, ..params };
-        let (a, b) = (words(&[3], &[25; 3], DType::I8), words(&[], &[-8], DType::I8));
-        // 4 · 25 / −8 = −12.5
-        assert_eq!(run_step(OP, bytes_of(&four), &[a, b]), [-13.0 - 9.0; 3]);
+        let (a, b) = (words(&[3], &[25; 3], DType::I8), words(&[], &[-7], DType::I8));
+        // 4 · 25 / −7 = −14.3
+        assert_eq!(run_step(OP, bytes_of(&four), &[a, b]), [-14.0 - 9.0; 3]);
     }
 
     #[test]

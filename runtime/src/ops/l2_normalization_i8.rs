@@ -49,6 +49,7 @@ mod tests {
     use crate::one_step::{
         along, i8s, refusal, refuses_other_operands, run as run_step, run_in_place, shape_and_axis, words,
     };
+    use crate::ops::binary_i8::tests::multiplied;
     use bytemuck::bytes_of;
     use flatpack_format::DType;
     use proptest::prelude::*;
@@ -61,21 +62,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_next_to_the_formula_in_place_and_apart(
+        fn it_meets_the_formula_in_place_and_apart(
             (dims, axis) in shape_and_axis(), count in 1usize..3, zero_point in -128i32..128, seed: u32,
         ) {
             let x = i8s(&dims, seed);
             let axes = axis..dims.len().min(axis + count);
             let want = along(&x, axes.clone(), |x| {
-                let x = x.iter().map(|x| x - f64::from(zero_point));
-                let norm = x.clone().map(|x| x * x).sum::<f64>().sqrt().max(1.0);
-                x.map(|x| (128.0 * x / norm).min(127.0)).collect()
+                let x = x.iter().map(|&x| x as i64 - i64::from(zero_point));
+                let sum: i64 = x.clone().map(|x| x * x).sum();
+                let norm = (sum as f64).sqrt().max(1.0);
+                // How near the root is, the tests of `fixed` say.
+                let root = inverse_sqrt(sum as i32);
+                let by = Multiplier { shift: root.shift + 7, ..root };
+                let element = |x| {
+                    let y = multiplied(x, by).clamp(-128, 127) as f64;
+                    assert!((y - 128.0 * x as f64 / norm).abs() <= 1.01);
+                    y
+                };
+                x.map(element).collect()
             });
             let params = params(axis, axes.len(), zero_point);
             let got = run_step(OP, bytes_of(&params), core::slice::from_ref(&x));
-            for (got, want) in got.iter().zip(want) {
-                prop_assert!((got - want).abs() < 0.501, "{got} is not {want}");
-            }
+            prop_assert_eq!(&got, &want);
             prop_assert_eq!(run_in_place(OP, bytes_of(&params), &[x], 0), got);
         }
     }
