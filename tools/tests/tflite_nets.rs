@@ -52,7 +52,7 @@ fn weights_of_any_kind_give_what_kernels_on_reals_give() {
 
 #[test]
 fn nets_of_integers_give_the_bits_of_tensorflow_lite_micro() {
-    for name in ["digits_cnn", "digits_mlp", "machine_ae"] {
+    for name in ["digits_cnn", "digits_gru", "digits_mlp", "machine_ae"] {
         let net = net(name);
         let rows = rows(&net);
         let y = run(&net, "int8.tflite", named(&rows, "x_int8"));
