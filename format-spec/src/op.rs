@@ -51,6 +51,8 @@ pub enum Misfit {
     Alias(u8),
     /// An operand must be constant, and its elements in their domain.
     Constant(u8),
+    /// An operand must lie in the state memory, and be what the step writes after its first output.
+    State(u8),
     /// A parameter is outside of its domain.
     Params,
     /// A size does not fit 32 bits.
@@ -67,6 +69,9 @@ impl core::fmt::Display for Misfit {
             Self::Layout(at) => write!(f, "operand {at} is in a layout that the operator does not read"),
             Self::Alias(at) => write!(f, "operand {at} may not share memory with the output"),
             Self::Constant(at) => write!(f, "operand {at} is not constant, or holds what it may not"),
+            Self::State(at) => {
+                write!(f, "operand {at} must lie in the state memory and be an output of the step too")
+            }
             Self::Params => f.write_str("a parameter is outside of its domain"),
             Self::Overflow => f.write_str("a size does not fit 32 bits"),
         }

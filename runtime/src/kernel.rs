@@ -50,7 +50,7 @@ impl<'a> Node<'a> {
         self.step.inputs().nth(index)
     }
 
-    /// Output operand 0.
+    /// Output operand 0. Those after it are states; see [`Node::check_with_state`].
     pub fn output(&self) -> Option<Tensor<'a>> {
         self.step.outputs().next()
     }
@@ -100,6 +100,40 @@ impl<'a> Node<'a> {
     /// # Errors
     /// The first operand that does not fit.
     pub fn check(&self, rule: &OpRule, packed_weights: bool, may_alias: u32) -> Result<(), Misfit> {
+        if self.step.output_count() != 1 {
+            return Err(Misfit::Count);
+        }
+        self.check_output(rule, packed_weights, may_alias)
+    }
+
+    /// Proves that the step has the output which `rule` gives for its inputs and parameters; that its
+    /// last `count` inputs are tensors of the state memory, each of which is, in the same order, one
+    /// of the outputs after the first; that there is no other output, all layouts are `rows`, and
+    /// nothing that the step writes shares memory with another operand.
+    ///
+    /// # Errors
+    /// The first operand that does not fit.
+    pub fn check_with_state(&self, rule: &OpRule, count: usize) -> Result<(), Misfit> {
+        let first = self.step.input_count().checked_sub(count).ok_or(Misfit::Count)?;
+        if self.step.output_count() != count.saturating_add(1) {
+            return Err(Misfit::Count);
+        }
+        self.check_output(rule, false, 0)?;
+        for (at, updated) in (first..).zip(self.step.outputs().skip(1)) {
+            let misfit = Misfit::State(at as u8);
+            let state = self.input(at).ok_or(misfit)?;
+            if updated.number() != state.number() || state.place() != Place::State {
+                return Err(misfit);
+            }
+            let mut others = self.step.inputs().enumerate().filter(|(other, _)| *other != at);
+            if let Some((other, _)) = others.find(|(_, input)| input.overlaps(&state)) {
+                return Err(Misfit::Alias(other as u8));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_output(&self, rule: &OpRule, packed_weights: bool, may_alias: u32) -> Result<(), Misfit> {
         let scalar = TensorType { dtype: DType::U8, shape: Shape::SCALAR };
         let mut types = [scalar; MAX_INPUTS];
         let mut count = 0;
@@ -115,7 +149,7 @@ impl<'a> Node<'a> {
                 return Err(Misfit::Alias(at as u8));
             }
         }
-        if count != self.step.input_count() || self.step.output_count() != 1 {
+        if count != self.step.input_count() {
             return Err(Misfit::Count);
         }
         let types = types.get(..count).unwrap_or_default();

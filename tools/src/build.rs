@@ -5,7 +5,7 @@ use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
 use crate::passes::compress_weights::WeightFormat;
-use crate::passes::{self, Change, lower_integers, widen_constants};
+use crate::passes::{self, Change, keep_states, lower_integers, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -181,6 +181,10 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     if !details.is_empty() {
         changes.push(Change { pass: "widen constants", details });
     }
+    let details = keep_states::run(&mut graph);
+    if !details.is_empty() {
+        changes.push(Change { pass: "keep states", details });
+    }
     let cases = match of_reals {
         Some(cases) => cases,
         None => reference_cases(&graph, &options.goldens)?,
@@ -263,7 +267,10 @@ fn reference_cases(graph: &Graph, goldens: &Goldens) -> Result<Vec<ReferenceCase
         let values = predict(&inputs).map_err(failed)?;
         let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
             Some(input) => inputs[input].clone(),
-            None => values.get(id).cloned().unwrap_or(Values::Reals(Vec::new())),
+            None => {
+                let found = values.get(id).cloned().or_else(|| exact::stored(graph, *id));
+                found.unwrap_or(Values::Reals(Vec::new()))
+            }
         };
         let outputs = outputs.unwrap_or_else(|| graph.outputs.iter().map(value).collect());
         cases.push(ReferenceCase { inputs, outputs, values });
@@ -286,15 +293,16 @@ fn check_lengths(graph: &Graph, number: usize, case: &GivenCase) -> Result<(), B
     Ok(())
 }
 
-/// An output that is an input, or another output once more, becomes a copy: it has memory of its
-/// own.
+/// An output that is an input or a state, or another output once more, becomes a copy: it has memory of
+/// its own.
 fn give_outputs_memory(graph: &mut Graph) -> Result<(), BuildError> {
     for position in 0..graph.outputs.len() {
         let id = graph.outputs[position];
         if graph.is_constant(id) {
             return Err(BuildError::ConstantOutput { output: position });
         }
-        if graph.inputs.contains(&id) || graph.outputs[..position].contains(&id) {
+        let has_memory = graph.inputs.contains(&id) || graph.state(id).is_some();
+        if has_memory || graph.outputs[..position].contains(&id) {
             let none = PadParams { before: [0; MAX_RANK], after: [0; MAX_RANK], value: 0.0 };
             let copy = graph
                 .add_node(&graph.tensor(id).name.clone(), OpCode::Pad, none, &[id])

@@ -2,6 +2,7 @@
 
 use crate::graph::{Graph, TensorId};
 use crate::memory::MemoryPlan;
+use crate::ops;
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{DType, Layout, QuantRecord, Target};
 use std::collections::{BTreeMap, HashMap};
@@ -25,7 +26,11 @@ pub fn draft(graph: &Graph, plan: &MemoryPlan, target: Target) -> (Draft, HashMa
             op: node.op,
             params: node.params.clone(),
             inputs: node.inputs.iter().map(|&id| numbers.number(id)).collect(),
-            outputs: vec![numbers.number(node.output)],
+            outputs: [&node.output]
+                .into_iter()
+                .chain(ops::updated(node))
+                .map(|&id| numbers.number(id))
+                .collect(),
             scratches: Vec::new(),
         })
         .collect();
@@ -53,8 +58,8 @@ impl Numbers<'_> {
         }
         let tensor = self.graph.tensor(id);
         let next = self.tensors.len() as u32;
-        let memory = match &tensor.data {
-            Some(data) => {
+        let memory = match (&tensor.data, self.plan.in_state.get(&id)) {
+            (Some(data), _) => {
                 let bytes = data.bytes().to_vec();
                 let key = (tensor.dims().to_vec(), tensor.tensor_type.dtype, tensor.layout, bytes.clone());
                 let number = *self.constants.entry(key).or_insert(next);
@@ -64,7 +69,10 @@ impl Numbers<'_> {
                 }
                 Memory::Constant(bytes)
             }
-            None => Memory::Arena(self.plan.offsets.get(&id).copied().unwrap_or_default()),
+            (None, Some(&state)) => {
+                Memory::State(self.plan.state_offsets[state], self.graph.states[state].init.bytes().to_vec())
+            }
+            (None, None) => Memory::Arena(self.plan.offsets.get(&id).copied().unwrap_or_default()),
         };
         let quant = self.quant(id);
         let tensor = self.graph.tensor(id);

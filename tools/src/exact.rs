@@ -2,7 +2,7 @@
 //! in 64 bits, which share no code with the kernels; operators on reals, and those that only move
 //! elements, by tract.
 
-use crate::graph::{Graph, Node, Tensor, TensorId};
+use crate::graph::{Graph, Node, TensorId};
 use crate::ops;
 use crate::reference::Predictor;
 use flatpack_format::{DType, TensorType};
@@ -98,7 +98,7 @@ impl Operand<'_> {
     }
 }
 
-/// Computes every tensor of a graph from the elements of its inputs.
+/// Computes every tensor of a graph from the elements of its inputs, in a first run.
 ///
 /// # Errors
 /// If tract refuses an operator on reals.
@@ -107,8 +107,8 @@ pub fn predict(graph: &Graph, inputs: &[Values]) -> TractResult<HashMap<TensorId
         graph.inputs.iter().copied().zip(inputs.iter().cloned()).collect();
     for node in &graph.nodes {
         for &id in &node.inputs {
-            if let (false, Some(constant)) = (values.contains_key(&id), stored(graph.tensor(id))) {
-                values.insert(id, constant);
+            if let (false, Some(stored)) = (values.contains_key(&id), stored(graph, id)) {
+                values.insert(id, stored);
             }
         }
         let missing = || anyhow!("{} of layer {} reads what nothing computes", node.op.name(), node.layer);
@@ -127,10 +127,11 @@ pub fn predict(graph: &Graph, inputs: &[Values]) -> TractResult<HashMap<TensorId
     Ok(values)
 }
 
-/// Tensors whose elements are the same on every machine: the inputs, and what operators that
-/// compute exactly make of such. Those that only move elements do so with integers.
+/// Tensors whose elements are the same on every machine: the inputs and states, and what operators
+/// that compute exactly make of such. Those that only move elements do so with integers.
 pub fn reproducible(graph: &Graph) -> HashSet<TensorId> {
-    let mut exact: HashSet<TensorId> = graph.inputs.iter().copied().collect();
+    let states = graph.states.iter().map(|state| &state.value);
+    let mut exact: HashSet<TensorId> = graph.inputs.iter().chain(states).copied().collect();
     for node in &graph.nodes {
         let moves = graph.tensor(node.output).tensor_type.dtype != DType::F32;
         let inputs = node.inputs.iter().all(|id| exact.contains(id) || graph.is_constant(*id));
@@ -141,10 +142,10 @@ pub fn reproducible(graph: &Graph) -> HashSet<TensorId> {
     exact
 }
 
-/// The elements of a constant, in the type that operators see.
-fn stored(tensor: &Tensor) -> Option<Values> {
-    let data = tensor.data.as_ref()?;
-    match (tensor.tensor_type.dtype, data.integers()) {
+/// The elements of a constant, or of a state in a first run, in the type that operators see.
+pub(crate) fn stored(graph: &Graph, id: TensorId) -> Option<Values> {
+    let tensor = graph.initial(id)?;
+    match (tensor.tensor_type.dtype, tensor.data.as_ref()?.integers()) {
         (DType::F32, _) | (_, None) => Some(Values::Reals(tensor.reals()?)),
         (_, Some(integers)) => Some(Values::Integers(integers)),
     }

@@ -27,6 +27,20 @@ pub struct Graph {
     pub inputs: Vec<TensorId>,
     /// The model's outputs, in its own order. An input or a constant may be one.
     pub outputs: Vec<TensorId>,
+    /// What a run keeps for the next.
+    pub states: Vec<State>,
+}
+
+/// Memory that survives a run.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What a run finds there: `init` in the first run, then what the run before left. Nodes read it;
+    /// none computes it.
+    pub value: TensorId,
+    /// Its elements before the first run; integers where `value` is quantised.
+    pub init: Data,
+    /// What the run leaves there; `None` where it stays, or where the operator that reads it updates it.
+    pub next: Option<TensorId>,
 }
 
 /// A tensor.
@@ -284,6 +298,38 @@ impl Graph {
         self.add_tensor(name, TensorType::f32(shape), Some(Data::F32(values)))
     }
 
+    /// Adds memory that survives a run, with its elements before the first; with `quant`, integers stand
+    /// for its reals. The run leaves it as it finds it, unless an operator updates it or
+    /// [`State::next`] is set.
+    ///
+    /// # Panics
+    /// As [`Graph::add_constant`].
+    pub fn add_state(&mut self, name: &str, dims: &[u32], init: Data, quant: Option<Quant>) -> TensorId {
+        let value = self.add_stored(name, dims, init.clone(), quant);
+        self.tensors[value.0].data = None;
+        self.states.push(State { value, init, next: None });
+        value
+    }
+
+    /// The memory whose value a run finds in this tensor.
+    pub fn state(&self, id: TensorId) -> Option<&State> {
+        self.states.iter().find(|state| state.value == id)
+    }
+
+    /// Whether somebody reads a tensor after the last node: it is an output of the model, or the next
+    /// value of a state.
+    pub fn is_kept(&self, id: TensorId) -> bool {
+        self.outputs.contains(&id) || self.states.iter().any(|state| state.next == Some(id))
+    }
+
+    /// A tensor with its elements: a constant, or a state before the first run. `None` for any other.
+    pub fn initial(&self, id: TensorId) -> Option<Tensor> {
+        let init = self.state(id).map(|state| state.init.clone());
+        let tensor = self.tensor(id);
+        let data = Some(tensor.data.clone().or(init)?);
+        Some(Tensor { data, ..tensor.clone() })
+    }
+
     /// Adds an operator after all others; its output has the type that the operator's rule gives,
     /// and the name of the layer.
     ///
@@ -331,8 +377,8 @@ impl Graph {
         self.nodes.iter().enumerate().filter(reads).map(|(position, _)| position).collect()
     }
 
-    /// The one node that reads a tensor, if it is the only one, reads it once, and the tensor is no
-    /// output of the model.
+    /// The one node that reads a tensor, if it is the only one, reads it once, and nobody reads the
+    /// tensor after the last node.
     pub fn only_consumer(&self, id: TensorId) -> Option<usize> {
         let mut found = None;
         for (position, node) in self.nodes.iter().enumerate() {
@@ -342,10 +388,11 @@ impl Graph {
                 }
             }
         }
-        found.filter(|_| !self.outputs.contains(&id))
+        found.filter(|_| !self.is_kept(id))
     }
 
-    /// Makes every reader of `old`, the model's outputs included, read `new`.
+    /// Makes every reader of `old`, the model's outputs and the next values of states included, read
+    /// `new`.
     pub fn replace_uses(&mut self, old: TensorId, new: TensorId) {
         for node in &mut self.nodes {
             for input in node.inputs.iter_mut().filter(|input| **input == old) {
@@ -354,6 +401,9 @@ impl Graph {
         }
         for output in self.outputs.iter_mut().filter(|output| **output == old) {
             *output = new;
+        }
+        for next in self.states.iter_mut().filter_map(|state| state.next.as_mut()).filter(|n| **n == old) {
+            *next = new;
         }
     }
 

@@ -4,13 +4,17 @@
 //! A *block* is memory that several tensors may take one after the other: a reshape's output is its
 //! input's block seen with another shape, and an operator that works in place writes over the block
 //! of an input that nobody reads any more.
+//!
+//! States lie outside of the arena, one after the other. The value that a run finds and the value that
+//! it leaves are two blocks in the same memory: the step that writes the second runs after all that
+//! read the first.
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops;
 use crate::passes::plan_memory::{self, Buffer, CheckError, Plan, PlanError};
 use crate::passes::schedule::{self, OrderError, Problem, Step};
 use flatpack_format::{ALIGN, OpCode};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
 /// Where tensors lie, and in which order steps run.
@@ -21,8 +25,14 @@ pub struct MemoryPlan {
     pub steps: Vec<Node>,
     /// Offset of each activation in the arena.
     pub offsets: HashMap<TensorId, u32>,
+    /// Which state's memory each tensor has that has such.
+    pub in_state: HashMap<TensorId, usize>,
+    /// Offset of each state in the state memory.
+    pub state_offsets: Vec<u32>,
     /// Size of the arena.
     pub arena_bytes: u32,
+    /// Size of the state memory.
+    pub state_bytes: u32,
     /// The largest sum of blocks alive at one step: no plan for this order is smaller.
     pub lower_bound_bytes: u32,
     /// Whether it is proved that no plan for this order is smaller.
@@ -47,6 +57,17 @@ pub enum MemoryError {
     /// The plan is wrong.
     #[error("the memory plan is wrong: {0}")]
     Check(#[from] CheckError),
+    /// The states need more memory than there can be.
+    #[error("the states need more than 4 GiB")]
+    StatesTooLarge,
+    /// The order of the steps does not keep what a state held until it has been read.
+    #[error("layer `{layer}` reads state `{state}`, which another step has changed before")]
+    StateChanged {
+        /// The layer of the step that reads too late.
+        layer: String,
+        /// Name of the state.
+        state: String,
+    },
 }
 
 /// Plans the memory of a graph.
@@ -60,6 +81,7 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
     for reshape in &reshapes {
         blocks.join(reshape.inputs[0], reshape.output);
     }
+    blocks.set_states(graph);
     let order = schedule::order(&problem(graph, &mut blocks, &steps))?;
     steps = order.steps.iter().map(|&step| steps[step]).collect();
 
@@ -68,11 +90,24 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
     let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } = plan_memory::plan(&buffers, ALIGN)?;
     plan_memory::check(&buffers, ALIGN, &offsets)?;
     let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
-    let tensors = (0..graph.tensors.len()).map(TensorId);
+    let tensors = || (0..graph.tensors.len()).map(TensorId);
+    let in_state = tensors().filter_map(|id| Some((id, blocks.state(id)?))).collect();
+    check_states(graph, &steps, &in_state)?;
+    let mut state_offsets = Vec::new();
+    let mut state_bytes = 0u32;
+    for state in &graph.states {
+        state_offsets.push(state_bytes);
+        let end = state_bytes.checked_add(graph.bytes(state.value));
+        state_bytes =
+            end.and_then(|end| end.checked_next_multiple_of(ALIGN)).ok_or(MemoryError::StatesTooLarge)?;
+    }
     Ok(MemoryPlan {
         steps: steps.into_iter().cloned().collect(),
-        offsets: tensors.filter_map(|id| Some((id, *place.get(&blocks.root(id))?))).collect(),
+        offsets: tensors().filter_map(|id| Some((id, *place.get(&blocks.root(id))?))).collect(),
+        in_state,
+        state_offsets,
         arena_bytes,
+        state_bytes,
         lower_bound_bytes,
         optimal,
         order_optimal: order.optimal,
@@ -81,15 +116,62 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
     })
 }
 
-/// A reshape of an activation; that of a constant or of an input to an output copies.
-fn renames_memory(graph: &Graph, node: &Node) -> bool {
-    node.op == OpCode::Reshape && !graph.is_constant(node.inputs[0])
+/// Whether a node is a reshape that gives memory another shape. One of a constant copies, and so does
+/// one whose output has a place of its own: the next value of a state, or an output of the model that
+/// would lie in the memory of a state.
+pub(crate) fn renames_memory(graph: &Graph, node: &Node) -> bool {
+    let is_next = |id: TensorId| graph.states.iter().any(|state| state.next == Some(id));
+    if node.op != OpCode::Reshape || graph.is_constant(node.inputs[0]) || is_next(node.output) {
+        return false;
+    }
+    let origin = origin(graph, node.inputs[0]);
+    let in_state = graph.state(origin).is_some() || is_next(origin);
+    !(in_state && graph.outputs.contains(&node.output))
+}
+
+/// What a tensor is another shape of: itself, or what the first of a chain of reshapes reads, as far as
+/// they do not copy to a state.
+fn origin(graph: &Graph, mut id: TensorId) -> TensorId {
+    while let Some(producer) = graph.producer(id).map(|position| &graph.nodes[position]) {
+        let is_next = graph.states.iter().any(|state| state.next == Some(id));
+        if producer.op != OpCode::Reshape || is_next {
+            break;
+        }
+        id = producer.inputs[0];
+    }
+    id
+}
+
+/// Proves that the order of the steps keeps what a state held until it has been read: follows what the
+/// memory of each state holds.
+fn check_states(
+    graph: &Graph,
+    steps: &[&Node],
+    in_state: &HashMap<TensorId, usize>,
+) -> Result<(), MemoryError> {
+    let mut changed = vec![false; graph.states.len()];
+    let next_of = |id: TensorId| graph.states.iter().position(|state| state.next == Some(id));
+    for step in steps {
+        for input in &step.inputs {
+            let Some(&at) = in_state.get(input) else { continue };
+            let holds_next = next_of(origin(graph, *input)).is_some();
+            if changed[at] != holds_next {
+                let state = graph.tensor(graph.states[at].value).name.clone();
+                return Err(MemoryError::StateChanged { layer: step.layer.clone(), state });
+            }
+        }
+        let updated = ops::updated(step).iter().chain([&step.output]);
+        updated.filter_map(|id| in_state.get(id)).for_each(|&at| changed[at] = true);
+    }
+    Ok(())
 }
 
 /// Which tensors share a block: a union-find.
 struct Blocks {
     parent: Vec<usize>,
     constant: Vec<bool>,
+    /// The state whose memory the block with this root is.
+    states: HashMap<usize, usize>,
 }
 
 impl Blocks {
@@ -97,7 +179,23 @@ impl Blocks {
         Self {
             parent: (0..graph.tensors.len()).collect(),
             constant: graph.tensors.iter().map(|tensor| tensor.data.is_some()).collect(),
+            states: HashMap::new(),
         }
+    }
+
+    /// Takes the blocks that are now those of states out of the arena.
+    fn set_states(&mut self, graph: &Graph) {
+        for (at, state) in graph.states.iter().enumerate() {
+            for id in [Some(state.value), state.next].into_iter().flatten() {
+                let root = self.root(id);
+                self.states.insert(root, at);
+            }
+        }
+    }
+
+    fn state(&mut self, id: TensorId) -> Option<usize> {
+        let root = self.root(id);
+        self.states.get(&root).copied()
     }
 
     fn root(&mut self, id: TensorId) -> usize {
@@ -122,16 +220,19 @@ impl Blocks {
     }
 
     /// Inputs of the node whose memory its output may take if nobody else needs it: those that the
-    /// kernel can stand, that are no constants, as large as the output, and read once.
+    /// kernel can stand, that are no constants, as large as the output, and read once. Nothing takes
+    /// the memory of a state, and a state takes no other.
     fn may_take(&mut self, graph: &Graph, node: &Node) -> Vec<TensorId> {
         let reads = self.reads(node);
-        let allowed = ops::operator(node.op).in_place;
+        let in_state = self.state(node.output).is_some();
+        let allowed = if in_state { 0 } else { ops::operator(node.op).in_place };
         let inputs = node.inputs.iter().enumerate().filter(|(at, _)| allowed >> at & 1 == 1);
         inputs
             .map(|(_, &input)| input)
             .filter(|&input| {
                 let block = self.root(input);
                 !self.constant[input.0]
+                    && !self.states.contains_key(&block)
                     && graph.bytes(input) == graph.bytes(node.output)
                     && reads.iter().filter(|&&read| read == block).count() == 1
             })
@@ -145,20 +246,43 @@ fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
     let mut number = |blocks: &mut Blocks, id: TensorId| {
         let root = blocks.root(id);
         *index.entry(root).or_insert_with(|| {
-            buffer_bytes.push(graph.bytes(TensorId(root)).next_multiple_of(ALIGN));
+            let in_arena = !blocks.states.contains_key(&root);
+            let bytes = if in_arena { graph.bytes(TensorId(root)).next_multiple_of(ALIGN) } else { 0 };
+            buffer_bytes.push(bytes);
             buffer_bytes.len() - 1
         })
     };
-    let inputs = graph.inputs.iter().map(|&id| number(blocks, id)).collect();
+    let found = graph.inputs.iter().copied().chain(graph.states.iter().map(|state| state.value));
+    let inputs = found.map(|id| number(blocks, id)).collect();
+    let readers: Vec<Vec<usize>> = graph
+        .states
+        .iter()
+        .map(|state| {
+            let block = blocks.root(state.value);
+            (0..steps.len()).filter(|&step| blocks.reads(steps[step]).contains(&block)).collect()
+        })
+        .collect();
+    // A step that changes a state runs after all others that read what the state held.
+    let after = |position: usize, node: &Node| -> Vec<usize> {
+        let changes = graph.states.iter().zip(&readers).filter(|(state, _)| {
+            state.next == Some(node.output) || ops::updated(node).contains(&state.value)
+        });
+        let first: HashSet<usize> = changes.flat_map(|(_, readers)| readers.iter().copied()).collect();
+        let mut first: Vec<usize> = first.into_iter().filter(|&reader| reader != position).collect();
+        first.sort_unstable();
+        first
+    };
     let steps = steps
         .iter()
-        .map(|node| {
+        .enumerate()
+        .map(|(position, node)| {
             let activations: Vec<TensorId> =
                 node.inputs.iter().copied().filter(|&id| !graph.is_constant(id)).collect();
             Step {
                 in_place: blocks.may_take(graph, node).first().map(|&id| number(blocks, id)),
                 reads: activations.into_iter().map(|id| number(blocks, id)).collect(),
                 writes: vec![number(blocks, node.output)],
+                after: after(position, node),
             }
         })
         .collect();
@@ -188,8 +312,10 @@ fn work_in_place(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> usize {
 /// before it; outputs to the last.
 fn buffers(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> (Vec<usize>, Vec<Buffer>) {
     let mut lifetimes: Vec<(usize, u32, u32)> = Vec::new();
+    let states: HashSet<usize> = blocks.states.keys().copied().collect();
     let mut alive = |root: usize, step: u32| match lifetimes.iter_mut().find(|(r, _, _)| *r == root) {
         Some((_, first, last)) => (*first, *last) = ((*first).min(step), (*last).max(step)),
+        None if states.contains(&root) => {}
         None => lifetimes.push((root, step, step)),
     };
     for &input in &graph.inputs {

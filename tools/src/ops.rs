@@ -4,7 +4,7 @@
 //! `flatpack-runtime`, both under the same name.
 
 use crate::exact::{Operand, Values};
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, TensorId};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
 use tract_core::internal::{TractResult, bail};
@@ -149,6 +149,8 @@ pub struct Operator {
     pub integer: Option<Lower>,
     /// How integers stand for its output.
     pub scale: OutputScale,
+    /// How many of the last inputs are states that the operator reads and updates.
+    pub states: usize,
     /// Inputs whose memory the output may take if it is as long, one bit each: what the kernel's check
     /// allows.
     pub in_place: u32,
@@ -185,6 +187,7 @@ impl Operator {
             exact: None,
             integer: None,
             scale: OutputScale::Own,
+            states: 0,
             in_place: 0,
             clamp: None,
             linear: None,
@@ -300,6 +303,11 @@ pub const ALL: &[Operator] = &[
 /// Never: a test demands that [`ALL`] is complete.
 pub fn operator(op: OpCode) -> &'static Operator {
     ALL.iter().find(|o| o.op == op).unwrap_or_else(|| panic!("operator {} has no module", op.name()))
+}
+
+/// The states that a node updates, which are the last of its inputs.
+pub fn updated(node: &Node) -> &[TensorId] {
+    &node.inputs[node.inputs.len().saturating_sub(operator(node.op).states)..]
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ pub mod compress_weights;
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_activation;
+pub mod keep_states;
 pub mod lower_integers;
 pub mod merge_padding;
 pub mod pack;

@@ -183,12 +183,34 @@ pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, Predict
 }
 
 /// Runs a model over rows: one array per input, with any number of rows in the leading dimension.
-/// Rows are run batch by batch; each output is stacked again. An input of integers takes an array that
+/// Rows are run batch by batch, each from the initial state; each output is stacked again. An input of integers takes an array that
 /// was stored in its type as it is, and the integers that stand for the values of any other.
 ///
 /// # Errors
 /// If the arrays do not fit the inputs, or the model does not load.
 pub fn predict_as(model: Model<'_>, inputs: &[Array], outputs: Outputs) -> Result<Vec<Array>, PredictError> {
+    run_rows(model, inputs, outputs, false)
+}
+
+/// As [`predict_as`], where rows are steps of a stream: each batch finds the state that the one before
+/// left.
+///
+/// # Errors
+/// As [`predict_as`].
+pub fn predict_stream(
+    model: Model<'_>,
+    inputs: &[Array],
+    outputs: Outputs,
+) -> Result<Vec<Array>, PredictError> {
+    run_rows(model, inputs, outputs, true)
+}
+
+fn run_rows(
+    model: Model<'_>,
+    inputs: &[Array],
+    outputs: Outputs,
+    keep_state: bool,
+) -> Result<Vec<Array>, PredictError> {
     let rows = Rows::of(&model, inputs)?;
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
     let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
@@ -196,7 +218,9 @@ pub fn predict_as(model: Model<'_>, inputs: &[Array], outputs: Outputs) -> Resul
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];
     for run in 0..rows.runs() {
-        session.reset();
+        if !keep_state {
+            session.reset();
+        }
         rows.give(&mut session, inputs, run);
         session.run()?;
         for ((tensor, quant), values) in model.outputs().zip(&quants).zip(&mut values) {

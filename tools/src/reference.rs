@@ -1,5 +1,5 @@
 //! Reference predictions by tract-core: the graph as it was imported, before any pass, computed by
-//! an engine that shares no code with ours.
+//! an engine that shares no code with ours. A state is a constant here, as a first run finds it.
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops;
@@ -79,7 +79,7 @@ impl Predictor {
         Ok(Self { plan: reference.model.into_optimized()?.into_runnable()?, inputs, computed })
     }
 
-    /// The values of the tensors that it predicts, for these inputs.
+    /// The values of the tensors that it predicts, for these inputs of a first run.
     ///
     /// # Errors
     /// If tract fails to compute.
@@ -124,7 +124,8 @@ impl Reference {
         if let Some(&outlet) = self.outlets.get(&id) {
             return Ok(outlet);
         }
-        let data = graph.tensor(id).reals().context("a tensor that nothing computes")?;
+        let initial = graph.initial(id).and_then(|initial| initial.reals());
+        let data = initial.context("a tensor that nothing computes")?;
         let outlet = self.constant(Tensor::from_shape(&sizes(graph.dims(id)), &data)?)?;
         self.outlets.insert(id, outlet);
         Ok(outlet)

@@ -338,7 +338,7 @@ fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output
     let _ = writeln!(text, "         {}", largest.join(", "));
     let _ = writeln!(
         text,
-        "         arena {} bytes (lower bound {}{}), {} multiply-accumulates",
+        "         arena {} bytes (lower bound {}{}){}, {} multiply-accumulates",
         plan.arena_bytes,
         plan.lower_bound_bytes,
         match (plan.optimal, plan.order_optimal) {
@@ -346,6 +346,7 @@ fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output
             (true, false) => ", proved optimal for this order of steps",
             (false, _) => "",
         },
+        if plan.state_bytes > 0 { format!(", state {} bytes", plan.state_bytes) } else { String::new() },
         model.header().macs
     );
     let checked = &built.checked;
@@ -370,6 +371,7 @@ fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output
         "file_bytes": built.file_bytes,
         "sections": sections.iter().map(|(n, b)| json!({"section": n, "bytes": b})).collect::<Vec<_>>(),
         "arena_bytes": plan.arena_bytes,
+        "state_bytes": plan.state_bytes,
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "arena_optimal": plan.optimal,
         "order_optimal": plan.order_optimal,

@@ -3,7 +3,7 @@
 use super::{Failure, Report, file};
 use crate::array::Array;
 use crate::data;
-use crate::predict::{Outputs, predict_as};
+use crate::predict::{Outputs, predict_as, predict_stream};
 use flatpack_format::Model;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -29,6 +29,9 @@ pub struct Args {
     /// Give outputs of integers as they are.
     #[arg(long)]
     raw: bool,
+    /// Keep the model's state from batch to batch, as a stream needs it; else each begins anew.
+    #[arg(long)]
+    keep_state: bool,
     /// Classes or values to print per row.
     #[arg(long, default_value_t = 3)]
     top: usize,
@@ -37,6 +40,7 @@ pub struct Args {
 const EXAMPLES: &str = "Examples:
   flatpack run model.fpk --input digit.png
   flatpack run model.fpk --input x.npy --out-dir predictions
+  flatpack run wake_word.fpk --input frames.npy --keep-state
   flatpack run two_inputs.fpk --input left.npy --input right.npy --json";
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
@@ -48,7 +52,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     let inputs = inputs(&input_names(&model), arrays)?;
     let as_what = if args.raw { Outputs::Raw } else { Outputs::Reals };
-    let outputs = predict_as(model, &inputs, as_what)
+    let predict = if args.keep_state { predict_stream } else { predict_as };
+    let outputs = predict(model, &inputs, as_what)
         .map_err(|error| Failure::usage(miette::miette!("{}: {error}", args.file.display())))?;
     match &args.out_dir {
         Some(folder) => {

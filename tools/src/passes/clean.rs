@@ -1,7 +1,8 @@
-//! Takes out what computes nothing: operators that give back their input, and those whose output
-//! nobody reads.
+//! Takes out what computes nothing: operators that give back their input, operators whose output and
+//! states whose value nobody reads. A state that stays as it is becomes a constant.
 
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, State};
+use crate::ops;
 use flatpack_format::OpCode;
 use flatpack_format::ops::clip::ClipParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
@@ -18,20 +19,40 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
     for position in (0..graph.nodes.len()).rev() {
         let output = graph.nodes[position].output;
         let read = graph.nodes[position..].iter().any(|node| node.inputs.contains(&output));
-        if !read && !graph.outputs.contains(&output) {
+        if !read && !graph.is_kept(output) {
             let node = graph.nodes.remove(position);
             details.push(format!("{}: nothing reads {}", node.layer, node.op.name()));
+        }
+    }
+    for position in (0..graph.states.len()).rev() {
+        let State { value, next, .. } = graph.states[position];
+        let readers = graph.consumers(value);
+        let stays = next.is_none_or(|next| next == value)
+            && !readers.iter().any(|&reader| ops::updated(&graph.nodes[reader]).contains(&value));
+        let others = graph.states.iter().filter(|other| other.value != value);
+        let unread = readers.is_empty()
+            && !graph.outputs.contains(&value)
+            && !others.filter_map(|other| other.next).any(|next| next == value);
+        if unread || stays {
+            let state = graph.states.remove(position);
+            let name = &graph.tensor(value).name;
+            details.push(format!(
+                "{name}: {} its state",
+                if unread { "nothing reads" } else { "nothing changes" }
+            ));
+            graph.tensors[value.0].data = Some(state.init);
         }
     }
     details
 }
 
-/// Whether a node gives back its first input and may go. One that copies an input of the model or a
-/// constant to an output stays: an output has memory of its own.
+/// Whether a node gives back its first input and may go. One that copies an input of the model, a
+/// constant or a state to an output stays: an output has memory of its own.
 fn removable(graph: &Graph, node: &Node) -> bool {
     let source = node.inputs[0];
-    let copies_out = graph.outputs.contains(&node.output)
-        && (graph.inputs.contains(&source) || graph.is_constant(source) || graph.outputs.contains(&source));
+    let has_memory =
+        graph.inputs.contains(&source) || graph.is_constant(source) || graph.state(source).is_some();
+    let copies_out = graph.outputs.contains(&node.output) && (has_memory || graph.outputs.contains(&source));
     !copies_out && graph.quant(source) == graph.quant(node.output) && is_identity(graph, node)
 }
 

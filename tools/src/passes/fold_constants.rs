@@ -13,8 +13,9 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
     while position < graph.nodes.len() {
         let node = &graph.nodes[position];
         let constant = node.inputs.iter().all(|&id| graph.data(id).is_some());
-        let is_output = graph.outputs.contains(&node.output);
-        if let Some(values) = (constant && !is_output).then(|| compute(graph, node)).flatten() {
+        if let Some(values) =
+            (constant && !graph.is_kept(node.output)).then(|| compute(graph, node)).flatten()
+        {
             let node = graph.nodes.remove(position);
             details.push(format!("{}: {} of constants", node.layer, node.op.name()));
             graph.tensors[node.output.0].data = Some(Data::F32(values.into()));

@@ -4,7 +4,7 @@
 //! Tensors of unsigned bytes become signed ones, 128 lower, which changes no result; only inputs and
 //! outputs of the model stay as the source has them.
 
-use crate::graph::{Graph, Node, TensorId};
+use crate::graph::{Data, Graph, Node, TensorId};
 use crate::ops;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::clip::ClipParams;
@@ -77,6 +77,11 @@ fn make_signed(graph: &mut Graph) {
             (quant.dtype, quant.unsigned) = (DType::I8, true);
             quant.zero_points.iter_mut().for_each(|zero_point| *zero_point -= 128);
         }
+        for state in graph.states.iter_mut().filter(|state| state.value == id) {
+            if let Data::U8(init) = &state.init {
+                state.init = Data::I8(init.iter().map(|v| (v ^ 0x80) as i8).collect());
+            }
+        }
         let (is_input, is_output) = (graph.inputs.contains(&id), graph.outputs.contains(&id));
         if !is_input && !is_output {
             graph.tensors[number] = signed;
@@ -87,6 +92,9 @@ fn make_signed(graph: &mut Graph) {
         let producer = graph.producer(id);
         for input in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| **input == id) {
             *input = inside;
+        }
+        for next in graph.states.iter_mut().filter_map(|state| state.next.as_mut()).filter(|n| **n == id) {
+            *next = inside;
         }
         let params = bytemuck::bytes_of(&ClipParams { clamp: Clamp::NONE }).to_vec();
         let layer = graph.tensor(id).name.clone();

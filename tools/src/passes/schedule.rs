@@ -48,6 +48,8 @@ pub struct Step {
     /// A buffer of `reads` whose memory the first of `writes` may take: it does if no step is left
     /// that reads this buffer, the buffer is not an output, and it is large enough.
     pub in_place: Option<usize>,
+    /// Indices of steps that must have run before, besides those that write what it reads.
+    pub after: Vec<usize>,
 }
 
 /// Steps, in an order in which they can run, and the buffers they pass on to each other.
@@ -108,6 +110,14 @@ pub enum OrderError {
         step: usize,
         /// Index of the buffer.
         buffer: usize,
+    },
+    /// A step must run after one that does not come before it.
+    #[error("step {step} must run after step {after}; expected an earlier step")]
+    AfterLater {
+        /// Index of the step.
+        step: usize,
+        /// Index of the other step.
+        after: usize,
     },
     /// No step writes an output, and it is not an input.
     #[error("output {buffer} is never written")]
@@ -215,6 +225,9 @@ impl<'a> Flow<'a> {
             if let Some(buffer) = operands.in_place.filter(|buffer| !reads.contains(buffer)) {
                 return Err(OrderError::InPlaceNotRead { step, buffer });
             }
+            if let Some(&after) = operands.after.iter().find(|&&after| after >= step) {
+                return Err(OrderError::AfterLater { step, after });
+            }
             for &buffer in &operands.writes {
                 if is_written[known(buffer)?] {
                     return Err(OrderError::WrittenTwice { step, buffer });
@@ -239,7 +252,8 @@ impl<'a> Flow<'a> {
 
     /// The steps that must have run before `step` can.
     fn predecessors(&self, step: usize) -> impl Iterator<Item = usize> {
-        self.reads[step].iter().filter_map(|&buffer| self.writer[buffer])
+        let writers = self.reads[step].iter().filter_map(|&buffer| self.writer[buffer]);
+        writers.chain(self.problem.steps[step].after.iter().copied())
     }
 
     /// For each step of `range` the steps of `range` that must have run before it can, counted from

@@ -12,7 +12,7 @@ fn problem(
     let step = |&(reads, writes): &(&[usize], &[usize])| Step {
         reads: reads.to_vec(),
         writes: writes.to_vec(),
-        in_place: None,
+        ..Step::default()
     };
     Problem {
         buffer_bytes: buffer_bytes.to_vec(),
@@ -26,7 +26,8 @@ fn given(problem: &Problem) -> Vec<usize> {
     (0..problem.steps.len()).collect()
 }
 
-/// The peak from first and last uses; none if a step reads what is not yet written. Moment 0 is
+/// The peak from first and last uses; none if a step reads what is not yet written, or runs before one
+/// that it must run after. Moment 0 is
 /// before the first step, and the steps run at moments 1, 2, ...
 fn peak_bytes(problem: &Problem, order: &[usize]) -> Option<u64> {
     let moment = |step: usize| order.iter().position(|&other| other == step).unwrap() + 1;
@@ -44,6 +45,9 @@ fn peak_bytes(problem: &Problem, order: &[usize]) -> Option<u64> {
                 return None;
             }
             last[buffer] = last[buffer].max(moment(index));
+        }
+        if step.after.iter().any(|&after| moment(index) <= moment(after)) {
+            return None;
         }
     }
     for &buffer in &problem.outputs {
@@ -90,13 +94,14 @@ fn any_problem(step_count: usize, window: usize) -> impl Strategy<Value = Proble
     let input_bytes = prop::collection::vec(0_u32..50, 0..3);
     let read = prop::collection::vec(any::<prop::sample::Index>(), 0..=3);
     let written_bytes = prop::collection::vec(0_u32..50, 0..=2);
-    let step = (read, written_bytes, any::<bool>());
+    let after = prop::collection::vec(any::<prop::sample::Index>(), 0..=1);
+    let step = (read, written_bytes, any::<bool>(), after);
     let steps = prop::collection::vec(step, 0..=step_count);
     let outputs = prop::collection::vec(any::<prop::sample::Index>(), 0..3);
     (input_bytes, steps, outputs).prop_map(move |(input_bytes, steps, outputs)| {
         let mut problem = Problem { inputs: (0..input_bytes.len()).collect(), ..Problem::default() };
         problem.buffer_bytes = input_bytes;
-        for (reads, written_bytes, is_in_place) in steps {
+        for (reads, written_bytes, is_in_place, after) in steps {
             let known = problem.buffer_bytes.len();
             let recent = known.min(window);
             let reads = reads.into_iter().filter(|_| recent > 0);
@@ -104,7 +109,9 @@ fn any_problem(step_count: usize, window: usize) -> impl Strategy<Value = Proble
             let in_place = reads.first().copied().filter(|_| is_in_place);
             let writes = (known..known + written_bytes.len()).collect();
             problem.buffer_bytes.extend(written_bytes);
-            problem.steps.push(Step { reads, writes, in_place });
+            let step = problem.steps.len();
+            let after = after.into_iter().filter(|_| step > 0).map(|index| index.index(step)).collect();
+            problem.steps.push(Step { reads, writes, in_place, after });
         }
         let known = problem.buffer_bytes.len();
         let outputs = outputs.into_iter().filter(|_| known > 0);
@@ -221,8 +228,9 @@ fn equal_branches_keep_their_order() {
 
 #[test]
 fn a_chain_keeps_its_order_however_long() {
-    let steps: Vec<Step> =
-        (0..10_000).map(|step| Step { reads: vec![step], writes: vec![step + 1], in_place: None }).collect();
+    let steps: Vec<Step> = (0..10_000)
+        .map(|step| Step { reads: vec![step], writes: vec![step + 1], ..Step::default() })
+        .collect();
     let buffer_bytes = (0..=10_000).map(|buffer| 100 + buffer % 7).collect();
     let problem = Problem { buffer_bytes, inputs: vec![0], outputs: vec![10_000], steps };
     let order = order(&problem).unwrap();
@@ -237,7 +245,7 @@ fn eight_branches_of_25_steps_run_one_after_the_other() {
     let mut ends = vec![0; branch_count];
     for depth in 1..=branch_len {
         for end in &mut ends {
-            steps.push(Step { reads: vec![*end], writes: vec![buffer_bytes.len()], in_place: None });
+            steps.push(Step { reads: vec![*end], writes: vec![buffer_bytes.len()], ..Step::default() });
             *end = buffer_bytes.len();
             buffer_bytes.push(if depth == branch_len { 1 } else { 50 });
         }
@@ -319,6 +327,29 @@ fn an_in_place_write_over_what_is_not_read_is_refused() {
     problem.steps[0].in_place = Some(1);
     let error = OrderError::InPlaceNotRead { step: 0, buffer: 1 };
     assert_eq!(order(&problem), Err(error));
+}
+
+#[test]
+fn a_step_runs_after_those_that_it_must_run_after() {
+    // The second step of a branch that frees memory at once waits for the other branch.
+    let mut problem = problem(
+        &[10, 100, 100, 5, 5],
+        &[0],
+        &[3, 4],
+        &[(&[0], &[1]), (&[0], &[2]), (&[1], &[3]), (&[2], &[4])],
+    );
+    assert_eq!(order(&problem).unwrap().peak_bytes, 115);
+    problem.steps[2].after = vec![1];
+    problem.steps[3].after = vec![0];
+    let order = order(&problem).unwrap();
+    assert_eq!(order, Order { steps: vec![0, 1, 2, 3], peak_bytes: 210, optimal: true });
+}
+
+#[test]
+fn a_step_that_must_run_after_a_later_one_is_refused() {
+    let mut problem = problem(&[1, 1, 1], &[0], &[], &[(&[0], &[1]), (&[0], &[2])]);
+    problem.steps[0].after = vec![1];
+    assert_eq!(order(&problem), Err(OrderError::AfterLater { step: 0, after: 1 }));
 }
 
 #[test]
