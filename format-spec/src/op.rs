@@ -227,4 +227,8 @@ opcodes! {
     90 = MinimumI8, "minimum_i8", ops::minimum_i8::RULE;
     91 = PreluI8, "prelu_i8", ops::prelu_i8::RULE;
     92 = ResizeBilinearI8, "resize_bilinear_i8", ops::resize_bilinear_i8::RULE;
+    102 = Svdf, "svdf", ops::svdf::RULE;
+    103 = SvdfI8, "svdf_i8", ops::svdf_i8::RULE;
+    104 = UnidirectionalSequenceLstm, "unidirectional_sequence_lstm", ops::unidirectional_sequence_lstm::RULE;
+    105 = UnidirectionalSequenceLstmI8, "unidirectional_sequence_lstm_i8", ops::unidirectional_sequence_lstm_i8::RULE;
 }

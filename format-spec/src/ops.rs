@@ -61,12 +61,16 @@ pub mod strided_slice;
 pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
+pub mod svdf;
+pub mod svdf_i8;
 pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
 pub mod unary;
+pub mod unidirectional_sequence_lstm;
+pub mod unidirectional_sequence_lstm_i8;
 
 use crate::op::Misfit;
 use crate::shape::{MAX_RANK, Shape};

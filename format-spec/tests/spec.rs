@@ -174,9 +174,12 @@ fn parameter_records_are_as_their_table_says() {
         mean::ReduceParams, pad::PadParams, quantize::QuantizeParams, reshape::ReshapeParams,
         resize_bilinear::ResizeBilinearParams, resize_nearest_neighbor::ResizeNearestNeighborParams,
         softmax::SoftmaxParams, sparsemax::SparsemaxParams, squareplus::SquareplusParams,
-        strided_slice::StridedSliceParams, sum_i8::SumI8Params, thresholded_relu::ThresholdedReluParams,
-        transpose::TransposeParams, transpose_conv_2d::TransposeConv2dParams,
-        transpose_conv_2d_i8::TransposeConv2dI8Params, transpose_conv_3d::TransposeConv3dParams,
+        strided_slice::StridedSliceParams, sum_i8::SumI8Params, svdf::SvdfParams, svdf_i8::SvdfI8Params,
+        thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
+        transpose_conv_2d::TransposeConv2dParams, transpose_conv_2d_i8::TransposeConv2dI8Params,
+        transpose_conv_3d::TransposeConv3dParams,
+        unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
+        unidirectional_sequence_lstm_i8::UnidirectionalSequenceLstmI8Params,
     };
     let records = [
         record!(Clamp { min: f32, max: f32 }),
@@ -335,6 +338,15 @@ fn parameter_records_are_as_their_table_says() {
             y: OutputI8
         }),
         record!(ResizeBilinearI8Params { size: [u32; 2], step: [i32; 2], first: [i32; 2] }),
+        record!(SvdfParams { rank: u32, clamp: Clamp }),
+        record!(SvdfI8Params { rank: u32, y: OutputI8 }),
+        record!(UnidirectionalSequenceLstmParams { time_major: u32, cell_clip: f32 }),
+        record!(UnidirectionalSequenceLstmI8Params {
+            time_major: u32,
+            cell_clip: i32,
+            cell_shift: i32,
+            y: OutputI8
+        }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
     let rows = records.iter().map(|(name, bytes, fields)| {

@@ -9,8 +9,10 @@
 //! Sums that leave 32 bits wrap; no sum of a model that TensorFlow Lite made does.
 
 mod functions;
+mod sigmoid;
 
 pub use functions::{exp_of_negative, inverse_sqrt, ln, one_over_one_plus, quotient, shift_left};
+pub use sigmoid::{logistic, tanh};
 
 use flatpack_format::ops::{Multiplier, OutputI8};
 
@@ -59,6 +61,12 @@ pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
 #[inline]
 pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
     bound(multiply(sum, by).wrapping_add(y.zero_point), y)
+}
+
+/// The nearest integer of 16 bits.
+#[inline]
+pub fn saturate_i16(v: i32) -> i16 {
+    v.min(i16::MAX.into()).max(i16::MIN.into()) as i16
 }
 
 /// An integer within the bounds of the output, which are 8-bit integers.

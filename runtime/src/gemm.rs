@@ -28,6 +28,16 @@ pub(crate) fn rows<A: Arch, R: Product>(
     Some(())
 }
 
+/// The rows of `depth` elements from row `first` on that a tile takes. Past row `end`, the last one stands
+/// in, and its sums are dropped.
+pub(crate) fn rows_from<T>(w: &[T], depth: usize, first: usize, end: usize) -> Option<[&[T]; ROW_TILE]> {
+    let row = |o: usize| {
+        let start = (first + o).min(end.checked_sub(1)?).checked_mul(depth)?;
+        w.get(start..start.checked_add(depth)?)
+    };
+    Some([row(0)?, row(1)?, row(2)?, row(3)?])
+}
+
 /// Weights of `outputs` rows of `depth` elements, the bias, and the fused activation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weights<'a> {
@@ -101,13 +111,9 @@ impl Product for Weights<'_> {
             Layout::Rows => {
                 let outputs = y.first()?.len();
                 for first in (0..outputs).step_by(ROW_TILE) {
-                    // Past the last output, its row stands in and the sums are dropped.
-                    let row = |o: usize| {
-                        let start = (first + o).min(outputs - 1).checked_mul(self.depth)?;
-                        self.w.get(start..start.checked_add(self.depth)?)
-                    };
+                    let rows = rows_from(self.w, self.depth, first, outputs)?;
                     let mut sums = [self.start(first); P];
-                    A::gemm_tile_f32_rows(patch, [row(0)?, row(1)?, row(2)?, row(3)?], &mut sums)?;
+                    A::gemm_tile_f32_rows(patch, rows, &mut sums)?;
                     self.finish(&sums, first, &mut y);
                 }
             }

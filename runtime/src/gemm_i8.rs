@@ -4,6 +4,7 @@
 use crate::arch::{Arch, Patch, ROW_TILE};
 use crate::conv::{Grouped, Product};
 use crate::fixed;
+use crate::gemm::rows_from;
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
@@ -62,12 +63,7 @@ impl Product for WeightsI8<'_> {
             }
         }
         for first in (0..outputs).step_by(ROW_TILE) {
-            // Past the last output, its row stands in and the sums are dropped.
-            let row = |o: usize| {
-                let start = (first + o).min(outputs - 1).checked_mul(self.depth)?;
-                self.w.get(start..start.checked_add(self.depth)?)
-            };
-            let rows = [row(0)?, row(1)?, row(2)?, row(3)?];
+            let rows = rows_from(self.w, self.depth, first, outputs)?;
             let mut start = [0; ROW_TILE];
             let bias = self.bias.get(first..).unwrap_or_default();
             start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);

@@ -6,6 +6,7 @@ mod binary;
 mod binary_i8;
 mod gather;
 mod pool;
+mod recurrence;
 mod reduce;
 mod reduce_i8;
 mod unary;
@@ -94,6 +95,8 @@ pub mod sub;
 pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
+pub mod svdf;
+pub mod svdf_i8;
 pub mod swish;
 pub mod tanh;
 pub mod thresholded_relu;
@@ -101,6 +104,8 @@ pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
+pub mod unidirectional_sequence_lstm;
+pub mod unidirectional_sequence_lstm_i8;
 
 /// Every kernel, by opcode. Firmware names the kernels of its model instead, so that the linker
 /// drops the others.
@@ -196,6 +201,10 @@ pub const ALL: &[Kernel] = &[
     minimum_i8::KERNEL,
     prelu_i8::KERNEL,
     resize_bilinear_i8::KERNEL,
+    svdf::KERNEL,
+    svdf_i8::KERNEL,
+    unidirectional_sequence_lstm::KERNEL,
+    unidirectional_sequence_lstm_i8::KERNEL,
 ];
 
 #[cfg(test)]

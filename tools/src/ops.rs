@@ -102,6 +102,8 @@ pub mod sub;
 pub mod sub_i8;
 pub mod sum;
 pub mod sum_i8;
+pub mod svdf;
+pub mod svdf_i8;
 pub mod swish;
 pub mod tanh;
 pub mod thresholded_relu;
@@ -109,6 +111,8 @@ pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_3d;
+pub mod unidirectional_sequence_lstm;
+pub mod unidirectional_sequence_lstm_i8;
 
 /// The result of an operator on integers from its inputs. The last argument are the extents of the
 /// output.
@@ -295,6 +299,10 @@ pub const ALL: &[Operator] = &[
     minimum_i8::OPERATOR,
     prelu_i8::OPERATOR,
     resize_bilinear_i8::OPERATOR,
+    svdf::OPERATOR,
+    svdf_i8::OPERATOR,
+    unidirectional_sequence_lstm::OPERATOR,
+    unidirectional_sequence_lstm_i8::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -1,7 +1,8 @@
 //! A step with any parameters and any small inputs is refused, or runs to its end.
 //!
 //! The bytes say: the operator, the number of inputs, for each its flags, rank and dimensions, and
-//! the parameter record. The output is what the operator's rule gives.
+//! the parameter record. The output is what the operator's rule gives; inputs that are states are
+//! outputs too.
 #![no_main]
 
 mod run;
@@ -14,6 +15,7 @@ use run::VALUES;
 const CONSTANT: u8 = 1;
 const PANELS: u8 = 2;
 const IN_PLACE: u8 = 4;
+const STATE: u8 = 1 << 6;
 
 /// The largest tensor, in elements.
 const LIMIT: u32 = 4096;
@@ -39,21 +41,27 @@ fn values(tensor_type: &TensorType, layout: Layout) -> Option<Vec<u8>> {
 fn step(data: &[u8]) -> Option<Draft> {
     let mut data = data.iter().copied();
     let op = OpCode::ALL[usize::from(data.next()?) % OpCode::ALL.len()];
-    let input_count = data.next()? % 5;
+    let input_count = data.next()? % 9;
     let mut tensors = vec![];
-    let (mut end, mut output_at) = (0, None);
+    let (mut end, mut state_end, mut output_at) = (0, 0, None);
+    let mut states = vec![];
     for _ in 0..input_count {
         let flags = data.next()?;
         let rank = data.next()? % 7;
         let dims: Vec<u32> =
             (0..rank).map(|_| data.next().map(|dim| 1 + u32::from(dim) % 16)).collect::<Option<_>>()?;
-        let dtype = DType::ALL[usize::from(flags >> 3) % DType::ALL.len()];
+        let dtype = DType::ALL[usize::from(flags >> 3 & 7) % DType::ALL.len()];
         let tensor_type = TensorType { dtype, shape: Shape::new(&dims)? };
         let bytes = tensor_type.bytes(Layout::Rows).filter(|&bytes| bytes <= 4 * LIMIT)?;
         let panels = flags & CONSTANT != 0 && flags & PANELS != 0 && rank > 0;
         let layout = if panels { Layout::Panel16 } else { Layout::Rows };
         let memory = if flags & CONSTANT != 0 {
             Memory::Constant(values(&tensor_type, layout)?)
+        } else if flags & STATE != 0 {
+            states.push(tensors.len() as u32);
+            let at = state_end;
+            state_end = (state_end + bytes).next_multiple_of(16);
+            Memory::State(at, values(&tensor_type, layout)?)
         } else {
             if flags & IN_PLACE != 0 {
                 output_at = Some(end);
@@ -83,7 +91,14 @@ fn step(data: &[u8]) -> Option<Draft> {
     Some(Draft {
         target: Target::Portable,
         tensors,
-        steps: vec![StepDraft { name: None, op, params, inputs, outputs: vec![output], scratches: vec![] }],
+        steps: vec![StepDraft {
+            name: None,
+            op,
+            params,
+            inputs,
+            outputs: [output].into_iter().chain(states).collect(),
+            scratches: vec![],
+        }],
         inputs: model_inputs,
         outputs: vec![output],
         quants: vec![],

@@ -20,9 +20,11 @@ impl Sample {
     /// The step as the fuzz target `any_step` reads it.
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let index = OpCode::ALL.iter().position(|op| *op == self.op).unwrap();
-        let mut bytes = vec![index as u8, (self.inputs.len() + self.constants.len()) as u8];
+        let count = self.inputs.len() + self.constants.len() + self.states.len();
+        let mut bytes = vec![index as u8, count as u8];
         let varying = self.inputs.iter().map(|dims| (0, dims));
         let operands = varying.chain(self.constants.iter().map(|dims| (1, dims)));
+        let operands = operands.chain(self.states.iter().map(|dims| (1 << 6, dims)));
         for (at, (flags, dims)) in operands.enumerate() {
             bytes.extend([flags | (self.dtype(at) as u8) << 3, dims.len() as u8]);
             bytes.extend(dims.iter().map(|dim| *dim as u8 - 1));
@@ -32,12 +34,14 @@ impl Sample {
     }
 }
 
-/// A step: parameters, the dimensions of the inputs that vary, and those that are constant.
+/// A step: parameters, the dimensions of the inputs that vary, of those that are constant, and of those
+/// that are states.
 pub(crate) struct Sample {
     pub(crate) op: OpCode,
     params: Vec<u8>,
     inputs: Vec<Vec<u32>>,
     constants: Vec<Vec<u32>>,
+    states: Vec<Vec<u32>>,
     /// The first constant may be packed in panels.
     packable: bool,
     /// Element types of the first operands; those past them are f32.
@@ -51,9 +55,15 @@ fn sample(op: OpCode, params: impl Pod, inputs: &[&[u32]], constants: &[&[u32]])
         params: bytes_of(&params).to_vec(),
         inputs: dims(inputs),
         constants: dims(constants),
+        states: vec![],
         packable: false,
         dtypes: &[],
     }
+}
+
+/// A sample with states after its other operands.
+fn stateful(states: &[&[u32]], sample: Sample) -> Sample {
+    Sample { states: states.iter().map(|dims| dims.to_vec()).collect(), ..sample }
 }
 
 /// A sample whose first operands have these element types.
@@ -466,6 +476,51 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[6, 5], &[6], &[1, 2]],
             ),
         ),
+        Op::Svdf => stateful(
+            &[&[2, 4, 3]],
+            sample(op, svdf::SvdfParams { rank: 2, clamp: CLAMP }, &[&[2, 5]], &[&[4, 5], &[4, 3], &[2]]),
+        ),
+        Op::SvdfI8 => stateful(
+            &[&[2, 4, 3]],
+            typed(
+                &[DType::I8, DType::I8, DType::I32, DType::I16, DType::I32, DType::I32, DType::I16],
+                sample(
+                    op,
+                    svdf_i8::SvdfI8Params { rank: 2, y: Y },
+                    &[&[2, 5]],
+                    &[&[4, 5], &[4], &[4, 3], &[2], &[2, 2]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceLstm => stateful(
+            &[&[1, 5], &[1, 5]],
+            sample(
+                op,
+                unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
+                    time_major: 0,
+                    cell_clip: 10.0,
+                },
+                &[&[1, 2, 3]],
+                &[&[4, 5, 3], &[4, 5, 5], &[4, 5]],
+            ),
+        ),
+        Op::UnidirectionalSequenceLstmI8 => stateful(
+            &[&[1, 5], &[1, 5]],
+            typed(
+                &[DType::I8, DType::I8, DType::I8, DType::I32, DType::I32, DType::I8, DType::I16],
+                sample(
+                    op,
+                    unidirectional_sequence_lstm_i8::UnidirectionalSequenceLstmI8Params {
+                        time_major: 1,
+                        cell_clip: 20000,
+                        cell_shift: 1,
+                        y: Y,
+                    },
+                    &[&[2, 1, 3]],
+                    &[&[4, 5, 3], &[4, 5, 5], &[2, 4, 5], &[11, 2]],
+                ),
+            ),
+        ),
     }
 }
 
@@ -474,6 +529,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
 struct Build {
     draft: Draft,
     types: Vec<TensorType>,
+    state_end: u32,
 }
 
 impl Build {
@@ -531,6 +587,11 @@ impl Build {
             let packed = packed && sample.packable && at == 0;
             inputs.push(self.constant(sample.dtype(inputs.len()), dims, packed));
         }
+        let mut states = Vec::new();
+        for dims in &sample.states {
+            states.push(self.state(sample.dtype(inputs.len() + states.len()), dims));
+        }
+        inputs.extend(&states);
         let types: Vec<_> = inputs.iter().map(|&t| self.types[t as usize]).collect();
         let output = (sample.op.rule().output)(&sample.params, &types).unwrap();
         let output = self.arena(output.dtype, output.shape.dims(), &mut end);
@@ -539,9 +600,18 @@ impl Build {
             op: sample.op,
             params: sample.params.clone(),
             inputs,
-            outputs: vec![output],
+            outputs: [output].into_iter().chain(states).collect(),
             scratches: vec![],
         });
+    }
+
+    /// A tensor of the state memory, behind those of the steps before.
+    fn state(&mut self, dtype: DType, dims: &[u32]) -> u32 {
+        let bytes = dims.iter().product::<u32>() * dtype.bytes();
+        let at = self.state_end;
+        self.state_end = (at + bytes).next_multiple_of(16);
+        let init = (0..bytes).map(|i| (i * 5) as u8 & 0x3f).collect();
+        self.tensor(dtype, dims, Layout::Rows, Memory::State(at, init))
     }
 
     /// One golden case, whose predictions no machine meets: what counts is that it is looked at.
@@ -578,7 +648,7 @@ fn build(target: Target) -> Build {
         cases: vec![],
         meta: BTreeMap::from([("producer".into(), "tests".into())]),
     };
-    Build { draft, types: vec![] }
+    Build { draft, types: vec![], state_end: 0 }
 }
 
 /// A model of one step; for target `linux`, with weights in panels where the operator allows it.
@@ -589,7 +659,7 @@ pub(crate) fn one(op: OpCode, target: Target) -> Draft {
     let varying =
         step.inputs.iter().filter(|&&t| matches!(build.draft.tensors[t as usize].memory, Memory::Arena(_)));
     build.draft.inputs = varying.copied().collect();
-    build.draft.outputs = step.outputs;
+    build.draft.outputs = step.outputs[..1].to_vec();
     build.finish()
 }
 
@@ -602,6 +672,6 @@ pub(crate) fn all(ops: &[OpCode], target: Target) -> Draft {
         build.step(&step(op), target == Target::Linux);
     }
     build.draft.inputs = vec![input];
-    build.draft.outputs = build.draft.steps.last().map(|step| step.outputs.clone()).unwrap_or_default();
+    build.draft.outputs = build.draft.steps.last().map(|step| step.outputs[..1].to_vec()).unwrap_or_default();
     build.finish()
 }

@@ -1,0 +1,187 @@
+//! Long short-term memory over a sequence. At each moment, with x there and h, c of the moment before,
+//! for each unit
+//!
+//! ```text
+//! i, f, g, o = σ, σ, tanh, σ of bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]
+//! c = bound(f · c + i · g)
+//! y = h = o · tanh(c)
+//! ```
+//!
+//! Sums are added up in this order. h and c begin as the states `hidden` and `cell`, and end there.
+//! Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the gate f of Gers et al. (2000).
+//!
+//! | operand   | dtype | shape                 | layouts |
+//! |-----------|-------|-----------------------|---------|
+//! | x         | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
+//! | w         | f32   | `[4, S, I]`             | rows    |
+//! | recurrent | f32   | `[4, S, S]`             | rows    |
+//! | bias      | f32   | `[4, S]`                | rows    |
+//! | hidden    | f32   | `[N, S]`                | rows; state |
+//! | cell      | f32   | `[N, S]`                | rows; state |
+//! | y         | f32   | `[N, T, S]` or `[T, N, S]` | rows    |
+//!
+//! `check` proves the shapes, that the bound is not negative, that the states are such, and that nothing
+//! written shares memory with another operand.
+
+use super::recurrence::Sequence;
+use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp};
+use crate::gemm::rows_from;
+use crate::kernel::{Kernel, Node};
+use crate::math::{logistic, tanh};
+use crate::operands::Operands;
+use bytemuck::try_cast_slice_mut;
+use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSequenceLstmParams};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::UnidirectionalSequenceLstm, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check_with_state(&RULE, 2)
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &UnidirectionalSequenceLstmParams = node.params()?;
+    let [_, units, inputs] = node.input_dims(1)?;
+    let sequence = Sequence::new(node.input_dims(0)?, units, params.time_major == 1);
+    let (reads, [y, hidden, cell]) = operands.split([node.output()?, node.input(4)?, node.input(5)?])?;
+    let x = reads.get::<f32>(node.input(0)?)?;
+    let w = reads.get::<f32>(node.input(1)?)?;
+    let recurrent = reads.get::<f32>(node.input(2)?)?;
+    let bias = reads.get::<f32>(node.input(3)?)?;
+    let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
+    let cell = try_cast_slice_mut::<_, f32>(cell).ok()?;
+    sequence.walk(x, y, hidden, cell, |x, h, cell, y| {
+        for first in (0..units).step_by(ROW_TILE) {
+            let mut gates = [[0.0; ROW_TILE]; 4];
+            for (gate, gates) in gates.iter_mut().enumerate() {
+                let (row, end) = (gate * units + first, gate * units + units);
+                let mut sums = [[0.0; ROW_TILE]];
+                sums.iter_mut().flatten().zip(bias.get(row..end)?).for_each(|(sum, bias)| *sum = *bias);
+                A::gemm_tile_f32_rows(
+                    &Patch::one_tap([x], inputs),
+                    rows_from(w, inputs, row, end)?,
+                    &mut sums,
+                )?;
+                let weights = rows_from(recurrent, units, row, end)?;
+                A::gemm_tile_f32_rows(&Patch::one_tap([h], units), weights, &mut sums)?;
+                [*gates] = sums;
+            }
+            let [i, f, g, o] = gates;
+            let gates = i.into_iter().zip(f).zip(g.into_iter().zip(o));
+            let units = cell.get_mut(first..)?.iter_mut().zip(y.get_mut(first..)?);
+            for ((c, y), ((i, f), (g, o))) in units.zip(gates) {
+                let sum = logistic(f) * *c + logistic(i) * tanh(g);
+                *c = clamp(sum, -params.cell_clip, params.cell_clip);
+                *y = logistic(o) * tanh(*c);
+            }
+        }
+        Some(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{Input, difference, noise, refusal_with_states, stream};
+    use bytemuck::bytes_of;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    /// x, w, recurrent, bias, hidden, cell.
+    fn operands(x: [u32; 3], batch: u32, units: u32, seed: u32) -> Vec<Input> {
+        vec![
+            noise(&x, seed),
+            noise(&[4, units, x[2]], seed ^ 1),
+            noise(&[4, units, units], seed ^ 2),
+            noise(&[4, units], seed ^ 3),
+            noise(&[batch, units], seed ^ 4),
+            noise(&[batch, units], seed ^ 5),
+        ]
+    }
+
+    fn formula(operands: &[Input], batch: u32, time_major: bool, clip: f64, xs: &[Input]) -> Vec<Vec<f32>> {
+        let [_, w, recurrent, bias, hidden, cell] = operands else { panic!() };
+        let units = bias.dims[1];
+        let wide = |input: &Input| -> Vec<Vec<f64>> {
+            let rows = input.values.chunks(units as usize);
+            rows.map(|row| row.iter().map(|&v| f64::from(v)).collect()).collect()
+        };
+        let (mut hidden, mut cell) = (wide(hidden), wide(cell));
+        let logistic = |v: f64| 1.0 / (1.0 + (-v).exp());
+        let mut step = |x: &Input| {
+            let time = x.dims[usize::from(!time_major)];
+            let mut y = vec![0.0; (batch * time * units) as usize];
+            for (n, t) in (0..batch).flat_map(|n| (0..time).map(move |t| (n, t))) {
+                let at = |i: u32| x.at(&if time_major { [t, n, i] } else { [n, t, i] });
+                let before = hidden[n as usize].clone();
+                for s in 0..units {
+                    let [i, f, g, o] = [0, 1, 2, 3].map(|gate| {
+                        let of_x: f64 = (0..x.dims[2]).map(|i| at(i) * w.at(&[gate, s, i])).sum();
+                        let of_h: f64 =
+                            (0..units).map(|i| before[i as usize] * recurrent.at(&[gate, s, i])).sum();
+                        bias.at(&[gate, s]) + of_x + of_h
+                    });
+                    let c = &mut cell[n as usize][s as usize];
+                    *c = (logistic(f) * *c + logistic(i) * g.tanh()).clamp(-clip, clip);
+                    let h = logistic(o) * c.tanh();
+                    hidden[n as usize][s as usize] = h;
+                    let row = if time_major { t * batch + n } else { n * time + t };
+                    y[(row * units + s) as usize] = h as f32;
+                }
+            }
+            y
+        };
+        xs.iter().map(&mut step).collect()
+    }
+
+    const BATCH_FIRST: UnidirectionalSequenceLstmParams =
+        UnidirectionalSequenceLstmParams { time_major: 0, cell_clip: f32::INFINITY };
+
+    proptest! {
+        #[test]
+        fn a_stream_meets_the_formula(
+            (batch, time, inputs) in (1u32..3, 1u32..5, 1u32..12),
+            units in 1u32..11,
+            time_major: bool,
+            cell_clip in prop_oneof![Just(f32::INFINITY), 0f32..1.0],
+            seed: u32,
+        ) {
+            let dims = if time_major { [time, batch, inputs] } else { [batch, time, inputs] };
+            let operands = operands(dims, batch, units, seed);
+            let xs: Vec<Input> = (0..3).map(|at| noise(&dims, seed ^ at << 8)).collect();
+            let params = UnidirectionalSequenceLstmParams { time_major: time_major.into(), cell_clip };
+            let got = stream(OpCode::UnidirectionalSequenceLstm, bytes_of(&params), &operands, 2, &xs);
+            let want = formula(&operands, batch, time_major, cell_clip.into(), &xs);
+            for (got, want) in got.iter().zip(want) {
+                prop_assert!(difference(got, &want) < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let fitting = operands([2, 5, 3], 2, 4, 1);
+        let refused = |params: &UnidirectionalSequenceLstmParams, at: usize, dims: &[u32]| {
+            let mut operands = fitting.clone();
+            operands[at] = noise(dims, 9);
+            refusal_with_states(OpCode::UnidirectionalSequenceLstm, bytes_of(params), &operands, 2)
+        };
+        assert_eq!(refused(&BATCH_FIRST, 0, &[10, 3]), Misfit::Rank(0));
+        assert_eq!(refused(&BATCH_FIRST, 0, &[5, 2, 3]), Misfit::Shape(4));
+        assert_eq!(refused(&BATCH_FIRST, 1, &[4, 4, 2]), Misfit::Shape(1));
+        assert_eq!(refused(&BATCH_FIRST, 1, &[3, 4, 3]), Misfit::Shape(1));
+        assert_eq!(refused(&BATCH_FIRST, 1, &[4, 12]), Misfit::Rank(1));
+        assert_eq!(refused(&BATCH_FIRST, 2, &[4, 4, 3]), Misfit::Shape(2));
+        assert_eq!(refused(&BATCH_FIRST, 3, &[16]), Misfit::Shape(3));
+        assert_eq!(refused(&BATCH_FIRST, 4, &[2, 3]), Misfit::Shape(4));
+        assert_eq!(refused(&BATCH_FIRST, 5, &[1, 4]), Misfit::Shape(5));
+        let params = UnidirectionalSequenceLstmParams { time_major: 2, ..BATCH_FIRST };
+        assert_eq!(refused(&params, 3, &[4, 4]), Misfit::Params);
+        for cell_clip in [-1.0, f32::NAN] {
+            let params = UnidirectionalSequenceLstmParams { cell_clip, ..BATCH_FIRST };
+            assert_eq!(refused(&params, 3, &[4, 4]), Misfit::Params);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Long short-term memory over a sequence of 8-bit integers, with a cell of 16 bits. At each moment, with
+//! x there and h, c of the moment before, for each unit
+//!
+//! ```text
+//! i, f, g, o = σ, σ, tanh, σ of bound(bound((bias[0, gate] + Σ x · w[gate]) · requant[gate])
+//!                                   + bound((bias[1, gate] + Σ h · recurrent[gate]) · requant[4 + gate]))
+//! c = bound(bound(f · c · requant[8]) + bound(i · g · requant[9])), bounded by cell_clip
+//! y = h = requantize(o · tanh(c) · requant[10])
+//! ```
+//!
+//! where `bound` is to 16 bits. As TensorFlow Lite's reference kernel, with `−zx · Σ w` and `−zh · Σ
+//! recurrent` in the bias. h and c begin as the states `hidden` and `cell`, and end there.
+//!
+//! | operand   | dtype | shape                 | layouts |
+//! |-----------|-------|-----------------------|---------|
+//! | x         | i8    | `[N, T, I]` or `[T, N, I]` | rows    |
+//! | w         | i8    | `[4, S, I]`             | rows    |
+//! | recurrent | i8    | `[4, S, S]`             | rows    |
+//! | bias      | i32   | `[2, 4, S]`             | rows    |
+//! | requant   | i32   | `[11, 2]`               | rows; constant multipliers |
+//! | hidden    | i8    | `[N, S]`                | rows; state |
+//! | cell      | i16   | `[N, S]`                | rows; state |
+//! | y         | i8    | `[N, T, S]` or `[T, N, S]` | rows    |
+//!
+//! `check` proves the shapes, that parameters and multipliers are in their domains, that the states are
+//! such, and that nothing written shares memory with another operand.
+
+use super::recurrence::Sequence;
+use crate::arch::{Active, Arch, Patch, ROW_TILE};
+use crate::fixed::{logistic, multiply, requantize, saturate_i16, tanh};
+use crate::gemm::rows_from;
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use bytemuck::try_cast_slice_mut;
+use core::ops::Range;
+use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, UnidirectionalSequenceLstmI8Params};
+use flatpack_format::{Misfit, OpCode};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel { op: OpCode::UnidirectionalSequenceLstmI8, check, run: run::<Active> };
+
+fn check(node: &Node<'_>) -> Result<(), Misfit> {
+    node.check_with_state(&RULE, 2)?;
+    node.check_requant(4)
+}
+
+/// The sums of one product for four units, multiplied: what x, or h, adds to a gate.
+fn part<A: Arch>(
+    x: &[i8],
+    w: &[i8],
+    bias: &[i32],
+    rows: Range<usize>,
+    by: Multiplier,
+) -> Option<[i16; ROW_TILE]> {
+    let mut sums = [[0; ROW_TILE]];
+    sums.iter_mut().flatten().zip(bias.get(rows.clone())?).for_each(|(sum, bias)| *sum = *bias);
+    let weights = rows_from(w, x.len(), rows.start, rows.end)?;
+    A::gemm_tile_i8_rows(&Patch::one_tap([x], x.len()), 0, weights, &mut sums)?;
+    let [sums] = sums;
+    Some(sums.map(|sum| saturate_i16(multiply(sum, by))))
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &UnidirectionalSequenceLstmI8Params = node.params()?;
+    let [_, units, _] = node.input_dims(1)?;
+    let sequence = Sequence::new(node.input_dims(0)?, units, params.time_major == 1);
+    let (reads, [y, hidden, cell]) = operands.split([node.output()?, node.input(5)?, node.input(6)?])?;
+    let x = reads.get::<i8>(node.input(0)?)?;
+    let w = reads.get::<i8>(node.input(1)?)?;
+    let recurrent = reads.get::<i8>(node.input(2)?)?;
+    let bias = reads.get::<i32>(node.input(3)?)?;
+    let (of_x, of_h) = bias.split_at_checked(4 * units)?;
+    let requant: &[Multiplier; 11] = reads.get(node.input(4)?)?.try_into().ok()?;
+    let &[x0, x1, x2, x3, h0, h1, h2, h3, forget, add, out] = requant;
+    let requant = [(x0, h0), (x1, h1), (x2, h2), (x3, h3)];
+    let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
+    let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
+    sequence.walk(x, y, hidden, cell, |x, h, cell, y| {
+        for first in (0..units).step_by(ROW_TILE) {
+            let mut gates = [[0; ROW_TILE]; 4];
+            for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {
+                let rows = gate * units + first..gate * units + units;
+                let from_x = part::<A>(x, w, of_x, rows.clone(), by_x)?;
+                let from_h = part::<A>(h, recurrent, of_h, rows, by_h)?;
+                for (gate, (a, b)) in gates.iter_mut().zip(from_x.into_iter().zip(from_h)) {
+                    *gate = a.saturating_add(b);
+                }
+            }
+            let [i, f, g, o] = gates;
+            let gates = i.into_iter().zip(f).zip(g.into_iter().zip(o));
+            let units = cell.get_mut(first..)?.iter_mut().zip(y.get_mut(first..)?);
+            for ((c, y), ((i, f), (g, o))) in units.zip(gates) {
+                let kept = saturate_i16(multiply(product(logistic(f), *c), forget));
+                let new = saturate_i16(multiply(product(logistic(i), tanh(g, 0)), add));
+                let sum = i32::from(kept.saturating_add(new));
+                *c = sum.min(params.cell_clip).max(params.cell_clip.wrapping_neg()) as i16;
+                *y = requantize(product(tanh(*c, params.cell_shift), logistic(o)), out, &params.y);
+            }
+        }
+        Some(())
+    })
+}
+
+fn product(a: i16, b: i16) -> i32 {
+    i32::from(a).wrapping_mul(i32::from(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::one_step::{Input, refusal_with_states, stream, typed, whole};
+    use bytemuck::bytes_of;
+    use flatpack_format::DType;
+    use flatpack_format::ops::OutputI8;
+    use proptest::prelude::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    const PARAMS: UnidirectionalSequenceLstmI8Params = UnidirectionalSequenceLstmI8Params {
+        time_major: 0,
+        cell_clip: 32768,
+        cell_shift: 1,
+        y: OutputI8 { zero_point: 3, min: -128, max: 127 },
+    };
+
+    /// Multipliers of 2^(shift − 1).
+    fn requant() -> Input {
+        let shifts = [1, 2, 1, 0, 1, 2, 1, 2, -14, -18, -22];
+        let words: Vec<f32> = shifts.into_iter().flat_map(|shift| [(1 << 30) as f32, shift as f32]).collect();
+        typed(&[11, 2], &words, DType::I32)
+    }
+
+    /// x, w, recurrent, bias, requant, hidden, cell.
+    fn operands(x: [u32; 3], batch: u32, units: u32, seed: u32) -> Vec<Input> {
+        vec![
+            whole(&x, seed, DType::I8),
+            whole(&[4, units, x[2]], seed ^ 1, DType::I8),
+            whole(&[4, units, units], seed ^ 2, DType::I8),
+            whole(&[2, 4, units], seed ^ 3, DType::I32),
+            requant(),
+            whole(&[batch, units], seed ^ 4, DType::I8),
+            whole(&[batch, units], seed ^ 5, DType::I16),
+        ]
+    }
+
+    /// Moment by moment and unit by unit, with the functions that have tests of their own.
+    fn formula(
+        operands: &[Input],
+        batch: u32,
+        params: &UnidirectionalSequenceLstmI8Params,
+        xs: &[Input],
+    ) -> Vec<Vec<f32>> {
+        let [_, w, recurrent, bias, requant, hidden, cell] = operands else { panic!() };
+        let (units, time_major) = (w.dims[1], params.time_major == 1);
+        let wide = |input: &Input| -> Vec<Vec<i64>> {
+            let rows = input.values.chunks(units as usize);
+            rows.map(|row| row.iter().map(|&v| v as i64).collect()).collect()
+        };
+        let (mut hidden, mut cell) = (wide(hidden), wide(cell));
+        let by = |v: i64, at: u32| -> i64 {
+            let [mantissa, shift] = [0, 1].map(|i| requant.at(&[at, i]) as i32);
+            i64::from(multiply(v.try_into().unwrap(), Multiplier { mantissa, shift }))
+        };
+        let bound = |v: i64| v.clamp(-32768, 32767);
+        let narrow = |v: i64| i16::try_from(v).unwrap();
+        let mut step = |x: &Input| {
+            let time = x.dims[usize::from(!time_major)];
+            let mut y = vec![0.0; (batch * time * units) as usize];
+            for (n, t) in (0..batch).flat_map(|n| (0..time).map(move |t| (n, t))) {
+                let at = |i: u32| x.at(&if time_major { [t, n, i] } else { [n, t, i] });
+                let before = hidden[n as usize].clone();
+                for s in 0..units {
+                    let [i, f, g, o] = [0, 1, 2, 3].map(|gate| {
+                        let of_x: f64 = (0..x.dims[2]).map(|i| at(i) * w.at(&[gate, s, i])).sum();
+                        let of_h: i64 =
+                            (0..units).map(|i| before[i as usize] * recurrent.at(&[gate, s, i]) as i64).sum();
+                        let of_x = bound(by(of_x as i64 + bias.at(&[0, gate, s]) as i64, gate));
+                        let of_h = bound(by(of_h + bias.at(&[1, gate, s]) as i64, 4 + gate));
+                        narrow(bound(of_x + of_h))
+                    });
+                    let [i, f, o] = [i, f, o].map(|gate| i64::from(logistic(gate)));
+                    let c = &mut cell[n as usize][s as usize];
+                    let sum = bound(bound(by(f * *c, 8)) + bound(by(i * i64::from(tanh(g, 0)), 9)));
+                    *c = sum.clamp(-i64::from(params.cell_clip), params.cell_clip.into());
+                    let product = o * i64::from(tanh(narrow(*c), params.cell_shift));
+                    let h = (by(product, 10) + i64::from(params.y.zero_point)).clamp(-128, 127);
+                    hidden[n as usize][s as usize] = h;
+                    let row = if time_major { t * batch + n } else { n * time + t };
+                    y[(row * units + s) as usize] = h as f32;
+                }
+            }
+            y
+        };
+        xs.iter().map(&mut step).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_meets_the_formula(
+            (batch, time, inputs) in (1u32..3, 1u32..5, 1u32..12),
+            units in 1u32..11,
+            time_major in 0u32..2,
+            cell_clip in prop_oneof![Just(32768), 0..3000i32],
+            cell_shift in -3..4i32,
+            seed: u32,
+        ) {
+            let dims = if time_major == 1 { [time, batch, inputs] } else { [batch, time, inputs] };
+            let operands = operands(dims, batch, units, seed);
+            let xs: Vec<Input> = (0..3).map(|at| whole(&dims, seed ^ at << 8, DType::I8)).collect();
+            let params = UnidirectionalSequenceLstmI8Params { time_major, cell_clip, cell_shift, ..PARAMS };
+            let got = stream(OpCode::UnidirectionalSequenceLstmI8, bytes_of(&params), &operands, 2, &xs);
+            prop_assert_eq!(got, formula(&operands, batch, &params, &xs));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let fitting = operands([2, 5, 3], 2, 4, 1);
+        let refused = |params: &UnidirectionalSequenceLstmI8Params, at: usize, input: Input| {
+            let mut operands = fitting.clone();
+            operands[at] = input;
+            refusal_with_states(OpCode::UnidirectionalSequenceLstmI8, bytes_of(params), &operands, 2)
+        };
+        for (at, operand) in fitting.iter().enumerate() {
+            let other = whole(&operand.dims, 1, DType::U8);
+            assert_eq!(refused(&PARAMS, at, other), Misfit::DType(at as u8));
+        }
+        let words = |dims| whole(dims, 1, DType::I32);
+        assert_eq!(refused(&PARAMS, 3, words(&[4, 4])), Misfit::Shape(3));
+        assert_eq!(refused(&PARAMS, 4, words(&[8, 2])), Misfit::Shape(4));
+        assert_eq!(refused(&PARAMS, 4, words(&[11, 2])), Misfit::Constant(4));
+        assert_eq!(refused(&PARAMS, 5, whole(&[2, 3], 1, DType::I8)), Misfit::Shape(5));
+        assert_eq!(refused(&PARAMS, 6, whole(&[1, 4], 1, DType::I16)), Misfit::Shape(6));
+        for params in [
+            UnidirectionalSequenceLstmI8Params { time_major: 2, ..PARAMS },
+            UnidirectionalSequenceLstmI8Params { cell_clip: -1, ..PARAMS },
+            UnidirectionalSequenceLstmI8Params { cell_clip: 32769, ..PARAMS },
+            UnidirectionalSequenceLstmI8Params { cell_shift: 15, ..PARAMS },
+            UnidirectionalSequenceLstmI8Params { cell_shift: -16, ..PARAMS },
+        ] {
+            assert_eq!(refused(&params, 4, requant()), Misfit::Params);
+        }
+    }
+}
