@@ -99,6 +99,26 @@ impl Data {
         self.bytes().is_empty()
     }
 
+    /// The elements of several, one after the other; `None` if their types differ, or there are none.
+    pub fn concatenated(parts: &[&Self]) -> Option<Self> {
+        fn words<const N: usize, T>(bytes: &[u8], of: impl Fn([u8; N]) -> T) -> Arc<[T]> {
+            bytes.as_chunks().0.iter().map(|&word| of(word)).collect()
+        }
+        let dtype = parts.first()?.dtype();
+        if parts.iter().any(|part| part.dtype() != dtype) {
+            return None;
+        }
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.bytes()).copied().collect();
+        Some(match dtype {
+            DType::F32 => Self::F32(words(&bytes, f32::from_le_bytes)),
+            DType::F16 => Self::F16(words(&bytes, u16::from_le_bytes)),
+            DType::I8 => Self::I8(words(&bytes, i8::from_le_bytes)),
+            DType::I16 => Self::I16(words(&bytes, i16::from_le_bytes)),
+            DType::I32 => Self::I32(words(&bytes, i32::from_le_bytes)),
+            DType::U8 | DType::Bool => Self::U8(bytes.into()),
+        })
+    }
+
     /// The elements as they stand in a file.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -24,7 +24,7 @@ pub const RULE: OpRule =
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<UnidirectionalSequenceLstmParams>(params)?;
-    if !(p.cell_clip >= 0.0) {
+    if p.cell_clip.is_nan() || p.cell_clip < 0.0 {
         return Err(Misfit::Params);
     }
     let [x, w, recurrent, bias, hidden, cell] = f32_inputs(inputs)?;

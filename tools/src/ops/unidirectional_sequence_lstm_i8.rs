@@ -134,7 +134,7 @@ fn logistic(x: i64) -> i64 {
 /// The hyperbolic tangent of `x · 2^shift / 4096`, in 1/32768.
 fn tanh(x: i64, shift: i64) -> i64 {
     let steps = match shift {
-        0.. => 3 * x << shift,
+        0.. => (3 * x) << shift,
         _ => (3 * x + (1 << (-shift - 1))).div_euclid(1 << -shift),
     };
     let of_magnitude = between(steps.abs(), 256) - 32768 * 256;

@@ -2,7 +2,7 @@
 
 use crate::draw::Draw;
 use bytemuck::{Pod, Zeroable};
-use flatpack::graph::{Graph, TensorId};
+use flatpack::graph::{Data, Graph, TensorId};
 use flatpack_format::ops::{
     Clamp, average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
     broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
@@ -13,8 +13,9 @@ use flatpack_format::ops::{
     log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams, reshape::ReshapeParams,
     resize_bilinear::ResizeBilinearParams, resize_nearest_neighbor::ResizeNearestNeighborParams,
     softmax::SoftmaxParams, sparsemax::SparsemaxParams, squareplus::SquareplusParams,
-    strided_slice::StridedSliceParams, thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
-    transpose_conv_2d::TransposeConv2dParams, transpose_conv_3d::TransposeConv3dParams,
+    strided_slice::StridedSliceParams, svdf::SvdfParams, thresholded_relu::ThresholdedReluParams,
+    transpose::TransposeParams, transpose_conv_2d::TransposeConv2dParams,
+    transpose_conv_3d::TransposeConv3dParams, unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
 };
 use flatpack_format::{OpCode, Shape};
 
@@ -110,6 +111,8 @@ impl Build<'_> {
                 let grid = self.draw.from(0..=2);
                 self.resize(|size| ResizeBilinearParams { size, grid });
             }
+            OpCode::Svdf => self.svdf(),
+            OpCode::UnidirectionalSequenceLstm => self.unidirectional_sequence_lstm(),
             OpCode::Clip => {
                 let clamp = self.clamp();
                 self.unary(ClipParams { clamp });
@@ -209,6 +212,12 @@ impl Build<'_> {
         if self.draw.chance() {
             self.weights(&[outputs]);
         }
+    }
+
+    fn state(&mut self, dims: &[u32]) {
+        let values = self.draw.units(dims.iter().product());
+        let id = self.graph.add_state("held", dims, Data::F32(values.into()), None);
+        self.node_inputs.push(id);
     }
 
     fn clamp(&mut self) -> Clamp {
@@ -529,6 +538,32 @@ impl Build<'_> {
         let size = [self.draw.size(15), self.draw.size(15)];
         self.input(&[n, h, w, c]);
         self.node(params(size));
+    }
+
+    fn svdf(&mut self) {
+        let (batch, inputs, units) = (self.draw.from(1..=3), self.draw.size(20), self.draw.size(10));
+        let (rank, memory) = (self.draw.from(1..=3), self.draw.from(1..=6));
+        self.input(&[batch, inputs]);
+        self.constant(&[units * rank, inputs]);
+        self.constant(&[units * rank, memory]);
+        self.constant(&[units]);
+        self.state(&[batch, units * rank, memory]);
+        let clamp = self.clamp();
+        self.node(SvdfParams { rank, clamp });
+    }
+
+    fn unidirectional_sequence_lstm(&mut self) {
+        let (batch, time, inputs) = (self.draw.from(1..=3), self.draw.from(1..=4), self.draw.size(10));
+        let units = self.draw.size(8);
+        let time_major = self.draw.chance();
+        self.input(&if time_major { [time, batch, inputs] } else { [batch, time, inputs] });
+        self.constant(&[4, units, inputs]);
+        self.constant(&[4, units, units]);
+        self.constant(&[4, units]);
+        self.state(&[batch, units]);
+        self.state(&[batch, units]);
+        let cell_clip = self.draw.one_of(&[f32::INFINITY, 0.5, 10.0]);
+        self.node(UnidirectionalSequenceLstmParams { time_major: time_major.into(), cell_clip });
     }
 
     fn unary<P: Pod>(&mut self, params: P) {

@@ -1,6 +1,7 @@
 //! Files of one step, as the runtime runs them.
 
 use flatpack::graph::{Graph, TensorId};
+use flatpack::ops::updated;
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, Layout, Model, PANEL, Target};
 use flatpack_runtime::{LoadError, Session, ops};
@@ -36,7 +37,10 @@ pub(crate) fn run(graph: &Graph, inputs: &[Vec<f32>], form: Form) -> Result<Vec<
     let tensors = graph.tensors.iter().enumerate().map(|(id, tensor)| {
         let packed = form == Form::Packed && id == node.inputs[1].0;
         let memory = match &tensor.data {
-            None => Memory::Arena(offsets[id]),
+            None => match graph.state(TensorId(id)) {
+                Some(state) => Memory::State(offsets[id], state.init.bytes().to_vec()),
+                None => Memory::Arena(offsets[id]),
+            },
             Some(data) if packed => {
                 Memory::Constant(bytemuck::cast_slice(&panels(&data.floats(), tensor.dims()[0])).to_vec())
             }
@@ -53,7 +57,7 @@ pub(crate) fn run(graph: &Graph, inputs: &[Vec<f32>], form: Form) -> Result<Vec<
             op: node.op,
             params: node.params.clone(),
             inputs: node.inputs.iter().map(number).collect(),
-            outputs: vec![number(&node.output)],
+            outputs: [&node.output].into_iter().chain(updated(node)).map(number).collect(),
             scratches: vec![],
         }],
         inputs: graph.inputs.iter().map(number).collect(),

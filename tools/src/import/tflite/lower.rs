@@ -9,6 +9,7 @@ mod constants;
 mod moves;
 mod nodes;
 mod slices;
+mod states;
 pub(super) mod statics;
 #[cfg(test)]
 mod tests;
@@ -39,7 +40,7 @@ pub(super) fn lower(file: &Path, name: &str, model: &Model<'_>) -> Result<Graph,
     let Some(subgraph) = model.subgraphs.first() else {
         return Err(ImportError::in_file(file, misfit("the model", "no graph", "one graph")));
     };
-    let mut lowering = Lowering::new(name, subgraph);
+    let mut lowering = Lowering::new(name, model, subgraph);
     let signature = model.signatures.iter().find(|signature| signature.subgraph == 0);
     let named = |tensor: usize, names: Option<&[(String, usize)]>| {
         let named = names.into_iter().flatten().find(|(_, of)| *of == tensor);
@@ -61,6 +62,7 @@ pub(super) fn lower(file: &Path, name: &str, model: &Model<'_>) -> Result<Graph,
         let id = lowering.tensor(output).map_err(|fault| ImportError::in_file(file, fault))?;
         lowering.graph.outputs.push(id);
     }
+    lowering.finish_variables();
     Ok(lowering.graph)
 }
 
@@ -71,12 +73,18 @@ pub(super) enum Value {
     Tensor(TensorId),
     /// Integers that are known here: shapes, axes, positions.
     Integers(Rc<Integers>),
+    /// A variable, by its number.
+    Variable(usize),
 }
 
 /// A graph under construction.
 pub(super) struct Lowering<'m, 'a> {
     /// What is built so far.
     pub(super) graph: Graph,
+    /// The model.
+    pub(super) model: &'m Model<'a>,
+    /// The variables that were named so far.
+    pub(super) variables: Vec<states::Variable>,
     subgraph: &'m Subgraph<'a>,
     /// What each tensor became, as far as it is computed or was asked for.
     values: Vec<Option<Value>>,
@@ -88,18 +96,23 @@ pub(super) struct Lowering<'m, 'a> {
     layer: String,
     /// Values of shape arithmetic that may still be computed.
     values_left: usize,
+    /// Elements of states and of constants put together that may still be made.
+    made_left: usize,
 }
 
 impl<'m, 'a> Lowering<'m, 'a> {
-    fn new(name: &str, subgraph: &'m Subgraph<'a>) -> Self {
+    fn new(name: &str, model: &'m Model<'a>, subgraph: &'m Subgraph<'a>) -> Self {
         Self {
             graph: Graph { name: name.to_owned(), ..Graph::default() },
+            model,
+            variables: Vec::new(),
             subgraph,
             values: vec![None; subgraph.tensors.len()],
             data: HashMap::new(),
             reshaped: HashMap::new(),
             layer: String::new(),
             values_left: MAX_VALUES,
+            made_left: states::MAX_MADE,
         }
     }
 
@@ -154,15 +167,17 @@ impl<'m, 'a> Lowering<'m, 'a> {
             let output = operator.outputs[number];
             self.values[output] = Some(match value {
                 Value::Tensor(id) => Value::Tensor(self.as_described(id, output, first_new)?),
-                integers => integers,
+                other => other,
             });
         }
         Ok(())
     }
 
-    /// Refuses to compute with int16: it may only be made of other types, and they of it.
+    /// Refuses to compute with int16: it may only be made of other types, and they of it, or be the state
+    /// of an operator.
     fn refuse_words(&self, operator: &Operator<'_>) -> Result<(), Fault> {
-        if matches!(operator.code, OperatorCode::Builtin("QUANTIZE" | "DEQUANTIZE")) {
+        let with_words = ["QUANTIZE", "DEQUANTIZE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"];
+        if matches!(operator.code, OperatorCode::Builtin(name) if with_words.contains(&name)) {
             return Ok(());
         }
         let tensors = operator.inputs.iter().flatten().chain(&operator.outputs);
@@ -245,7 +260,7 @@ impl<'m, 'a> Lowering<'m, 'a> {
                 format!("the custom operator {name} (inputs {inputs}; outputs {outputs})"),
                 "build the model of TensorFlow Lite's own operators and convert it again",
             ),
-            (_, "IF" | "WHILE" | "CALL" | "CALL_ONCE") => (
+            (_, "IF" | "WHILE" | "CALL") => (
                 format!("control flow, the operator {name} (inputs {inputs}; outputs {outputs}),"),
                 "convert the model with loops unrolled and without branches",
             ),

@@ -10,9 +10,11 @@ mod merging;
 mod parts;
 mod products;
 mod quantizing;
+mod recurrent;
 mod reductions;
 mod shapes;
 mod spatial;
+mod variables;
 
 /// What an operator becomes: its outputs.
 pub(super) type Lower = fn(&mut Lowering<'_, '_>, &Operator<'_>) -> Result<Vec<Value>, Fault>;
@@ -24,9 +26,11 @@ const OPERATORS: &[&[(&str, Lower)]] = &[
     parts::OPERATORS,
     products::OPERATORS,
     quantizing::OPERATORS,
+    recurrent::OPERATORS,
     reductions::OPERATORS,
     shapes::OPERATORS,
     spatial::OPERATORS,
+    variables::OPERATORS,
 ];
 
 /// How an operator is lowered; `None` if it is not read.

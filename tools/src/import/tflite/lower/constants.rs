@@ -95,7 +95,9 @@ impl<'a> Lowering<'_, 'a> {
     pub(crate) fn tensor(&mut self, number: usize) -> Result<TensorId, Fault> {
         match &self.values[number] {
             Some(Value::Tensor(id)) => return Ok(*id),
-            Some(Value::Integers(_)) => return Err(self.of_integers(self.described(number))),
+            Some(Value::Integers(_) | Value::Variable(_)) => {
+                return Err(self.of_integers(self.described(number)));
+            }
             None => {}
         }
         let tensor = self.described(number);
@@ -141,7 +143,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// The elements of a constant.
-    fn stored(&mut self, tensor: &Tensor<'a>) -> Result<Data, Fault> {
+    pub(in crate::import::tflite) fn stored(&mut self, tensor: &Tensor<'a>) -> Result<Data, Fault> {
         let Some(bytes) = tensor.data else {
             let found = format!("`{}`, which nothing computes", tensor.name);
             return Err(misfit("an input", found, "a tensor that an operator before computes"));
