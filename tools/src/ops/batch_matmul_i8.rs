@@ -20,7 +20,7 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
     let (a_id, a) = signed(graph, node.inputs[0], "a")?;
     let (b_id, b) = signed(graph, node.inputs[1], "b")?;
     let y = activation(graph, node.output, "y")?;
-    let multiplier = fixed::multiplier(f64::from(a.scale() * b.scale()) / f64::from(y.scale()));
+    let multiplier = fixed::multiplier(a.real_scale() * b.real_scale() / y.real_scale());
     let multiplier = multiplier.ok_or("scales have no multiplier in 32 bits")?;
     let mut product = Node { op: OpCode::BatchMatmulI8, inputs: vec![a_id, b_id], ..node.clone() };
     product.set_params(BatchMatmulI8Params {

@@ -1,7 +1,7 @@
 //! Depthwise 2-D convolution of 8-bit integers.
 
 use super::Operator;
-use super::weighted_i8::{ScaleProduct, operands, requantize};
+use super::weighted_i8::{operands, requantize};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator::on_integers(OpCode::DepthwiseConv2dI8, 
 /// A depthwise convolution of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
     let DepthwiseConv2dParams { stride, dilation, pad_h, pad_w, clamp } = node.params();
-    let made = operands(graph, node, clamp, ScaleProduct::Double, true)?;
+    let made = operands(graph, node, clamp, true)?;
     let mut node = Node { op: OpCode::DepthwiseConv2dI8, inputs: made.inputs, ..node.clone() };
     node.set_params(DepthwiseConv2dI8Params {
         stride,

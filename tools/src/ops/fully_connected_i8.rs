@@ -1,7 +1,7 @@
 //! Fully connected layer of 8-bit integers.
 
 use super::Operator;
-use super::weighted_i8::{ScaleProduct, operands, requantize};
+use super::weighted_i8::{operands, requantize};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
@@ -14,7 +14,7 @@ pub const OPERATOR: Operator = Operator::on_integers(OpCode::FullyConnectedI8, e
 /// A fully connected layer of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
     let FullyConnectedParams { clamp } = node.params();
-    let made = operands(graph, node, clamp, ScaleProduct::SingleIfOne, true)?;
+    let made = operands(graph, node, clamp, true)?;
     let mut node = Node { op: OpCode::FullyConnectedI8, inputs: made.inputs, ..node.clone() };
     node.set_params(FullyConnectedI8Params {
         x_zero_point: made.x_zero_point,

@@ -1,7 +1,7 @@
 //! Transposed 2-D convolution of 8-bit integers.
 
 use super::Operator;
-use super::weighted_i8::{ScaleProduct, operands, requantize};
+use super::weighted_i8::{operands, requantize};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
@@ -15,7 +15,7 @@ pub const OPERATOR: Operator = Operator::on_integers(OpCode::TransposeConv2dI8, 
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
     let TransposeConv2dParams { stride, dilation, crop, output, clamp } = node.params();
     // Not all outputs are reached by the same taps, so that nothing of x can be in the bias.
-    let made = operands(graph, node, clamp, ScaleProduct::Double, false)?;
+    let made = operands(graph, node, clamp, false)?;
     let mut node = Node { op: OpCode::TransposeConv2dI8, inputs: made.inputs, ..node.clone() };
     node.set_params(TransposeConv2dI8Params {
         stride,

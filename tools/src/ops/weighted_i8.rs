@@ -7,15 +7,6 @@ use crate::quant::Quant;
 use flatpack_format::DType;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 
-/// How the product of the scales of x and w is rounded before it is divided by that of y.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ScaleProduct {
-    /// In float64, as for the convolutions.
-    Double,
-    /// In float32 where there is one scale for all weights, as for the fully connected layer.
-    SingleIfOne,
-}
-
 /// Operands and parameters.
 pub(crate) struct Weighted {
     /// x, w, bias, requant.
@@ -57,7 +48,6 @@ pub(crate) fn operands(
     graph: &mut Graph,
     node: &Node,
     clamp: Clamp,
-    product: ScaleProduct,
     folded: bool,
 ) -> Result<Weighted, String> {
     let (x, y) = (activation(graph, node.inputs[0], "x")?, activation(graph, node.output, "y")?);
@@ -75,15 +65,7 @@ pub(crate) fn operands(
     let requant: Option<Vec<Multiplier>> = w_quant
         .scales
         .iter()
-        .map(|&w_scale| {
-            let single = product == ScaleProduct::SingleIfOne && w_quant.is_per_tensor();
-            let product = if single {
-                f64::from(x.scale() * w_scale)
-            } else {
-                f64::from(x.scale()) * f64::from(w_scale)
-            };
-            fixed::multiplier(product / f64::from(y.scale()))
-        })
+        .map(|&w_scale| fixed::multiplier(x.real_scale() * f64::from(w_scale) / y.real_scale()))
         .collect();
     let requant = requant.ok_or("scales have no multiplier in 32 bits")?;
     let requant: Vec<i32> = requant.iter().flat_map(|by| [by.mantissa, by.shift]).collect();

@@ -2,9 +2,10 @@
 import arithmetic
 import products
 import recurrent
+import scales
 import shapes
 import unary
 
 ALL = {}
-for family in (products, arithmetic, unary, shapes, recurrent):
+for family in (products, arithmetic, unary, shapes, recurrent, scales):
     ALL |= family.OPERATORS
