@@ -49,12 +49,12 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
         return Err("weights or a state with a zero point other than 0".into());
     }
     let requant = [
-        x_quant.scale() * feature_quant.scale() / state_quant.scale(),
-        state_quant.scale() * time_quant.scale() / y.scale(),
+        x_quant.real_scale() * feature_quant.real_scale() / state_quant.real_scale(),
+        state_quant.real_scale() * time_quant.real_scale() / y.real_scale(),
     ];
     let requant: Option<Vec<i32>> = requant
         .iter()
-        .map(|&real| fixed::multiplier(real.into()).map(|by| [by.mantissa, by.shift]))
+        .map(|&real| fixed::multiplier(real).map(|by| [by.mantissa, by.shift]))
         .collect::<Option<Vec<_>>>()
         .map(|pairs| pairs.concat());
     let requant = requant.ok_or("scales have no multiplier in 32 bits")?;

@@ -63,14 +63,14 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
 
     let of_gate =
         |quant: &Quant, gate: usize| if quant.is_per_tensor() { quant.scale() } else { quant.scales[gate] };
-    let gate = |x: &Quant, w: &Quant, gate| f64::from(x.scale() * of_gate(w, gate)) / GATE_SCALE;
+    let gate = |x: &Quant, w: &Quant, gate| x.real_scale() * f64::from(of_gate(w, gate)) / GATE_SCALE;
     let of_x = [0, 1, 2, 3].map(|at| gate(x_quant, w_quant, at));
     let of_h = [0, 1, 2, 3].map(|at| gate(hidden_quant, recurrent_quant, at));
-    let cell_scale = f64::from(cell_quant.scale());
+    let cell_scale = cell_quant.real_scale();
     let rest = [
         UNIT_SCALE * cell_scale / cell_scale,
         UNIT_SCALE * UNIT_SCALE / cell_scale,
-        UNIT_SCALE * UNIT_SCALE / f64::from(hidden_quant.scale()),
+        UNIT_SCALE * UNIT_SCALE / hidden_quant.real_scale(),
     ];
     let mut requant = Vec::new();
     for real in of_x.into_iter().chain(of_h).chain(rest) {
