@@ -4,7 +4,7 @@
 //! - Activations have one scale, from the range of the values that samples gave them, and a zero point.
 //! - Weights have a scale for each output, and no zero point; the bias has the product of both scales.
 //! - Operators that only select or move elements leave their scales as they are: all tensors that they
-//!   join share one ([`groups`]).
+//!   join share one (`groups`).
 //! - Some functions have outputs of a range that is known, such as softmax, and a fixed scale.
 //! - Layers that the caller names stay as they are, with conversions where they meet the rest.
 //!
