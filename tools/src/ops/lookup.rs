@@ -42,7 +42,7 @@ pub(crate) fn of_steps(graph: &mut Graph, of: &Node, f: impl Fn(i64) -> i64) -> 
     let (low, high) = y.range();
     Ok(node(graph, of, |q| {
         let steps = f(i64::from(q) - i64::from(x.zero_point()));
-        (steps + i64::from(y.zero_point())).clamp(low.into(), high.into()) as i32
+        steps.saturating_add(y.zero_point().into()).clamp(low.into(), high.into()) as i32
     }))
 }
 
