@@ -227,6 +227,14 @@ opcodes! {
     90 = MinimumI8, "minimum_i8", ops::minimum_i8::RULE;
     91 = PreluI8, "prelu_i8", ops::prelu_i8::RULE;
     92 = ResizeBilinearI8, "resize_bilinear_i8", ops::resize_bilinear_i8::RULE;
+    94 = Conv2dW8, "conv_2d_w8", ops::conv_2d_w8::RULE;
+    95 = DepthwiseConv2dW8, "depthwise_conv_2d_w8", ops::depthwise_conv_2d_w8::RULE;
+    96 = TransposeConv2dW8, "transpose_conv_2d_w8", ops::transpose_conv_2d_w8::RULE;
+    97 = FullyConnectedW8, "fully_connected_w8", ops::fully_connected_w8::RULE;
+    98 = Conv2dW16, "conv_2d_w16", ops::conv_2d_w16::RULE;
+    99 = DepthwiseConv2dW16, "depthwise_conv_2d_w16", ops::depthwise_conv_2d_w16::RULE;
+    100 = TransposeConv2dW16, "transpose_conv_2d_w16", ops::transpose_conv_2d_w16::RULE;
+    101 = FullyConnectedW16, "fully_connected_w16", ops::fully_connected_w16::RULE;
     102 = Svdf, "svdf", ops::svdf::RULE;
     103 = SvdfI8, "svdf_i8", ops::svdf_i8::RULE;
     104 = UnidirectionalSequenceLstm, "unidirectional_sequence_lstm", ops::unidirectional_sequence_lstm::RULE;

@@ -15,14 +15,20 @@ pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
 pub mod conv_2d_i8;
+pub mod conv_2d_w16;
+pub mod conv_2d_w8;
 pub mod conv_3d;
 pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
+pub mod depthwise_conv_2d_w16;
+pub mod depthwise_conv_2d_w8;
 pub mod dequantize;
 pub mod div_i8;
 pub mod elu;
 pub mod fully_connected;
 pub mod fully_connected_i8;
+pub mod fully_connected_w16;
+pub mod fully_connected_w8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -67,6 +73,8 @@ pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
+pub mod transpose_conv_2d_w16;
+pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unary;
 pub mod unidirectional_sequence_lstm;
@@ -215,6 +223,47 @@ pub(crate) fn check_bias(bias: Option<Shape>, outputs: u32, operand: u8) -> Resu
     match bias {
         Some(shape) if shape.dims() != [outputs] => Err(Misfit::Shape(operand)),
         _ => Ok(()),
+    }
+}
+
+/// The operands of an operator on float32 with weights: x, w, with 8-bit weights their scales, and
+/// perhaps a bias.
+pub(crate) struct Weighted {
+    pub(crate) x: Shape,
+    pub(crate) w: Shape,
+    scales: Option<Shape>,
+    bias: Option<Shape>,
+}
+
+impl Weighted {
+    /// Demands operands of the right number and element types, the weights being of type `w`.
+    pub(crate) fn of(inputs: &[TensorType], w: DType) -> Result<Self, Misfit> {
+        let [x, weights, more @ ..] = inputs else { return Err(Misfit::Count) };
+        let (scales, bias) = match more {
+            [] if w != DType::I8 => (None, None),
+            [bias] if w != DType::I8 => (None, Some(bias)),
+            [scales] if w == DType::I8 => (Some(scales), None),
+            [scales, bias] if w == DType::I8 => (Some(scales), Some(bias)),
+            _ => return Err(Misfit::Count),
+        };
+        let dtype = |at: usize| if at == 1 { w } else { DType::F32 };
+        if let Some((at, _)) = inputs.iter().enumerate().find(|&(at, input)| input.dtype != dtype(at)) {
+            return Err(Misfit::DType(at as u8));
+        }
+        let shape = |tensor: &TensorType| tensor.shape;
+        Ok(Self { x: x.shape, w: weights.shape, scales: scales.map(shape), bias: bias.map(shape) })
+    }
+
+    /// Demands that scales and bias, where there are some, have one element per output; one scale may
+    /// serve all outputs.
+    pub(crate) fn check_outputs(&self, outputs: u32) -> Result<(), Misfit> {
+        match self.scales {
+            None => check_bias(self.bias, outputs, 2),
+            Some(scales) if scales.dims() == [outputs] || scales.dims() == [1] => {
+                check_bias(self.bias, outputs, 3)
+            }
+            Some(_) => Err(Misfit::Shape(2)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! loops are written so that the compiler sees every length and turns them into the vector
 //! instructions that the target has.
 
+use crate::weight::Weight;
 use flatpack_format::PANEL;
 
 /// Outputs of a panel as an array length.
@@ -98,9 +99,9 @@ pub trait Arch {
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
     /// in the order of the taps, then of i.
     #[inline(never)]
-    fn gemm_tile_f32_panel16<const P: usize>(
+    fn gemm_tile_f32_panel16<const P: usize, W: Weight>(
         patch: &Patch<'_, P>,
-        w: &[[f32; PANEL_LEN]],
+        w: &[[W; PANEL_LEN]],
         sums: &mut [[f32; PANEL_LEN]; P],
     ) -> Option<()> {
         let mut acc = *sums;
@@ -108,9 +109,10 @@ pub trait Arch {
         patch.try_each_tap(|x_at, w_at| {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
             for (i, w) in stretch(w, w_at, patch.len)?.iter().enumerate() {
+                let w = w.map(W::real);
                 for (acc, x) in acc.iter_mut().zip(x) {
                     let x = x.get(i)?;
-                    for (acc, w) in acc.iter_mut().zip(w) {
+                    for (acc, w) in acc.iter_mut().zip(&w) {
                         *acc += x * w;
                     }
                 }
@@ -124,9 +126,9 @@ pub trait Arch {
     /// For `P` pixels and 4 outputs, each with a row of weights: `sums[p][o] += Σ x[p][tap][i] ·
     /// w[o][tap][i]`, in the order of the taps, then of i.
     #[inline(never)]
-    fn gemm_tile_f32_rows<const P: usize>(
+    fn gemm_tile_f32_rows<const P: usize, W: Weight>(
         patch: &Patch<'_, P>,
-        w: [&[f32]; ROW_TILE],
+        w: [&[W]; ROW_TILE],
         sums: &mut [[f32; ROW_TILE]; P],
     ) -> Option<()> {
         let mut acc = *sums;
@@ -137,6 +139,7 @@ pub trait Arch {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
             let [w0, w1, w2, w3] = map(w, |w| stretch(w, w_at, patch.len))?;
             for (i, (((w0, w1), w2), w3)) in w0.iter().zip(w1).zip(w2).zip(w3).enumerate() {
+                let [w0, w1, w2, w3] = [*w0, *w1, *w2, *w3].map(W::real);
                 for (acc, x) in acc.iter_mut().zip(x) {
                     let x = x.get(i)?;
                     let [a0, a1, a2, a3] = acc;
@@ -217,18 +220,19 @@ pub trait Arch {
     /// For `P` pixels and 8 of their channels: `sums[p][c] += Σ x[p][tap][c] · w[tap][c]`, in the
     /// order of the taps.
     #[inline(never)]
-    fn depthwise_tile_f32<const P: usize>(
+    fn depthwise_tile_f32<const P: usize, W: Weight>(
         patch: &Patch<'_, P>,
-        w: &[f32],
+        w: &[W],
         sums: &mut [[f32; LANES]; P],
     ) -> Option<()> {
         let mut acc = *sums;
         let x = patch.of_equal_len()?;
         patch.try_each_tap(|x_at, w_at| {
-            let w: &[f32; LANES] = w.get(w_at..)?.first_chunk()?;
+            let w: &[W; LANES] = w.get(w_at..)?.first_chunk()?;
+            let w = w.map(W::real);
             for (acc, x) in acc.iter_mut().zip(x) {
                 let x: &[f32; LANES] = x.get(x_at..)?.first_chunk()?;
-                for ((acc, x), w) in acc.iter_mut().zip(x).zip(w) {
+                for ((acc, x), w) in acc.iter_mut().zip(x).zip(&w) {
                     *acc += x * w;
                 }
             }

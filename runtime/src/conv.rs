@@ -6,6 +6,7 @@ use crate::gemm::Weights;
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use crate::weight::Weight;
 use crate::window::{Pixels, Span, Strides, Windows};
 use core::ops::Range;
 use flatpack_format::Shape;
@@ -95,24 +96,17 @@ pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
     Some(())
 }
 
-/// [`run`] of float32 weights, input 1, and their bias, input 2, if there is one.
-pub(crate) fn run_f32<A: Arch, W: Windows>(
+/// [`run`] of float32 activations and weights of any kind.
+pub(crate) fn run_f32<A: Arch, W: Weight>(
     node: &Node<'_>,
     operands: Operands<'_>,
-    windows: [W; 3],
+    windows: [impl Windows; 3],
     groups: u32,
     clamp: Clamp,
 ) -> Option<()> {
     let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let w = node.input(1)?;
-    let [_, taps @ ..] = in_three(&w.shape())?;
-    let weights = Weights {
-        layout: w.layout(),
-        w: reads.get::<f32>(w)?,
-        bias: node.input(2).and_then(|bias| reads.get::<f32>(bias)),
-        depth: taps.iter().product(),
-        clamp,
-    };
+    let [_, taps @ ..] = in_three(&node.input(1)?.shape())?;
+    let weights = Weights::<W>::of(node, &reads, taps.iter().product(), clamp)?;
     run::<A, _, _>(node, windows, groups, weights, reads.get(node.input(0)?)?, y)
 }
 

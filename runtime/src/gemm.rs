@@ -3,7 +3,10 @@
 
 use crate::arch::{Arch, PANEL_LEN, Patch, ROW_TILE, clamp};
 use crate::conv::{Grouped, Product};
+use crate::kernel::Node;
+use crate::operands::Reads;
 use crate::pieces::{pieces, pieces_mut};
+use crate::weight::Weight;
 use core::ops::Range;
 use flatpack_format::Layout;
 use flatpack_format::ops::Clamp;
@@ -38,36 +41,54 @@ pub(crate) fn rows_from<T>(w: &[T], depth: usize, first: usize, end: usize) -> O
     Some([row(0)?, row(1)?, row(2)?, row(3)?])
 }
 
-/// Weights of `outputs` rows of `depth` elements, the bias, and the fused activation.
+/// Weights of `outputs` rows of `depth` elements, their scales, the bias, and the fused activation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weights<'a> {
+pub(crate) struct Weights<'a, W = f32> {
     pub(crate) layout: Layout,
-    pub(crate) w: &'a [f32],
+    pub(crate) w: &'a [W],
+    /// One for all outputs, or one for each; not looked at where the weights have none.
+    pub(crate) scales: &'a [f32],
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) depth: usize,
     pub(crate) clamp: Clamp,
 }
 
-impl Weights<'_> {
-    /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + Σᵢ x[n, i] · w[o, i])`.
+impl<'a, W: Weight> Weights<'a, W> {
+    /// The weights of a step: input 1, their scales, if they have some, and the bias, if there is one.
+    pub(crate) fn of(node: &Node<'_>, reads: &'a Reads<'_>, depth: usize, clamp: Clamp) -> Option<Self> {
+        let w = node.input(1)?;
+        let (scales, bias) = scales_and_bias::<W>(node, reads)?;
+        Some(Self { layout: w.layout(), w: reads.get(w)?, scales, bias, depth, clamp })
+    }
+
+    /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + scale[o] · Σᵢ x[n, i] · w[o, i])`.
     pub(crate) fn rows<A: Arch>(&self, x: &[f32], outputs: usize, y: &mut [f32]) -> Option<()> {
         rows::<A, Self>(self, self.depth, x, outputs, y)
     }
 
-    /// The bias of `T` outputs, zero where there is none.
+    /// The bias from an output on, empty where there is none.
+    fn bias_from(&self, first: usize) -> &[f32] {
+        self.bias.and_then(|bias| bias.get(first..)).unwrap_or_default()
+    }
+
+    /// What the sums of `T` outputs begin with: the bias, but for sums that are scaled first.
     fn start<const T: usize>(&self, first: usize) -> [f32; T] {
         let mut sums = [0.0; T];
-        let bias = self.bias.and_then(|bias| bias.get(first..)).unwrap_or_default();
-        sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = *bias);
+        if !W::SCALED {
+            sums.iter_mut().zip(self.bias_from(first)).for_each(|(sum, bias)| *sum = *bias);
+        }
         sums
     }
 
     fn finish<const P: usize, const T: usize>(
         &self,
-        sums: &[[f32; T]; P],
+        sums: &mut [[f32; T]; P],
         first: usize,
         y: &mut [&mut [f32]; P],
     ) {
+        if W::SCALED {
+            sums.iter_mut().for_each(|sums| scale(sums, self.scales, self.bias_from(first), first));
+        }
         for (sums, y) in sums.iter().zip(y) {
             let y = y.get_mut(first..).unwrap_or_default();
             for (y, sum) in y.iter_mut().zip(sums) {
@@ -77,21 +98,45 @@ impl Weights<'_> {
     }
 }
 
-impl Grouped for Weights<'_> {
+/// The scales of a step's weights, none if they have none, and its bias, if there is one.
+pub(crate) fn scales_and_bias<'a, W: Weight>(
+    node: &Node<'_>,
+    reads: &'a Reads<'_>,
+) -> Option<(&'a [f32], Option<&'a [f32]>)> {
+    let get = |index: usize| reads.get::<f32>(node.input(index)?);
+    if W::SCALED { Some((get(2)?, get(3))) } else { Some((&[], get(2))) }
+}
+
+/// `sums[o] = bias[o] + scale[o] · sums[o]` for outputs from `first` on. One scale serves all outputs;
+/// past the end of the bias it is zero.
+#[inline(always)]
+pub(crate) fn scale(sums: &mut [f32], scales: &[f32], bias: &[f32], first: usize) {
+    match scales {
+        [one] => sums.iter_mut().for_each(|sum| *sum *= one),
+        _ => {
+            let scales = scales.get(first..).unwrap_or_default();
+            sums.iter_mut().zip(scales).for_each(|(sum, scale)| *sum *= scale);
+        }
+    }
+    sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
+}
+
+impl<W: Weight> Grouped for Weights<'_, W> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
             Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
             Layout::Panel16 => self.w,
         };
-        Some(Self { w, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
+        let scales = if self.scales.len() > 1 { self.scales.get(outputs.clone())? } else { self.scales };
+        Some(Self { w, scales, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
     }
 }
 
-impl Product for Weights<'_> {
+impl<W: Weight> Product for Weights<'_, W> {
     type Element = f32;
 
-    /// For `P` pixels: `y[p][o] = clamp(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, in the order of
-    /// the taps, then of i. Both layouts sum in the same order and so give the same bits.
+    /// For `P` pixels: `y[p][o] = clamp(bias[o] + scale[o] · Σ x[p][tap][i] · w[o][tap][i])`, in the
+    /// order of the taps, then of i. Both layouts sum in the same order and so give the same bits.
     fn pixels<A: Arch, const P: usize>(
         &self,
         patch: &Patch<'_, P>,
@@ -105,7 +150,7 @@ impl Product for Weights<'_> {
                     let first = panel * PANEL_LEN;
                     let mut sums = [self.start(first); P];
                     A::gemm_tile_f32_panel16(patch, w, &mut sums)?;
-                    self.finish(&sums, first, &mut y);
+                    self.finish(&mut sums, first, &mut y);
                 }
             }
             Layout::Rows => {
@@ -114,7 +159,7 @@ impl Product for Weights<'_> {
                     let rows = rows_from(self.w, self.depth, first, outputs)?;
                     let mut sums = [self.start(first); P];
                     A::gemm_tile_f32_rows(patch, rows, &mut sums)?;
-                    self.finish(&sums, first, &mut y);
+                    self.finish(&mut sums, first, &mut y);
                 }
             }
         }

@@ -50,6 +50,7 @@ pub mod ops;
 mod pieces;
 mod session;
 mod walk;
+pub mod weight;
 mod window;
 
 pub use flatpack_format::{

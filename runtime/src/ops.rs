@@ -25,10 +25,14 @@ pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
 pub mod conv_2d_i8;
+pub mod conv_2d_w16;
+pub mod conv_2d_w8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
+pub mod depthwise_conv_2d_w16;
+pub mod depthwise_conv_2d_w8;
 pub mod dequantize;
 pub mod div;
 pub mod div_i8;
@@ -38,6 +42,8 @@ pub mod exp;
 pub mod floor;
 pub mod fully_connected;
 pub mod fully_connected_i8;
+pub mod fully_connected_w16;
+pub mod fully_connected_w8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -103,6 +109,8 @@ pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
+pub mod transpose_conv_2d_w16;
+pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
@@ -201,6 +209,14 @@ pub const ALL: &[Kernel] = &[
     minimum_i8::KERNEL,
     prelu_i8::KERNEL,
     resize_bilinear_i8::KERNEL,
+    conv_2d_w8::KERNEL,
+    depthwise_conv_2d_w8::KERNEL,
+    transpose_conv_2d_w8::KERNEL,
+    fully_connected_w8::KERNEL,
+    conv_2d_w16::KERNEL,
+    depthwise_conv_2d_w16::KERNEL,
+    transpose_conv_2d_w16::KERNEL,
+    fully_connected_w16::KERNEL,
     svdf::KERNEL,
     svdf_i8::KERNEL,
     unidirectional_sequence_lstm::KERNEL,

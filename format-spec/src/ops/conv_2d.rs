@@ -1,10 +1,10 @@
 //! 2-D convolution: x `[N, H, W, C]`, w `[O, KH, KW, C / groups]`, bias `[O]` (may be absent)
 //! → y `[N, OH, OW, O]`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, read, window_positions};
+use super::{Clamp, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `conv_2d`: 44 bytes. Pairs are height, width.
@@ -26,19 +26,25 @@ pub struct Conv2dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<Conv2dParams>() as u32, output, macs };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<Conv2dParams>() as u32,
+    output: |params, inputs| output(params, inputs, DType::F32),
+    macs,
+};
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<Conv2dParams>(params)?;
     p.clamp.valid()?;
-    let ([x, w], bias) = f32_inputs_and_bias(inputs)?;
+    let weighted = Weighted::of(inputs, dtype)?;
+    let (x, w) = (weighted.x, weighted.w);
     let (&[n, h, width, c], &[o, kh, kw, depth]) = (x.dims(), w.dims()) else {
         return Err(Misfit::Rank(if x.rank() == 4 { 1 } else { 0 }));
     };
     if depth.checked_mul(p.groups) != Some(c) || o.checked_rem(p.groups) != Some(0) || depth == 0 {
         return Err(Misfit::Shape(1));
     }
-    check_bias(bias, o, 2)?;
+    weighted.check_outputs(o)?;
     let [sh, sw] = p.stride;
     let [dh, dw] = p.dilation;
     let oh = window_positions(h, kh, sh, dh, p.pad_h)?;

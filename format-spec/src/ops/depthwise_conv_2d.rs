@@ -1,10 +1,10 @@
 //! Depthwise 2-D convolution: x `[N, H, W, C]`, w `[KH, KW, O]`, bias `[O]` (may be absent)
 //! → y `[N, OH, OW, O]`, where `O = C · multiplier` and output `o` reads channel `o / multiplier`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, read, window_positions};
+use super::{Clamp, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `depthwise_conv_2d`: 40 bytes. Pairs are height, width.
@@ -24,19 +24,25 @@ pub struct DepthwiseConv2dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<DepthwiseConv2dParams>() as u32, output, macs };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<DepthwiseConv2dParams>() as u32,
+    output: |params, inputs| output(params, inputs, DType::F32),
+    macs,
+};
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<DepthwiseConv2dParams>(params)?;
     p.clamp.valid()?;
-    let ([x, w], bias) = f32_inputs_and_bias(inputs)?;
+    let weighted = Weighted::of(inputs, dtype)?;
+    let (x, w) = (weighted.x, weighted.w);
     let (&[n, h, width, c], &[kh, kw, o]) = (x.dims(), w.dims()) else {
         return Err(Misfit::Rank(if x.rank() == 4 { 1 } else { 0 }));
     };
     if o.checked_rem(c) != Some(0) {
         return Err(Misfit::Shape(1));
     }
-    check_bias(bias, o, 2)?;
+    weighted.check_outputs(o)?;
     let [sh, sw] = p.stride;
     let [dh, dw] = p.dilation;
     let oh = window_positions(h, kh, sh, dh, p.pad_h)?;

@@ -1,8 +1,8 @@
 //! Fully connected: x `[…, I]`, w `[O, I]`, bias `[O]` (may be absent) → y `[…, O]`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, read};
+use super::{Clamp, Weighted, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `fully_connected`: 8 bytes.
@@ -14,17 +14,23 @@ pub struct FullyConnectedParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<FullyConnectedParams>() as u32, output, macs };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<FullyConnectedParams>() as u32,
+    output: |params, inputs| output(params, inputs, DType::F32),
+    macs,
+};
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     read::<FullyConnectedParams>(params)?.clamp.valid()?;
-    let ([x, w], bias) = f32_inputs_and_bias(inputs)?;
+    let weighted = Weighted::of(inputs, dtype)?;
+    let (x, w) = (weighted.x, weighted.w);
     let &[o, i] = w.dims() else { return Err(Misfit::Rank(1)) };
     let last = x.rank().checked_sub(1).ok_or(Misfit::Rank(0))?;
     if x.dim(last) != i || i == 0 {
         return Err(Misfit::Shape(1));
     }
-    check_bias(bias, o, 2)?;
+    weighted.check_outputs(o)?;
     Ok(TensorType::f32(x.with_dim(last, o)))
 }
 

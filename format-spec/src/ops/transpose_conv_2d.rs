@@ -5,10 +5,10 @@
 //! takes rows and columns off the result, `extend` adds some that only the bias reaches:
 //! `OH = (H − 1) · stride + (KH − 1) · dilation + 1 − crop + extend`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, read};
+use super::{Clamp, Weighted, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `transpose_conv_2d`: 40 bytes. Pairs are height, width.
@@ -28,19 +28,25 @@ pub struct TransposeConv2dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<TransposeConv2dParams>() as u32, output, macs };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<TransposeConv2dParams>() as u32,
+    output: |params, inputs| output(params, inputs, DType::F32),
+    macs,
+};
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<TransposeConv2dParams>(params)?;
     p.clamp.valid()?;
-    let ([x, w], bias) = f32_inputs_and_bias(inputs)?;
+    let weighted = Weighted::of(inputs, dtype)?;
+    let (x, w) = (weighted.x, weighted.w);
     let (&[n, h, width, c], &[o, kh, kw, depth]) = (x.dims(), w.dims()) else {
         return Err(Misfit::Rank(if x.rank() == 4 { 1 } else { 0 }));
     };
     if depth != c {
         return Err(Misfit::Shape(1));
     }
-    check_bias(bias, o, 2)?;
+    weighted.check_outputs(o)?;
     let [sh, sw] = p.stride;
     let [dh, dw] = p.dilation;
     let [crop_h, crop_w] = p.crop;

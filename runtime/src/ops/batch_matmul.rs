@@ -36,8 +36,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     for y in pieces_mut(y, m * n) {
         let (a, b) = (a.next()?, b.next()?);
         if params.transpose_b == 1 {
-            let b = Weights { layout: Layout::Rows, w: b, bias: None, depth: k, clamp: Clamp::NONE };
-            b.rows::<A>(a, n, y)?;
+            let (layout, clamp) = (Layout::Rows, Clamp::NONE);
+            Weights { layout, w: b, scales: &[], bias: None, depth: k, clamp }.rows::<A>(a, n, y)?;
         } else {
             let (mut a, mut y) = (pieces(a, k), pieces_mut(y, n));
             while let (Some(a0), Some(y0)) = (a.next(), y.next()) {

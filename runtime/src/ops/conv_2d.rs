@@ -15,21 +15,23 @@ use crate::arch::{Active, Arch};
 use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::weight::Weight;
 use crate::window::Window;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
-use flatpack_format::{Layout, Misfit, OpCode};
+use flatpack_format::{Layout, Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Conv2d, check, run: run::<Active> };
+pub const KERNEL: Kernel =
+    Kernel { op: OpCode::Conv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
 
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, true, 0)?;
+pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
+    node.check(rule, true, 0)?;
     let params: &Conv2dParams = node.params().ok_or(Misfit::Params)?;
     let packed = node.input(1).is_some_and(|w| w.layout() == Layout::Panel16);
     if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
 }
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
     let [_, h, width, _] = node.input_dims(0)?;
     let [_, kh, kw, _] = node.input_dims(1)?;
@@ -39,15 +41,15 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         Window::new(h, kh, sh, dh, params.pad_h),
         Window::new(width, kw, sw, dw, params.pad_w),
     ];
-    conv::run_f32::<A, _>(node, operands, windows, params.groups, params.clamp)
+    conv::run_f32::<A, W>(node, operands, windows, params.groups, params.clamp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::one_step::{
-        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, refuses_other_operands,
-        run as run_step,
+        Axis, Input, axis, difference, input, meets_with_stored_weights, noise, output_type, positions,
+        refusal, refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -55,6 +57,7 @@ mod tests {
     use std::vec::Vec;
 
     const OP: OpCode = OpCode::Conv2d;
+    const STORED: [OpCode; 2] = [OpCode::Conv2dW8, OpCode::Conv2dW16];
 
     fn params(h: &Axis, w: &Axis, groups: u32) -> Conv2dParams {
         Conv2dParams {
@@ -103,6 +106,22 @@ mod tests {
                 let panels = run_step(OP, bytes_of(&params), &[x, filter.packed(), bias]);
                 prop_assert_eq!(rows, panels);
             }
+        }
+
+        #[test]
+        fn it_meets_the_formula_with_weights_in_fewer_bytes(
+            (h, w) in (axis(), axis()), n in 1u32..3, depth in 1u32..6, group_outputs in 1u32..20,
+            groups in 1u32..4, seed: u32,
+        ) {
+            let outputs = groups * group_outputs;
+            let x = noise(&[n, h.input, w.input, groups * depth], seed);
+            let filter = noise(&[outputs, h.taps, w.taps, depth], !seed);
+            let inputs = [x, filter, noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w, groups);
+            let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            meets_with_stored_weights(STORED, bytes_of(&params), &inputs, (0, groups == 1), |inputs| {
+                formula(&h, &w, inputs, y.dims().try_into().unwrap())
+            });
         }
     }
 
@@ -197,5 +216,11 @@ mod tests {
             refusal(OP, bytes_of(&params(&POINT, &POINT, 1)), &inputs, Some(output)),
             Misfit::Shape(2)
         );
+    }
+
+    #[test]
+    fn other_operands_beside_weights_in_fewer_bytes_are_refused() {
+        let dims: [&[u32]; 3] = [&[1; 4], &[1; 4], &[1]];
+        refuses_other_operands_with_stored_weights(STORED, bytes_of(&params(&POINT, &POINT, 1)), dims, true);
     }
 }

@@ -40,7 +40,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         Window::new(h, kh, sh, dh, pad_h),
         Window::new(width, kw, sw, dw, pad_w),
     ];
-    conv::run_f32::<A, _>(node, operands, windows, params.groups, params.clamp)
+    conv::run_f32::<A, f32>(node, operands, windows, params.groups, params.clamp)
 }
 
 #[cfg(test)]

@@ -15,37 +15,43 @@
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
 use crate::conv::Product;
 use crate::depthwise;
+use crate::gemm::{scale, scales_and_bias};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use crate::weight::Weight;
 use crate::window::Moves;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::DepthwiseConv2d, check, run: run::<Active> };
+pub const KERNEL: Kernel =
+    Kernel { op: OpCode::DepthwiseConv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
 
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
+pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
+    node.check(rule, false, 0)
 }
 
-struct Weights<'a> {
-    w: &'a [f32],
+struct Weights<'a, W> {
+    w: &'a [W],
+    scales: &'a [f32],
     bias: &'a [f32],
     /// Outputs of a channel.
     multiplier: usize,
     clamp: Clamp,
 }
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dParams = node.params()?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let weights = Weights {
+    let (scales, bias) = scales_and_bias::<W>(node, &reads)?;
+    let weights = Weights::<W> {
         w: reads.get(node.input(1)?)?,
-        bias: node.input(2).and_then(|bias| reads.get(bias)).unwrap_or_default(),
+        scales,
+        bias: bias.unwrap_or_default(),
         multiplier: outputs.checked_div(channels)?,
         clamp: params.clamp,
     };
@@ -54,7 +60,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
 }
 
-impl Product for Weights<'_> {
+impl<W: Weight> Product for Weights<'_, W> {
     type Element = f32;
 
     fn pixels<A: Arch, const P: usize>(
@@ -70,7 +76,7 @@ impl Product for Weights<'_> {
     }
 }
 
-impl Weights<'_> {
+impl<W: Weight> Weights<'_, W> {
     /// One output a channel, in tiles of channels. The last begins at channel `last`.
     fn tiles<A: Arch, const P: usize>(
         &self,
@@ -79,13 +85,18 @@ impl Weights<'_> {
         y: &mut [&mut [f32]; P],
     ) -> Option<()> {
         for first in (0..last).step_by(LANES).chain([last]) {
-            let mut bias = [0.0; LANES];
-            let own = self.bias.get(first..).unwrap_or_default();
-            bias.iter_mut().zip(own).for_each(|(to, bias)| *to = *bias);
-            let mut sums = [bias; P];
+            let mut start = [0.0; LANES];
+            let bias = self.bias.get(first..).unwrap_or_default();
+            if !W::SCALED {
+                start.iter_mut().zip(bias).for_each(|(to, bias)| *to = *bias);
+            }
+            let mut sums = [start; P];
             let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
             A::depthwise_tile_f32(&Patch { x, ..*patch }, self.w.get(first..)?, &mut sums)?;
             for (y, sums) in y.iter_mut().zip(&mut sums) {
+                if W::SCALED {
+                    scale(sums, self.scales, bias, first);
+                }
                 A::clamp_f32(self.clamp.min, self.clamp.max, sums);
                 *y.get_mut(first..)?.first_chunk_mut()? = *sums;
             }
@@ -98,18 +109,23 @@ impl Weights<'_> {
         let multiplier = self.multiplier;
         let [x] = patch.x;
         y.fill(0.0);
-        y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
+        if !W::SCALED {
+            y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
+        }
         patch.try_each_tap(|x_at, w_at| {
             let mut x = x.get(x_at..)?.iter();
             let mut w = pieces(self.w.get(w_at..)?, multiplier);
             for y in pieces_mut(y, multiplier) {
                 let (x, w) = (x.next()?, w.next()?);
                 for (y, w) in y.iter_mut().zip(w) {
-                    *y += x * w;
+                    *y += x * w.real();
                 }
             }
             Some(())
         })?;
+        if W::SCALED {
+            scale(y, self.scales, self.bias, 0);
+        }
         for y in y {
             *y = clamp(*y, self.clamp.min, self.clamp.max);
         }
@@ -121,14 +137,15 @@ impl Weights<'_> {
 mod tests {
     use super::*;
     use crate::one_step::{
-        Axis, Input, axis, difference, input, noise, output_type, positions, refusal, refuses_other_operands,
-        run as run_step,
+        Axis, Input, axis, difference, input, meets_with_stored_weights, noise, output_type, positions,
+        refusal, refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
     use proptest::prelude::*;
     use std::vec::Vec;
 
     const OP: OpCode = OpCode::DepthwiseConv2d;
+    const STORED: [OpCode; 2] = [OpCode::DepthwiseConv2dW8, OpCode::DepthwiseConv2dW16];
 
     fn params(h: &Axis, w: &Axis) -> DepthwiseConv2dParams {
         DepthwiseConv2dParams {
@@ -167,6 +184,21 @@ mod tests {
             let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
             let want = formula(&h, &w, &inputs, y.dims().try_into().unwrap());
             prop_assert!(difference(&run_step(OP, bytes_of(&params), &inputs), &want) < 1e-5);
+        }
+
+        #[test]
+        fn it_meets_the_formula_with_weights_in_fewer_bytes(
+            (h, w) in (axis(), axis()), n in 1u32..3, channels in 1u32..36,
+            multiplier in prop_oneof![Just(1u32), 2u32..12], seed: u32,
+        ) {
+            let outputs = channels * multiplier;
+            let x = noise(&[n, h.input, w.input, channels], seed);
+            let inputs = [x, noise(&[h.taps, w.taps, outputs], !seed), noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w);
+            let y = output_type(OP, bytes_of(&params), &inputs).unwrap().shape;
+            meets_with_stored_weights(STORED, bytes_of(&params), &inputs, (2, false), |inputs| {
+                formula(&h, &w, inputs, y.dims().try_into().unwrap())
+            });
         }
     }
 
@@ -238,5 +270,11 @@ mod tests {
         let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[1, 1, 2], 2)];
         let output = noise(&[1, 1, 1, 3], 0).tensor_type();
         assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, Some(output)), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn other_operands_beside_weights_in_fewer_bytes_are_refused() {
+        let dims: [&[u32]; 3] = [&[1; 4], &[1; 3], &[1]];
+        refuses_other_operands_with_stored_weights(STORED, bytes_of(&params(&POINT, &POINT)), dims, false);
     }
 }

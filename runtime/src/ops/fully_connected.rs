@@ -13,43 +13,39 @@ use crate::arch::{Active, Arch};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::weight::Weight;
 use flatpack_format::ops::fully_connected::{FullyConnectedParams, RULE};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::FullyConnected, check, run: run::<Active> };
+pub const KERNEL: Kernel =
+    Kernel { op: OpCode::FullyConnected, check: |node| check(node, &RULE), run: run::<Active, f32> };
 
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, true, 0)
+pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
+    node.check(rule, true, 0)
 }
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedParams = node.params()?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = node.input(1)?;
     let [outputs, depth] = node.input_dims(1)?;
-    let weights = Weights {
-        layout: w.layout(),
-        w: reads.get(w)?,
-        bias: node.input(2).and_then(|bias| reads.get(bias)),
-        depth,
-        clamp: params.clamp,
-    };
-    weights.rows::<A>(x, outputs, y)
+    let weights = Weights::<W>::of(node, &reads, depth, params.clamp)?;
+    weights.rows::<A>(reads.get(node.input(0)?)?, outputs, y)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::one_step::{
-        Input, difference, input, noise, refusal, refuses_other_operands, run as run_step,
+        Input, difference, input, meets_with_stored_weights, noise, refusal, refuses_other_operands,
+        refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    const STORED: [OpCode; 2] = [OpCode::FullyConnectedW8, OpCode::FullyConnectedW16];
     const PARAMS: FullyConnectedParams = FullyConnectedParams { clamp: Clamp::NONE };
 
     fn formula(x: &Input, w: &Input, bias: &Input) -> Vec<f32> {
@@ -72,6 +68,16 @@ mod tests {
             prop_assert!(difference(&rows, &formula(&x, &w, &bias)) < 1e-5);
             let panels = run_step(OpCode::FullyConnected, bytes_of(&PARAMS), &[x, w.packed(), bias]);
             prop_assert_eq!(rows, panels);
+        }
+
+        #[test]
+        fn it_meets_the_formula_with_weights_in_fewer_bytes(
+            n in 1u32..6, i in 1u32..40, o in 1u32..40, seed: u32,
+        ) {
+            let inputs = [noise(&[n, i], seed), noise(&[o, i], !seed), noise(&[o], seed ^ 0x55)];
+            meets_with_stored_weights(STORED, bytes_of(&PARAMS), &inputs, (0, true), |[x, w, bias]| {
+                formula(x, w, bias)
+            });
         }
     }
 
@@ -108,5 +114,11 @@ mod tests {
             refusal(OpCode::FullyConnected, bytes_of(&PARAMS), &inputs, Some(output)),
             Misfit::Shape(2)
         );
+    }
+
+    #[test]
+    fn other_operands_beside_weights_in_fewer_bytes_are_refused() {
+        let dims: [&[u32]; 3] = [&[1; 2], &[1; 2], &[1]];
+        refuses_other_operands_with_stored_weights(STORED, bytes_of(&PARAMS), dims, true);
     }
 }

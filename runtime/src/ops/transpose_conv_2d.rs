@@ -16,18 +16,20 @@ use crate::arch::{Active, Arch};
 use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::weight::Weight;
 use crate::window::TransposedWindow;
 use flatpack_format::ops::transpose_conv_2d::{RULE, TransposeConv2dParams};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::TransposeConv2d, check, run: run::<Active> };
+pub const KERNEL: Kernel =
+    Kernel { op: OpCode::TransposeConv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
 
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, true, 0)
+pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
+    node.check(rule, true, 0)
 }
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dParams = node.params()?;
     let [_, h, width, _] = node.input_dims(0)?;
     let [_, kh, kw, _] = node.input_dims(1)?;
@@ -37,15 +39,15 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         TransposedWindow::new(h, kh, sh, dh, crop_h),
         TransposedWindow::new(width, kw, sw, dw, crop_w),
     ];
-    conv::run_f32::<A, _>(node, operands, windows, 1, params.clamp)
+    conv::run_f32::<A, W>(node, operands, windows, 1, params.clamp)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::one_step::{
-        Input, TransposedAxis, difference, input, noise, positions, refusal, refuses_other_operands,
-        run as run_step, transposed_axis,
+        Input, TransposedAxis, difference, input, meets_with_stored_weights, noise, positions, refusal,
+        refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step, transposed_axis,
     };
     use bytemuck::bytes_of;
     use flatpack_format::ops::Clamp;
@@ -53,6 +55,7 @@ mod tests {
     use std::vec::Vec;
 
     const OP: OpCode = OpCode::TransposeConv2d;
+    const STORED: [OpCode; 2] = [OpCode::TransposeConv2dW8, OpCode::TransposeConv2dW16];
 
     fn params(h: &TransposedAxis, w: &TransposedAxis) -> TransposeConv2dParams {
         TransposeConv2dParams {
@@ -96,6 +99,20 @@ mod tests {
             let [x, filter, bias] = inputs;
             let panels = run_step(OP, bytes_of(&params), &[x, filter.packed(), bias]);
             prop_assert_eq!(rows, panels);
+        }
+
+        #[test]
+        fn it_meets_the_formula_with_weights_in_fewer_bytes(
+            (h, w) in (transposed_axis(), transposed_axis()), n in 1u32..3, channels in 1u32..6,
+            outputs in 1u32..20, seed: u32,
+        ) {
+            let x = noise(&[n, h.input, w.input, channels], seed);
+            let filter = noise(&[outputs, h.taps, w.taps, channels], !seed);
+            let inputs = [x, filter, noise(&[outputs], seed ^ 0x55)];
+            let params = params(&h, &w);
+            meets_with_stored_weights(STORED, bytes_of(&params), &inputs, (0, true), |inputs| {
+                formula(&h, &w, inputs)
+            });
         }
     }
 
@@ -175,5 +192,11 @@ mod tests {
         let inputs = [noise(&[1, 1, 1, 1], 1), noise(&[2, 1, 1, 1], 2)];
         let output = noise(&[1, 1, 1, 3], 0).tensor_type();
         assert_eq!(refusal(OP, bytes_of(&params(&POINT, &POINT)), &inputs, Some(output)), Misfit::Shape(2));
+    }
+
+    #[test]
+    fn other_operands_beside_weights_in_fewer_bytes_are_refused() {
+        let dims: [&[u32]; 3] = [&[1; 4], &[1; 4], &[1]];
+        refuses_other_operands_with_stored_weights(STORED, bytes_of(&params(&POINT, &POINT)), dims, true);
     }
 }

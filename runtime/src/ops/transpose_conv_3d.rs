@@ -38,7 +38,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         TransposedWindow::new(h, kh, sh, dh, crop_h),
         TransposedWindow::new(width, kw, sw, dw, crop_w),
     ];
-    conv::run_f32::<A, _>(node, operands, windows, 1, params.clamp)
+    conv::run_f32::<A, f32>(node, operands, windows, 1, params.clamp)
 }
 
 #[cfg(test)]

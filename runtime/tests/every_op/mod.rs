@@ -107,6 +107,16 @@ fn unary(op: OpCode, params: impl Pod) -> Sample {
     sample(op, params, &[&[2, 3, 4]], &[])
 }
 
+/// The step of an operator with its weights, the first constant, in fewer bytes.
+fn stored(op: OpCode, float: OpCode, scaled: bool) -> Sample {
+    let mut sample = Sample { op, ..step(float) };
+    if scaled {
+        sample.constants.insert(1, sample.constants[1].clone());
+        return typed(&[DType::F32, DType::I8], sample);
+    }
+    typed(&[DType::F32, DType::F16], sample)
+}
+
 /// A step of the operator.
 pub(crate) fn step(op: OpCode) -> Sample {
     use OpCode as Op;
@@ -521,6 +531,14 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 ),
             ),
         ),
+        Op::Conv2dW8 => stored(op, Op::Conv2d, true),
+        Op::DepthwiseConv2dW8 => stored(op, Op::DepthwiseConv2d, true),
+        Op::TransposeConv2dW8 => stored(op, Op::TransposeConv2d, true),
+        Op::FullyConnectedW8 => stored(op, Op::FullyConnected, true),
+        Op::Conv2dW16 => stored(op, Op::Conv2d, false),
+        Op::DepthwiseConv2dW16 => stored(op, Op::DepthwiseConv2d, false),
+        Op::TransposeConv2dW16 => stored(op, Op::TransposeConv2d, false),
+        Op::FullyConnectedW16 => stored(op, Op::FullyConnected, false),
     }
 }
 
@@ -549,32 +567,27 @@ impl Build {
 
     fn constant(&mut self, dtype: DType, dims: &[u32], packed: bool) -> u32 {
         let len = dims.iter().product::<u32>();
-        if dtype != DType::F32 {
-            // Words are multipliers: of 2⁻⁷ each.
-            let words: Vec<i32> = (0..len).map(|i| if i % 2 == 0 { 1 << 30 } else { -6 }).collect();
-            let bytes = match dtype.bytes() {
-                4 => bytemuck::cast_slice(&words).to_vec(),
-                bytes => (0..len * bytes).map(|i| (i * 37) as u8).collect(),
-            };
+        // Words are multipliers: of 2⁻⁷ each.
+        let words = (0..len).flat_map(|i| if i % 2 == 0 { 1i32 << 30 } else { -6 }.to_le_bytes());
+        let values = (0..len).flat_map(|i| ((i % 7) as f32 * 0.25 - 0.75).to_le_bytes());
+        let bytes: Vec<u8> = match dtype {
+            DType::F32 => values.collect(),
+            DType::I32 => words.collect(),
+            _ => (0..len * dtype.bytes()).map(|i| (i * 37) as u8).collect(),
+        };
+        if !packed {
             return self.tensor(dtype, dims, Layout::Rows, Memory::Constant(bytes));
         }
-        let values: Vec<f32> = (0..len).map(|i| (i % 7) as f32 * 0.25 - 0.75).collect();
-        let outputs = dims[0] as usize;
+        let (outputs, size) = (dims[0] as usize, dtype.bytes() as usize);
         let depth = len as usize / outputs;
-        let values = match packed {
-            false => values,
-            true => {
-                let mut panels = vec![0.0; outputs.next_multiple_of(16) * depth];
-                for (o, row) in values.chunks_exact(depth).enumerate() {
-                    for (i, value) in row.iter().enumerate() {
-                        panels[o / 16 * depth * 16 + i * 16 + o % 16] = *value;
-                    }
-                }
-                panels
+        let mut panels = vec![0; outputs.next_multiple_of(16) * depth * size];
+        for (o, row) in bytes.chunks_exact(depth * size).enumerate() {
+            for (i, value) in row.chunks_exact(size).enumerate() {
+                let at = (o / 16 * depth * 16 + i * 16 + o % 16) * size;
+                panels[at..at + size].copy_from_slice(value);
             }
-        };
-        let layout = if packed { Layout::Panel16 } else { Layout::Rows };
-        self.tensor(dtype, dims, layout, Memory::Constant(bytemuck::cast_slice(&values).to_vec()))
+        }
+        self.tensor(dtype, dims, Layout::Panel16, Memory::Constant(panels))
     }
 
     fn step(&mut self, sample: &Sample, packed: bool) {

@@ -1,0 +1,13 @@
+//! 2-D convolution with weights of binary16: x `[N, H, W, C]`, w `[O, KH, KW, C / groups]`, bias
+//! `[O]` (may be absent) → y `[N, OH, OW, O]`.
+
+use crate::op::OpRule;
+use crate::tensor::DType;
+
+pub use super::conv_2d::Conv2dParams;
+
+/// See the module.
+pub const RULE: OpRule = OpRule {
+    output: |params, inputs| super::conv_2d::output(params, inputs, DType::F16),
+    ..super::conv_2d::RULE
+};

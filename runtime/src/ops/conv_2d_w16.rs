@@ -1,0 +1,25 @@
+//! 2-D convolution with weights of binary16: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, oh · sh + kh ·
+//! dh − pad, …, c] · w[o, kh, kw, c])`, summed as by `conv_2d`.
+//!
+//! | operand | dtype | shape                | layouts                |
+//! |---------|-------|----------------------|------------------------|
+//! | x       | f32   | `[N, H, W, C]`       | rows                   |
+//! | w       | f16   | `[O, KH, KW, C / G]` | rows; panel16 if G = 1 |
+//! | bias    | f32   | `[O]`                | rows; may be absent    |
+//! | y       | f32   | `[N, OH, OW, O]`     | rows                   |
+//!
+//! `check` proves what it proves for `conv_2d`.
+
+use super::conv_2d;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use crate::weight::Half;
+use flatpack_format::OpCode;
+use flatpack_format::ops::conv_2d_w16::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel {
+    op: OpCode::Conv2dW16,
+    check: |node| conv_2d::check(node, &RULE),
+    run: conv_2d::run::<Active, Half>,
+};

@@ -1,0 +1,25 @@
+//! Depthwise 2-D convolution with weights of binary16: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, oh ·
+//! sh + kh · dh − pad, …, o / multiplier] · w[kh, kw, o])`, summed as by `depthwise_conv_2d`.
+//!
+//! | operand | dtype | shape            | layouts             |
+//! |---------|-------|------------------|---------------------|
+//! | x       | f32   | `[N, H, W, C]`   | rows                |
+//! | w       | f16   | `[KH, KW, O]`    | rows                |
+//! | bias    | f32   | `[O]`            | rows; may be absent |
+//! | y       | f32   | `[N, OH, OW, O]` | rows                |
+//!
+//! `check` proves what it proves for `depthwise_conv_2d`.
+
+use super::depthwise_conv_2d;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use crate::weight::Half;
+use flatpack_format::OpCode;
+use flatpack_format::ops::depthwise_conv_2d_w16::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel {
+    op: OpCode::DepthwiseConv2dW16,
+    check: |node| depthwise_conv_2d::check(node, &RULE),
+    run: depthwise_conv_2d::run::<Active, Half>,
+};

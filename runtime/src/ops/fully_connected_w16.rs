@@ -1,0 +1,25 @@
+//! Fully connected with weights of binary16: `y[n, o] = clamp(bias[o] + Σᵢ x[n, i] · w[o, i])`, summed
+//! as by `fully_connected`.
+//!
+//! | operand | dtype | shape      | layouts             |
+//! |---------|-------|------------|---------------------|
+//! | x       | f32   | `[..., I]` | rows                |
+//! | w       | f16   | `[O, I]`   | rows, panel16       |
+//! | bias    | f32   | `[O]`      | rows; may be absent |
+//! | y       | f32   | `[..., O]` | rows                |
+//!
+//! `check` proves what it proves for `fully_connected`.
+
+use super::fully_connected;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use crate::weight::Half;
+use flatpack_format::OpCode;
+use flatpack_format::ops::fully_connected_w16::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel {
+    op: OpCode::FullyConnectedW16,
+    check: |node| fully_connected::check(node, &RULE),
+    run: fully_connected::run::<Active, Half>,
+};

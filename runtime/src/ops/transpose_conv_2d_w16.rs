@@ -1,0 +1,25 @@
+//! Transposed 2-D convolution with weights of binary16: `y[n, oh, ow, o] = clamp(bias[o] + Σ x[n, ih,
+//! iw, c] · w[o, kh, kw, c])`, summed as by `transpose_conv_2d`.
+//!
+//! | operand | dtype | shape            | layouts             |
+//! |---------|-------|------------------|---------------------|
+//! | x       | f32   | `[N, H, W, C]`   | rows                |
+//! | w       | f16   | `[O, KH, KW, C]` | rows, panel16       |
+//! | bias    | f32   | `[O]`            | rows; may be absent |
+//! | y       | f32   | `[N, OH, OW, O]` | rows                |
+//!
+//! `check` proves what it proves for `transpose_conv_2d`.
+
+use super::transpose_conv_2d;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use crate::weight::Half;
+use flatpack_format::OpCode;
+use flatpack_format::ops::transpose_conv_2d_w16::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel {
+    op: OpCode::TransposeConv2dW16,
+    check: |node| transpose_conv_2d::check(node, &RULE),
+    run: transpose_conv_2d::run::<Active, Half>,
+};

@@ -1,0 +1,41 @@
+//! How weights are stored: as they are multiplied, or in fewer bytes.
+
+use crate::math;
+use bytemuck::{Pod, Zeroable};
+
+/// A stored weight, which float32 activations are multiplied with.
+pub trait Weight: Pod {
+    /// Whether sums of products are multiplied with a scale of the output, before the bias is added.
+    const SCALED: bool = false;
+
+    /// What the activation is multiplied with.
+    fn real(self) -> f32;
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    fn real(self) -> f32 {
+        self
+    }
+}
+
+impl Weight for i8 {
+    const SCALED: bool = true;
+
+    #[inline(always)]
+    fn real(self) -> f32 {
+        self.into()
+    }
+}
+
+/// A weight stored as binary16, by its bits.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Half(u16);
+
+impl Weight for Half {
+    #[inline(always)]
+    fn real(self) -> f32 {
+        math::half(self.0)
+    }
+}
