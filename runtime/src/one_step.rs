@@ -156,7 +156,7 @@ pub(crate) fn meets_with_stored_weights(
 ) {
     for (op, dtype) in [(w8, DType::I8), (w16, DType::F16)] {
         let (weights, reals) = stored(&filter.dims, axis, bias.values[0].to_bits(), dtype);
-        let mut inputs = [&[x.clone()], &weights[..], &[bias.clone()]].concat();
+        let mut inputs: Vec<Input> = [x].into_iter().chain(&weights).chain([bias]).cloned().collect();
         let rows = run(op, params, &inputs);
         let error = difference(&rows, &want(&[x.clone(), reals.clone(), bias.clone()]));
         assert!(error < 1e-5, "{op:?}: {error}");

@@ -4,8 +4,8 @@ use crate::exact::{self, Values};
 use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
-use crate::passes::compress_weights::WeightFormat;
-use crate::passes::{self, Change, keep_states, lower_integers, widen_constants};
+use crate::passes::compress_weights::{self, WeightFormat};
+use crate::passes::{self, Change, keep_states, lower_integers, pack, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -23,7 +23,7 @@ pub struct Options {
     pub target: Target,
     /// How the weights of layers with products are stored.
     pub weights: WeightFormat,
-    /// Layers whose weights stay float32: names, or what they begin with.
+    /// Layers whose weights stay float32: names, or names of what they lie within.
     pub keep_float: Vec<String>,
     /// The goldens.
     pub goldens: Goldens,
@@ -65,6 +65,21 @@ pub struct GivenCase {
     pub outputs: Vec<Vec<f32>>,
 }
 
+/// What weights in fewer bytes than float32 takes save and cost.
+#[derive(Clone, Debug)]
+pub struct WeightReport {
+    /// What float32 weights were to become.
+    pub format: WeightFormat,
+    /// Bytes of all constants, if they were float32.
+    pub float32_bytes: u64,
+    /// Bytes of all constants as they are stored, scales included.
+    pub stored_bytes: u64,
+    /// Signal-to-noise ratio of each output in dB, over the golden inputs: the signal is what float32
+    /// weights give, or what the user does. Infinite where nothing differs; empty where weights have the
+    /// values that the source gives them.
+    pub snr_db: Vec<f64>,
+}
+
 /// A file that has met its goldens, and how it was made.
 #[derive(Debug)]
 pub struct Built {
@@ -84,6 +99,8 @@ pub struct Built {
     pub plan: MemoryPlan,
     /// How far it is from its goldens.
     pub checked: Checked,
+    /// Of weights in fewer bytes, if there are some.
+    pub weights: Option<WeightReport>,
 }
 
 impl Built {
@@ -121,6 +138,14 @@ pub enum BuildError {
     ConstantOutput {
         /// Number of the output.
         output: usize,
+    },
+    /// A name of `keep_float` is that of no layer.
+    #[error("no layer is named `{name}`, nor lies within; the layers are {}", .layers.join(", "))]
+    NoSuchLayer {
+        /// The name.
+        name: String,
+        /// The layers that there are.
+        layers: Vec<String>,
     },
     /// tract cannot compute the reference predictions.
     #[error("the reference predictions failed: {0}")]
@@ -163,32 +188,46 @@ pub enum BuildError {
 }
 
 /// Makes a file of a graph: reference predictions of the graph as it is, then passes, memory plan,
-/// layout, and a run of the file against its goldens.
+/// layout, and a run of the file against its goldens. Where passes round, as those do that compute with
+/// integers or store weights in fewer bytes, the predictions are those of what they make.
 ///
 /// # Errors
 /// If the model cannot be planned or written, or the file does not meet its goldens.
 pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
+    if options.weights != WeightFormat::Float32 {
+        check_layers(&graph, &options.keep_float)?;
+    }
     let of_reals = match graph.has_integers() {
-        false => Some(reference_cases(&graph, &options.goldens)?),
+        false => Some(reference_cases(&graph, &options.goldens, false)?),
         true => None,
     };
-    let mut changes = prepare(&mut graph, options.target)?;
-    let details = lower_integers::run(&mut graph)?;
-    if !details.is_empty() {
-        changes.push(Change { pass: "lower integers", details });
-    }
-    let details = widen_constants::run(&mut graph);
-    if !details.is_empty() {
-        changes.push(Change { pass: "widen constants", details });
-    }
-    let details = keep_states::run(&mut graph);
-    if !details.is_empty() {
-        changes.push(Change { pass: "keep states", details });
-    }
-    let cases = match of_reals {
-        Some(cases) => cases,
-        None => reference_cases(&graph, &options.goldens)?,
+    let mut changes = prepare(&mut graph)?;
+    let mut changed = |pass, details: Vec<String>| {
+        if !details.is_empty() {
+            changes.push(Change { pass, details });
+        }
     };
+    changed("lower integers", lower_integers::run(&mut graph)?);
+    changed("widen constants", widen_constants::run(&mut graph));
+    changed("keep states", keep_states::run(&mut graph));
+    let (_, float32_bytes) = compress_weights::constant_bytes(&graph);
+    let compressed = compress_weights::run(&mut graph, options.weights, &options.keep_float);
+    let (stored_bytes, _) = compress_weights::constant_bytes(&graph);
+    let cases = match &of_reals {
+        Some(cases) if !compressed.rounded => cases,
+        _ => &reference_cases(&graph, &options.goldens, compressed.rounded)?,
+    };
+    let weights = (!compressed.details.is_empty()).then(|| WeightReport {
+        format: options.weights,
+        float32_bytes,
+        stored_bytes,
+        snr_db: of_reals
+            .as_ref()
+            .filter(|_| compressed.rounded)
+            .map_or_else(Vec::new, |of_reals| snr_db(of_reals, cases)),
+    });
+    changed("compress weights", compressed.details);
+    changed("pack", pack::run(&mut graph, options.target));
     let plan = memory::plan(&graph)?;
     let (mut draft, _) = emit::draft(&graph, &plan, options.target);
     let step_outputs: Vec<TensorId> = plan.steps.iter().map(|node| node.output).collect();
@@ -203,9 +242,9 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     } else {
         draft.meta = options.meta.clone();
         let producer = match options.goldens {
-            Goldens::Predicted(_) if graph.has_integers() => exact::PRODUCER,
-            Goldens::Predicted(_) => reference::PRODUCER,
-            Goldens::Given(_) => "given by the user",
+            Goldens::Given(_) if !compressed.rounded => "given by the user",
+            _ if graph.has_integers() => exact::PRODUCER,
+            _ => reference::PRODUCER,
         };
         draft.meta.insert("golden.producer".into(), producer.into());
         draft.meta.insert("producer".into(), concat!("flatpack ", env!("CARGO_PKG_VERSION")).into());
@@ -214,16 +253,46 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let model = Model::parse(&Block::bytes(&blocks)[..file_bytes]).map_err(WriteError::Invalid)?;
     let checked = check(&model)?;
     let input_names = graph.inputs.iter().map(|&id| graph.tensor(id).name.clone()).collect();
-    Ok(Built { blocks, file_bytes, draft, inputs: graph.inputs, input_names, changes, plan, checked })
+    let inputs = graph.inputs;
+    Ok(Built { blocks, file_bytes, draft, inputs, input_names, changes, plan, checked, weights })
 }
 
 /// Gives each output memory of its own, and runs the passes on reals.
 ///
 /// # Errors
 /// If an output is constant.
-pub fn prepare(graph: &mut Graph, target: Target) -> Result<Vec<Change>, BuildError> {
+pub fn prepare(graph: &mut Graph) -> Result<Vec<Change>, BuildError> {
     give_outputs_memory(graph)?;
-    Ok(passes::run(graph, target))
+    Ok(passes::run(graph))
+}
+
+/// Demands that each of these names is that of a layer, or of what layers lie within.
+fn check_layers(graph: &Graph, names: &[String]) -> Result<(), BuildError> {
+    match names.iter().find(|name| !graph.nodes.iter().any(|node| node.is_within(name))) {
+        None => Ok(()),
+        Some(name) => {
+            let mut layers: Vec<String> = graph.nodes.iter().map(|node| node.layer.clone()).collect();
+            layers.dedup();
+            Err(BuildError::NoSuchLayer { name: name.clone(), layers })
+        }
+    }
+}
+
+/// For each output, `10 · log₁₀(Σ y² / Σ (y − ŷ)²)` over the elements of all cases, where y are those of
+/// `signal` and ŷ those of `noisy`.
+fn snr_db(signal: &[ReferenceCase], noisy: &[ReferenceCase]) -> Vec<f64> {
+    let outputs = signal.first().map_or(0, |case| case.outputs.len());
+    let of_output = |output: usize| {
+        let (mut power, mut noise) = (0.0, 0.0);
+        for (signal, noisy) in signal.iter().zip(noisy) {
+            for (y, other) in signal.outputs[output].floats().iter().zip(noisy.outputs[output].floats()) {
+                power += f64::from(*y).powi(2);
+                noise += (f64::from(*y) - f64::from(other)).powi(2);
+            }
+        }
+        if noise == 0.0 { f64::INFINITY } else { 10.0 * (power / noise).log10() }
+    };
+    (0..outputs).map(of_output).collect()
 }
 
 /// A case with the reference's values for every tensor.
@@ -234,8 +303,13 @@ struct ReferenceCase {
 }
 
 /// The cases, predicted by tract from a graph of reals as it is, or else exactly from a graph whose
-/// operators are those of the file.
-fn reference_cases(graph: &Graph, goldens: &Goldens) -> Result<Vec<ReferenceCase>, BuildError> {
+/// operators are those of the file. With `rounded` weights, outputs that the user gives are not met:
+/// only the inputs are the user's then.
+fn reference_cases(
+    graph: &Graph,
+    goldens: &Goldens,
+    rounded: bool,
+) -> Result<Vec<ReferenceCase>, BuildError> {
     let failed = |error: tract_core::internal::TractError| BuildError::Reference(format!("{error:#}"));
     let predictor = if graph.has_integers() { None } else { Some(Predictor::new(graph).map_err(failed)?) };
     let predict = |inputs: &[Values]| match &predictor {
@@ -257,7 +331,7 @@ fn reference_cases(graph: &Graph, goldens: &Goldens) -> Result<Vec<ReferenceCase
                     values.iter().zip(dtypes).map(|(v, dtype)| Values::from_floats(v, dtype)).collect()
                 };
                 let outputs = typed(&graph.outputs, &case.outputs);
-                cases.push((typed(&graph.inputs, &case.inputs), Some(outputs)));
+                cases.push((typed(&graph.inputs, &case.inputs), (!rounded).then_some(outputs)));
             }
             cases
         }

@@ -206,6 +206,11 @@ impl Node {
         bytemuck::pod_read_unaligned(&self.params)
     }
 
+    /// Whether its layer has this name, or lies within what has: `block/conv` within `block`.
+    pub fn is_within(&self, name: &str) -> bool {
+        self.layer.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Replaces the parameter record.
     pub fn set_params<P: Pod>(&mut self, params: P) {
         self.params = bytemuck::bytes_of(&params).to_vec();

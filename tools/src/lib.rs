@@ -14,6 +14,7 @@ pub mod exact;
 pub mod fixed;
 pub mod golden;
 pub mod graph;
+pub mod half;
 pub mod import;
 pub mod measure;
 pub mod memory;

@@ -32,10 +32,14 @@ pub mod clip;
 pub mod concatenate;
 pub mod conv_2d;
 pub mod conv_2d_i8;
+pub mod conv_2d_w16;
+pub mod conv_2d_w8;
 pub mod conv_3d;
 pub mod cos;
 pub mod depthwise_conv_2d;
 pub mod depthwise_conv_2d_i8;
+pub mod depthwise_conv_2d_w16;
+pub mod depthwise_conv_2d_w8;
 pub mod dequantize;
 pub mod div;
 pub mod div_i8;
@@ -45,6 +49,8 @@ pub mod exp;
 pub mod floor;
 pub mod fully_connected;
 pub mod fully_connected_i8;
+pub mod fully_connected_w16;
+pub mod fully_connected_w8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
@@ -110,6 +116,8 @@ pub mod thresholded_relu;
 pub mod transpose;
 pub mod transpose_conv_2d;
 pub mod transpose_conv_2d_i8;
+pub mod transpose_conv_2d_w16;
+pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
@@ -165,6 +173,20 @@ pub struct Operator {
     pub linear: Option<Linear>,
     /// Another way to write the same weights for a machine: `panel16`.
     pub packs: fn(&Node) -> bool,
+    /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
+    pub fewer_bytes: Option<FewerBytes>,
+}
+
+/// Operators that read the weights of another in fewer bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FewerBytes {
+    /// On weights of signed bytes: the scales of the outputs, or the one of all, come between
+    /// weights and bias.
+    pub w8: OpCode,
+    /// On weights of binary16.
+    pub w16: OpCode,
+    /// The dimension of the weights that counts outputs.
+    pub output_axis: usize,
 }
 
 /// How weights belong to outputs and to input channels.
@@ -196,6 +218,7 @@ impl Operator {
             clamp: None,
             linear: None,
             packs: |_| false,
+            fewer_bytes: None,
         }
     }
 
@@ -299,6 +322,14 @@ pub const ALL: &[Operator] = &[
     minimum_i8::OPERATOR,
     prelu_i8::OPERATOR,
     resize_bilinear_i8::OPERATOR,
+    conv_2d_w8::OPERATOR,
+    depthwise_conv_2d_w8::OPERATOR,
+    transpose_conv_2d_w8::OPERATOR,
+    fully_connected_w8::OPERATOR,
+    conv_2d_w16::OPERATOR,
+    depthwise_conv_2d_w16::OPERATOR,
+    transpose_conv_2d_w16::OPERATOR,
+    fully_connected_w16::OPERATOR,
     svdf::OPERATOR,
     svdf_i8::OPERATOR,
     unidirectional_sequence_lstm::OPERATOR,

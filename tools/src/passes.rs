@@ -16,7 +16,6 @@ pub mod schedule;
 pub mod widen_constants;
 
 use crate::graph::Graph;
-use flatpack_format::Target;
 
 /// What one pass did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +37,8 @@ const PASSES: &[(&str, Pass)] = &[
     ("fuse activation", fuse_activation::run),
 ];
 
-/// Rewrites a graph for a machine. The model's outputs keep their values.
-pub fn run(graph: &mut Graph, target: Target) -> Vec<Change> {
+/// Rewrites a graph. The model's outputs keep their values.
+pub fn run(graph: &mut Graph) -> Vec<Change> {
     // What a quantised model computes depends on where it rounds: nothing is folded or fused there.
     let passes = if graph.has_integers() { &PASSES[..1] } else { PASSES };
     let mut changes: Vec<Change> =
@@ -55,9 +54,6 @@ pub fn run(graph: &mut Graph, target: Target) -> Vec<Change> {
         if !found {
             break;
         }
-    }
-    if target == Target::Linux {
-        changes.push(Change { pass: "pack", details: pack::run(graph) });
     }
     changes.retain(|change| !change.details.is_empty());
     changes

@@ -218,6 +218,17 @@ impl Reference {
         }
     }
 
+    /// The inputs x, w, scales and perhaps bias of an operator with weights as x, `w · scales` and bias.
+    /// Scales, or the one, belong to outputs, which dimension `axis` of the weights counts.
+    pub fn scaled_weights(&mut self, axis: usize, inputs: &[OutletId]) -> TractResult<Vec<OutletId>> {
+        let [x, w, scales, bias @ ..] = inputs else { bail!("weights without scales") };
+        let mut along_axis = vec![1; self.dims(*w)?.len()];
+        along_axis[axis] = self.dims(*scales)?[0];
+        let scales = self.reshape(&along_axis, *scales)?;
+        let w = self.wire(math::mul(), &[*w, scales])?;
+        Ok([&[*x, w], bias].concat())
+    }
+
     /// Sums, maxima, … over `axes`, each of which stays with length 1.
     pub fn reduce(&mut self, reducer: Reducer, axes: &[usize], x: OutletId) -> TractResult<OutletId> {
         self.wire(Reduce { axes: axes.into(), reducer }, &[x])

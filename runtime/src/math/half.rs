@@ -13,7 +13,7 @@ pub fn half(bits: u16) -> f32 {
     } else if magnitude < 31 * ONE_EXPONENT {
         f32::from_bits(magnitude + 112 * ONE_EXPONENT)
     } else {
-        f32::from_bits(magnitude | 255 * ONE_EXPONENT)
+        f32::from_bits(magnitude | f32::INFINITY.to_bits())
     };
     f32::from_bits(value.to_bits() | sign)
 }

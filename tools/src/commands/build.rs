@@ -45,7 +45,7 @@ pub struct Args {
     /// Store numbers in fewer bytes.
     #[arg(long, value_enum)]
     quantize: Option<Quantize>,
-    /// Layers that --quantize leaves alone: names, or what they begin with.
+    /// Layers that --quantize leaves alone: their names, or those of blocks that they lie within.
     #[arg(long, value_name = "LAYER", num_args = 1.., requires = "quantize")]
     keep_float: Vec<String>,
     #[command(flatten)]
@@ -56,7 +56,8 @@ pub struct Args {
     /// Golden inputs of your own (.npy, or .npz with one array per input).
     #[arg(long, value_name = "FILE", requires = "golden_outputs")]
     golden_inputs: Option<PathBuf>,
-    /// What they give, for instance Keras' predictions.
+    /// What they give, for instance Keras' predictions. Weights in fewer bytes give something else: the
+    /// report then says how far off, and the file is checked against predictions of its own.
     #[arg(long, value_name = "FILE", requires = "golden_inputs")]
     golden_outputs: Option<PathBuf>,
     /// Leave out names and metadata.
@@ -71,6 +72,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.h5
   flatpack build model.h5 -o model.fpk --target linux
   flatpack build model.tflite
+  flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
   flatpack build model.h5 --quantize int8 --calibrate samples.npz --eval-data test.npz
@@ -106,12 +108,11 @@ enum Quantize {
 }
 
 /// How the arguments ask for weights to be stored.
-fn weight_format(args: &Args) -> Result<WeightFormat, Failure> {
+fn weight_format(args: &Args) -> WeightFormat {
     match args.quantize {
-        None | Some(Quantize::Int8) => Ok(WeightFormat::Float32),
-        Some(Quantize::Int8Weights | Quantize::F16Weights) => {
-            Err(Failure::usage(miette::miette!("--quantize is not available yet")))
-        }
+        None | Some(Quantize::Int8) => WeightFormat::Float32,
+        Some(Quantize::Int8Weights) => WeightFormat::Int8,
+        Some(Quantize::F16Weights) => WeightFormat::Float16,
     }
 }
 
@@ -124,7 +125,6 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
-    let weights = weight_format(args)?;
     if args.quantize != Some(Quantize::Int8) && args.integers.calibrate.is_some() {
         return Err(Failure::usage(miette::miette!("--calibrate is for --quantize int8")));
     }
@@ -135,12 +135,14 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
         target: args.target.into(),
-        weights,
+        weights: weight_format(args),
         keep_float: args.keep_float.clone(),
         goldens: goldens(args, &graph)?,
         strip: args.strip,
         meta: metadata(args, &origin)?,
     };
+    let outputs: Vec<String> =
+        graph.outputs.iter().map(|&output| graph.tensor(output).name.clone()).collect();
     let (built, integers) = match args.quantize {
         Some(Quantize::Int8) => {
             let keep = &args.keep_float;
@@ -156,7 +158,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("fpk"));
     write(&output, built.bytes())?;
     bar.finish_and_clear();
-    let mut report = report(&origin, &built, &model, args, &output);
+    let mut report = report(&origin, &outputs, &built, &model, args, &output);
     if let Some((text, json)) = integers {
         report.text += &text;
         report.json["quantization"] = json;
@@ -172,6 +174,9 @@ fn import_failure(error: import::ImportError) -> Failure {
 }
 
 fn build_failure(model: &Path, error: build::BuildError) -> Failure {
+    if let build::BuildError::NoSuchLayer { .. } = error {
+        return Failure::usage(miette::Report::msg(error).wrap_err(format!("{}", model.display())));
+    }
     Failure::model(miette::Report::msg(error).wrap_err(format!("{}: no file was written", model.display())))
 }
 
@@ -302,7 +307,14 @@ fn readable(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
 }
 
-fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output: &Path) -> Report {
+fn report(
+    origin: &Origin,
+    outputs: &[String],
+    built: &Built,
+    model: &Model<'_>,
+    args: &Args,
+    output: &Path,
+) -> Report {
     let mut text = String::new();
     let writer = origin.writer.as_ref().map_or(String::new(), |writer| format!(", {writer}"));
     let _ = writeln!(text, "read     {}: {}{writer}", args.model.display(), origin.format);
@@ -317,6 +329,14 @@ fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output
         let _ = writeln!(text, "{:<8} {}: {}", "did", change.pass, change.details.len());
         for detail in change.details.iter().filter(|_| args.trace) {
             let _ = writeln!(text, "         · {detail}");
+        }
+    }
+    if let Some(weights) = &built.weights {
+        let [float32, stored] = [weights.float32_bytes, weights.stored_bytes].map(size);
+        let _ = writeln!(text, "         constants: {float32} as float32, {stored} as stored");
+        for (output, snr_db) in outputs.iter().zip(&weights.snr_db) {
+            let ratio = if snr_db.is_finite() { format!("{snr_db:.1} dB") } else { "exact".to_owned() };
+            let _ = writeln!(text, "         output {output}: signal to noise {ratio}");
         }
     }
     let plan = &built.plan;
@@ -365,6 +385,14 @@ fn report(origin: &Origin, built: &Built, model: &Model<'_>, args: &Args, output
         "dropped": origin.dropped.iter().map(|d| json!({"name": d.name, "bytes": d.bytes})).collect::<Vec<_>>(),
         "notes": origin.notes,
         "passes": built.changes.iter().map(|c| json!({"pass": c.pass, "changes": c.details})).collect::<Vec<_>>(),
+        "weights": built.weights.as_ref().map(|weights| json!({
+            "format": weights.format.dtype().name(),
+            "float32_bytes": weights.float32_bytes,
+            "stored_bytes": weights.stored_bytes,
+            "outputs": outputs.iter().zip(&weights.snr_db)
+                .map(|(output, snr_db)| json!({"output": output, "snr_db": snr_db.is_finite().then_some(snr_db)}))
+                .collect::<Vec<_>>(),
+        })),
         "steps": plan.steps.len(),
         "in_place": plan.in_place,
         "free_reshapes": plan.free_reshapes,

@@ -1,6 +1,6 @@
 //! 2-D convolution.
 
-use super::{Linear, Operator, conv_2d_i8};
+use super::{FewerBytes, Linear, Operator, conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -24,6 +24,7 @@ pub const OPERATOR: Operator = Operator {
         },
     }),
     packs: |node| node.params::<Conv2dParams>().groups == 1,
+    fewer_bytes: Some(FewerBytes { w8: OpCode::Conv2dW8, w16: OpCode::Conv2dW16, output_axis: 0 }),
     ..Operator::new(OpCode::Conv2d, reference)
 };
 
@@ -40,7 +41,12 @@ pub(crate) fn input_of(graph: &Graph, node: &Node, groups: usize, index: usize) 
     group * channels + index % channels
 }
 
-fn reference(r: &mut Reference, _: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+pub(super) fn reference(
+    r: &mut Reference,
+    _: &Graph,
+    node: &Node,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
     let p: Conv2dParams = node.params();
     let windows = Windows { stride: &p.stride, dilation: &p.dilation, pad: &[p.pad_h, p.pad_w] };
     let sum = r.conv(inputs, windows, p.groups as usize)?;

@@ -1,6 +1,6 @@
 //! Depthwise 2-D convolution: one group per input channel.
 
-use super::{Linear, Operator, depthwise_conv_2d_i8};
+use super::{FewerBytes, Linear, Operator, depthwise_conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -26,6 +26,11 @@ pub const OPERATOR: Operator = Operator {
             params.pad_h == [0, 0] && params.pad_w == [0, 0]
         },
     }),
+    fewer_bytes: Some(FewerBytes {
+        w8: OpCode::DepthwiseConv2dW8,
+        w16: OpCode::DepthwiseConv2dW16,
+        output_axis: 2,
+    }),
     ..Operator::new(OpCode::DepthwiseConv2d, reference)
 };
 
@@ -33,7 +38,12 @@ fn outputs(graph: &Graph, node: &Node) -> usize {
     graph.dims(node.inputs[1])[2] as usize
 }
 
-fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+pub(super) fn reference(
+    r: &mut Reference,
+    graph: &Graph,
+    node: &Node,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
     let p: DepthwiseConv2dParams = node.params();
     let windows = Windows { stride: &p.stride, dilation: &p.dilation, pad: &[p.pad_h, p.pad_w] };
     // [KH, KW, O] → [O, KH, KW, 1]

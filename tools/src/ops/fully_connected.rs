@@ -1,7 +1,7 @@
 //! Fully connected.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{Linear, Operator, fully_connected_i8};
+use super::{FewerBytes, Linear, Operator, fully_connected_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -20,10 +20,20 @@ pub const OPERATOR: Operator = Operator {
         unpadded: |_, _| true,
     }),
     packs: |_| true,
+    fewer_bytes: Some(FewerBytes {
+        w8: OpCode::FullyConnectedW8,
+        w16: OpCode::FullyConnectedW16,
+        output_axis: 0,
+    }),
     ..Operator::new(OpCode::FullyConnected, reference)
 };
 
-fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+pub(super) fn reference(
+    r: &mut Reference,
+    graph: &Graph,
+    node: &Node,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
     let axes: String = ('a'..'y').take(graph.dims(node.inputs[0]).len() - 1).collect();
     let product = r.einsum(&format!("{axes}y,zy->{axes}z"), &inputs[..2])?;
     let sum = r.bias(product, inputs.get(2).copied())?;

@@ -1,7 +1,7 @@
 //! Transposed 2-D convolution.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{Linear, Operator, transpose_conv_2d_i8};
+use super::{FewerBytes, Linear, Operator, transpose_conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -21,10 +21,20 @@ pub const OPERATOR: Operator = Operator {
         unpadded: |_, _| false,
     }),
     packs: |_| true,
+    fewer_bytes: Some(FewerBytes {
+        w8: OpCode::TransposeConv2dW8,
+        w16: OpCode::TransposeConv2dW16,
+        output_axis: 0,
+    }),
     ..Operator::new(OpCode::TransposeConv2d, reference)
 };
 
-fn reference(r: &mut Reference, _: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
+pub(super) fn reference(
+    r: &mut Reference,
+    _: &Graph,
+    node: &Node,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
     let p: TransposeConv2dParams = node.params();
     let sum = r.transpose_conv(inputs, &p.stride, &p.dilation, &p.crop, &p.output)?;
     r.clamp(p.clamp, sum)

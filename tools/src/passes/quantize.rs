@@ -86,24 +86,19 @@ pub struct Quantized {
     pub same_as: HashMap<TensorId, TensorId>,
 }
 
-/// Whether a layer has this name, or lies within it.
-fn within(layer: &str, name: &str) -> bool {
-    layer.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 /// Which nodes compute with integers, by position.
 ///
 /// # Errors
 /// If an operator has no form on integers, or a name to keep is that of no layer.
 pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, QuantizeError> {
     for name in &options.keep_float {
-        if !graph.nodes.iter().any(|node| within(&node.layer, name)) {
+        if !graph.nodes.iter().any(|node| node.is_within(name)) {
             let mut layers: Vec<String> = graph.nodes.iter().map(|node| node.layer.clone()).collect();
             layers.dedup();
             return Err(QuantizeError::UnknownLayer { name: name.clone(), layers });
         }
     }
-    let kept = |node: &Node| options.keep_float.iter().any(|name| within(&node.layer, name));
+    let kept = |node: &Node| options.keep_float.iter().any(|name| node.is_within(name));
     let lacks = |node: &&Node| !kept(node) && ops::operator(node.op).integer.is_none();
     let layers: Vec<(String, OpCode)> =
         graph.nodes.iter().filter(lacks).map(|node| (node.layer.clone(), node.op)).collect();

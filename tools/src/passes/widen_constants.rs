@@ -1,13 +1,29 @@
-//! Makes float32 of constants that operators on reals read and that are stored otherwise.
+//! Makes float32 of constants that operators on reals read and that are stored otherwise, but for
+//! weights that there are operators for.
 
+use super::compress_weights::reads_as_stored;
 use crate::graph::{Data, Graph, TensorId};
 use flatpack_format::DType;
 
 /// Runs the pass.
 pub fn run(graph: &mut Graph) -> Vec<String> {
-    let mut details = Vec::new();
+    let mut read: Vec<TensorId> = Vec::new();
+    for node in &graph.nodes {
+        let stay = reads_as_stored(graph, node);
+        read.extend(node.inputs.iter().enumerate().filter(|(at, _)| !(stay && *at == 1)).map(|(_, id)| id));
+    }
+    widen(graph, &read)
+}
+
+/// Makes float32 of weights too, in a graph of reals.
+pub fn with_weights(graph: &mut Graph) -> Vec<String> {
     let read: Vec<TensorId> = graph.nodes.iter().flat_map(|node| node.inputs.iter().copied()).collect();
-    for id in read {
+    widen(graph, &read)
+}
+
+fn widen(graph: &mut Graph, read: &[TensorId]) -> Vec<String> {
+    let mut details = Vec::new();
+    for &id in read {
         let tensor = graph.tensor(id);
         let Some(data) = tensor.data.as_ref().filter(|data| data.dtype() != DType::F32) else { continue };
         if tensor.tensor_type.dtype != DType::F32 {

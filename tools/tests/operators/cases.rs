@@ -3,6 +3,7 @@
 use crate::draw::Draw;
 use bytemuck::{Pod, Zeroable};
 use flatpack::graph::{Data, Graph, TensorId};
+use flatpack::half;
 use flatpack_format::ops::{
     Clamp, average_pool_2d::Pool2dParams, batch_matmul::BatchMatmulParams, binary::BinaryParams,
     broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams, concatenate::ConcatenateParams,
@@ -17,12 +18,27 @@ use flatpack_format::ops::{
     transpose::TransposeParams, transpose_conv_2d::TransposeConv2dParams,
     transpose_conv_3d::TransposeConv3dParams, unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
 };
-use flatpack_format::{OpCode, Shape};
+use flatpack_format::{DType, OpCode, Shape};
 
 /// A graph of one node, and values for its inputs.
 pub(crate) struct Case {
     pub(crate) graph: Graph,
     pub(crate) inputs: Vec<Vec<f32>>,
+}
+
+/// The type that an operator reads its weights in.
+fn operator_weights(op: OpCode) -> DType {
+    match op {
+        OpCode::Conv2dW8
+        | OpCode::DepthwiseConv2dW8
+        | OpCode::TransposeConv2dW8
+        | OpCode::FullyConnectedW8 => DType::I8,
+        OpCode::Conv2dW16
+        | OpCode::DepthwiseConv2dW16
+        | OpCode::TransposeConv2dW16
+        | OpCode::FullyConnectedW16 => DType::F16,
+        _ => DType::F32,
+    }
 }
 
 /// Parameters of operators that have none.
@@ -71,12 +87,18 @@ const EDGES: [f32; 17] =
 impl Build<'_> {
     fn any(&mut self) {
         match self.op {
-            OpCode::Conv2d => self.conv_2d(),
-            OpCode::DepthwiseConv2d => self.depthwise_conv_2d(),
-            OpCode::TransposeConv2d => self.transpose_conv_2d(),
+            OpCode::Conv2d | OpCode::Conv2dW8 | OpCode::Conv2dW16 => self.conv_2d(),
+            OpCode::DepthwiseConv2d | OpCode::DepthwiseConv2dW8 | OpCode::DepthwiseConv2dW16 => {
+                self.depthwise_conv_2d()
+            }
+            OpCode::TransposeConv2d | OpCode::TransposeConv2dW8 | OpCode::TransposeConv2dW16 => {
+                self.transpose_conv_2d()
+            }
             OpCode::Conv3d => self.conv_3d(),
             OpCode::TransposeConv3d => self.transpose_conv_3d(),
-            OpCode::FullyConnected => self.fully_connected(),
+            OpCode::FullyConnected | OpCode::FullyConnectedW8 | OpCode::FullyConnectedW16 => {
+                self.fully_connected()
+            }
             OpCode::BatchMatmul => self.batch_matmul(),
             OpCode::AveragePool2d | OpCode::MaxPool2d => self.pool(),
             OpCode::Softmax => self.along_an_axis(|axis| SoftmaxParams { axis }),
@@ -201,6 +223,25 @@ impl Build<'_> {
         if self.draw.from(0..=9) == 0 { self.input(dims) } else { self.constant(dims) }
     }
 
+    /// Weights, stored as the operator reads them; `axis` counts outputs.
+    fn stored_weights(&mut self, dims: &[u32], axis: usize) {
+        let values = self.draw.units(dims.iter().product());
+        let data = match operator_weights(self.op) {
+            DType::I8 => Data::I8(values.iter().map(|v| (v * 127.0).round() as i8).collect()),
+            DType::F16 => Data::F16(values.iter().map(|&v| half::nearest(v)).collect()),
+            _ => return self.weights(dims),
+        };
+        let scaled = data.dtype() == DType::I8;
+        let w = self.graph.add_raw("w", dims, data);
+        self.node_inputs.push(w);
+        if scaled {
+            let count = self.draw.one_of(&[1, dims[axis]]);
+            let scales: Vec<f32> = self.draw.units(count).iter().map(|v| v / 127.0).collect();
+            let scales = self.graph.add_constant("scales", &[count], scales);
+            self.node_inputs.push(scales);
+        }
+    }
+
     fn constant(&mut self, dims: &[u32]) {
         let values = self.draw.units(dims.iter().product());
         let id = self.graph.add_constant("w", dims, values);
@@ -253,7 +294,7 @@ impl Build<'_> {
         let (depth, outputs) = (self.draw.size(5), groups * self.draw.size(9));
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, depth * groups]);
-        self.weights(&[outputs, h.taps, w.taps, depth]);
+        self.stored_weights(&[outputs, h.taps, w.taps, depth], 0);
         self.bias(outputs);
         let params = Conv2dParams {
             stride: [h.stride, w.stride],
@@ -272,7 +313,7 @@ impl Build<'_> {
         let outputs = channels * self.draw.from(1..=3);
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, channels]);
-        self.weights(&[h.taps, w.taps, outputs]);
+        self.stored_weights(&[h.taps, w.taps, outputs], 2);
         self.bias(outputs);
         let params = DepthwiseConv2dParams {
             stride: [h.stride, w.stride],
@@ -307,7 +348,7 @@ impl Build<'_> {
         let (channels, outputs) = (self.draw.size(5), self.draw.size(9));
         let n = self.draw.from(1..=2);
         self.input(&[n, h.input, w.input, channels]);
-        self.weights(&[outputs, h.taps, w.taps, channels]);
+        self.stored_weights(&[outputs, h.taps, w.taps, channels], 0);
         self.bias(outputs);
         let params = TransposeConv2dParams {
             stride: [h.stride, w.stride],
@@ -341,7 +382,7 @@ impl Build<'_> {
         let (depth, outputs) = (self.draw.size(40), self.draw.size(40));
         *x.last_mut().unwrap() = depth;
         self.input(&x);
-        self.weights(&[outputs, depth]);
+        self.stored_weights(&[outputs, depth], 0);
         self.bias(outputs);
         let clamp = self.clamp();
         self.node(FullyConnectedParams { clamp });

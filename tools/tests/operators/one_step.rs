@@ -42,7 +42,7 @@ pub(crate) fn run(graph: &Graph, inputs: &[Vec<f32>], form: Form) -> Result<Vec<
                 None => Memory::Arena(offsets[id]),
             },
             Some(data) if packed => {
-                Memory::Constant(bytemuck::cast_slice(&panels(&data.floats(), tensor.dims()[0])).to_vec())
+                Memory::Constant(panels(data.bytes(), data.dtype().bytes(), tensor.dims()[0]))
             }
             Some(data) => Memory::Constant(data.bytes().to_vec()),
         };
@@ -79,14 +79,15 @@ pub(crate) fn run(graph: &Graph, inputs: &[Vec<f32>], form: Form) -> Result<Vec<
     Ok(session.output::<f32>(0).unwrap().to_vec())
 }
 
-/// Weights `[outputs, …]` with those of 16 outputs interleaved.
-fn panels(rows: &[f32], outputs: u32) -> Vec<f32> {
-    let (outputs, panel) = (outputs as usize, PANEL as usize);
-    let depth = rows.len() / outputs;
-    let mut panels = vec![0.0; outputs.next_multiple_of(panel) * depth];
-    for (index, &value) in rows.iter().enumerate() {
+/// Weights `[outputs, …]`, of so many bytes each, with those of 16 outputs interleaved.
+fn panels(rows: &[u8], bytes: u32, outputs: u32) -> Vec<u8> {
+    let (outputs, panel, bytes) = (outputs as usize, PANEL as usize, bytes as usize);
+    let depth = rows.len() / outputs / bytes;
+    let mut panels = vec![0; outputs.next_multiple_of(panel) * depth * bytes];
+    for (index, value) in rows.chunks_exact(bytes).enumerate() {
         let (output, at) = (index / depth, index % depth);
-        panels[(output / panel * depth + at) * panel + output % panel] = value;
+        let to = ((output / panel * depth + at) * panel + output % panel) * bytes;
+        panels[to..to + bytes].copy_from_slice(value);
     }
     panels
 }

@@ -7,14 +7,14 @@ use crate::build::{self, Built, Options};
 use crate::data;
 use crate::graph::Graph;
 use crate::measure::{self, LayerError};
-use crate::passes::Change;
 use crate::passes::quantize::calibrate::{self, CalibrateError};
 use crate::passes::quantize::ranges::Method;
 use crate::passes::quantize::{self, Io, QuantizeError};
+use crate::passes::{Change, widen_constants};
 use crate::predict::Rows;
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
-use flatpack_format::{SectionKind, Target};
+use flatpack_format::SectionKind;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -100,7 +100,10 @@ pub(super) fn build(
 
     let failed = |error| super::build_failure(model, error);
     let mut prepared = graph.clone();
-    build::prepare(&mut prepared, Target::Portable).map_err(failed)?;
+    if !prepared.has_integers() {
+        widen_constants::with_weights(&mut prepared);
+    }
+    build::prepare(&mut prepared).map_err(failed)?;
     quantize::integer_nodes(&prepared, &wanted).map_err(|error| refused(model, error))?;
     let reals = build::build(graph, options).map_err(failed)?;
     let rows = Rows::of(&reals.model(), &samples.arrays)
