@@ -80,6 +80,88 @@ fn eval_gives_keras_accuracy() {
     }
 }
 
+/// Builds a shipped model with these options and gives the report for scripts.
+fn build_report(folder: &Path, model: &str, options: &[&str]) -> (PathBuf, serde_json::Value) {
+    let file = build(folder, model, &[options, &["--json"]].concat());
+    let source = example(model).join("model.h5");
+    let mut arguments = vec!["build", source.to_str().unwrap(), "-o", file.to_str().unwrap(), "--json"];
+    arguments.extend(options);
+    (file.clone(), serde_json::from_slice(&flatpack(&arguments).stdout).unwrap())
+}
+
+#[test]
+fn weights_in_fewer_bytes_keep_keras_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    for (model, keras) in [("digits_cnn", 0.989_939_637_826_961_8), ("digits_mlp", 0.975_855_130_784_708_2)] {
+        let test = example(model).join("test.npz");
+        for (format, dtype, bytes, snr_db) in
+            [("int8-weights", "i8", 0.35, 30.0), ("f16-weights", "f16", 0.55, 60.0)]
+        {
+            for target in ["portable", "linux"] {
+                let options = ["--quantize", format, "--target", target];
+                let (file, report) = build_report(folder.path(), model, &options);
+                let weights = &report["weights"];
+                assert_eq!(weights["format"], dtype);
+                let [stored, float32] =
+                    ["stored_bytes", "float32_bytes"].map(|key| weights[key].as_f64().unwrap());
+                assert!(stored < bytes * float32, "{model} {options:?}: {stored} of {float32}");
+                let reached = weights["outputs"][0]["snr_db"].as_f64().unwrap();
+                assert!(reached > snr_db, "{model} {options:?}: {reached} dB");
+
+                let arguments = ["eval", file.to_str().unwrap(), "--data", test.to_str().unwrap(), "--json"];
+                let json: serde_json::Value = serde_json::from_slice(&flatpack(&arguments).stdout).unwrap();
+                let accuracy = json["accuracy"].as_f64().unwrap();
+                assert!((accuracy - keras).abs() <= 0.005, "{model} {options:?}: {accuracy}, Keras {keras}");
+            }
+        }
+    }
+}
+
+#[test]
+fn layers_that_are_kept_have_float32_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, all) = build_report(folder.path(), "digits_mlp", &["--quantize", "int8-weights"]);
+    let layer = all["passes"].as_array().unwrap().iter().find(|pass| pass["pass"] == "compress weights");
+    let change = layer.unwrap()["changes"][0].as_str().unwrap().to_owned();
+    let layer = change.split(':').next().unwrap();
+    let options = ["--quantize", "int8-weights", "--keep-float", layer];
+    let (_, kept) = build_report(folder.path(), "digits_mlp", &options);
+    assert!(kept["weights"]["stored_bytes"].as_u64() > all["weights"]["stored_bytes"].as_u64());
+    let source = example("digits_mlp").join("model.h5");
+    let never = folder.path().join("never.fpk");
+    let mut arguments = vec!["build", source.to_str().unwrap(), "-o", never.to_str().unwrap()];
+    arguments.extend(["--quantize", "int8-weights", "--keep-float", "no_such_layer"]);
+    let output = flatpack(&arguments);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains(layer), "{}", text(&output.stderr));
+    assert!(!never.exists());
+}
+
+#[test]
+fn with_weights_in_fewer_bytes_outputs_of_the_users_are_compared_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut x, _, mut keras) = test_set("digits_mlp");
+    (x.shape[0], keras.shape[0]) = (3, 3);
+    x.values.truncate(3 * 64);
+    keras.values.truncate(3 * 10);
+    let [inputs, outputs] = ["x.npy", "keras.npy"].map(|name| folder.path().join(name));
+    data::save_npy(&inputs, &x).unwrap();
+    data::save_npy(&outputs, &keras).unwrap();
+    let options = ["--quantize", "int8-weights"];
+    let goldens =
+        ["--golden-inputs", inputs.to_str().unwrap(), "--golden-outputs", outputs.to_str().unwrap()];
+    let (file, report) = build_report(folder.path(), "digits_mlp", &[&options[..], &goldens].concat());
+    assert_eq!(report["goldens"], 3);
+    let snr_db = report["weights"]["outputs"][0]["snr_db"].as_f64().unwrap();
+    let mapped = MappedModel::open(&file).unwrap();
+    let y = predict::predict(mapped.model().unwrap(), std::slice::from_ref(&x)).unwrap();
+    let square = |v: f32| f64::from(v).powi(2);
+    let signal: f64 = keras.values.iter().map(|&v| square(v)).sum();
+    let noise: f64 = keras.values.iter().zip(&y[0].values).map(|(a, b)| square(a - b)).sum();
+    let got_db = 10.0 * (signal / noise).log10();
+    assert!((snr_db - got_db).abs() < 0.1, "{snr_db} dB reported, {got_db} dB computed");
+}
+
 #[test]
 fn the_same_model_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
