@@ -198,7 +198,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
         check_layers(&graph, &options.keep_float)?;
     }
     let of_reals = match graph.has_integers() {
-        false => Some(reference_cases(&graph, &options.goldens, false)?),
+        false => Some(reference_cases(&graph, asked(&graph, &options.goldens)?)?),
         true => None,
     };
     let mut changes = prepare(&mut graph)?;
@@ -215,7 +215,17 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let (stored_bytes, _) = compress_weights::constant_bytes(&graph);
     let cases = match &of_reals {
         Some(cases) if !compressed.rounded => cases,
-        _ => &reference_cases(&graph, &options.goldens, compressed.rounded)?,
+        Some(cases) => {
+            let inputs = cases.iter().map(|case| (case.inputs.clone(), None));
+            &reference_cases(&graph, inputs.collect())?
+        }
+        None => {
+            let mut asked = asked(&graph, &options.goldens)?;
+            if compressed.rounded {
+                asked.iter_mut().for_each(|(_, outputs)| *outputs = None);
+            }
+            &reference_cases(&graph, asked)?
+        }
     };
     let weights = (!compressed.details.is_empty()).then(|| WeightReport {
         format: options.weights,
@@ -302,14 +312,33 @@ struct ReferenceCase {
     values: HashMap<TensorId, Values>,
 }
 
-/// The cases, predicted by tract from a graph of reals as it is, or else exactly from a graph whose
-/// operators are those of the file. With `rounded` weights, outputs that the user gives are not met:
-/// only the inputs are the user's then.
-fn reference_cases(
-    graph: &Graph,
-    goldens: &Goldens,
-    rounded: bool,
-) -> Result<Vec<ReferenceCase>, BuildError> {
+/// A case before anything is predicted: inputs, and outputs that the user gives.
+type Asked = (Vec<Values>, Option<Vec<Values>>);
+
+/// The cases that are asked for. Inputs of the model's own suit a graph as it is: passes may take away
+/// what tells their range.
+fn asked(graph: &Graph, goldens: &Goldens) -> Result<Vec<Asked>, BuildError> {
+    let given = match goldens {
+        Goldens::Predicted(count) => {
+            return Ok((0..*count).map(|case| (golden::inputs(graph, case), None)).collect());
+        }
+        Goldens::Given(given) => given,
+    };
+    let typed = |ids: &[TensorId], values: &[Vec<f32>]| -> Vec<Values> {
+        let dtypes = ids.iter().map(|&id| graph.tensor(id).tensor_type.dtype);
+        values.iter().zip(dtypes).map(|(v, dtype)| Values::from_floats(v, dtype)).collect()
+    };
+    let mut cases = Vec::new();
+    for (number, case) in given.iter().enumerate() {
+        check_lengths(graph, number, case)?;
+        cases.push((typed(&graph.inputs, &case.inputs), Some(typed(&graph.outputs, &case.outputs))));
+    }
+    Ok(cases)
+}
+
+/// Predicts cases: by tract from a graph of reals as it is, or else exactly from a graph whose operators
+/// are those of the file. Outputs that are given take the place of those that are predicted.
+fn reference_cases(graph: &Graph, asked: Vec<Asked>) -> Result<Vec<ReferenceCase>, BuildError> {
     let failed = |error: tract_core::internal::TractError| BuildError::Reference(format!("{error:#}"));
     let predictor = if graph.has_integers() { None } else { Some(Predictor::new(graph).map_err(failed)?) };
     let predict = |inputs: &[Values]| match &predictor {
@@ -320,24 +349,8 @@ fn reference_cases(
             Ok(values.into_iter().map(|(id, values)| (id, Values::Reals(values))).collect())
         }
     };
-    let given: Vec<(Vec<Values>, Option<Vec<Values>>)> = match goldens {
-        Goldens::Predicted(count) => (0..*count).map(|case| (golden::inputs(graph, case), None)).collect(),
-        Goldens::Given(given) => {
-            let mut cases = Vec::new();
-            for (number, case) in given.iter().enumerate() {
-                check_lengths(graph, number, case)?;
-                let typed = |ids: &[TensorId], values: &[Vec<f32>]| {
-                    let dtypes = ids.iter().map(|&id| graph.tensor(id).tensor_type.dtype);
-                    values.iter().zip(dtypes).map(|(v, dtype)| Values::from_floats(v, dtype)).collect()
-                };
-                let outputs = typed(&graph.outputs, &case.outputs);
-                cases.push((typed(&graph.inputs, &case.inputs), (!rounded).then_some(outputs)));
-            }
-            cases
-        }
-    };
     let mut cases = Vec::new();
-    for (inputs, outputs) in given {
+    for (inputs, outputs) in asked {
         let values = predict(&inputs).map_err(failed)?;
         let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
             Some(input) => inputs[input].clone(),

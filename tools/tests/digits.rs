@@ -22,7 +22,7 @@ fn text(bytes: &[u8]) -> String {
 
 /// Builds a shipped model with these options and gives the file.
 fn build(folder: &Path, model: &str, options: &[&str]) -> PathBuf {
-    let file = folder.join(format!("{model}{}.fpk", options.concat()));
+    let file = folder.join(format!("{model}{}.fpk", options.concat().replace('/', "_")));
     let source = example(model).join("model.h5");
     let mut arguments = vec!["build", source.to_str().unwrap(), "-o", file.to_str().unwrap()];
     arguments.extend(options);
@@ -94,8 +94,9 @@ fn weights_in_fewer_bytes_keep_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     for (model, keras) in [("digits_cnn", 0.989_939_637_826_961_8), ("digits_mlp", 0.975_855_130_784_708_2)] {
         let test = example(model).join("test.npz");
+        // A binary16 has four bits of significand more than an 8-bit integer, of 6 dB each.
         for (format, dtype, bytes, snr_db) in
-            [("int8-weights", "i8", 0.35, 30.0), ("f16-weights", "f16", 0.55, 60.0)]
+            [("int8-weights", "i8", 0.35, 30.0), ("f16-weights", "f16", 0.55, 54.0)]
         {
             for target in ["portable", "linux"] {
                 let options = ["--quantize", format, "--target", target];
