@@ -8,6 +8,7 @@ use flatpack_format::ops::gelu::GeluParams;
 use flatpack_format::ops::leaky_relu::LeakyReluParams;
 
 use super::{Lower, one};
+use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::tflite::lower::{Lowering, Value, clamp};
 use crate::import::tflite::model::Operator;
@@ -90,8 +91,20 @@ fn binary(low: &mut Lowering<'_, '_>, operator: &Operator<'_>, op: OpCode) -> Re
     one(low.binary(op, a, b, clamp)?)
 }
 
+/// Refuses integers where an operator becomes several: they would round in between.
+fn of_reals(low: &Lowering<'_, '_>, operator: &Operator<'_>, x: TensorId) -> Result<(), Fault> {
+    if low.graph.is_constant(x) || low.graph.quant(x).is_none() {
+        return Ok(());
+    }
+    Err(Fault::Unsupported {
+        what: format!("{} of integers", operator.code.name()),
+        remedy: "build the model of ADD, SUB, MUL and DIV instead, or convert it in float32".into(),
+    })
+}
+
 fn add_n(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
     let mut sum = low.x(operator, 0)?;
+    of_reals(low, operator, sum)?;
     for number in 1..operator.inputs.len() {
         let x = low.x(operator, number)?;
         sum = low.binary(OpCode::Add, sum, x, Clamp::NONE)?;
@@ -101,12 +114,14 @@ fn add_n(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Valu
 
 fn floor_div(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
     let (a, b) = (low.x(operator, 0)?, low.x(operator, 1)?);
+    of_reals(low, operator, a).and(of_reals(low, operator, b))?;
     let quotient = low.binary(OpCode::Div, a, b, Clamp::NONE)?;
     one(low.unary(OpCode::Floor, quotient)?)
 }
 
 fn squared_difference(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
     let (a, b) = (low.x(operator, 0)?, low.x(operator, 1)?);
+    of_reals(low, operator, a).and(of_reals(low, operator, b))?;
     let difference = low.binary(OpCode::Sub, a, b, Clamp::NONE)?;
     one(low.unary(OpCode::Square, difference)?)
 }
