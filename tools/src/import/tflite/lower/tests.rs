@@ -221,6 +221,15 @@ fn what_is_not_read_is_refused_with_names_and_a_remedy() {
             "found no input 1, expected a tensor",
         ),
         (refusal(operator("ABS", &[1], 1, Options::Absent), x(F32), y(F32)), "`y`, which nothing computes"),
+        (refusal(operator("ABS", &[0], 0, Options::Absent), x(F32), y(F32)), "found `x` once more"),
+        (
+            refusal(
+                operator("SQUARED_DIFFERENCE", &[0, 0], 1, Options::Absent),
+                quantised(x(I8), &[0.1], 0, 0),
+                quantised(y(I8), &[0.1], 0, 0),
+            ),
+            "SQUARED_DIFFERENCE of integers is not supported",
+        ),
     ];
     for (refusal, expected) in cases {
         assert!(refusal.starts_with("model.tflite: ") && refusal.contains(expected), "{refusal}\n{expected}");
