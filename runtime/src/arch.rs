@@ -164,19 +164,28 @@ pub trait Arch {
         w: [&[i8]; ROW_TILE],
         sums: &mut [[i32; ROW_TILE]; P],
     ) -> Option<()> {
+        let mut acc = *sums;
         let x = patch.of_equal_len()?;
         let depth = w.first()?.len();
         let w = map(w, |w| w.get(..depth))?;
         patch.try_each_tap(|x_at, w_at| {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
-            let w = map(w, |w| stretch(w, w_at, patch.len))?;
-            for (x, sums) in x.iter().zip(&mut *sums) {
-                for (w, sum) in w.iter().zip(sums) {
-                    *sum = sum.wrapping_add(dot_i8(x, offset, w));
+            let [w0, w1, w2, w3] = map(w, |w| stretch(w, w_at, patch.len))?;
+            for (x, acc) in x.iter().zip(&mut acc) {
+                // Four sums in one loop: x is loaded and widened once for them.
+                let [mut a0, mut a1, mut a2, mut a3] = *acc;
+                for ((((&x, &w0), &w1), &w2), &w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+                    a0 = a0.wrapping_add(product_i8(x, offset, w0));
+                    a1 = a1.wrapping_add(product_i8(x, offset, w1));
+                    a2 = a2.wrapping_add(product_i8(x, offset, w2));
+                    a3 = a3.wrapping_add(product_i8(x, offset, w3));
                 }
+                *acc = [a0, a1, a2, a3];
             }
             Some(())
-        })
+        })?;
+        *sums = acc;
+        Some(())
     }
 
     /// For a pixel: `Σ (x[tap][i] + offset)`. Sums wrap.
@@ -348,12 +357,6 @@ fn fold_tile<T: Copy, S: Copy>(
     })?;
     *lanes = acc;
     Some(())
-}
-
-/// `Σ (x[i] + offset) · w[i]`. Sums wrap.
-#[inline(always)]
-fn dot_i8(x: &[i8], offset: i16, w: &[i8]) -> i32 {
-    x.iter().zip(w).map(|(&x, &w)| product_i8(x, offset, w)).fold(0, i32::wrapping_add)
 }
 
 /// `(x + offset) · w`.
