@@ -239,4 +239,6 @@ opcodes! {
     103 = SvdfI8, "svdf_i8", ops::svdf_i8::RULE;
     104 = UnidirectionalSequenceLstm, "unidirectional_sequence_lstm", ops::unidirectional_sequence_lstm::RULE;
     105 = UnidirectionalSequenceLstmI8, "unidirectional_sequence_lstm_i8", ops::unidirectional_sequence_lstm_i8::RULE;
+    108 = Requantize, "requantize", ops::requantize::RULE;
+    109 = SoftmaxI8I16, "softmax_i8_i16", ops::softmax_i8_i16::RULE;
 }

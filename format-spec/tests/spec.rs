@@ -158,7 +158,8 @@ fn parameter_records_are_as_their_table_says() {
     use ops::{
         add_i8::AddI8Params, l2_normalization_i8::L2NormalizationI8Params,
         log_softmax_i8::LogSoftmaxI8Params, maximum_i8::MaximumI8Params, mul_i8::MulI8Params,
-        prelu_i8::PreluI8Params, resize_bilinear_i8::ResizeBilinearI8Params, softmax_i8::SoftmaxI8Params,
+        prelu_i8::PreluI8Params, requantize::RequantizeParams, resize_bilinear_i8::ResizeBilinearI8Params,
+        softmax_i8::SoftmaxI8Params,
     };
     use ops::{
         average_pool_2d::Pool2dParams, average_pool_2d_i8::AveragePool2dI8Params,
@@ -316,6 +317,12 @@ fn parameter_records_are_as_their_table_says() {
             x_zero_point: i32,
             multiplier: Multiplier,
             y: OutputI8
+        }),
+        record!(RequantizeParams {
+            x_zero_point: i32,
+            multiplier: Multiplier,
+            y_zero_point: i32,
+            dtype: u32
         }),
         record!(SoftmaxI8Params { axis: u32, multiplier: Multiplier, diff_min: i32 }),
         record!(LogSoftmaxI8Params { axis: u32, multiplier: Multiplier, reverse: Multiplier, diff_min: i32 }),

@@ -78,6 +78,7 @@ pub mod reduce_max_i8;
 pub mod reduce_min;
 pub mod reduce_min_i8;
 pub mod reduce_prod;
+pub mod requantize;
 pub mod reshape;
 pub mod resize_bilinear;
 pub mod resize_bilinear_i8;
@@ -90,6 +91,7 @@ pub mod sign;
 pub mod sin;
 pub mod softmax;
 pub mod softmax_i8;
+pub mod softmax_i8_i16;
 pub mod softplus;
 pub mod softsign;
 pub mod sparsemax;
@@ -221,6 +223,8 @@ pub const ALL: &[Kernel] = &[
     svdf_i8::KERNEL,
     unidirectional_sequence_lstm::KERNEL,
     unidirectional_sequence_lstm_i8::KERNEL,
+    requantize::KERNEL,
+    softmax_i8_i16::KERNEL,
 ];
 
 #[cfg(test)]

@@ -10,10 +10,10 @@
 
 use comfy_table::{Table, presets};
 use flatpack::array::Array;
-use flatpack::build::{self, BuildError, Goldens, Options};
+use flatpack::build::{self, Goldens, Options};
 use flatpack::data;
 use flatpack::graph::{Data, Tensor};
-use flatpack::import::{self, Source, keras, tflite};
+use flatpack::import::{self, Source, keras};
 use flatpack::predict::{self, Outputs};
 use flatpack_format::{DType, Model};
 use std::collections::BTreeMap;
@@ -108,13 +108,10 @@ fn judge(entry: &Path) -> Verdict {
     let mut later = None;
     let graph = import::open(&model, weights.as_deref()).and_then(|source| {
         let mut options = keras::Options::default();
-        match &source {
-            Source::Keras(saved) => {
-                let network = saved.network()?;
-                later = later_class(&network.layers);
-                options.input_shapes = open_shapes(entry, &network);
-            }
-            Source::TfLite(saved) => later = later_operator(&saved.model()?),
+        if let Source::Keras(saved) = &source {
+            let network = saved.network()?;
+            later = later_class(&network.layers);
+            options.input_shapes = open_shapes(entry, &network);
         }
         Ok(source.graph(&options)?.0)
     });
@@ -146,9 +143,6 @@ fn judge(entry: &Path) -> Verdict {
     let options = Options { goldens: Goldens::Predicted(1), strip: true, ..Options::default() };
     let built = match build::build(graph, &options) {
         Ok(built) => built,
-        Err(BuildError::Integers(refused)) if refused.reason.contains("there is no such operator") => {
-            return Verdict::Skipped(format!("{} on 8-bit integers is not there yet", refused.op.name()));
-        }
         Err(error) => return Verdict::Failed(error.to_string()),
     };
     match compare(entry, &built) {
@@ -185,17 +179,6 @@ fn later_class(layers: &[keras::Layer]) -> Option<&'static str> {
         };
         own.or_else(nested)
     })
-}
-
-/// Operators with state are read by a later version.
-const LATER_OPERATORS: &[&str] = &["CALL_ONCE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"];
-
-/// The first operator that is read later.
-fn later_operator(model: &tflite::Model<'_>) -> Option<&'static str> {
-    let operators = model.subgraphs.iter().flat_map(|graph| &graph.operators);
-    operators
-        .into_iter()
-        .find_map(|operator| LATER_OPERATORS.iter().find(|name| operator.code.name() == **name).copied())
 }
 
 /// Extents of the inputs that the model leaves open: those of the recorded inputs.

@@ -25,7 +25,7 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
 /// the range that the integers made of it cover, or that a first factor suggests (`Rescaling(1 / 255)`:
-/// 0 to 255). Integers are even over all that their type holds.
+/// 0 to 255). Integers are even over all that their type holds, of 32 bits over 16.
 pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
@@ -35,8 +35,14 @@ pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
             let (low, high) = range(graph, input);
             return Values::Reals((0..len).map(|_| low + (high - low) * random.next()).collect());
         }
-        let lowest = if tensor.tensor_type.dtype == DType::U8 { 0 } else { -128 };
-        Values::Integers((0..len).map(|_| lowest + (random.next() * 256.0) as i32).collect())
+        // A float's 24 bits do not reach every integer of 32 bits: those of 16 will do.
+        let (low, high) = match tensor.tensor_type.dtype {
+            DType::U8 => (0, u8::MAX.into()),
+            DType::I8 => (i8::MIN.into(), i8::MAX.into()),
+            _ => (i16::MIN.into(), i32::from(i16::MAX)),
+        };
+        let span = (high - low + 1) as f32;
+        Values::Integers((0..len).map(|_| low + (random.next() * span) as i32).collect())
     };
     graph.inputs.iter().map(generate).collect()
 }

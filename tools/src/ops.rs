@@ -85,6 +85,7 @@ pub mod reduce_max_i8;
 pub mod reduce_min;
 pub mod reduce_min_i8;
 pub mod reduce_prod;
+pub mod requantize;
 pub mod reshape;
 pub mod resize_bilinear;
 pub mod resize_bilinear_i8;
@@ -97,6 +98,7 @@ pub mod sign;
 pub mod sin;
 pub mod softmax;
 pub mod softmax_i8;
+pub mod softmax_i8_i16;
 pub mod softplus;
 pub mod softsign;
 pub mod sparsemax;
@@ -334,6 +336,8 @@ pub const ALL: &[Operator] = &[
     svdf_i8::OPERATOR,
     unidirectional_sequence_lstm::OPERATOR,
     unidirectional_sequence_lstm_i8::OPERATOR,
+    requantize::OPERATOR,
+    softmax_i8_i16::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -135,7 +135,8 @@ impl Rows {
                 (DType::U8, None) => copy(session.input(input), values, |v| v as u8),
                 (DType::I8, Some(quant)) => copy(session.input(input), values, |v| quant.quantize(v) as i8),
                 (DType::I8, None) => copy(session.input(input), values, |v| v as i8),
-                (DType::I16, _) => copy(session.input(input), values, |v| v as i16),
+                (DType::I16, Some(quant)) => copy(session.input(input), values, |v| quant.quantize(v) as i16),
+                (DType::I16, None) => copy(session.input(input), values, |v| v as i16),
                 (DType::I32, _) => copy(session.input(input), values, |v| v as i32),
                 (DType::F16 | DType::Bool, _) => {}
             }

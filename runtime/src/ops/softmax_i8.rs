@@ -33,20 +33,44 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (_, len, inner) = x.shape().around(p.axis as usize)?;
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
     each_strided(y, len as usize, inner as usize, |y, stride| {
-        let (max, sum) = sum_of_exps(y, stride, p.multiplier, p.diff_min);
-        // The sum is 2^(12 − zeros) · (1 + fraction).
-        let zeros = sum.leading_zeros();
-        let inverse = one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX);
-        let places = 35u32.wrapping_sub(zeros);
+        let vector = Vector::of(y, stride, p);
         for y in y.iter_mut().step_by(stride) {
-            let exp = exp_of_difference(*y, max, p.multiplier, p.diff_min).unwrap_or(0);
-            let share = doubling_high_multiply(inverse, exp);
-            // Past 31 places, less than half is left.
-            let steps = if places > 31 { 0 } else { divide_by_power_of_two(share, places) };
-            *y = steps.wrapping_sub(128).clamp(-128, 127) as i8;
+            *y = vector.steps(*y, 8).wrapping_sub(128).clamp(-128, 127) as i8;
         }
     });
     Some(())
+}
+
+/// A vector along the axis, as far as it must be known to give an element's share of the whole.
+pub(crate) struct Vector {
+    multiplier: Multiplier,
+    diff_min: i32,
+    max: i32,
+    /// Zeros before the first 1 of the sum of exponentials.
+    zeros: u32,
+    /// One over that sum, shifted to be between 1 and 2.
+    inverse: i32,
+}
+
+impl Vector {
+    /// Of every `stride`-th element.
+    pub(crate) fn of(x: &[i8], stride: usize, p: &SoftmaxI8Params) -> Self {
+        let (max, sum) = sum_of_exps(x, stride, p.multiplier, p.diff_min);
+        // The sum is 2^(12 − zeros) · (1 + fraction).
+        let zeros = sum.leading_zeros();
+        let inverse = one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX);
+        Self { multiplier: p.multiplier, diff_min: p.diff_min, max, zeros, inverse }
+    }
+
+    /// The share of an element, in steps of `2^−bits`, for 8 or 16 bits.
+    #[inline(always)]
+    pub(crate) fn steps(&self, x: i8, bits: u32) -> i32 {
+        let exp = exp_of_difference(x, self.max, self.multiplier, self.diff_min).unwrap_or(0);
+        let share = doubling_high_multiply(self.inverse, exp);
+        let places = 43u32.wrapping_sub(bits).wrapping_sub(self.zeros);
+        // Past 31 places, less than half is left.
+        if places > 31 { 0 } else { divide_by_power_of_two(share, places) }
+    }
 }
 
 /// The largest of every `stride`-th element, and the sum of the exponentials of the differences from

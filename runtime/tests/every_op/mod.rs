@@ -458,7 +458,13 @@ pub(crate) fn step(op: OpCode) -> Sample {
             };
             typed(&[DType::I8], sample(op, params, &[IMAGE], &[]))
         }
-        Op::SoftmaxI8 => {
+        Op::Requantize => {
+            let multiplier = Multiplier { mantissa: 1 << 30, shift: -3 };
+            let params =
+                requantize::RequantizeParams { x_zero_point: 4, multiplier, y_zero_point: -9, dtype: 1 };
+            typed(&[DType::I16], unary(op, params))
+        }
+        Op::SoftmaxI8 | Op::SoftmaxI8I16 => {
             let multiplier = Multiplier { mantissa: 1 << 30, shift: 24 };
             typed(
                 &[DType::I8],

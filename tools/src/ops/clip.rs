@@ -1,7 +1,7 @@
 //! Bounds.
 
 use super::weighted_i8::multiply;
-use super::{Operator, dequantize, lookup, quantize, unary};
+use super::{Operator, dequantize, lookup, quantize, requantize, unary};
 use crate::fixed;
 use crate::graph::{Graph, Node};
 use flatpack_format::ops::Clamp;
@@ -32,6 +32,10 @@ fn integer(graph: &mut Graph, node: &Node) -> Result<Node, String> {
         (Some(x), Some(y)) => [x, y],
         _ => return Err("bounds and a conversion between reals and integers in one".into()),
     };
+    let are_words = [&x, &y].iter().any(|quant| matches!(quant.dtype, DType::I16 | DType::I32));
+    if are_words && clamp == Clamp::NONE && x.is_per_tensor() && y.is_per_tensor() {
+        return requantize::node(node, &x, &y);
+    }
     for quant in [&x, &y] {
         if !quant.is_per_tensor() || !matches!(quant.dtype, DType::I8 | DType::U8) {
             return Err(format!("{} integers, expected i8 or u8 with one scale", quant.dtype.name()));

@@ -5,13 +5,16 @@ use super::weighted_i8::{activation, multiplied};
 use crate::exact::{Operand, Values};
 use crate::fixed::{self, functions};
 use crate::graph::{Graph, Node, TensorId};
-use flatpack_format::OpCode;
 use flatpack_format::ops::softmax::SoftmaxParams;
 use flatpack_format::ops::softmax_i8::SoftmaxI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, binary::BinaryParams};
+use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::on_integers(OpCode::SoftmaxI8, exact) };
+pub const OPERATOR: Operator = Operator {
+    in_place: 1,
+    ..Operator::on_integers(OpCode::SoftmaxI8, |node, inputs, _| shares(node, &inputs[0], 8))
+};
 
 /// Bits after the point of an exponent.
 pub(crate) const POINT: u32 = 26;
@@ -20,13 +23,18 @@ pub(crate) const POINT: u32 = 26;
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
     let SoftmaxParams { axis } = node.params();
     activation(graph, node.inputs[0], "x")?;
-    let y = activation(graph, node.output, "y")?;
-    if (y.scale(), y.zero_point()) != (1.0 / 256.0, -128) {
-        let (scale, zero_point) = (y.scale(), y.zero_point());
-        return Err(format!("y has scale {scale} and zero point {zero_point}, expected 1/256 and -128"));
+    let words = graph.quant(node.output).filter(|quant| quant.dtype == DType::I16);
+    // Of 16 bits, TensorFlow Lite takes scales that are nearly as they should be.
+    let (y, op, steps, zero_point, within) = match words {
+        Some(y) => (y, OpCode::SoftmaxI8I16, 65536.0f32, -32768, 0.001),
+        None => (activation(graph, node.output, "y")?, OpCode::SoftmaxI8, 256.0, -128, 0.0),
+    };
+    if (y.scale() * steps - 1.0).abs() > within || y.zero_point() != zero_point {
+        let found = format!("y has scale {} and zero point {}", y.scale(), y.zero_point());
+        return Err(format!("{found}, expected 1/{steps} and {zero_point}"));
     }
     let Scaling { multiplier, diff_min, .. } = scaling(scale(graph, node.inputs[0]))?;
-    let mut node = Node { op: OpCode::SoftmaxI8, ..node.clone() };
+    let mut node = Node { op, ..node.clone() };
     node.set_params(SoftmaxI8Params { axis, multiplier, diff_min });
     Ok(node)
 }
@@ -91,17 +99,19 @@ fn exp(difference: i32, by: Multiplier, diff_min: i32) -> i64 {
     if difference < diff_min { 0 } else { functions::exp(multiplied(difference.into(), by), POINT) }
 }
 
-fn exact(node: &Node, inputs: &[Operand<'_>], _: &[u32]) -> Values {
+/// The elements of y, of 8 or 16 bits.
+pub(super) fn shares(node: &Node, x: &Operand<'_>, bits: u32) -> Values {
     let p: SoftmaxI8Params = node.params();
     let axis = p.axis as usize;
-    Values::Integers(inputs[0].along(axis..axis + 1, |x| {
+    let half = 1 << (bits - 1);
+    Values::Integers(x.along(axis..axis + 1, |x| {
         let (max, sum) = sum_of_exps(x, p.multiplier, p.diff_min);
         // The sum is between 2^(log2 − 19) and twice as much.
         let log2 = sum.ilog2();
         let inverse = functions::inverse((sum << (31 - log2)) - (1 << 31)).into();
         let share = |x: &i32| {
             let product = functions::product(inverse, exp(x - max, p.multiplier, p.diff_min).into());
-            (functions::quotient(product, log2 + 4) - 128).min(127) as i32
+            (functions::quotient(product, log2 + 12 - bits) - half).min(half - 1) as i32
         };
         x.iter().map(share).collect()
     }))

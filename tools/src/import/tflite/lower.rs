@@ -173,10 +173,10 @@ impl<'m, 'a> Lowering<'m, 'a> {
         Ok(())
     }
 
-    /// Refuses to compute with int16: it may only be made of other types, and they of it, or be the state
-    /// of an operator.
+    /// Refuses to compute with int16: it may only be made of other types, and they of it, be the result
+    /// of a softmax, or the state of an operator.
     fn refuse_words(&self, operator: &Operator<'_>) -> Result<(), Fault> {
-        let with_words = ["QUANTIZE", "DEQUANTIZE", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"];
+        let with_words = ["QUANTIZE", "DEQUANTIZE", "SOFTMAX", "SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"];
         if matches!(operator.code, OperatorCode::Builtin(name) if with_words.contains(&name)) {
             return Ok(());
         }

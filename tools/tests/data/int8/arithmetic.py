@@ -81,7 +81,13 @@ def add(case):
 
 
 @operator
-def softmax(case):
+def softmax_words(case):
+    """To 16 bits."""
+    softmax(case, [1 / 65536, -32768, "int16"])
+
+
+@operator
+def softmax(case, output=(1 / 256, -128, "int8")):
     depth = case.turn([1, 2, 3, 10, 12, 37, 100, 256, 5, 16])
     rows = case.turn([[1], [1], [3], [2, 2], [1, 2, 2], []])
     beta = case.turn([1, 1, 1, 0.5, 2, 1, 3.7, 0.01])
@@ -92,7 +98,8 @@ def softmax(case):
         scale = 40.0
     zero = case.zero_point()
     x = case.input([*rows, depth], scale=scale, zero=zero)
-    y = case.output([*rows, depth], scale=1 / 256, zero=-128)
+    y_scale, y_zero, kind = output
+    y = case.output([*rows, depth], kind, y_scale, y_zero)
     case.op("SOFTMAX", [x], [y], "SoftmaxOptions", 2, beta=beta)
     case.say(f"depth {depth} beta {beta} scale {scale:.3g}")
 

@@ -188,6 +188,27 @@ def quantize(case):
 
 
 @operator()
+def quantize_words(case):
+    """From one integer quantisation to another, one of the two with more than 8 bits."""
+    source, target = case.turn(
+        [["int16", "int8"], ["int16", "int32"], ["int8", "int16"], ["int8", "int32"], ["int16", "int16"],
+         ["int32", "int8"], ["int32", "int16"]]
+    )  # fmt: skip
+    scale = case.log_uniform(1e-5, 0.1)
+    ratio = case.turn([1.0, 0.5, 1.3, 0.004, 7, 0.01, 0.77, 2.0, 300, 1 / 256, 1 / 65536])
+    zeros = [0 if kind != "int8" else case.zero_point() for kind in (source, target)]
+    if source == "int32":
+        data = case.rng.integers(-(2**20), 2**20, [2, 1, 120])
+        data[1, 0, :60] >>= case.rng.integers(1, 16)
+        x = case.input([1, 120], source, scale, zeros[0], data=data.astype(np.int32))
+    else:
+        x = case.input([1, 120], source, scale, zeros[0])
+    y = case.output([1, 120], target, scale / ratio, zeros[1])
+    case.op("QUANTIZE", [x], [y], "QuantizeOptions", 1)
+    case.say(f"{source} to {target}, ratio {ratio}")
+
+
+@operator()
 def dequantize(case):
     source = case.turn(["int8", "int8", "uint8", "int16"])
     scale = case.log_uniform(1e-5, 2)
