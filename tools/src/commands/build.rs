@@ -132,6 +132,13 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
     let (graph, origin) = source.graph(&options).map_err(import_failure)?;
+    if args.quantize.is_some() && graph.has_integers() {
+        return Err(Failure::usage(miette::miette!(
+            help = "leave --quantize out",
+            "{} computes with integers already",
+            args.model.display()
+        )));
+    }
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
         target: args.target.into(),
