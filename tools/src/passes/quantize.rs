@@ -2,7 +2,8 @@
 //! which scales, after TensorFlow Lite's published scheme.
 //!
 //! - Activations have one scale, from the range of the values that samples gave them, and a zero point.
-//! - Weights have a scale for each output, and no zero point; the bias has the product of both scales.
+//! - Weights have a scale for each output, and no zero point; the bias has the product of both scales,
+//!   and takes up what rounding the weights changes on average (`weights`).
 //! - Operators that only select or move elements leave their scales as they are: all tensors that they
 //!   join share one (`groups`).
 //! - Some functions have outputs of a range that is known, such as softmax, and a fixed scale.
@@ -19,6 +20,7 @@ mod weights;
 use crate::graph::{Data, Graph, Node, TensorId};
 use crate::ops::{self, OutputScale};
 use crate::quant::Quant;
+use calibrate::Statistics;
 use flatpack_format::OpCode;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::clip::ClipParams;
@@ -108,18 +110,18 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
     Ok(graph.nodes.iter().map(|node| !kept(node)).collect())
 }
 
-/// Runs the pass. `ranges` has the range of every activation.
+/// Runs the pass, by the statistics of every activation.
 ///
 /// # Errors
 /// If [`integer_nodes`] refuses, or values or weights of a layer have no scale.
 pub fn run(
     graph: &mut Graph,
-    ranges: &HashMap<TensorId, Range>,
+    statistics: &Statistics,
     options: &Options,
 ) -> Result<Quantized, QuantizeError> {
     let integer = integer_nodes(graph, options)?;
     let mut made = Quantized::default();
-    let quants = groups::scales(graph, &integer, ranges, options.io)?;
+    let quants = groups::scales(graph, &integer, &statistics.ranges, options.io)?;
     convert(graph, &integer, &quants, options.io, &mut made);
     let of_layer = |graph: &Graph, position: usize, reason| QuantizeError::Layer {
         layer: graph.nodes[position].layer.clone(),
@@ -132,7 +134,10 @@ pub fn run(
         if !touched(&node.output) || !touched(&node.inputs[0]) && node.inputs.len() == 1 {
             continue;
         }
-        constants(graph, position).map_err(|reason| of_layer(graph, position, reason))?;
+        let x = graph.nodes[position].inputs[0];
+        let x = made.same_as.get(&x).unwrap_or(&x);
+        let mean = statistics.means.get(x).map(Vec::as_slice);
+        constants(graph, position, mean).map_err(|reason| of_layer(graph, position, reason))?;
     }
     Ok(made)
 }
@@ -227,15 +232,14 @@ impl Forms<'_> {
     }
 }
 
-/// Makes integers of the constants of a node that computes with integers.
-fn constants(graph: &mut Graph, position: usize) -> Result<(), String> {
+/// Makes integers of the constants of a node that computes with integers, and whose first input has this
+/// mean.
+fn constants(graph: &mut Graph, position: usize, mean: Option<&[f32]>) -> Result<(), String> {
     let mut node = graph.nodes[position].clone();
     let operator = ops::operator(node.op);
     let (x, y) = (graph.quant(node.inputs[0]).cloned(), graph.quant(node.output).cloned());
-    match (operator.linear, operator.scale, x, y) {
-        (Some(linear), _, Some(x), Some(y)) => weights::quantize(graph, &mut node, &linear, &x, &y)?,
-        // They are written in the scale of the output.
-        (_, OutputScale::OfInputs, _, _) => {}
+    match (operator.linear, x, &y) {
+        (Some(linear), Some(x), Some(y)) => weights::quantize(graph, &mut node, &linear, [&x, y], mean)?,
         _ => {
             for input in &mut node.inputs {
                 let tensor = graph.tensor(*input);
@@ -244,7 +248,10 @@ fn constants(graph: &mut Graph, position: usize) -> Result<(), String> {
                 if !reals.iter().all(|v| v.is_finite()) {
                     return Err(format!("its constant `{name}` holds infinities or NaNs"));
                 }
-                let quant = Range::of(&reals).quant()?;
+                let quant = match (operator.scale, &y) {
+                    (OutputScale::OfInputs, Some(y)) => y.clone(),
+                    _ => Range::of(&reals).quant()?,
+                };
                 let integers: Vec<i8> = reals.iter().map(|&v| quant.quantize(v) as i8).collect();
                 *input = graph.add_stored(&name, &dims, Data::I8(integers.into()), Some(quant));
             }
@@ -281,8 +288,9 @@ mod tests {
         let mut graph = net();
         let range = Range { min: -1.0, max: 1.0 };
         let ranges = (0..graph.tensors.len()).map(|n| (TensorId(n), range)).collect();
+        let statistics = Statistics { ranges, means: HashMap::new() };
         let keep_float = keep.iter().map(|&name| name.to_owned()).collect();
-        run(&mut graph, &ranges, &Options { io, keep_float })?;
+        run(&mut graph, &statistics, &Options { io, keep_float })?;
         Ok(graph)
     }
 

@@ -110,10 +110,10 @@ pub(super) fn build(
         .map_err(|error| Failure::usage(miette::miette!("{}: {error}", path.display())))?;
 
     show_progress(bar, &rows, args.calibration);
-    let ranges = calibrate::ranges(&reals, &prepared, &samples.arrays, args.calibration, |done| {
+    let statistics = calibrate::statistics(&reals, &prepared, &samples.arrays, args.calibration, |done| {
         bar.set_position(done as u64);
     });
-    let ranges = ranges.map_err(|error| match error {
+    let statistics = statistics.map_err(|error| match error {
         CalibrateError::Predict(_) => Failure::usage(miette::miette!("{}: {error}", path.display())),
         CalibrateError::NotFinite { .. } => Failure::model(miette::miette!(
             help = "take the sample out, or find out why the model cannot stand it",
@@ -123,7 +123,8 @@ pub(super) fn build(
     })?;
     bar.set_style(ProgressStyle::default_spinner());
     bar.set_message("computing exact predictions, planning, checking");
-    let quantized = quantize::run(&mut prepared, &ranges, &wanted).map_err(|error| refused(model, error))?;
+    let quantized =
+        quantize::run(&mut prepared, &statistics, &wanted).map_err(|error| refused(model, error))?;
     let mut built = build::build(prepared, options).map_err(|error| match error {
         build::BuildError::Integers(refused) => advise(model, &refused.layer, &refused),
         error => failed(error),

@@ -1,10 +1,18 @@
 //! Weights as signed bytes with a scale for each output, and the bias as 32-bit integers: TensorFlow
 //! Lite's scheme.
+//!
+//! Rounding the weights moves the mean of each output, where inputs have a mean other than zero. As
+//! operators with weights are linear, the difference is what they make of the mean of their input and
+//! the differences of the weights; it is taken back in the bias (Nagel, van Baalen, Blankevoort and
+//! Welling, "Data-free quantization through weight equalization and bias correction", 2019).
 
 use crate::graph::{Data, Graph, Node};
 use crate::ops::Linear;
+use crate::passes::fold_constants;
+use crate::passes::fuse_activation::set_clamp;
 use crate::quant::Quant;
 use flatpack_format::DType;
+use flatpack_format::ops::Clamp;
 
 /// The largest magnitude of a weight's integer: −128 is not used.
 const LARGEST: f64 = 127.0;
@@ -17,7 +25,7 @@ const LARGEST_BIAS: f64 = (1u32 << 30) as f64;
 const LONE_BIAS: f64 = (1u32 << 20) as f64;
 
 /// Replaces weights (input 1) and bias (input 2) of a node that is linear in them by constants of
-/// integers. `x` and `y` are how integers stand for its input and output.
+/// integers. `x` and `y` are how integers stand for its input and output, `mean` is the mean of its input.
 ///
 /// # Errors
 /// If weights or bias are not constant or not finite.
@@ -25,8 +33,8 @@ pub(super) fn quantize(
     graph: &mut Graph,
     node: &mut Node,
     linear: &Linear,
-    x: &Quant,
-    y: &Quant,
+    [x, y]: [&Quant; 2],
+    mean: Option<&[f32]>,
 ) -> Result<(), String> {
     let outputs = *graph.dims(node.output).last().unwrap_or(&0) as usize;
     let w = reals(graph, node, 1, "weights")?;
@@ -55,17 +63,50 @@ pub(super) fn quantize(
     };
     let integers: Vec<i8> = w.iter().zip(&of_output).map(integer).collect();
     let quant = Quant::per_channel(DType::I8, scales.clone(), axis);
-    node.inputs[1] = graph.add_stored(&name, &dims, Data::I8(integers.into()), Some(quant));
-
+    let bias = match mean {
+        Some(mean) => {
+            let stored: Vec<i32> = integers.iter().map(|&q| q.into()).collect();
+            let rounded = quant.reals(&stored, &dims);
+            let differences = w.iter().zip(rounded).map(|(w, rounded)| w - rounded).collect();
+            let shifts = output_means(graph, node, mean, differences);
+            let bias = bias.unwrap_or_else(|| vec![0.0; outputs]);
+            Some(bias.iter().zip(shifts).map(|(b, shift)| b + shift).collect())
+        }
+        None => bias,
+    };
+    let bias_name = node.inputs.get(2).map(|&bias| graph.tensor(bias).name.clone());
+    node.inputs.truncate(1);
+    node.inputs.push(graph.add_stored(&name, &dims, Data::I8(integers.into()), Some(quant)));
     if let Some(bias) = bias {
-        let name = graph.tensor(node.inputs[2]).name.clone();
+        let name = bias_name.unwrap_or_else(|| format!("{}/bias", node.layer));
         let integer = |(&b, &w): (&f32, &f32)| (f64::from(b) / (x_scale * f64::from(w))).round() as i32;
         let integers: Vec<i32> = bias.iter().zip(&scales).map(integer).collect();
         let scales = scales.iter().map(|w| x.scale() * w).collect();
         let quant = Quant::per_channel(DType::I32, scales, 0);
-        node.inputs[2] = graph.add_stored(&name, &[outputs as u32], Data::I32(integers.into()), Some(quant));
+        let data = Data::I32(integers.into());
+        node.inputs.push(graph.add_stored(&name, &[outputs as u32], data, Some(quant)));
     }
     Ok(())
+}
+
+/// The mean of each output where the input is `x`, with these weights, and no bias and bounds.
+fn output_means(graph: &Graph, node: &Node, x: &[f32], w: Vec<f32>) -> Vec<f32> {
+    let mut alone = Graph::default();
+    let inputs = vec![
+        alone.add_constant("x", graph.dims(node.inputs[0]), x.to_vec()),
+        alone.add_constant("w", graph.dims(node.inputs[1]), w),
+    ];
+    let output = alone.add_tensor("y", graph.tensor(node.output).tensor_type, None);
+    let mut node = Node { inputs, output, ..node.clone() };
+    set_clamp(&mut node, Clamp::NONE);
+    let values = fold_constants::compute(&alone, &node).unwrap_or_default();
+    let outputs = *alone.dims(output).last().unwrap_or(&1) as usize;
+    let mut means = vec![0.0f64; outputs];
+    for row in values.chunks_exact(outputs) {
+        means.iter_mut().zip(row).for_each(|(mean, &v)| *mean += f64::from(v));
+    }
+    let rows = (values.len() / outputs).max(1) as f64;
+    means.iter().map(|sum| (sum / rows) as f32).collect()
 }
 
 /// The finite elements of a constant input.
@@ -103,7 +144,7 @@ fn axis_of(dims: &[u32], of_output: &[usize], outputs: usize) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::ops;
-    use flatpack_format::ops::Clamp;
+    use flatpack_format::ops::conv_2d::Conv2dParams;
     use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
     use flatpack_format::ops::fully_connected::FullyConnectedParams;
     use flatpack_format::{OpCode, Shape};
@@ -119,17 +160,17 @@ mod tests {
         let bias = graph.add_constant("bias", &[2], bias.to_vec());
         let params = FullyConnectedParams { clamp: Clamp::NONE };
         graph.add_node("dense", OpCode::FullyConnected, params, &[x, w, bias]).unwrap();
-        quantized(&mut graph)?;
+        quantized(&mut graph, None)?;
         let node = &graph.nodes[0];
         let integers = |input: usize| graph.integers(node.inputs[input]).unwrap();
         Ok((integers(1), integers(2), graph.quant(node.inputs[1]).unwrap().scales.clone()))
     }
 
-    fn quantized(graph: &mut Graph) -> Result<(), String> {
+    fn quantized(graph: &mut Graph, mean: Option<&[f32]>) -> Result<(), String> {
         let mut node = graph.nodes[0].clone();
         let linear = ops::operator(node.op).linear.unwrap();
         let [x, y] = [0.5, 2.0].map(|scale| Quant::per_tensor(DType::I8, scale, 3));
-        quantize(graph, &mut node, &linear, &x, &y)?;
+        quantize(graph, &mut node, &linear, [&x, &y], mean)?;
         graph.nodes[0] = node;
         Ok(())
     }
@@ -181,10 +222,34 @@ mod tests {
             clamp: Clamp::NONE,
         };
         graph.add_node("conv", OpCode::DepthwiseConv2d, params, &[x, w]).unwrap();
-        quantized(&mut graph).unwrap();
+        quantized(&mut graph, None).unwrap();
         let quant = graph.quant(graph.nodes[0].inputs[1]).unwrap();
         assert_eq!(quant.axis, 2);
         assert_eq!(quant.scales, [25.0, 26.0, 27.0].map(|w: f32| (f64::from(w) / 127.0) as f32));
         assert_eq!(graph.nodes[0].inputs.len(), 2);
+    }
+
+    #[test]
+    fn the_bias_takes_up_what_rounding_the_weights_changes_on_average() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 4, 1, 1]).unwrap());
+        // In steps of 1 / 127: 127, 50.8, 25.4, which become 127, 51, 25.
+        let w = graph.add_constant("w", &[1, 3, 1, 1], vec![1.0, 0.4, 0.2]);
+        let params = Conv2dParams {
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad_h: [0, 1],
+            pad_w: [0, 0],
+            groups: 1,
+            clamp: Clamp { min: 0.0, max: 0.0 },
+        };
+        graph.add_node("conv", OpCode::Conv2d, params, &[x, w]).unwrap();
+        quantized(&mut graph, Some(&[1000.0, 2000.0, 3000.0, 4000.0])).unwrap();
+        let bias = graph.integers(graph.nodes[0].inputs[2]).unwrap();
+        // Windows from 1000, 2000 and 3000 on; the last ends in the padding. x is in halves.
+        let shift = [(-0.2, 2000.0), (0.4, 3000.0), (-0.2, 3000.0), (0.4, 4000.0), (-0.2, 4000.0)];
+        let shift: f64 = shift.iter().map(|(steps, x)| steps * x / 0.5).sum::<f64>() / 3.0;
+        assert!((f64::from(bias[0]) - shift).abs() < 1.0, "{bias:?} {shift}");
+        assert_eq!(graph.nodes[0].params::<Conv2dParams>().clamp, params.clamp);
     }
 }
