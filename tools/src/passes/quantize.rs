@@ -7,7 +7,8 @@
 //! - Operators that only select or move elements leave their scales as they are: all tensors that they
 //!   join share one (`groups`).
 //! - Some functions have outputs of a range that is known, such as softmax, and a fixed scale.
-//! - Layers that the caller names stay as they are, with conversions where they meet the rest.
+//! - Layers that the caller names stay as they are, with conversions where they meet the rest. So do
+//!   quotients: what TensorFlow Lite Micro's kernel makes of some scales is not defined.
 //!
 //! The pass annotates tensors ([`crate::quant::Quant`]) and makes integers of constants; operators are
 //! chosen by [`super::lower_integers`].
@@ -84,6 +85,8 @@ fn unsupported(layers: &[(String, OpCode)]) -> String {
 pub struct Quantized {
     /// What it did, in a sentence for each conversion.
     pub details: Vec<String>,
+    /// Which layers stay float32 without being asked to, and why.
+    pub notes: Vec<String>,
     /// Tensors that hold the values of another, as reals or as other integers.
     pub same_as: HashMap<TensorId, TensorId>,
 }
@@ -107,7 +110,13 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
     if !layers.is_empty() {
         return Err(QuantizeError::Unsupported { layers });
     }
-    Ok(graph.nodes.iter().map(|node| !kept(node)).collect())
+    Ok(graph.nodes.iter().map(|node| !kept(node) && !stays_float(node)).collect())
+}
+
+/// Whether a node computes with reals though there is an operator on integers: that shifts by a number
+/// of places which the scales decide, and which C++ does not define beyond the width of a word.
+fn stays_float(node: &Node) -> bool {
+    node.op == OpCode::Div
 }
 
 /// Runs the pass, by the statistics of every activation.
@@ -121,6 +130,9 @@ pub fn run(
 ) -> Result<Quantized, QuantizeError> {
     let integer = integer_nodes(graph, options)?;
     let mut made = Quantized::default();
+    for node in graph.nodes.iter().filter(|node| stays_float(node)) {
+        made.notes.push(format!("layer `{}` ({}) is computed in float32", node.layer, node.op.name()));
+    }
     let quants = groups::scales(graph, &integer, &statistics.ranges, options.io)?;
     convert(graph, &integer, &quants, options.io, &mut made);
     let of_layer = |graph: &Graph, position: usize, reason| QuantizeError::Layer {
@@ -265,6 +277,7 @@ fn constants(graph: &mut Graph, position: usize, mean: Option<&[f32]>) -> Result
 mod tests {
     use super::*;
     use flatpack_format::Shape;
+    use flatpack_format::ops::binary::BinaryParams;
     use flatpack_format::ops::fully_connected::FullyConnectedParams;
     use flatpack_format::ops::softmax::SoftmaxParams;
 
@@ -326,6 +339,24 @@ mod tests {
         };
         assert_eq!([stored(1, 1), stored(1, 2)], ["i8", "i32"]);
         assert_eq!([stored(3, 1), stored(3, 2)], ["f32", "f32"]);
+    }
+
+    #[test]
+    fn quotients_stay_float() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 4]).unwrap());
+        let params = BinaryParams { clamp: Clamp::NONE };
+        let sum = graph.add_node("sum", OpCode::Add, params, &[x, x]).unwrap();
+        let ratio = graph.add_node("ratio", OpCode::Div, params, &[x, sum]).unwrap();
+        let y = graph.add_node("y", OpCode::Add, params, &[ratio, x]).unwrap();
+        graph.outputs.push(y);
+        let range = Range { min: 1.0, max: 4.0 };
+        let ranges = [x, sum, ratio, y].map(|id| (id, range)).into();
+        let statistics = Statistics { ranges, means: HashMap::new() };
+        let options = Options { io: Io::Int8, keep_float: Vec::new() };
+        let made = run(&mut graph, &statistics, &options).unwrap();
+        assert_eq!(shape_of(&graph), ["iaddi", "iclipr", "iclipr", "rdivr", "rclipi", "iaddi"]);
+        assert_eq!(made.notes, ["layer `ratio` (div) is computed in float32"]);
     }
 
     #[test]

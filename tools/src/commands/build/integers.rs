@@ -159,8 +159,15 @@ pub(super) fn build(
     });
     let meta = recipe(args, &samples, rows.count, &errors, changed.as_deref());
     let built = built.with_metadata(meta).map_err(failed)?;
-    let report =
-        Report { args, samples: &samples, rows: rows.count, reals: &reals, built: &built, errors: &errors };
+    let report = Report {
+        args,
+        samples: &samples,
+        rows: rows.count,
+        reals: &reals,
+        built: &built,
+        errors: &errors,
+        notes: &quantized.notes,
+    };
     let text = report.text(changed.as_deref());
     let mut json = report.json();
     if let Some((data, before, after)) = &scores {
@@ -321,6 +328,7 @@ struct Report<'a> {
     reals: &'a Built,
     built: &'a Built,
     errors: &'a [LayerError],
+    notes: &'a [String],
 }
 
 /// Bytes of weights, arena and file.
@@ -335,6 +343,9 @@ impl Report<'_> {
         let mut text = String::new();
         let (method, name) = (self.args.calibration, &self.samples.name);
         let _ = writeln!(text, "ranges   {method} of {} rows of {name}", self.rows);
+        for note in self.notes {
+            let _ = writeln!(text, "         {note}");
+        }
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         table.set_header(["layer", "operator", "signal/noise", "worst error", "advice"]);
@@ -389,6 +400,7 @@ impl Report<'_> {
             "samples": self.samples.name,
             "samples_sha256": self.samples.sha256,
             "rows": self.rows,
+            "notes": self.notes,
             "layers": layers.collect::<Vec<_>>(),
             "before": sizes(self.reals),
             "after": sizes(self.built),
