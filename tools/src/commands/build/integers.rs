@@ -23,7 +23,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The method that measured best: see docs/quantisation.md.
-const DEFAULT_METHOD: Method = Method::MinMax;
+const DEFAULT_METHOD: Method = Method::Percentile(99.99);
 
 /// Rows of the samples on which layers are compared.
 const COMPARED_ROWS: usize = 16;
@@ -39,7 +39,7 @@ pub(super) struct IntegerArgs {
     /// folder of images.
     #[arg(long, value_name = "FILE", requires = "quantize")]
     pub(super) calibrate: Option<PathBuf>,
-    /// How ranges are taken from the samples: minmax, percentile:99.9 or mse.
+    /// How ranges are taken from the samples: minmax, mse, or a percentile such as percentile:99.9.
     #[arg(long, value_name = "METHOD", default_value_t = DEFAULT_METHOD)]
     calibration: Method,
     /// What inputs and outputs of the file are: reals that it converts, or the integers themselves.

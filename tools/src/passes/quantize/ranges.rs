@@ -75,7 +75,8 @@ impl Range {
 pub enum Method {
     /// From the smallest to the largest.
     MinMax,
-    /// Without the values beyond this percentile, on either side.
+    /// Without the values beyond this percentile of those that are not zero, on either side. Zeros cost
+    /// nothing to represent, and many of them would make outliers of all else.
     Percentile(f64),
     /// The range with the smallest mean square of what rounding and cutting off change.
     Mse,
@@ -145,9 +146,16 @@ impl Histogram {
         }
     }
 
+    /// How many values that are not exactly zero fall into each bin.
+    fn nonzero(&self) -> impl DoubleEndedIterator<Item = u64> + '_ {
+        let zero = self.bin(0.0);
+        let zeros = move |bin: usize| if bin == zero { self.zeros } else { 0 };
+        self.counts.iter().enumerate().map(move |(bin, &count)| count.saturating_sub(zeros(bin)))
+    }
+
     /// The range that a method takes.
     pub fn range(&self, method: Method) -> Range {
-        if self.counts.iter().all(|&count| count == 0) {
+        if self.nonzero().all(|count| count == 0) {
             return self.range;
         }
         match method {
@@ -159,18 +167,17 @@ impl Histogram {
 
     /// The range without the bins beyond a percentile of the values, on either side.
     fn percentile(&self, percent: f64) -> Range {
-        let beyond = self.counts.iter().sum::<u64>() as f64 * (100.0 - percent) / 100.0;
-        let bins_beyond = |counts: &mut dyn Iterator<Item = &u64>| {
+        let beyond = self.nonzero().sum::<u64>() as f64 * (100.0 - percent) / 100.0;
+        let bins_beyond = |counts: &mut dyn Iterator<Item = u64>| {
             let mut sum = 0;
-            counts
-                .take_while(|&&count| {
-                    sum += count;
-                    sum as f64 <= beyond
-                })
-                .count()
+            let is_beyond = |count: &u64| {
+                sum += count;
+                sum as f64 <= beyond
+            };
+            counts.take_while(is_beyond).count()
         };
-        let low = bins_beyond(&mut self.counts.iter());
-        let high = BINS - bins_beyond(&mut self.counts.iter().rev());
+        let low = bins_beyond(&mut self.nonzero());
+        let high = BINS - bins_beyond(&mut self.nonzero().rev());
         let edge = |bin: usize| match bin {
             0 => self.range.min,
             BINS => self.range.max,
@@ -209,10 +216,8 @@ impl Sums {
     fn new(histogram: &Histogram) -> Self {
         let mut sums = [const { Vec::new() }; 3];
         sums.iter_mut().for_each(|sums| sums.push(0.0));
-        let zero = histogram.bin(0.0);
-        for (bin, &count) in histogram.counts.iter().enumerate() {
-            let zeros = if bin == zero { histogram.zeros } else { 0 };
-            let count = count.saturating_sub(zeros) as f64;
+        for (bin, count) in histogram.nonzero().enumerate() {
+            let count = count as f64;
             let centre = histogram.range.min + (bin as f64 + 0.5) * histogram.width();
             for (power, sums) in (0..).zip(&mut sums) {
                 sums.push(sums[bin] + count * centre.powi(power));
@@ -342,6 +347,15 @@ mod tests {
             assert!(found <= cost(candidate) * 1.02, "{candidate:?} is better");
         }
         assert!(found < 0.9 * cost(whole));
+    }
+
+    #[test]
+    fn rare_values_among_zeros_are_no_outliers() {
+        let mut values = vec![0.0; 1_000_000];
+        values[7..12].copy_from_slice(&[1.0, 0.5, -0.25, 1.0, 0.75]);
+        let range = filled(&values).range(Method::Percentile(99.9));
+        assert_eq!(range, Range { min: -0.25, max: 1.0 });
+        assert_eq!(filled(&[0.0; 9]).range(Method::Percentile(99.9)), Range { min: 0.0, max: 0.0 });
     }
 
     #[test]
