@@ -20,6 +20,9 @@ pub(crate) const OPEN: [(&str, Option<&str>, Option<&str>); 8] = [
     ("tl_person_detect_int8", None, Some("tl_person_detect_int8")),
 ];
 
+/// The `.tflite` of the trained models.
+const TFLITE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tflite");
+
 pub(crate) fn name_of(folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
@@ -39,8 +42,8 @@ pub(crate) struct Entry {
     pub(crate) test: Option<PathBuf>,
     /// Whether the source is of integers itself.
     pub(crate) of_integers: bool,
-    /// The `.tflite` of the same model, in float32 and in integers.
-    pub(crate) tflite: [Option<PathBuf>; 2],
+    /// The `.tflite` of the same model, of each kind that there is.
+    pub(crate) tflite: [Option<PathBuf>; 4],
     /// What TensorFlow made of it, calibrated on the same rows.
     pub(crate) peer: Option<PathBuf>,
 }
@@ -72,11 +75,14 @@ impl Entry {
             2 => (0..count).partition(|row| 2 * row < count),
             _ => ((0..count).collect(), (0..count).collect()),
         };
-        let beside = |name: Option<&str>| {
-            Some(folder.with_file_name(name?).join("model.tflite")).filter(|path| path.is_file())
-        };
         let known = OPEN.iter().find(|(open, ..)| *open == name);
-        let tflite = known.map_or([None, None], |(_, float32, int8)| [beside(*float32), beside(*int8)]);
+        let tflite = match known {
+            Some((_, float32, int8)) => [*float32, None, None, *int8]
+                .map(|other| Some(folder.with_file_name(other?).join("model.tflite"))),
+            None => ["float32", "dynamic_range", "float16", "int8"]
+                .map(|kind| Some(Path::new(TFLITE).join(&name).join(kind).with_extension("tflite"))),
+        };
+        let tflite = tflite.map(|path| path.filter(|path| path.is_file()));
         let peer = given(".tflite");
         Ok(Self { name, model, x, truth, calibrate, judge, test, of_integers, tflite, peer })
     }

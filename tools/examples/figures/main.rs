@@ -95,9 +95,7 @@ fn main() -> Outcome<()> {
         }
         if entry.judge != entry.calibrate {
             methods.extend(entry.methods(work.path())?);
-        }
-        if let Some(peer) = &entry.peer {
-            peers.extend(entry.peers(peer, work.path())?);
+            peers.extend(entry.peers(work.path())?);
         }
     }
     table("model | kind | file | bare | weights | arena | `.tflite` | score | signal to noise", files);
@@ -142,7 +140,7 @@ impl Entry {
     /// Bytes and errors of each kind of file.
     fn files(&self, work: &Path) -> Outcome<Vec<Vec<String>>> {
         let kinds = if self.of_integers { &KINDS[..1] } else { &KINDS[..] };
-        let row = |kind: &&str| {
+        let row = |(position, kind): (usize, &&str)| {
             let file = work.join("model.fpk");
             let io: &[&str] = if *kind == "int8" { &["--io", "int8"] } else { &[] };
             let bare =
@@ -150,11 +148,8 @@ impl Entry {
             self.build(kind, &self.calibrate, &file, &[])?;
             let mapped = MappedModel::open(&file)?;
             let model = mapped.model()?;
-            let tflite = match (self.of_integers, *kind) {
-                (false, "float32") => self.tflite[0].as_ref(),
-                (true, _) | (_, "int8") => self.tflite[1].as_ref(),
-                _ => None,
-            };
+            let position = if self.of_integers { 3 } else { position };
+            let tflite = self.tflite[position].as_ref().map(fs::metadata).transpose()?;
             let score = self.test.as_ref().map_or(Ok(String::new()), |test| score(&file, test))?;
             Ok(vec![
                 self.name.clone(),
@@ -163,13 +158,12 @@ impl Entry {
                 grouped(bare["file_bytes"].as_u64().ok_or("no size")?),
                 grouped(model.section(SectionKind::Weights).len() as u64),
                 grouped(model.header().arena_bytes.into()),
-                tflite
-                    .map_or(Ok(String::new()), |path| fs::metadata(path).map(|data| grouped(data.len())))?,
+                tflite.map_or_else(String::new, |file| grouped(file.len())),
                 score,
                 self.distance(&file, &self.judge)?.decibels(),
             ])
         };
-        kinds.iter().map(row).collect()
+        kinds.iter().enumerate().map(row).collect()
     }
 
     /// How long it takes to quantise, and to run.
@@ -211,12 +205,12 @@ impl Entry {
     }
 
     /// Integers made by us and by TensorFlow, on the same rows.
-    fn peers(&self, peer: &Path, work: &Path) -> Outcome<Vec<Vec<String>>> {
+    fn peers(&self, work: &Path) -> Outcome<Vec<Vec<String>>> {
         let file = work.join("model.fpk");
         let makers = [
             ("flatpack", "int8", Some(self.model.as_path())),
-            ("TensorFlow, calibrated on the same rows", "float32", Some(peer)),
-            ("TensorFlow, as published", "float32", self.tflite[1].as_deref()),
+            ("TensorFlow, calibrated on the same rows", "float32", self.peer.as_deref()),
+            ("TensorFlow, its `.tflite`", "float32", self.tflite[3].as_deref()),
         ];
         let mut table = Vec::new();
         for (maker, kind, model) in makers {
