@@ -112,3 +112,19 @@ fn raw_outputs_are_the_integers_of_the_reals() {
     let zero_point = quant["zero_point"].as_i64().unwrap() as f32;
     assert!(raw.values.iter().zip(&reals.values).all(|(q, r)| scale * (q - zero_point) == *r));
 }
+
+#[test]
+fn quotients_are_computed_in_float32_and_the_report_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let layers = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layers/keras3/op_constants_left");
+    let [model, rows, file] =
+        [layers.join("model.h5"), layers.join("input_0.npy"), folder.path().join("model.fpk")]
+            .map(|path| path.to_str().unwrap().to_owned());
+    let built = json(&["build", &model, "-o", &file, "--quantize", "int8", "--calibrate", &rows]);
+    let notes = &built["quantization"]["notes"];
+    assert_eq!(notes[0], "layer `true_divide` (div) is computed in float32");
+    let steps = json(&["inspect", &file, "--steps"]);
+    let ops: Vec<&str> =
+        steps["steps"].as_array().unwrap().iter().map(|step| step["op"].as_str().unwrap()).collect();
+    assert!(ops.contains(&"div") && !ops.contains(&"div_i8"), "{ops:?}");
+}
