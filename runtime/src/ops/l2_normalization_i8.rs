@@ -34,10 +34,10 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
     let distance = |x: i8| i32::from(x).wrapping_sub(params.x_zero_point);
     each_strided(y, len as usize, inner as usize, |y, stride| {
-        let squares = y.iter().step_by(stride).map(|x| distance(*x).wrapping_mul(distance(*x)));
+        let squares = y.iter().step_by(stride.max(1)).map(|x| distance(*x).wrapping_mul(distance(*x)));
         let inverse = inverse_sqrt(squares.fold(0, i32::wrapping_add));
         let by = Multiplier { shift: inverse.shift.wrapping_add(PLACES), ..inverse };
-        let elements = y.iter_mut().step_by(stride);
+        let elements = y.iter_mut().step_by(stride.max(1));
         elements.for_each(|y| *y = multiply(distance(*y), by).clamp(-128, 127) as i8);
     });
     Some(())

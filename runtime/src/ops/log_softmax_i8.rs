@@ -36,7 +36,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         let log = ln(sum);
         let least = multiply(log.wrapping_add(i32::MIN), p.reverse);
         let least = least.max(p.diff_min.saturating_sub(1));
-        for y in y.iter_mut().step_by(stride) {
+        for y in y.iter_mut().step_by(stride.max(1)) {
             let difference = i32::from(*y).wrapping_sub(max);
             let real = multiply(difference, p.multiplier).wrapping_sub(log);
             let steps = divide_by_power_of_two(real, 22).wrapping_add(127);

@@ -42,8 +42,8 @@ impl Between {
         let last = (input as i32).saturating_sub(1);
         let positions = core::iter::successors(Some(first), move |at| Some(at.wrapping_add(step)));
         positions.map(move |at| {
-            let lower = (at >> PLACES).clamp(0, last);
-            let upper = (at.wrapping_add(1023) >> PLACES).clamp(0, last);
+            let lower = (at >> PLACES).min(last).max(0);
+            let upper = (at.wrapping_add(1023) >> PLACES).min(last).max(0);
             let fraction = if lower == upper { 0 } else { at & 1023 };
             Self { lower: lower as usize, upper: upper as usize, fraction }
         })
