@@ -119,6 +119,18 @@ impl Data {
         })
     }
 
+    /// The elements with these indices, in their order.
+    pub fn picked(&self, indices: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::F32(v) => Self::F32(indices.map(|index| v[index]).collect()),
+            Self::F16(v) => Self::F16(indices.map(|index| v[index]).collect()),
+            Self::I8(v) => Self::I8(indices.map(|index| v[index]).collect()),
+            Self::U8(v) => Self::U8(indices.map(|index| v[index]).collect()),
+            Self::I16(v) => Self::I16(indices.map(|index| v[index]).collect()),
+            Self::I32(v) => Self::I32(indices.map(|index| v[index]).collect()),
+        }
+    }
+
     /// The elements as they stand in a file.
     pub fn bytes(&self) -> &[u8] {
         match self {

@@ -9,6 +9,7 @@ pub mod fuse_activation;
 pub mod keep_states;
 pub mod lower_integers;
 pub mod merge_padding;
+pub mod one_channel;
 pub mod pack;
 pub mod plan_memory;
 pub mod quantize;
@@ -30,6 +31,7 @@ type Pass = fn(&mut Graph) -> Vec<String>;
 
 const PASSES: &[(&str, Pass)] = &[
     ("clean", clean::run),
+    ("one channel", one_channel::run),
     ("widen constants", widen_constants::run),
     ("fold constants", fold_constants::run),
     ("fold affine", fold_affine::run),
@@ -40,7 +42,7 @@ const PASSES: &[(&str, Pass)] = &[
 /// Rewrites a graph. The model's outputs keep their values.
 pub fn run(graph: &mut Graph) -> Vec<Change> {
     // What a quantised model computes depends on where it rounds: nothing is folded or fused there.
-    let passes = if graph.has_integers() { &PASSES[..1] } else { PASSES };
+    let passes = if graph.has_integers() { &PASSES[..2] } else { PASSES };
     let mut changes: Vec<Change> =
         passes.iter().map(|&(pass, _)| Change { pass, details: Vec::new() }).collect();
     // One pass makes room for another: repeat until none finds anything.
