@@ -4,8 +4,15 @@
 //! loops are written so that the compiler sees every length and turns them into the vector
 //! instructions that the target has.
 
+#[cfg(flatpack_arch = "armv7em")]
+#[allow(unsafe_code)]
+pub mod armv7em;
+
+use crate::fixed;
 use crate::weight::Weight;
+use core::cell::Cell;
 use flatpack_format::PANEL;
+use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Outputs of a panel as an array length.
 pub(crate) const PANEL_LEN: usize = PANEL as usize;
@@ -91,11 +98,124 @@ fn stretch<T>(x: &[T], at: usize, len: usize) -> Option<&[T]> {
     x.get(at..)?.get(..len)
 }
 
+/// Four activations of a pixel, widened to 16 bits: elements 0, 2, 1 and 3.
+#[derive(Debug)]
+#[repr(C, align(8))]
+pub struct Quad(Cell<[i16; 4]>);
+
+#[cfg_attr(not(flatpack_arch = "armv7em"), allow(dead_code))]
+impl Quad {
+    const fn zero() -> Self {
+        Self(Cell::new([0; 4]))
+    }
+
+    /// The places of the elements.
+    const PLACES: [usize; 4] = [0, 2, 1, 3];
+
+    fn set(&self, elements: [i16; 4]) {
+        self.0.set(elements);
+    }
+
+    fn set_one(&self, element: usize, x: i16) {
+        let mut elements = self.0.get();
+        let place = Self::PLACES.get(element).copied().unwrap_or_default();
+        if let Some(to) = elements.get_mut(place) {
+            *to = x;
+        }
+        self.0.set(elements);
+    }
+}
+
+/// What becomes of the sums of outputs of 8 bits.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputsI8<'a> {
+    /// What sums begin with.
+    pub bias: &'a [i32],
+    /// A multiplier for all outputs, or one for each.
+    pub requant: &'a [Multiplier],
+    /// See [`fixed::are_plain`].
+    pub plain: bool,
+    /// Zero point and bounds.
+    pub y: OutputI8,
+}
+
+/// Rows of weights for products with patches.
+#[derive(Clone, Copy, Debug)]
+pub struct RowsI8<'a> {
+    /// A row for each output.
+    pub w: &'a [i8],
+    /// Elements of a row.
+    pub depth: usize,
+    /// What taps have that are not seen.
+    pub zero: i8,
+    /// What becomes of the sums.
+    pub outputs: OutputsI8<'a>,
+    /// Room for widened activations.
+    pub quads: &'a [Quad],
+}
+
+/// Memory of a step for what the loops of an instruction set want beside the operands: some or none. It is
+/// lent for one use at a time.
+pub trait Scratch {
+    /// Not yet used.
+    fn new() -> Self;
+
+    /// Room for widened activations, or nothing.
+    fn quads(&mut self, len: usize) -> &[Quad];
+
+    /// Room for words, or nothing.
+    fn words(&mut self, len: usize) -> &mut [i32];
+}
+
+impl Scratch for () {
+    fn new() -> Self {}
+
+    fn quads(&mut self, _: usize) -> &[Quad] {
+        &[]
+    }
+
+    fn words(&mut self, _: usize) -> &mut [i32] {
+        &mut []
+    }
+}
+
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
 /// of the weights.
 ///
 /// A tile is a function of its own, not inlined: its sums then stay in registers.
 pub trait Arch {
+    /// Memory of a step.
+    type Scratch: Scratch;
+
+    /// A sum as an element of y. `plain`: see [`fixed::are_plain`].
+    #[inline(always)]
+    fn requantize_i8(sum: i32, by: Multiplier, _plain: bool, y: &OutputI8) -> i8 {
+        fixed::requantize(sum, by, y)
+    }
+
+    /// The first outputs of `P` pixels: `y[p][o] = requantize(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, where
+    /// taps that are not seen have `zero`. Gives how many outputs it computed: `None` for none.
+    fn gemm_i8<const P: usize>(
+        _patch: &Patch<'_, P, i8>,
+        _whole: bool,
+        _rows: &RowsI8<'_>,
+        _y: &mut [&mut [i8]; P],
+    ) -> Option<usize> {
+        None
+    }
+
+    /// The first channels of `P` pixels: `y[p][c] = requantize(bias[c] + Σ (x[p][tap][c] + offset) ·
+    /// w[tap][c])`. Gives how many channels it computed: `None` for none.
+    fn depthwise_i8<const P: usize>(
+        _patch: &Patch<'_, P, i8>,
+        _offset: i16,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _y: &mut [&mut [i8]; P],
+    ) -> Option<usize> {
+        None
+    }
+
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
     /// in the order of the taps, then of i.
     #[inline(never)]
@@ -388,7 +508,13 @@ pub(crate) fn clamp(v: f32, low: f32, high: f32) -> f32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Portable;
 
-impl Arch for Portable {}
+impl Arch for Portable {
+    type Scratch = ();
+}
 
 /// What this build uses.
+#[cfg(not(flatpack_arch = "armv7em"))]
 pub type Active = Portable;
+/// What this build uses.
+#[cfg(flatpack_arch = "armv7em")]
+pub type Active = armv7em::Armv7em;

@@ -57,6 +57,12 @@ pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
     if let [one] = requant { Some(*one) } else { requant.get(output).copied() }
 }
 
+/// Whether all multipliers are between 2⁻²² and ½ with mantissas of full length, as those of products in
+/// real models are: then a sum past 2³⁰ is past the bounds of 8 bits, whatever its last bits are.
+pub fn are_plain(requant: &[Multiplier]) -> bool {
+    requant.iter().all(|by| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift))
+}
+
 /// A sum as an element of the output: multiplied, moved to the zero point, bounded.
 #[inline]
 pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {

@@ -1,7 +1,7 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Arch, Patch, ROW_TILE};
+use crate::arch::{Arch, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -22,9 +22,21 @@ pub(crate) struct WeightsI8<'a> {
     /// The bias has `−x_zero_point · Σ (w − w_zero_point)` over all taps in it.
     pub(crate) folded: bool,
     pub(crate) y: OutputI8,
+    /// See [`fixed::are_plain`].
+    pub(crate) plain: bool,
+    /// Room for widened activations; empty for none.
+    pub(crate) quads: &'a [Quad],
 }
 
 impl WeightsI8<'_> {
+    /// As the loops of an instruction set take them, if they do.
+    fn rows(&self) -> Option<RowsI8<'_>> {
+        let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
+        let zero = i8::try_from(self.x_zero_point).ok()?;
+        let rows = RowsI8 { w: self.w, depth: self.depth, zero, outputs, quads: self.quads };
+        (self.folded && self.w_zero_point == 0).then_some(rows)
+    }
+
     /// What the sum of output `o`, whose weights are `row`, begins with, if it is to be the sum of
     /// `(x − x_zero_point) · (w − w_zero_point)` over some of the taps.
     fn unfolded(&self, bias: i32, row: &[i8]) -> i32 {
@@ -55,6 +67,13 @@ impl Product for WeightsI8<'_> {
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
         let outputs = y.first()?.len();
+        let done = match self.rows() {
+            Some(rows) => A::gemm_i8(patch, whole, &rows, &mut y).unwrap_or(0),
+            None => 0,
+        };
+        if done == outputs {
+            return Some(());
+        }
         let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
         let mut of_w_zero_point = [0; P];
         if self.w_zero_point != 0 {
@@ -62,7 +81,7 @@ impl Product for WeightsI8<'_> {
                 *term = A::sum_i8(&patch.pixel(p)?, offset)?.wrapping_mul(self.w_zero_point);
             }
         }
-        for first in (0..outputs).step_by(ROW_TILE) {
+        for first in (done..outputs).step_by(ROW_TILE) {
             let rows = rows_from(self.w, self.depth, first, outputs)?;
             let mut start = [0; ROW_TILE];
             let bias = self.bias.get(first..).unwrap_or_default();

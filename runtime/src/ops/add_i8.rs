@@ -13,27 +13,56 @@
 
 use super::binary::broadcast;
 use super::binary_i8::at_common_scale;
-use crate::fixed::requantize;
+use crate::arch::{Active, Arch, Scratch};
+use crate::fixed::are_plain;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use core::slice;
 use flatpack_format::ops::add_i8::{AddI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::AddI8, check, run };
+pub const KERNEL: Kernel = Kernel { op: OpCode::AddI8, check, run: run::<Active> };
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)
 }
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    let p: &AddI8Params = node.params()?;
-    broadcast(node, operands, |a, b| {
-        let a = at_common_scale(a, p.a_zero_point, p.a_multiplier);
-        let b = at_common_scale(b, p.b_zero_point, p.b_multiplier);
-        requantize(a.wrapping_add(b), p.multiplier, &p.y)
-    })
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    combine::<A>(node, operands, i32::wrapping_add)
 }
+
+/// What is made of a and b at their common scale, as an element of y.
+pub(crate) fn combine<A: Arch>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    f: impl Fn(i32, i32) -> i32,
+) -> Option<()> {
+    let p: &AddI8Params = node.params()?;
+    let at_a = |a: i8| at_common_scale(a, p.a_zero_point, p.a_multiplier);
+    let at_b = |b: i8| at_common_scale(b, p.b_zero_point, p.b_multiplier);
+    let plain = are_plain(slice::from_ref(&p.multiplier));
+    if node.output()?.len() > TABLES {
+        // What each byte becomes, by the byte.
+        let mut scratch = A::Scratch::new();
+        if let ([a_table, b_table], []) = scratch.words(512).as_chunks_mut::<256>() {
+            for byte in 0..=255u8 {
+                *a_table.get_mut(usize::from(byte))? = at_a(byte as i8);
+                *b_table.get_mut(usize::from(byte))? = at_b(byte as i8);
+            }
+            let (a_table, b_table) = (&*a_table, &*b_table);
+            return broadcast(node, operands, |a: i8, b: i8| {
+                let a = a_table.get(usize::from(a as u8)).copied().unwrap_or_default();
+                let b = b_table.get(usize::from(b as u8)).copied().unwrap_or_default();
+                A::requantize_i8(f(a, b), p.multiplier, plain, &p.y)
+            });
+        }
+    }
+    broadcast(node, operands, |a, b| A::requantize_i8(f(at_a(a), at_b(b)), p.multiplier, plain, &p.y))
+}
+
+/// From this many elements on, tables of both operands are worth their making.
+const TABLES: u32 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -50,6 +50,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
                 w_zero_point: params.b_zero_point,
                 folded: false,
                 y: params.y,
+                plain: false,
+                quads: &[],
             };
             gemm::rows::<A, _>(&rows, k, a, n, y)?;
         } else {

@@ -13,8 +13,10 @@
 //! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! that multipliers and zero points are in their domains, and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Scratch};
 use crate::conv;
+use crate::fixed;
+use crate::gemm;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -41,17 +43,32 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         Window::new(width, kw, sw, dw, params.pad_w),
     ];
     let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let mut scratch = A::Scratch::new();
+    let requant = reads.get(node.input(3)?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
         bias: reads.get(node.input(2)?)?,
-        requant: reads.get(node.input(3)?)?,
+        requant,
         depth: kh * kw * depth,
         x_zero_point: params.x_zero_point,
         w_zero_point: params.w_zero_point,
         folded: true,
         y: params.y,
+        plain: fixed::are_plain(requant),
+        quads: scratch.quads(2 * (kh * kw * depth).div_ceil(4)),
     };
-    conv::run::<A, _, _>(node, windows, params.groups, weights, reads.get(node.input(0)?)?, y)
+    let x = reads.get(node.input(0)?)?;
+    if [kh, kw] == [1; 2]
+        && [sh, sw] == [1; 2]
+        && params.pad_h == [0; 2]
+        && params.pad_w == [0; 2]
+        && params.groups == 1
+    {
+        // Pixels are rows of a matrix, of whatever width the image is.
+        let outputs = weights.bias.len();
+        return gemm::rows::<A, _>(&weights, depth, x, outputs, y);
+    }
+    conv::run::<A, _, _>(node, windows, params.groups, weights, x, y)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
 //! memory with an input.
 
-use crate::arch::{Active, Arch, LANES, Patch};
+use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise;
 use crate::fixed;
@@ -42,6 +42,10 @@ struct Weights<'a> {
     outputs: usize,
     /// Outputs of a channel.
     multiplier: usize,
+    /// The bias without what it has of the zero point of x; empty where there is no room for it.
+    unfolded: &'a [i32],
+    /// See [`fixed::are_plain`].
+    plain: bool,
     params: &'a DepthwiseConv2dI8Params,
 }
 
@@ -50,10 +54,17 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
+    let requant = reads.get(node.input(3)?)?;
+    let (w, bias) = (reads.get::<i8>(node.input(1)?)?, reads.get::<i32>(node.input(2)?)?);
+    let mut scratch = A::Scratch::new();
+    let unfolded = scratch.words(outputs);
+    unfold(w, bias, params, unfolded);
     let weights = Weights {
-        w: reads.get(node.input(1)?)?,
-        bias: reads.get(node.input(2)?)?,
-        requant: reads.get(node.input(3)?)?,
+        w,
+        bias,
+        unfolded,
+        requant,
+        plain: fixed::are_plain(requant),
         outputs,
         multiplier: outputs.checked_div(channels)?,
         params,
@@ -61,6 +72,20 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
+}
+
+/// Puts the bias into `to`, without what it has of the zero point of x.
+fn unfold(w: &[i8], bias: &[i32], params: &DepthwiseConv2dI8Params, to: &mut [i32]) {
+    if to.is_empty() {
+        return;
+    }
+    to.iter_mut().zip(bias).for_each(|(to, bias)| *to = *bias);
+    for w in pieces(w, to.len()) {
+        for (to, &w) in to.iter_mut().zip(w) {
+            let steps = i32::from(w).wrapping_sub(params.w_zero_point);
+            *to = to.wrapping_add(params.x_zero_point.wrapping_mul(steps));
+        }
+    }
 }
 
 impl Product for Weights<'_> {
@@ -73,6 +98,14 @@ impl Product for Weights<'_> {
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
         let offset = if whole { 0 } else { (self.params.x_zero_point as i16).wrapping_neg() };
+        if self.multiplier == 1 && self.params.w_zero_point == 0 {
+            let &Weights { requant, plain, .. } = self;
+            let bias = if whole { self.bias } else { self.unfolded };
+            let outputs = OutputsI8 { bias, requant, plain, y: self.params.y };
+            if A::depthwise_i8(patch, offset, self.w, &outputs, &mut y) == Some(self.outputs) {
+                return Some(());
+            }
+        }
         // A last tile begins early enough to be a whole one.
         match (self.outputs.checked_sub(LANES), self.multiplier.checked_sub(LANES)) {
             (Some(last), _) if self.multiplier == 1 => {
@@ -184,7 +217,8 @@ impl Weights<'_> {
     ) -> Option<()> {
         for (sums, y) in sums.iter().zip(y) {
             for ((o, sum), y) in (first..).zip(sums).zip(y.get_mut(first..)?) {
-                *y = fixed::requantize(*sum, fixed::of_output(self.requant, o)?, &self.params.y);
+                let by = fixed::of_output(self.requant, o)?;
+                *y = fixed::requantize(*sum, by, &self.params.y);
             }
         }
         Some(())

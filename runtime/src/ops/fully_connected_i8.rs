@@ -12,7 +12,8 @@
 //! `check` proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Scratch};
+use crate::fixed;
 use crate::gemm;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
@@ -32,15 +33,19 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let [outputs, depth] = node.input_dims(1)?;
+    let mut scratch = A::Scratch::new();
+    let requant = reads.get(node.input(3)?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
         bias: reads.get(node.input(2)?)?,
-        requant: reads.get(node.input(3)?)?,
+        requant,
         depth,
         x_zero_point: params.x_zero_point,
         w_zero_point: params.w_zero_point,
         folded: true,
         y: params.y,
+        plain: fixed::are_plain(requant),
+        quads: scratch.quads(2 * depth.div_ceil(4)),
     };
     gemm::rows::<A, _>(&weights, depth, reads.get(node.input(0)?)?, outputs, y)
 }

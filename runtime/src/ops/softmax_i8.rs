@@ -34,7 +34,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
     each_strided(y, len as usize, inner as usize, |y, stride| {
         let vector = Vector::of(y, stride, p);
-        for y in y.iter_mut().step_by(stride) {
+        for y in y.iter_mut().step_by(stride.max(1)) {
             *y = vector.steps(*y, 8).wrapping_sub(128).clamp(-128, 127) as i8;
         }
     });
@@ -76,8 +76,8 @@ impl Vector {
 /// The largest of every `stride`-th element, and the sum of the exponentials of the differences from
 /// it, with 19 bits after the point.
 pub(crate) fn sum_of_exps(x: &[i8], stride: usize, by: Multiplier, diff_min: i32) -> (i32, i32) {
-    let max = i32::from(x.iter().step_by(stride).fold(i8::MIN, |max, x| max.max(*x)));
-    let terms = x.iter().step_by(stride).filter_map(|x| exp_of_difference(*x, max, by, diff_min));
+    let max = i32::from(x.iter().step_by(stride.max(1)).fold(i8::MIN, |max, x| max.max(*x)));
+    let terms = x.iter().step_by(stride.max(1)).filter_map(|x| exp_of_difference(*x, max, by, diff_min));
     (max, terms.fold(0, |sum: i32, exp| sum.saturating_add(divide_by_power_of_two(exp, 12))))
 }
 

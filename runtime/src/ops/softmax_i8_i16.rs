@@ -33,7 +33,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         for first in 0..stride {
             let x = x.get(first..)?;
             let vector = Vector::of(x, stride, p);
-            for (x, y) in x.iter().zip(y.get_mut(first..)?).step_by(stride) {
+            for (x, y) in x.iter().zip(y.get_mut(first..)?).step_by(stride.max(1)) {
                 *y = vector.steps(*x, 16).wrapping_sub(32768).clamp(-32768, 32767) as i16;
             }
         }

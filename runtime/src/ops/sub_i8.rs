@@ -10,28 +10,22 @@
 //! points and bounds are in their domains, and that an input which shares memory with y has all of it:
 //! then it is as long as y and does not repeat.
 
-use super::binary::broadcast;
-use super::binary_i8::at_common_scale;
-use crate::fixed::requantize;
+use super::add_i8::combine;
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use flatpack_format::ops::sub_i8::{RULE, SubI8Params};
+use flatpack_format::ops::sub_i8::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SubI8, check, run };
+pub const KERNEL: Kernel = Kernel { op: OpCode::SubI8, check, run: run::<Active> };
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)
 }
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    let p: &SubI8Params = node.params()?;
-    broadcast(node, operands, |a, b| {
-        let a = at_common_scale(a, p.a_zero_point, p.a_multiplier);
-        let b = at_common_scale(b, p.b_zero_point, p.b_multiplier);
-        requantize(a.wrapping_sub(b), p.multiplier, &p.y)
-    })
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    combine::<A>(node, operands, i32::wrapping_sub)
 }
 
 #[cfg(test)]
@@ -42,6 +36,7 @@ mod tests {
         requantized,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::ops::sub_i8::SubI8Params;
     use proptest::prelude::*;
 
     const OP: OpCode = OpCode::SubI8;

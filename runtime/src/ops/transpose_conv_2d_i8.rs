@@ -50,6 +50,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         w_zero_point: params.w_zero_point,
         folded: false,
         y: params.y,
+        plain: false,
+        quads: &[],
     };
     conv::run::<A, _, _>(node, windows, 1, weights, reads.get(node.input(0)?)?, y)
 }
