@@ -204,6 +204,19 @@ pub trait Arch {
         None
     }
 
+    /// Whether there is a [`gemm_joined_i8`](Self::gemm_joined_i8).
+    const JOINS: bool = false;
+
+    /// [`gemm_i8`](Self::gemm_i8) of two pixels that see different taps.
+    fn gemm_joined_i8(
+        _patches: [&Patch<'_, 1, i8>; 2],
+        _whole: [bool; 2],
+        _rows: &RowsI8<'_>,
+        _y: &mut [&mut [i8]; 2],
+    ) -> Option<usize> {
+        None
+    }
+
     /// The first channels of `P` pixels: `y[p][c] = requantize(bias[c] + Σ (x[p][tap][c] + offset) ·
     /// w[tap][c])`. Gives how many channels it computed: `None` for none.
     fn depthwise_i8<const P: usize>(

@@ -25,6 +25,21 @@ pub(crate) trait Product {
         whole: bool,
         y: [&mut [Self::Element]; P],
     ) -> Option<()>;
+
+    /// The outputs of two pixels that see different taps.
+    fn joined<A: Arch>(&self, pixels: [Single<'_, '_, Self::Element>; 2]) -> Option<()> {
+        for Single { patch, whole, y } in pixels {
+            self.pixels::<A, 1>(&patch, whole, [y])?;
+        }
+        Some(())
+    }
+}
+
+/// A pixel by itself: what it sees, whether that is the whole window, and where its outputs go.
+pub(crate) struct Single<'x, 'y, T> {
+    pub(crate) patch: Patch<'x, 1, T>,
+    pub(crate) whole: bool,
+    pub(crate) y: &'y mut [T],
 }
 
 /// A product of which a part of the outputs can be taken.
@@ -78,6 +93,8 @@ pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
             let product = product.of_outputs(own.clone())?;
             let taps = [kd, kh, kw];
             let conv = Conv { x: x.get(group * depth..)?, product, strides, taps, depth, outputs: own };
+            // A pixel by itself waits for another one.
+            let mut waiting = None;
             for (plane, y) in pieces_mut(y, oh * ow * outputs).enumerate() {
                 let planes = d_windows.span(plane);
                 for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
@@ -85,11 +102,23 @@ pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
                     for (columns, y) in w_windows.pixels(y, outputs) {
                         let spans = [planes, rows, columns];
                         match y {
-                            Pixels::One(y) => conv.pixels::<A, 1>(spans, y)?,
                             Pixels::Two(y) => conv.pixels::<A, 2>(spans, y)?,
+                            Pixels::One(y) if !A::JOINS => conv.pixels::<A, 1>(spans, y)?,
+                            Pixels::One([y]) => {
+                                let (patch, whole) = conv.patch(spans);
+                                let y = y.get_mut(conv.outputs.clone())?;
+                                let single = Single { patch, whole, y };
+                                match waiting.take() {
+                                    None => waiting = Some(single),
+                                    Some(other) => conv.product.joined::<A>([other, single])?,
+                                }
+                            }
                         }
                     }
                 }
+            }
+            if let Some(Single { patch, whole, y }) = waiting {
+                conv.product.pixels::<A, 1>(&patch, whole, [y])?;
             }
         }
     }
@@ -121,11 +150,11 @@ fn in_three(shape: &Shape) -> Option<[usize; 5]> {
 }
 
 impl<R: Product> Conv<'_, R> {
-    fn pixels<A: Arch, const P: usize>(
+    /// What `P` pixels see through the taps in `spans`, and whether it is the whole window.
+    fn patch<const P: usize>(
         &self,
         [planes, rows, mut columns]: [Span; 3],
-        y: [&mut [R::Element]; P],
-    ) -> Option<()> {
+    ) -> (Patch<'_, P, R::Element>, bool) {
         let whole = [planes.count, rows.count, columns.count] == self.taps;
         let mut len = self.depth;
         let [.., channels] = self.strides.x;
@@ -134,7 +163,11 @@ impl<R: Product> Conv<'_, R> {
             len *= columns.count;
             columns.count = columns.count.min(1);
         }
-        let patch = self.strides.patch(self.x, [planes, rows, columns], len);
+        (self.strides.patch(self.x, [planes, rows, columns], len), whole)
+    }
+
+    fn pixels<A: Arch, const P: usize>(&self, spans: [Span; 3], y: [&mut [R::Element]; P]) -> Option<()> {
+        let (patch, whole) = self.patch(spans);
         let y = y.map(|y| y.get_mut(self.outputs.clone()).unwrap_or_default());
         self.product.pixels::<A, P>(&patch, whole, y)
     }

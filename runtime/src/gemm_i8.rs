@@ -2,7 +2,7 @@
 //! `fully_connected_i8` have in common.
 
 use crate::arch::{Arch, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
-use crate::conv::{Grouped, Product};
+use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
 use core::ops::Range;
@@ -71,9 +71,36 @@ impl Product for WeightsI8<'_> {
             Some(rows) => A::gemm_i8(patch, whole, &rows, &mut y).unwrap_or(0),
             None => 0,
         };
-        if done == outputs {
-            return Some(());
+        if done == outputs { Some(()) } else { self.portable::<A, P>(patch, whole, done, y) }
+    }
+
+    fn joined<A: Arch>(&self, [mut a, mut b]: [Single<'_, '_, i8>; 2]) -> Option<()> {
+        let done = match self.rows() {
+            Some(rows) => {
+                let mut y = [&mut *a.y, &mut *b.y];
+                A::gemm_joined_i8([&a.patch, &b.patch], [a.whole, b.whole], &rows, &mut y).unwrap_or(0)
+            }
+            None => 0,
+        };
+        for Single { patch, whole, y } in [&mut a, &mut b] {
+            if done < y.len() {
+                self.portable::<A, 1>(patch, *whole, done, [y])?;
+            }
         }
+        Some(())
+    }
+}
+
+impl WeightsI8<'_> {
+    /// As [`Product::pixels`], for the outputs from `done` on.
+    fn portable<A: Arch, const P: usize>(
+        &self,
+        patch: &Patch<'_, P, i8>,
+        whole: bool,
+        done: usize,
+        mut y: [&mut [i8]; P],
+    ) -> Option<()> {
+        let outputs = y.first()?.len();
         let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
         let mut of_w_zero_point = [0; P];
         if self.w_zero_point != 0 {
