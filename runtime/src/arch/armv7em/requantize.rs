@@ -76,3 +76,48 @@ macro_rules! bound {
         )
     };
 }
+
+/// Sums in r4 to r7 by the four multipliers that r12 points to, moved by r3. Takes r8 to r11.
+macro_rules! requantize_four {
+    () => {
+        concat!(
+            "ldm r12, {{r8-r11}}\n",
+            "mvn r9, r9\n",
+            "mvn r11, r11\n",
+            requantize!("r4", "r8", "r9", "r3"),
+            requantize!("r5", "r10", "r11", "r3"),
+            "ldrd r8, r9, [r12, #16]\n",
+            "ldrd r10, r11, [r12, #24]\n",
+            "mvn r9, r9\n",
+            "mvn r11, r11\n",
+            requantize!("r6", "r8", "r9", "r3"),
+            requantize!("r7", "r10", "r11", "r3"),
+        )
+    };
+}
+
+/// r4 to r7 within r8 and r9, unless those are the bounds of a byte. Takes r10, and the label 6.
+macro_rules! bound_four {
+    () => {
+        concat!(
+            "sub r10, r9, r8\n",
+            "cmp r10, #255\n",
+            "beq 6f\n",
+            bound!("r4", "r8", "r9"),
+            bound!("r5", "r8", "r9"),
+            bound!("r6", "r8", "r9"),
+            bound!("r7", "r8", "r9"),
+            "6:\n",
+        )
+    };
+}
+
+/// The low bytes of r4 to r7 in r4.
+macro_rules! join_four {
+    () => {
+        "bfi r4, r5, #8, #8
+        bfi r4, r6, #16, #8
+        bfi r4, r7, #24, #8
+        "
+    };
+}
