@@ -240,6 +240,11 @@ impl Blocks {
     }
 }
 
+/// A size rounded up to the alignment. The largest are rounded down: no plan has room for them.
+fn aligned(bytes: u32) -> u32 {
+    bytes.checked_next_multiple_of(ALIGN).unwrap_or(u32::MAX - u32::MAX % ALIGN)
+}
+
 fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
     let mut index: HashMap<usize, usize> = HashMap::new();
     let mut buffer_bytes = Vec::new();
@@ -247,7 +252,7 @@ fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
         let root = blocks.root(id);
         *index.entry(root).or_insert_with(|| {
             let in_arena = !blocks.states.contains_key(&root);
-            let bytes = if in_arena { graph.bytes(TensorId(root)).next_multiple_of(ALIGN) } else { 0 };
+            let bytes = if in_arena { aligned(graph.bytes(TensorId(root))) } else { 0 };
             buffer_bytes.push(bytes);
             buffer_bytes.len() - 1
         })
@@ -336,4 +341,19 @@ fn buffers(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> (Vec<usize>, 
         last_step,
     };
     (lifetimes.iter().map(|l| l.0).collect(), lifetimes.iter().map(buffer).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::Shape;
+
+    #[test]
+    fn the_largest_tensors_have_no_plan() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[u32::MAX / 4]).unwrap());
+        let y = graph.add_node("y", OpCode::Abs, (), &[x]).unwrap();
+        graph.outputs.push(y);
+        assert!(matches!(plan(&graph), Err(MemoryError::Plan(PlanError::TooLarge { .. }))));
+    }
 }

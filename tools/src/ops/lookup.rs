@@ -110,3 +110,60 @@ fn exact(_: &Node, inputs: &[Operand<'_>], _: &[u32]) -> Values {
     let table = inputs[1].values.integers();
     Values::Integers(inputs[0].values.integers().iter().map(|&x| table[usize::from(x as u8)]).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::Shape;
+
+    /// The table of a function of reals with the integers that stand for x and y.
+    fn table(x: (f32, i32), y: (f32, i32), f: impl Fn(f64) -> f64) -> Vec<i8> {
+        let mut graph = Graph::default();
+        let id = graph.add_input("x", Shape::new(&[1]).unwrap());
+        let output = graph.add_node("y", OpCode::Abs, (), &[id]).unwrap();
+        for (id, (scale, zero_point)) in [(id, x), (output, y)] {
+            graph.tensors[id.0].quant = Some(Quant::per_tensor(DType::I8, scale, zero_point));
+            graph.tensors[id.0].tensor_type.dtype = DType::I8;
+        }
+        let node = graph.nodes[0].clone();
+        let made = of_reals(&mut graph, &node, f).unwrap();
+        match &graph.tensor(made.inputs[1]).data {
+            Some(Data::I8(values)) => values.to_vec(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn absurd_scales_give_the_ends_of_the_range_or_the_zero_point() {
+        let least = f32::from_bits(1);
+        for zero_point in [-128, 0, 127] {
+            for (large, small) in [(1e38, 1e-38), (f32::MAX, least), (1.0, least), (1e38, 1.0)] {
+                let coarse = table((large, zero_point), (small, zero_point), |x| x);
+                let fine = table((small, zero_point), (large, zero_point), |x| x);
+                for byte in 0..=255u8 {
+                    let at = usize::from(byte);
+                    let want = match i32::from(byte as i8).cmp(&zero_point) {
+                        std::cmp::Ordering::Less => -128,
+                        std::cmp::Ordering::Equal => zero_point,
+                        std::cmp::Ordering::Greater => 127,
+                    };
+                    assert_eq!((i32::from(coarse[at]), i32::from(fine[at])), (want, zero_point));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_becomes_zero() {
+        for zero_point in [-128, 0, 127] {
+            let y = (least_scale(), zero_point);
+            assert!(table((1.0, 0), y, |_| f64::NAN).iter().all(|&q| i32::from(q) == zero_point));
+            assert!(table((1.0, 0), y, |_| f64::INFINITY).iter().all(|&q| q == 127));
+            assert!(table((1.0, 0), y, |_| f64::NEG_INFINITY).iter().all(|&q| q == -128));
+        }
+    }
+
+    fn least_scale() -> f32 {
+        f32::from_bits(1)
+    }
+}

@@ -108,3 +108,6 @@ fn make_signed(graph: &mut Graph) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

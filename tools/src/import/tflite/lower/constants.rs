@@ -10,6 +10,9 @@ use crate::import::Fault;
 use crate::import::tflite::model::{ElementType, Operator, Tensor};
 use crate::quant::Quant;
 
+/// The most elements of a tensor: as many as take less than 2³² bytes as float32.
+const MAX_ELEMENTS: u32 = u32::MAX / 4;
+
 impl<'a> Lowering<'_, 'a> {
     /// An input of an operator as a tensor of the graph.
     pub(crate) fn x(&mut self, operator: &Operator<'_>, number: usize) -> Result<TensorId, Fault> {
@@ -101,7 +104,7 @@ impl<'a> Lowering<'_, 'a> {
             None => {}
         }
         let tensor = self.described(number);
-        let shape = self.shape_of(tensor)?;
+        let shape = self.occupied(tensor)?;
         self.check_type(tensor)?;
         let data = self.stored(tensor)?;
         let quant = self.quant(tensor)?;
@@ -179,10 +182,23 @@ impl<'a> Lowering<'_, 'a> {
     /// The shape of a tensor.
     pub(super) fn shape_of(&self, tensor: &Tensor<'_>) -> Result<Shape, Fault> {
         let dims: Option<Vec<u32>> = tensor.shape.iter().map(|&d| u32::try_from(d).ok()).collect();
-        let shape = dims.and_then(|dims| Shape::new(&dims)).filter(|shape| shape.len().is_some());
+        let shape = dims.and_then(|dims| Shape::new(&dims));
+        let shape = shape.filter(|shape| shape.len().is_some_and(|len| len <= MAX_ELEMENTS));
         shape.ok_or_else(|| Fault::Unsupported {
             what: format!("the tensor `{}` of shape {:?}", tensor.name, tensor.shape),
             remedy: format!("tensors have at most {} axes and 2³⁰ elements", flatpack_format::MAX_RANK),
+        })
+    }
+
+    /// The shape of a tensor that is to be computed with: of no elements nothing can be computed.
+    pub(super) fn occupied(&self, tensor: &Tensor<'_>) -> Result<Shape, Fault> {
+        let shape = self.shape_of(tensor)?;
+        if !shape.is_empty() {
+            return Ok(shape);
+        }
+        Err(Fault::Unsupported {
+            what: format!("the tensor `{}` of shape {:?}, which has no elements,", tensor.name, tensor.shape),
+            remedy: "build the model without empty tensors and convert it again".into(),
         })
     }
 
@@ -251,6 +267,9 @@ impl<'a> Lowering<'_, 'a> {
             misfit(format!("the quantisation of `{}`", tensor.name), found, expected)
         };
         let scales = quantization.scales.clone();
+        if scales.is_empty() {
+            return Err(wrong("no scales".into(), "one or more"));
+        }
         if let Some(scale) = scales.iter().find(|scale| !(scale.is_finite() && **scale > 0.0)) {
             return Err(wrong(format!("the scale {scale}"), "positive numbers"));
         }

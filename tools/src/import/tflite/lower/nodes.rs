@@ -83,7 +83,7 @@ impl Lowering<'_, '_> {
     /// A constant.
     pub(crate) fn constant(&mut self, dims: &[u32], values: Vec<f32>) -> Result<TensorId, Fault> {
         let shape = Shape::new(dims).filter(|shape| shape.len() == u32::try_from(values.len()).ok());
-        match shape {
+        match shape.filter(|shape| !shape.is_empty()) {
             Some(shape) => Ok(self.graph.add_constant("constant", shape.dims(), values)),
             None => Err(misfit("a constant", format!("{} values", values.len()), format!("{dims:?}"))),
         }

@@ -74,7 +74,7 @@ impl Lowering<'_, '_> {
     ) -> Result<(Vec<u32>, Data, Option<Quant>), Fault> {
         let tensor = self.described(tensor);
         self.check_type(tensor)?;
-        let (shape, quant) = (self.shape_of(tensor)?, self.quant(tensor)?);
+        let (shape, quant) = (self.occupied(tensor)?, self.quant(tensor)?);
         let len = shape.len().unwrap_or(0) as usize;
         self.count_made(len)?;
         let zero = quant.as_ref().map_or(0, Quant::zero_point);

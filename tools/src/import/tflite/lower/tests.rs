@@ -236,3 +236,29 @@ fn what_is_not_read_is_refused_with_names_and_a_remedy() {
         assert!(!refusal.ends_with("no remedy"), "{refusal}");
     }
 }
+
+#[test]
+fn tensors_without_elements_or_with_too_many_are_refused() {
+    use ElementType::{F32, I32};
+    let times: &'static [u8] = integers(&[1, 2, 1]).leak();
+    let empty = || tensor("c", &[0, 65536, 65536], F32, Some(&[]));
+    let repeated = model(
+        vec![
+            tensor("x", &[1], F32, None),
+            empty(),
+            tensor("times", &[3], I32, Some(times)),
+            tensor("y", &[0, 65536, 65536], F32, None),
+        ],
+        vec![operator("TILE", &[1, 2], 3, Options::Absent)],
+    );
+    let text = lower(&repeated).unwrap_err().to_string();
+    assert!(text.contains("`c` of shape [0, 65536, 65536], which has no elements"), "{text}");
+    let of = |tensors: [Tensor<'static>; 2]| {
+        lower(&model(tensors.into(), vec![operator("ABS", &[0], 1, Options::Absent)]))
+            .unwrap_err()
+            .to_string()
+    };
+    let large = |name| tensor(name, &[32768, 32768], F32, None);
+    let text = of([large("x"), large("y")]);
+    assert!(text.contains("the tensor `x` of shape [32768, 32768]"), "{text}");
+}
