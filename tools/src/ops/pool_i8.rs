@@ -15,9 +15,10 @@ pub(crate) fn pooled(x: Operand<'_>, window: &Window, dims: &[u32], f: impl Fn(&
     let [batch, oh, ow, channels] = [0, 1, 2, 3].map(|axis| dims[axis] as usize);
     let under = |position: usize, axis: usize| {
         let first = position * window.stride[axis] as usize;
-        let taps = first..first + window.size[axis] as usize;
-        let inside = |at: &usize| *at < x.dims[axis + 1] as usize;
-        taps.filter_map(|at| at.checked_sub(window.pad[axis] as usize)).filter(inside).collect::<Vec<_>>()
+        let (end, pad) = (first + window.size[axis] as usize, window.pad[axis] as usize);
+        // A window may be much larger than x.
+        let inside = first.max(pad)..end.min(pad + x.dims[axis + 1] as usize);
+        inside.map(|at| at - pad).collect::<Vec<_>>()
     };
     let mut y = Vec::with_capacity(batch * oh * ow * channels);
     for n in 0..batch {
