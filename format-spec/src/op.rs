@@ -227,6 +227,7 @@ opcodes! {
     90 = MinimumI8, "minimum_i8", ops::minimum_i8::RULE;
     91 = PreluI8, "prelu_i8", ops::prelu_i8::RULE;
     92 = ResizeBilinearI8, "resize_bilinear_i8", ops::resize_bilinear_i8::RULE;
+    93 = SquaredDifferenceI8, "squared_difference_i8", ops::squared_difference_i8::RULE;
     94 = Conv2dW8, "conv_2d_w8", ops::conv_2d_w8::RULE;
     95 = DepthwiseConv2dW8, "depthwise_conv_2d_w8", ops::depthwise_conv_2d_w8::RULE;
     96 = TransposeConv2dW8, "transpose_conv_2d_w8", ops::transpose_conv_2d_w8::RULE;
@@ -239,6 +240,7 @@ opcodes! {
     103 = SvdfI8, "svdf_i8", ops::svdf_i8::RULE;
     104 = UnidirectionalSequenceLstm, "unidirectional_sequence_lstm", ops::unidirectional_sequence_lstm::RULE;
     105 = UnidirectionalSequenceLstmI8, "unidirectional_sequence_lstm_i8", ops::unidirectional_sequence_lstm_i8::RULE;
+    107 = SquaredDifference, "squared_difference", ops::binary::RULE;
     108 = Requantize, "requantize", ops::requantize::RULE;
     109 = SoftmaxI8I16, "softmax_i8_i16", ops::softmax_i8_i16::RULE;
 }

@@ -64,6 +64,7 @@ pub mod softmax;
 pub mod softmax_i8;
 pub mod softmax_i8_i16;
 pub mod sparsemax;
+pub mod squared_difference_i8;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub_i8;

@@ -97,6 +97,8 @@ pub mod softsign;
 pub mod sparsemax;
 pub mod sqrt;
 pub mod square;
+pub mod squared_difference;
+pub mod squared_difference_i8;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
@@ -211,6 +213,7 @@ pub const ALL: &[Kernel] = &[
     minimum_i8::KERNEL,
     prelu_i8::KERNEL,
     resize_bilinear_i8::KERNEL,
+    squared_difference_i8::KERNEL,
     conv_2d_w8::KERNEL,
     depthwise_conv_2d_w8::KERNEL,
     transpose_conv_2d_w8::KERNEL,
@@ -223,6 +226,7 @@ pub const ALL: &[Kernel] = &[
     svdf_i8::KERNEL,
     unidirectional_sequence_lstm::KERNEL,
     unidirectional_sequence_lstm_i8::KERNEL,
+    squared_difference::KERNEL,
     requantize::KERNEL,
     softmax_i8_i16::KERNEL,
 ];

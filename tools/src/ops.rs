@@ -104,6 +104,8 @@ pub mod softsign;
 pub mod sparsemax;
 pub mod sqrt;
 pub mod square;
+pub mod squared_difference;
+pub mod squared_difference_i8;
 pub mod squareplus;
 pub mod strided_slice;
 pub mod sub;
@@ -324,6 +326,7 @@ pub const ALL: &[Operator] = &[
     minimum_i8::OPERATOR,
     prelu_i8::OPERATOR,
     resize_bilinear_i8::OPERATOR,
+    squared_difference_i8::OPERATOR,
     conv_2d_w8::OPERATOR,
     depthwise_conv_2d_w8::OPERATOR,
     transpose_conv_2d_w8::OPERATOR,
@@ -336,6 +339,7 @@ pub const ALL: &[Operator] = &[
     svdf_i8::OPERATOR,
     unidirectional_sequence_lstm::OPERATOR,
     unidirectional_sequence_lstm_i8::OPERATOR,
+    squared_difference::OPERATOR,
     requantize::OPERATOR,
     softmax_i8_i16::OPERATOR,
 ];

@@ -39,8 +39,8 @@ pub(crate) fn combine<A: Arch>(
     f: impl Fn(i32, i32) -> i32,
 ) -> Option<()> {
     let p: &AddI8Params = node.params()?;
-    let at_a = |a: i8| at_common_scale(a, p.a_zero_point, p.a_multiplier);
-    let at_b = |b: i8| at_common_scale(b, p.b_zero_point, p.b_multiplier);
+    let at_a = |a: i8| at_common_scale::<20>(a, p.a_zero_point, p.a_multiplier);
+    let at_b = |b: i8| at_common_scale::<20>(b, p.b_zero_point, p.b_multiplier);
     let plain = are_plain(slice::from_ref(&p.multiplier));
     if node.output()?.len() > TABLES {
         // What each byte becomes, by the byte.

@@ -3,10 +3,10 @@
 use crate::fixed::multiply;
 use flatpack_format::ops::Multiplier;
 
-/// An element at the scale that both inputs of a sum are brought to, with 20 bits more.
+/// An element at the scale that both inputs of a sum are brought to, with so many bits more.
 #[inline]
-pub(crate) fn at_common_scale(x: i8, zero_point: i32, by: Multiplier) -> i32 {
-    multiply(i32::from(x).wrapping_sub(zero_point).wrapping_shl(20), by)
+pub(crate) fn at_common_scale<const BITS: u32>(x: i8, zero_point: i32, by: Multiplier) -> i32 {
+    multiply(i32::from(x).wrapping_sub(zero_point).wrapping_shl(BITS), by)
 }
 
 #[cfg(test)]

@@ -220,7 +220,14 @@ pub(crate) fn step(op: OpCode) -> Sample {
             &[&[2, 3, 4]],
             &[&[4]],
         ),
-        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Maximum | Op::Minimum | Op::Pow => binary(op),
+        Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::Div
+        | Op::Maximum
+        | Op::Minimum
+        | Op::Pow
+        | Op::SquaredDifference => binary(op),
         Op::Prelu => sample(op, [0u8; 0], &[&[2, 3, 4]], &[&[3, 1]]),
         Op::Concatenate => {
             sample(op, concatenate::ConcatenateParams { axis: 1 }, &[&[2, 3, 4], &[2, 1, 4]], &[&[2, 2, 4]])
@@ -429,7 +436,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 l2_normalization_i8::L2NormalizationI8Params { axis: 1, axis_count: 2, x_zero_point: 5 },
             ),
         ),
-        Op::SubI8 => Sample { op, ..step(Op::AddI8) },
+        Op::SubI8 | Op::SquaredDifferenceI8 => Sample { op, ..step(Op::AddI8) },
         Op::MulI8 | Op::DivI8 => {
             let multiplier = Multiplier { mantissa: 1_900_000_000, shift: -5 };
             let params = mul_i8::MulI8Params { a_zero_point: 3, b_zero_point: -4, multiplier, y: Y };

@@ -19,8 +19,19 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
     sum_from_reals(graph, node, OpCode::AddI8)
 }
 
-/// A sum or difference of reals of quantised operands: both are brought to twice the larger scale.
+/// A sum or difference of reals of quantised operands.
 pub(crate) fn sum_from_reals(graph: &mut Graph, node: &Node, op: OpCode) -> Result<Node, String> {
+    at_common_scale_from_reals(graph, node, op, |twice| twice / f64::from(1 << BITS))
+}
+
+/// An operator of reals of quantised operands, both of which are brought to twice the larger scale.
+/// `unit` says of that scale what the result stands for that y is made of.
+pub(crate) fn at_common_scale_from_reals(
+    graph: &mut Graph,
+    node: &Node,
+    op: OpCode,
+    unit: impl Fn(f64) -> f64,
+) -> Result<Node, String> {
     let BinaryParams { clamp } = node.params();
     let made = binary_i8::operands(graph, node)?;
     let [a, b, y] = [&made.a, &made.b, &made.y].map(Quant::real_scale);
@@ -31,22 +42,25 @@ pub(crate) fn sum_from_reals(graph: &mut Graph, node: &Node, op: OpCode) -> Resu
         b_zero_point: made.b.zero_point(),
         a_multiplier: lookup::multiplier(a / twice)?,
         b_multiplier: lookup::multiplier(b / twice)?,
-        multiplier: lookup::multiplier(twice / (f64::from(1 << 20) * y))?,
+        multiplier: lookup::multiplier(unit(twice) / y)?,
         y: fixed::output(&made.y, clamp),
     });
     Ok(node)
 }
 
-/// An element at the scale of the sum, with 20 bits more.
-pub(crate) fn at_common_scale(x: i64, zero_point: i32, by: Multiplier) -> i64 {
-    multiplied((x - i64::from(zero_point)) << 20, by)
+/// Bits that a sum has more than its terms.
+pub(crate) const BITS: u32 = 20;
+
+/// An element at the scale of the sum, with so many bits more.
+pub(crate) fn at_common_scale(x: i64, bits: u32, zero_point: i32, by: Multiplier) -> i64 {
+    multiplied((x - i64::from(zero_point)) << bits, by)
 }
 
 fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
     let p: AddI8Params = node.params();
     binary_i8::broadcast(inputs, dims, |a, b| {
-        let a = at_common_scale(a, p.a_zero_point, p.a_multiplier);
-        let b = at_common_scale(b, p.b_zero_point, p.b_multiplier);
+        let a = at_common_scale(a, BITS, p.a_zero_point, p.a_multiplier);
+        let b = at_common_scale(b, BITS, p.b_zero_point, p.b_multiplier);
         requantized(a + b, p.multiplier, &p.y)
     })
 }

@@ -1,6 +1,6 @@
 //! Difference of 8-bit integers.
 
-use super::add_i8::{self, at_common_scale};
+use super::add_i8::{self, BITS, at_common_scale};
 use super::weighted_i8::requantized;
 use super::{Operator, binary_i8};
 use crate::exact::{Operand, Values};
@@ -19,8 +19,8 @@ pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String>
 fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
     let p: SubI8Params = node.params();
     binary_i8::broadcast(inputs, dims, |a, b| {
-        let a = at_common_scale(a, p.a_zero_point, p.a_multiplier);
-        let b = at_common_scale(b, p.b_zero_point, p.b_multiplier);
+        let a = at_common_scale(a, BITS, p.a_zero_point, p.a_multiplier);
+        let b = at_common_scale(b, BITS, p.b_zero_point, p.b_multiplier);
         requantized(a - b, p.multiplier, &p.y)
     })
 }

@@ -117,7 +117,8 @@ impl Build<'_> {
             | OpCode::Div
             | OpCode::Maximum
             | OpCode::Minimum
-            | OpCode::Pow => self.binary(),
+            | OpCode::Pow
+            | OpCode::SquaredDifference => self.binary(),
             OpCode::Prelu => self.prelu(),
             OpCode::Concatenate => self.concatenate(),
             OpCode::Pad => self.pad(),

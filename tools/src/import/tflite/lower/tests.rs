@@ -224,11 +224,11 @@ fn what_is_not_read_is_refused_with_names_and_a_remedy() {
         (refusal(operator("ABS", &[0], 0, Options::Absent), x(F32), y(F32)), "found `x` once more"),
         (
             refusal(
-                operator("SQUARED_DIFFERENCE", &[0, 0], 1, Options::Absent),
+                operator("ADD_N", &[0, 0], 1, Options::Absent),
                 quantised(x(I8), &[0.1], 0, 0),
                 quantised(y(I8), &[0.1], 0, 0),
             ),
-            "SQUARED_DIFFERENCE of integers is not supported",
+            "ADD_N of integers is not supported",
         ),
     ];
     for (refusal, expected) in cases {

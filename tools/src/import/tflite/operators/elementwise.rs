@@ -60,7 +60,7 @@ pub(super) const OPERATORS: &[(&str, Lower)] = &[
     ("SIN", |low, operator| unary(low, operator, OpCode::Sin)),
     ("SQRT", |low, operator| unary(low, operator, OpCode::Sqrt)),
     ("SQUARE", |low, operator| unary(low, operator, OpCode::Square)),
-    ("SQUARED_DIFFERENCE", squared_difference),
+    ("SQUARED_DIFFERENCE", |low, operator| binary(low, operator, OpCode::SquaredDifference)),
     ("SUB", |low, operator| binary(low, operator, OpCode::Sub)),
     ("TANH", |low, operator| unary(low, operator, OpCode::Tanh)),
 ];
@@ -117,11 +117,4 @@ fn floor_div(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<
     of_reals(low, operator, a).and(of_reals(low, operator, b))?;
     let quotient = low.binary(OpCode::Div, a, b, Clamp::NONE)?;
     one(low.unary(OpCode::Floor, quotient)?)
-}
-
-fn squared_difference(low: &mut Lowering<'_, '_>, operator: &Operator<'_>) -> Result<Vec<Value>, Fault> {
-    let (a, b) = (low.x(operator, 0)?, low.x(operator, 1)?);
-    of_reals(low, operator, a).and(of_reals(low, operator, b))?;
-    let difference = low.binary(OpCode::Sub, a, b, Clamp::NONE)?;
-    one(low.unary(OpCode::Square, difference)?)
 }
