@@ -1,4 +1,4 @@
-//! 8-bit integers to reals: `y = scale · (x − zero_point)`.
+//! Integers of 8 or 16 bits to reals: `y = scale · (x − zero_point)`.
 
 use super::quantize::quant_valid;
 use super::{no_macs, read};
@@ -22,7 +22,7 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<DequantizeParams>() as
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<DequantizeParams>(params)?;
     let [x] = inputs else { return Err(Misfit::Count) };
-    if !matches!(x.dtype, DType::I8 | DType::U8) {
+    if !matches!(x.dtype, DType::I8 | DType::U8 | DType::I16) {
         return Err(Misfit::DType(0));
     }
     quant_valid(p.scale, p.zero_point, x.dtype)?;

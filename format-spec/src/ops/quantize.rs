@@ -24,16 +24,20 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<QuantizeParams>() as u
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<QuantizeParams>(params)?;
     let dtype = u8::try_from(p.dtype).ok().and_then(DType::from_number).ok_or(Misfit::Params)?;
+    if !matches!(dtype, DType::I8 | DType::U8) {
+        return Err(Misfit::Params);
+    }
     quant_valid(p.scale, p.zero_point, dtype)?;
     let [x] = f32_inputs(inputs)?;
     Ok(TensorType { dtype, shape: x })
 }
 
-/// A scale is positive and finite; a zero point is one of the integers of the type, `i8` or `u8`.
+/// A scale is positive and finite; a zero point is one of the integers of the type, of 8 or 16 bits.
 pub(crate) fn quant_valid(scale: f32, zero_point: i32, dtype: DType) -> Result<(), Misfit> {
     let of_type = match dtype {
         DType::I8 => i8::try_from(zero_point).is_ok(),
         DType::U8 => u8::try_from(zero_point).is_ok(),
+        DType::I16 => i16::try_from(zero_point).is_ok(),
         _ => false,
     };
     if scale > 0.0 && scale < f32::INFINITY && of_type { Ok(()) } else { Err(Misfit::Params) }

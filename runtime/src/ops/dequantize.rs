@@ -1,9 +1,9 @@
-//! 8-bit integers to reals: `y = scale · (x − zero_point)`.
+//! Integers of 8 or 16 bits to reals: `y = scale · (x − zero_point)`.
 //!
-//! | operand | dtype    | shape | layouts |
-//! |---------|----------|-------|---------|
-//! | x       | i8 or u8 | any   | rows    |
-//! | y       | f32      | x's   | rows    |
+//! | operand | dtype         | shape | layouts |
+//! |---------|---------------|-------|---------|
+//! | x       | i8, u8 or i16 | any   | rows    |
+//! | y       | f32           | x's   | rows    |
 //!
 //! `check` proves that the scale is positive and finite, that the zero point is an integer of x's
 //! type, and that y shares no memory with x.
@@ -25,13 +25,18 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let input = node.input(0)?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     let real = |x: i32| params.scale * x.wrapping_sub(params.zero_point) as f32;
-    let x = reads.bytes(input)?;
-    if input.dtype() == DType::U8 {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = real((*x).into()));
-    } else {
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = real((*x as i8).into()));
+    match input.dtype() {
+        DType::I8 => fill(y, reads.get::<i8>(input)?, real),
+        DType::U8 => fill(y, reads.get::<u8>(input)?, real),
+        DType::I16 => fill(y, reads.get::<i16>(input)?, real),
+        // The rule has refused all others.
+        _ => return None,
     }
     Some(())
+}
+
+fn fill<T: Copy + Into<i32>>(y: &mut [f32], x: &[T], real: impl Fn(i32) -> f32) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = real((*x).into()));
 }
 
 #[cfg(test)]
@@ -58,9 +63,21 @@ mod tests {
     }
 
     #[test]
+    fn words_meet_the_formula() {
+        let words_of_x = [-32768, -32767, -1, 0, 1, 255, 32767];
+        for zero_point in [-32768, -5, 0, 32767] {
+            let params = DequantizeParams { scale: 0.3, zero_point };
+            let y = run_step(OP, bytes_of(&params), &[words(&[7], &words_of_x, DType::I16)]);
+            let want: Vec<_> = words_of_x.iter().map(|&x| 0.3 * (x - zero_point) as f32).collect();
+            assert_eq!(y, want);
+        }
+    }
+
+    #[test]
     fn parameters_without_meaning_are_refused() {
         let scales = [0.0, -1.0, f32::INFINITY, f32::NAN].map(|scale| (scale, 0, DType::I8));
-        let zero_points = [(-129, DType::I8), (128, DType::I8), (-1, DType::U8), (256, DType::U8)];
+        let bytes = [(-129, DType::I8), (128, DType::I8), (-1, DType::U8), (256, DType::U8)];
+        let zero_points = bytes.into_iter().chain([(-32769, DType::I16), (32768, DType::I16)]);
         let zero_points = zero_points.map(|(zero_point, dtype)| (1.0, zero_point, dtype));
         for (scale, zero_point, dtype) in scales.into_iter().chain(zero_points) {
             let bad = DequantizeParams { scale, zero_point };
@@ -73,7 +90,9 @@ mod tests {
     fn other_operands_are_refused() {
         let params = DequantizeParams { scale: 1.0, zero_point: 0 };
         refuses_other_operands(OP, bytes_of(&params), &[integers(&[3], 1, DType::I8)], false, 0);
-        assert_eq!(refusal(OP, bytes_of(&params), &[input(&[1], &[1.0])], None), Misfit::DType(0));
+        for x in [input(&[1], &[1.0]), integers(&[3], 1, DType::I32)] {
+            assert_eq!(refusal(OP, bytes_of(&params), &[x], None), Misfit::DType(0));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! 8-bit integers to reals.
+//! Integers of 8 or 16 bits to reals.
 
 use super::Operator;
 use crate::exact::{Operand, Values};
