@@ -43,7 +43,7 @@ pub(crate) fn mutated(whole: &[u8], seed: u64, number: u64) -> Vec<u8> {
     let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ number);
     let mut bytes = whole.to_vec();
     // Most of a file are weights, whose changes say little: half of the changes are near its ends.
-    let edge = (random.next() % 2 == 0).then_some(4096);
+    let edge = random.next().is_multiple_of(2).then_some(4096);
     for _ in 0..=random.below(4) {
         change(&mut bytes, &mut random, edge);
     }
