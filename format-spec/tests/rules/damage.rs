@@ -1,88 +1,18 @@
 //! The damages, by rule.
 
-use crate::file::{BIAS, CLIPPED, DENSE, File, Q, SCALES, SCRATCH, Section, TOTAL, W, X, Y, sample};
+mod edits;
+
+use crate::file::{BIAS, CLIPPED, DENSE, Q, SCALES, SCRATCH, TOTAL, W, X, Y};
 use crate::{Case, broken, raw};
-use flatpack_format::writer::{Draft, Memory, TensorDraft};
-use flatpack_format::{
-    CaseRecord, Header, Layout, MetaRecord, NameRecord, QuantRecord, ReceiptRecord, Rule, SectionKind,
-    SectionRecord, Shape, StepRecord, TensorRecord,
+use edits::{
+    add_like, drafted, foreign, golden, longer, meta, name, operand, quant, receipt, section, step, tensor,
+    without,
 };
-
-/// Damages a tensor record; the record is at fault.
-fn tensor(file: &mut File, number: u32, edit: impl FnOnce(&mut TensorRecord)) -> u32 {
-    edit(&mut file.tensors()[number as usize]);
-    file.tensor_at(number)
-}
-
-fn step(file: &mut File, number: usize, edit: impl FnOnce(&mut StepRecord)) -> u32 {
-    edit(&mut file.steps()[number]);
-    file.step_at(number)
-}
-
-fn section(file: &mut File, kind: SectionKind, edit: impl FnOnce(&mut SectionRecord)) -> u32 {
-    edit(file.section(kind));
-    file.entry_at(kind)
-}
-
-fn operand(file: &mut File, index: usize, number: u32) {
-    file.records::<u32>(SectionKind::Operands)[index] = number;
-}
-
-fn quant(file: &mut File, edit: impl FnOnce(&mut QuantRecord)) -> u32 {
-    edit(&mut file.records::<QuantRecord>(SectionKind::Quant)[0]);
-    file.at::<QuantRecord>(SectionKind::Quant, 0)
-}
-
-fn golden(file: &mut File, index: usize, edit: impl FnOnce(&mut CaseRecord)) -> u32 {
-    edit(&mut file.records::<CaseRecord>(SectionKind::Goldens)[index]);
-    file.at::<CaseRecord>(SectionKind::Goldens, index)
-}
-
-fn receipt(file: &mut File, index: usize, edit: impl FnOnce(&mut ReceiptRecord)) -> u32 {
-    edit(&mut file.records::<ReceiptRecord>(SectionKind::Receipts)[index]);
-    file.at::<ReceiptRecord>(SectionKind::Receipts, index)
-}
-
-fn name(file: &mut File, index: usize, edit: impl FnOnce(&mut NameRecord)) -> u32 {
-    edit(&mut file.records::<NameRecord>(SectionKind::Names)[index]);
-    file.at::<NameRecord>(SectionKind::Names, index)
-}
-
-fn meta(file: &mut File, index: usize, edit: impl FnOnce(&mut MetaRecord)) -> u32 {
-    edit(&mut file.records::<MetaRecord>(SectionKind::Meta)[index]);
-    file.at::<MetaRecord>(SectionKind::Meta, index)
-}
-
-/// Takes bytes off the end of a section, or adds zeros; the section's start is at fault.
-fn longer(file: &mut File, kind: SectionKind, by: isize) -> u32 {
-    file.edit(kind, |bytes| bytes.resize(bytes.len().strict_add_signed(by), 0));
-    file.section(kind).offset
-}
-
-fn without(file: &mut File, kind: SectionKind) -> u32 {
-    file.rebuild(|parts| parts.retain(|part| part.kind != kind as u16));
-    0
-}
-
-/// Adds a section at the end.
-fn foreign(file: &mut File, kind: u16, critical: u16) -> u32 {
-    file.rebuild(|parts| parts.push(Section { kind, critical, align: 32, bytes: b"?".to_vec() }));
-    (size_of::<Header>() + (file.directory().len() - 1) * size_of::<SectionRecord>()) as u32
-}
-
-/// Starts from another draft than the sample.
-fn drafted(file: &mut File, edit: impl FnOnce(&mut Draft)) {
-    let mut draft = sample();
-    edit(&mut draft);
-    *file = File::of(&draft);
-}
-
-/// Adds a tensor like another to a draft, in other memory.
-fn add_like(draft: &mut Draft, number: u32, memory: Memory) -> u32 {
-    let tensor = TensorDraft { name: None, memory, ..draft.tensors[number as usize].clone() };
-    draft.tensors.push(tensor);
-    draft.tensors.len() as u32 - 1
-}
+use flatpack_format::writer::Memory;
+use flatpack_format::{
+    CaseRecord, Header, Layout, MetaRecord, NameRecord, ReceiptRecord, Rule, SectionKind, SectionRecord,
+    Shape, TensorRecord,
+};
 
 use Rule::*;
 use SectionKind as S;
