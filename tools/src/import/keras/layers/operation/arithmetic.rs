@@ -26,8 +26,7 @@ pub(super) fn squared_difference(
     args: &[Arg],
 ) -> Result<Vec<TensorId>, Fault> {
     let [a, b] = two(low, args)?;
-    let difference = low.binary(OpCode::Sub, a, b)?;
-    Ok(vec![low.unary(OpCode::Square, difference)?])
+    Ok(vec![low.binary(OpCode::SquaredDifference, a, b)?])
 }
 
 /// `aᵇ`; the exponents that have an operator of their own become that.
