@@ -56,12 +56,16 @@ pub(crate) fn of_reals(graph: &mut Graph, of: &Node, f: impl Fn(f64) -> f64) -> 
     })
 }
 
-/// The table of `f` as TensorFlow Lite fills it, in float32 and by the inverse of the output's scale.
+/// The table of `f` as TensorFlow Lite fills it, in float32 and by the inverse of the output's scale. A NaN,
+/// such as zero times an infinite inverse, becomes the zero point.
 pub(crate) fn of_floats(graph: &mut Graph, of: &Node, f: impl Fn(f32) -> f32) -> Result<Node, String> {
     let [x, y] = quants(graph, of)?;
     let inverse = 1.0 / y.scale();
     of_steps(graph, of, |steps| {
         let steps = (f(x.scale() * steps as f32) * inverse).round();
+        if steps.is_nan() {
+            return 0;
+        }
         // The sum with the zero point is one of floats too.
         let zero_point = y.zero_point();
         (steps + zero_point as f32).clamp(-1e9, 1e9) as i64 - i64::from(zero_point)
@@ -116,54 +120,78 @@ mod tests {
     use super::*;
     use flatpack_format::Shape;
 
-    /// The table of a function of reals with the integers that stand for x and y.
-    fn table(x: (f32, i32), y: (f32, i32), f: impl Fn(f64) -> f64) -> Vec<i8> {
+    /// The table that `make` gives an operator from bytes to bytes.
+    fn table(
+        [x, y]: [(f32, i32); 2],
+        make: impl FnOnce(&mut Graph, &Node) -> Result<Node, String>,
+    ) -> Result<Vec<i32>, String> {
         let mut graph = Graph::default();
-        let id = graph.add_input("x", Shape::new(&[1]).unwrap());
-        let output = graph.add_node("y", OpCode::Abs, (), &[id]).unwrap();
-        for (id, (scale, zero_point)) in [(id, x), (output, y)] {
+        let input = graph.add_input("x", Shape::new(&[3]).unwrap());
+        let output = graph.add_node("y", OpCode::Neg, [0u8; 0], &[input]).unwrap();
+        for (id, (scale, zero_point)) in [(input, x), (output, y)] {
             graph.tensors[id.0].quant = Some(Quant::per_tensor(DType::I8, scale, zero_point));
             graph.tensors[id.0].tensor_type.dtype = DType::I8;
         }
         let node = graph.nodes[0].clone();
-        let made = of_reals(&mut graph, &node, f).unwrap();
-        match &graph.tensor(made.inputs[1]).data {
-            Some(Data::I8(values)) => values.to_vec(),
-            other => panic!("{other:?}"),
+        let made = make(&mut graph, &node)?;
+        Ok(graph.integers(made.inputs[1]).unwrap())
+    }
+
+    const SCALES: [f32; 8] = [f32::from_bits(1), 1e-40, 1e-38, 1e-9, 1.0, 1e9, 1e38, f32::MAX];
+
+    fn quants() -> impl Iterator<Item = [(f32, i32); 2]> {
+        let one = || SCALES.into_iter().flat_map(|scale| [-128, 0, 127].map(|zero| (scale, zero)));
+        one().flat_map(move |x| one().map(move |y| [x, y]))
+    }
+
+    #[test]
+    fn steps_beyond_all_integers_are_the_bounds() {
+        for zero_point in [-128, 0, 127] {
+            let of = |steps| table([(1.0, 5), (1.0, zero_point)], |g, n| of_steps(g, n, |_| steps)).unwrap();
+            assert_eq!(of(i64::MAX), [127; 256]);
+            assert_eq!(of(i64::MIN), [-128; 256]);
+            assert_eq!(of(0), [zero_point; 256]);
         }
     }
 
     #[test]
-    fn absurd_scales_give_the_ends_of_the_range_or_the_zero_point() {
-        let least = f32::from_bits(1);
-        for zero_point in [-128, 0, 127] {
-            for (large, small) in [(1e38, 1e-38), (f32::MAX, least), (1.0, least), (1e38, 1.0)] {
-                let coarse = table((large, zero_point), (small, zero_point), |x| x);
-                let fine = table((small, zero_point), (large, zero_point), |x| x);
-                for byte in 0..=255u8 {
-                    let at = usize::from(byte);
-                    let want = match i32::from(byte as i8).cmp(&zero_point) {
-                        std::cmp::Ordering::Less => -128,
-                        std::cmp::Ordering::Equal => zero_point,
-                        std::cmp::Ordering::Greater => 127,
-                    };
-                    assert_eq!((i32::from(coarse[at]), i32::from(fine[at])), (want, zero_point));
-                }
+    fn whatever_the_scales_the_table_of_a_line_rises_through_zero() {
+        for quants in quants() {
+            let [(x_scale, x_zero), (y_scale, y_zero)] = quants;
+            let of_reals = table(quants, |graph, node| of_reals(graph, node, |x| x)).unwrap();
+            let of_floats = table(quants, |graph, node| of_floats(graph, node, |x| x)).unwrap();
+            for table in [&of_reals, &of_floats] {
+                let signed = |q: i32| table[usize::from(q as u8)];
+                assert!((-128..127).all(|q| signed(q) <= signed(q + 1)), "{quants:?}");
+                assert_eq!(signed(x_zero), y_zero, "{quants:?}");
+            }
+            if x_scale == y_scale && x_zero == y_zero {
+                let same: Vec<i32> = (0..=255u8).map(|byte| i32::from(byte as i8)).collect();
+                assert_eq!(of_reals, same, "{quants:?}");
             }
         }
     }
 
     #[test]
-    fn what_is_no_number_becomes_zero() {
-        for zero_point in [-128, 0, 127] {
-            let y = (least_scale(), zero_point);
-            assert!(table((1.0, 0), y, |_| f64::NAN).iter().all(|&q| i32::from(q) == zero_point));
-            assert!(table((1.0, 0), y, |_| f64::INFINITY).iter().all(|&q| q == 127));
-            assert!(table((1.0, 0), y, |_| f64::NEG_INFINITY).iter().all(|&q| q == -128));
+    fn whatever_the_scales_a_function_with_bounds_rises_or_is_refused() {
+        let functions: [((f32, i32), fn(i64) -> i64, fn(f64) -> f64); 2] = [
+            ((1.0 / 256.0, -128), fixed::functions::logistic, |x| 1.0 / (1.0 + (-x).exp())),
+            ((1.0 / 128.0, 0), fixed::functions::tanh, f64::tanh),
+        ];
+        for quants in quants() {
+            for (published, function, real) in functions {
+                for y in [published, quants[1]] {
+                    let made = table([quants[0], y], |graph, node| {
+                        sigmoidal(graph, node, published, function, real)
+                    });
+                    let Ok(table) = made else {
+                        assert!(y == published && quants[0].0 < 1e-8, "{quants:?}");
+                        continue;
+                    };
+                    let signed = |q: i32| table[usize::from(q as u8)];
+                    assert!((-128..127).all(|q| signed(q) <= signed(q + 1)), "{quants:?}");
+                }
+            }
         }
-    }
-
-    fn least_scale() -> f32 {
-        f32::from_bits(1)
     }
 }

@@ -61,6 +61,10 @@ pub(crate) fn operands(
     if ![1, outputs].contains(&w_quant.scales.len()) {
         return Err(format!("weights have {} scales for {outputs} outputs", w_quant.scales.len()));
     }
+    let output_axis = super::operator(node.op).fewer_bytes.map(|fewer| fewer.output_axis);
+    if !w_quant.is_per_tensor() && output_axis != Some(w_quant.axis) {
+        return Err(format!("weights have scales along axis {}, which does not count outputs", w_quant.axis));
+    }
 
     let requant: Option<Vec<Multiplier>> = w_quant
         .scales

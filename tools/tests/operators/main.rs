@@ -1,5 +1,6 @@
 //! Every operator, computed by our kernels and by the reference: neither knows the other's formulas.
 
+mod absurd;
 mod cases;
 mod draw;
 mod one_step;
