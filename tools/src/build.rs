@@ -130,9 +130,19 @@ impl Built {
     }
 }
 
+/// The most elements that the tensors of a graph have together: the reference keeps them all. A small
+/// file can describe any number.
+const MAX_ELEMENTS: u64 = 1 << 28;
+
 /// Why a file cannot be made of a graph.
 #[derive(Debug, Error)]
 pub enum BuildError {
+    /// The graph is larger than any that its reference can be computed of.
+    #[error("the tensors of the graph have {elements} elements together, expected at most {MAX_ELEMENTS}")]
+    TooLarge {
+        /// Elements of all tensors.
+        elements: u64,
+    },
     /// An output is computed from constants alone.
     #[error("output {output} does not depend on any input")]
     ConstantOutput {
@@ -194,6 +204,7 @@ pub enum BuildError {
 /// # Errors
 /// If the model cannot be planned or written, or the file does not meet its goldens.
 pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
+    check_size(&graph)?;
     if options.weights != WeightFormat::Float32 {
         check_layers(&graph, &options.keep_float)?;
     }
@@ -270,10 +281,17 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
 /// Gives each output memory of its own, and runs the passes on reals.
 ///
 /// # Errors
-/// If an output is constant.
+/// If an output is constant, or the graph too large.
 pub fn prepare(graph: &mut Graph) -> Result<Vec<Change>, BuildError> {
+    check_size(graph)?;
     give_outputs_memory(graph)?;
     Ok(passes::run(graph))
+}
+
+fn check_size(graph: &Graph) -> Result<(), BuildError> {
+    let lens = graph.tensors.iter().map(|tensor| u64::from(tensor.shape().len().unwrap_or(u32::MAX)));
+    let elements = lens.fold(0, u64::saturating_add);
+    if elements > MAX_ELEMENTS { Err(BuildError::TooLarge { elements }) } else { Ok(()) }
 }
 
 /// Demands that each of these names is that of a layer, or of what layers lie within.
@@ -419,4 +437,24 @@ pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
         let layer = step.and_then(|step| model.step_name(step)).map(str::to_owned);
         BuildError::Diverges { divergence, layer }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::ops::broadcast_to::BroadcastToParams;
+    use flatpack_format::{OpCode, Shape};
+
+    #[test]
+    fn a_graph_that_no_reference_can_hold_is_refused_before_anything_is_computed() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1]).unwrap());
+        let large = BroadcastToParams::new(&Shape::new(&[1 << 28]).unwrap());
+        let y = graph.add_node("y", OpCode::BroadcastTo, large, &[x]).unwrap();
+        graph.outputs.push(y);
+        let refused = build(graph.clone(), &Options::default()).unwrap_err();
+        let expected = (1 << 28) + 1;
+        assert!(matches!(refused, BuildError::TooLarge { elements } if elements == expected), "{refused}");
+        assert!(matches!(prepare(&mut graph), Err(BuildError::TooLarge { .. })));
+    }
 }
