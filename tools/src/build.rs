@@ -442,8 +442,61 @@ pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Data;
+    use bytemuck::Pod;
+    use flatpack_format::ops::Clamp;
+    use flatpack_format::ops::average_pool_2d::Pool2dParams;
     use flatpack_format::ops::broadcast_to::BroadcastToParams;
+    use flatpack_format::ops::transpose_conv_2d::TransposeConv2dParams;
+    use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
     use flatpack_format::{OpCode, Shape};
+
+    /// Builds one operator on an input, and constants of ones and states of zeros of these shapes.
+    fn built<P: Pod>(
+        op: OpCode,
+        params: P,
+        x: &[u32],
+        constants: &[&[u32]],
+        states: &[&[u32]],
+    ) -> Result<Built, BuildError> {
+        let mut graph = Graph::default();
+        let mut inputs = vec![graph.add_input("x", Shape::new(x).unwrap())];
+        let len = |dims: &[u32]| dims.iter().product::<u32>() as usize;
+        inputs.extend(constants.iter().map(|dims| graph.add_constant("w", dims, vec![1.0; len(dims)])));
+        for dims in states {
+            inputs.push(graph.add_state("state", dims, Data::F32(vec![0.0; len(dims)].into()), None));
+        }
+        let y = graph.add_node("y", op, params, &inputs).unwrap();
+        graph.outputs.push(y);
+        build(graph, &Options::default())
+    }
+
+    #[test]
+    fn what_takes_tract_more_memory_than_it_makes_is_refused() {
+        let of_pool = |window: u32| {
+            let pad = [(window - 4) / 2, window - 4 - (window - 4) / 2];
+            let (pad_h, pad_w, clamp) = (pad, pad, Clamp::NONE);
+            let params = Pool2dParams { window: [window; 2], stride: [1, 1], pad_h, pad_w, clamp };
+            built(OpCode::MaxPool2d, params, &[1, 4, 4, 1], &[], &[])
+        };
+        let of_stride = |stride: u32, crop: u32| {
+            let (dilation, crop, output) = ([1, 1], [crop; 2], [4, 4]);
+            let params =
+                TransposeConv2dParams { stride: [stride; 2], dilation, crop, output, clamp: Clamp::NONE };
+            built(OpCode::TransposeConv2d, params, &[1, 2, 2, 1], &[&[1, 2, 2, 1]], &[])
+        };
+        let of_time = |time: u32| {
+            let params = UnidirectionalSequenceLstmParams { time_major: 0, cell_clip: f32::INFINITY };
+            let (constants, states) = ([&[4, 1, 1][..], &[4, 1, 1], &[4, 1]], [&[1, 1][..], &[1, 1]]);
+            built(OpCode::UnidirectionalSequenceLstm, params, &[1, time, 1], &constants, &states)
+        };
+        assert!(of_pool(40).is_ok() && of_stride(3, 1).is_ok() && of_time(3).is_ok());
+        let refused = [of_pool(30_000), of_stride(1 << 20, 0), of_stride(1, 1 << 28), of_time(1 << 13)]
+            .map(Result::err);
+        for error in refused {
+            assert!(matches!(error, Some(BuildError::Reference(_))), "{error:?}");
+        }
+    }
 
     #[test]
     fn a_graph_that_no_reference_can_hold_is_refused_before_anything_is_computed() {

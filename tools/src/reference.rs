@@ -300,6 +300,11 @@ impl Reference {
     /// Windows over x `[N, …, C]`, with as many outputs as channels.
     pub fn pool_spec(&self, x: OutletId, kernel: &[usize], windows: Windows<'_>) -> TractResult<PoolSpec> {
         let channels = *self.dims(x)?.last().context("no channels")?;
+        let taps = kernel.iter().try_fold(1usize, |taps, len| taps.checked_mul(*len));
+        ensure!(
+            taps.is_some_and(|taps| taps <= MAX_TAPS),
+            "a window of {kernel:?}: more than {MAX_TAPS} taps"
+        );
         let side = |side: usize| windows.pad.iter().map(|pad| pad[side] as usize).collect();
         Ok(PoolSpec {
             data_format: DataFormat::NHWC,
@@ -344,6 +349,19 @@ impl Reference {
         output: &[u32],
     ) -> TractResult<OutletId> {
         let dims = self.dims(inputs[1])?;
+        // tract computes the full result, and adds what is missing of what is asked for.
+        let mut elements = Some(dims[0]);
+        for (axis, &len) in self.dims(inputs[0])?[1..].iter().enumerate().take(stride.len()) {
+            let reach = len.saturating_sub(1).saturating_mul(stride[axis] as usize);
+            let taps = dims[axis + 1].saturating_sub(1).saturating_mul(dilation[axis] as usize);
+            let asked = (crop[axis] as usize).saturating_add(output[axis] as usize);
+            let full = reach.saturating_add(taps).saturating_add(1).max(asked);
+            elements = elements.and_then(|elements| elements.checked_mul(full));
+        }
+        ensure!(
+            elements.is_some_and(|elements| elements <= MAX_FULL),
+            "a transposed convolution by {stride:?} to {output:?} from {crop:?} on: more than {MAX_FULL} elements"
+        );
         let pad = vec![[0, 0]; stride.len()];
         let windows = Windows { stride, dilation, pad: &pad };
         let pool_spec = PoolSpec {
@@ -368,6 +386,12 @@ impl Reference {
         self.bias(y, inputs.get(2).copied())
     }
 }
+
+/// The most taps of a window: tract makes a list of them.
+const MAX_TAPS: usize = 1 << 22;
+
+/// The most elements of the full result of a transposed convolution.
+const MAX_FULL: usize = 1 << 26;
 
 /// The extents of a shape in the type that tract counts with.
 pub fn sizes(dims: &[u32]) -> TVec<usize> {

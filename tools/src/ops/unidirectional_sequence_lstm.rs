@@ -6,7 +6,7 @@ use crate::reference::{Reference, sizes};
 use flatpack_format::OpCode;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
-use tract_core::internal::TractResult;
+use tract_core::internal::{TractResult, ensure};
 use tract_core::model::OutletId;
 use tract_core::ops::array::{Slice, TypedConcat};
 use tract_core::ops::math::{add, mul, tanh};
@@ -18,6 +18,9 @@ pub const OPERATOR: Operator = Operator {
     ..Operator::new(OpCode::UnidirectionalSequenceLstm, reference)
 };
 
+/// The most moments: tract's graph has all operators of each.
+const MAX_MOMENTS: usize = 1 << 12;
+
 /// The moments one after the other, each by formulas.
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: UnidirectionalSequenceLstmParams = node.params();
@@ -28,6 +31,7 @@ fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId])
     let (units, depth) = (w_dims[1], w_dims[2]);
     let (time_axis, batch_axis) = if p.time_major == 1 { (0, 1) } else { (1, 0) };
     let (time, batch) = (x_dims[time_axis], x_dims[batch_axis]);
+    ensure!(time <= MAX_MOMENTS, "a sequence of {time} moments, expected at most {MAX_MOMENTS}");
     let w = r.reshape(&[4 * units, depth], w)?;
     let recurrent = r.reshape(&[4 * units, units], recurrent)?;
     let bias = r.reshape(&[4 * units], bias)?;
