@@ -55,26 +55,35 @@ struct Stored {
 pub fn run(graph: &mut Graph, format: WeightFormat, keep: &[String]) -> Compressed {
     let mut compressed = Compressed::default();
     // Weights that several nodes share stay one constant.
-    let mut made: HashMap<(TensorId, FewerBytes), Result<Stored, &'static str>> = HashMap::new();
+    let mut made: HashMap<(TensorId, FewerBytes, bool), Result<Stored, &'static str>> = HashMap::new();
     for position in 0..graph.nodes.len() {
         let node = &graph.nodes[position];
         let Some(fewer) = ops::operator(node.op).fewer_bytes else { continue };
         let w = node.inputs[1];
         let Some(data) = graph.tensor(w).data.as_ref().filter(|_| is_of_reals(graph, w)) else { continue };
         let (layer, before) = (node.layer.clone(), data.dtype());
-        let as_it_is =
-            reads_as_stored(graph, node) && !(format == WeightFormat::Int8 && before == DType::F16);
-        if !as_it_is && (format == WeightFormat::Float32 || keep.iter().any(|name| node.is_within(name))) {
+        let readable = reads_as_stored(graph, node);
+        let kept = keep.iter().any(|name| node.is_within(name));
+        let mut as_it_is = readable && (kept || format != WeightFormat::Int8 || before != DType::F16);
+        if !as_it_is && (format == WeightFormat::Float32 || kept) {
             if format != WeightFormat::Float32 {
                 compressed.details.push(format!("{layer}: weights stay f32, as asked"));
             }
             continue;
         }
-        let stored = made.entry((w, fewer)).or_insert_with(|| match as_it_is {
-            true => take(graph, w, fewer).ok_or("no operator reads them as they are"),
-            false => make(graph, w, fewer.output_axis, format),
-        });
-        let stored = match stored.clone() {
+        let mut stored = |as_it_is: bool| {
+            let stored = made.entry((w, fewer, as_it_is)).or_insert_with(|| match as_it_is {
+                true => take(graph, w, fewer).ok_or("no operator reads them as they are"),
+                false => make(graph, w, fewer.output_axis, format),
+            });
+            stored.clone()
+        };
+        let mut found = stored(as_it_is);
+        if let (Err(reason), true) = (&found, readable && !as_it_is) {
+            compressed.details.push(format!("{layer}: weights stay {}: {reason}", before.name()));
+            (found, as_it_is) = (stored(true), true);
+        }
+        let stored = match found {
             Ok(stored) => stored,
             Err(reason) => {
                 compressed.details.push(format!("{layer}: weights stay f32: {reason}"));
@@ -245,6 +254,21 @@ mod tests {
         let q = Data::I8([127, -2, -127, 1, 0, 0, 127, 2, 127, -2].into());
         let scales = [0.5, 0.25, f32::MIN_POSITIVE, 1.0, 1.0];
         assert_eq!(stored(&graph), (OpCode::FullyConnectedW8, &q, Some(&scales[..])));
+    }
+
+    #[test]
+    fn weights_of_binary16_that_do_not_become_integers_stay_such() {
+        let of = |weights: [f32; 4], keep: &[String]| {
+            let bits = weights.map(half::nearest);
+            let mut graph = dense(Data::F16(bits.into()), None);
+            let compressed = run(&mut graph, WeightFormat::Int8, keep);
+            (stored(&graph).0, graph.tensor(graph.nodes[0].inputs[1]).tensor_type.dtype, compressed)
+        };
+        let (op, dtype, compressed) = of([1.0, f32::INFINITY, 2.0, 3.0], &[]);
+        assert_eq!((op, dtype, compressed.rounded), (OpCode::FullyConnectedW16, DType::F16, false));
+        assert_eq!(compressed.details[0], "dense: weights stay f16: some are not finite");
+        let (op, dtype, compressed) = of([1.0; 4], &["dense".into()]);
+        assert_eq!((op, dtype, compressed.rounded), (OpCode::FullyConnectedW16, DType::F16, false));
     }
 
     #[test]
