@@ -174,7 +174,8 @@ mod tests {
 
     #[test]
     fn whatever_the_scales_a_function_with_bounds_rises_or_is_refused() {
-        let functions: [((f32, i32), fn(i64) -> i64, fn(f64) -> f64); 2] = [
+        type Function = ((f32, i32), fn(i64) -> i64, fn(f64) -> f64);
+        let functions: [Function; 2] = [
             ((1.0 / 256.0, -128), fixed::functions::logistic, |x| 1.0 / (1.0 + (-x).exp())),
             ((1.0 / 128.0, 0), fixed::functions::tanh, f64::tanh),
         ];
