@@ -32,7 +32,7 @@ fn named<'a>(rows: &'a [(String, Array)], name: &str) -> &'a Array {
 
 #[test]
 fn weights_of_any_kind_give_what_kernels_on_reals_give() {
-    for name in ["digits_cnn", "digits_gru", "digits_mlp", "machine_ae"] {
+    for name in ["digits_cnn", "digits_gru", "digits_mlp", "gesture_lstm", "machine_ae"] {
         let net = net(name);
         let rows = rows(&net);
         for (file, expected) in [

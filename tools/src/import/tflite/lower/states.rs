@@ -91,6 +91,12 @@ impl Lowering<'_, '_> {
         Ok((shape.dims().to_vec(), data, quant))
     }
 
+    /// How often operators read a tensor.
+    fn uses(&self, tensor: usize) -> usize {
+        let inputs = self.subgraph.operators.iter().flat_map(|operator| &operator.inputs);
+        inputs.filter(|input| **input == Some(tensor)).count()
+    }
+
     /// The state that an operator has as an input, in this shape.
     pub(in crate::import::tflite) fn state(
         &mut self,
@@ -102,11 +108,19 @@ impl Lowering<'_, '_> {
             return Err(misfit("the operator", format!("no input {number}"), "a state"));
         };
         let name = self.described(tensor).name.clone();
-        if !self.described(tensor).is_variable || self.values[tensor].is_some() {
-            let found = format!("`{name}`, which is no variable or another operator's");
-            return Err(misfit("the state", found, "a variable of its own"));
-        }
-        let (found, init, quant) = self.blank(tensor)?;
+        let (found, init, quant) = match self.values[tensor].clone() {
+            None if self.described(tensor).is_variable => self.blank(tensor)?,
+            Some(Value::Tensor(id)) if self.graph.is_constant(id) && self.uses(tensor) == 1 => {
+                // With weights of float16, the converter gives the state's first content as a constant.
+                let reals = self.graph.tensor(id).reals().unwrap_or_default();
+                self.count_made(reals.len())?;
+                (self.graph.dims(id).to_vec(), Data::F32(reals.into()), None)
+            }
+            _ => {
+                let found = format!("`{name}`, which is no variable or another operator's");
+                return Err(misfit("the state", found, "a variable of its own"));
+            }
+        };
         let shape = Shape::new(dims).filter(|shape| shape.len() == u32::try_from(init.len()).ok());
         if shape.is_none() {
             return Err(misfit("the state", format!("shape {found:?}"), format!("elements of {dims:?}")));
