@@ -84,8 +84,11 @@ mod tests {
             let scale = f64::from(mantissa) * f64::from(shift - 57).exp2();
             let formula = |x: &[f64]| -> Vec<f64> {
                 let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let sum: f64 = x.iter().map(|x| ((x - max) * scale).exp()).sum();
-                x.iter().map(|x| (16.0 * ((x - max) * scale - sum.ln()) + 127.0).max(-128.0)).collect()
+                // Differences below the least one do not count.
+                let counts = |x: f64| x - max >= f64::from(params.diff_min);
+                let sum: f64 = x.iter().filter(|x| counts(**x)).map(|x| ((x - max) * scale).exp()).sum();
+                let y = |x: f64| (16.0 * ((x - max) * scale - sum.ln()) + 127.0).max(-128.0);
+                x.iter().map(|&x| if counts(x) { y(x) } else { -128.0 }).collect()
             };
             let want = along(&x, axis..axis + 1, formula);
             let got = run_step(OP, bytes_of(&params), core::slice::from_ref(&x));
