@@ -121,6 +121,46 @@ mod tests {
         }
     }
 
+    /// What saturating instructions make of a sum: doubled, multiplied, shifted, moved, bounded.
+    fn saturating(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
+        let doubled = i64::from(sum.saturating_add(sum));
+        let product = (doubled * i64::from(by.mantissa) + (1 << 31)) >> 32;
+        let nudged = if product < 0 { product - 1 } else { product };
+        let shifted = nudged >> (-by.shift - 1);
+        let moved = (shifted + 2 * i64::from(y.zero_point) + 1) >> 1;
+        bound(moved.clamp(-128, 127) as i32, y)
+    }
+
+    proptest! {
+        #[test]
+        fn sums_by_plain_multipliers_may_saturate(
+            sum: i32, places in 0u32..31, mantissa in 1i32 << 30..=i32::MAX, shift in -21i32..0,
+            zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
+        ) {
+            let y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
+            for mantissa in [mantissa, 1 << 30, i32::MAX] {
+                let by = Multiplier { mantissa, shift };
+                prop_assert!(are_plain(&[by]));
+                for sum in [sum, sum >> places, i32::MIN, i32::MAX, 1 << 30, -(1 << 30), (1 << 30) - 1] {
+                    prop_assert_eq!(saturating(sum, by, &y), requantize(sum, by, &y), "{} {:?}", sum, by);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn multipliers_whose_sums_may_not_saturate_are_not_plain() {
+        let open = OutputI8 { zero_point: -128, min: -128, max: 127 };
+        for by in [Multiplier { mantissa: 1 << 30, shift: -22 }, Multiplier { mantissa: 1 << 20, shift: -13 }]
+        {
+            assert!(!are_plain(&[by]));
+            assert_ne!(saturating(i32::MAX, by, &open), requantize(i32::MAX, by, &open), "{by:?}");
+        }
+        for shift in [0, -32, 1] {
+            assert!(!are_plain(&[Multiplier { mantissa: 1 << 30, shift }]));
+        }
+    }
+
     #[test]
     fn halves_and_extremes() {
         assert_eq!([-3, -2, -1, 0, 1, 2, 3].map(|x| divide(x, 2)), [-2, -1, -1, 0, 1, 1, 2]);

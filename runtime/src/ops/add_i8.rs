@@ -61,8 +61,9 @@ pub(crate) fn combine<A: Arch>(
     broadcast(node, operands, |a, b| A::requantize_i8(f(at_a(a), at_b(b)), p.multiplier, plain, &p.y))
 }
 
-/// From this many elements on, tables of both operands are worth their making.
-const TABLES: u32 = 1024;
+/// From this many elements on, tables of both operands are worth their making: on Cortex-M4, that takes
+/// 17,000 instructions, and an element 26 instead of 111.
+const TABLES: u32 = 256;
 
 #[cfg(test)]
 mod tests {

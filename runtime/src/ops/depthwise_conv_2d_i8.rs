@@ -56,19 +56,22 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let [.., outputs] = node.input_dims::<3>(1)?;
     let requant = reads.get(node.input(3)?)?;
     let (w, bias) = (reads.get::<i8>(node.input(1)?)?, reads.get::<i32>(node.input(2)?)?);
-    let mut scratch = A::Scratch::new();
-    let unfolded = scratch.words(outputs);
-    unfold(w, bias, params, unfolded);
-    let weights = Weights {
+    let mut weights = Weights {
         w,
         bias,
-        unfolded,
+        unfolded: &[],
         requant,
         plain: fixed::are_plain(requant),
         outputs,
         multiplier: outputs.checked_div(channels)?,
         params,
     };
+    let mut scratch = A::Scratch::new();
+    if weights.suit_loops() {
+        let unfolded = scratch.words(outputs);
+        unfold(w, bias, params, unfolded);
+        weights.unfolded = unfolded;
+    }
     let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
@@ -98,18 +101,20 @@ impl Product for Weights<'_> {
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
         let offset = if whole { 0 } else { (self.params.x_zero_point as i16).wrapping_neg() };
-        if self.multiplier == 1 && self.params.w_zero_point == 0 {
+        let mut done = 0;
+        if self.suit_loops() {
             let &Weights { requant, plain, .. } = self;
             let bias = if whole { self.bias } else { self.unfolded };
             let outputs = OutputsI8 { bias, requant, plain, y: self.params.y };
-            if A::depthwise_i8(patch, offset, self.w, &outputs, &mut y) == Some(self.outputs) {
+            done = A::depthwise_i8(patch, offset, self.w, &outputs, &mut y).unwrap_or(0);
+            if done == self.outputs {
                 return Some(());
             }
         }
         // A last tile begins early enough to be a whole one.
         match (self.outputs.checked_sub(LANES), self.multiplier.checked_sub(LANES)) {
             (Some(last), _) if self.multiplier == 1 => {
-                for first in (0..last).step_by(LANES).chain([last]) {
+                for first in (done..last).step_by(LANES).chain([last]) {
                     let mut sums = [self.start(first, whole)?; P];
                     self.tile::<A, P>(patch, offset, first, &mut sums)?;
                     self.finish(&sums, first, &mut y)?;
@@ -128,7 +133,7 @@ impl Product for Weights<'_> {
                 }
             }
             _ => {
-                for first in (0..self.outputs).step_by(LANES) {
+                for first in (done..self.outputs).step_by(LANES) {
                     let mut sums = [self.start(first, whole)?; P];
                     for (p, sums) in sums.iter_mut().enumerate() {
                         self.lanes(&patch.pixel(p)?, offset, first, sums)?;
@@ -142,6 +147,11 @@ impl Product for Weights<'_> {
 }
 
 impl Weights<'_> {
+    /// Whether they are such as [`Arch::depthwise_i8`] takes.
+    fn suit_loops(&self) -> bool {
+        self.multiplier == 1 && self.params.w_zero_point == 0
+    }
+
     /// What the sums from output `first` on begin with: the bias, without what it has of the zero point
     /// of x if not all taps of the window are seen.
     fn start(&self, first: usize, whole: bool) -> Option<[i32; LANES]> {

@@ -89,7 +89,7 @@ fn exp_of_difference(x: i8, max: i32, by: Multiplier, diff_min: i32) -> Option<i
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::one_step::{
         along, i8s, refusal, refuses_other_operands, run as run_step, run_in_place, shape_and_axis, words,
@@ -103,7 +103,7 @@ mod tests {
     const OP: OpCode = OpCode::SoftmaxI8;
 
     /// For a scale of `2^(shift − 27)`, or up to twice as much.
-    fn params(axis: usize, mantissa: i32, shift: i32) -> SoftmaxI8Params {
+    pub(crate) fn params(axis: usize, mantissa: i32, shift: i32) -> SoftmaxI8Params {
         let diff_min = -(31 << 26 >> shift);
         SoftmaxI8Params { axis: axis as u32, multiplier: Multiplier { mantissa, shift }, diff_min }
     }

@@ -47,19 +47,13 @@ mod tests {
     use crate::one_step::{
         along, i8s, refusal, refuses_other_operands, run as run_step, shape_and_axis, words,
     };
+    use crate::ops::softmax_i8::tests::params;
     use bytemuck::bytes_of;
     use flatpack_format::DType;
-    use flatpack_format::ops::Multiplier;
     use proptest::prelude::*;
     use std::vec::Vec;
 
     const OP: OpCode = OpCode::SoftmaxI8I16;
-
-    /// For a scale of `2^(shift − 27)`, or up to twice as much.
-    fn params(axis: usize, mantissa: i32, shift: i32) -> SoftmaxI8Params {
-        let diff_min = -(31 << 26 >> shift);
-        SoftmaxI8Params { axis: axis as u32, multiplier: Multiplier { mantissa, shift }, diff_min }
-    }
 
     proptest! {
         #[test]

@@ -52,7 +52,7 @@ pub(super) fn tiles<const P: usize>(
     // The last tile of short rows is copied to where there is something after its end.
     let copied = usize::from(depth % 4 != 0 && depth <= SHORT && len == tiles * tile + tile);
     let done = (tiles + copied) * tile;
-    let (whole_rows, last) = w.split_at_checked(tiles * tile * depth)?;
+    let last = w.get(tiles * tile * depth..)?;
     if tiles > 0 {
         w.get(..(tiles * tile - 1) * depth + 4 * groups)?;
     }
@@ -66,7 +66,7 @@ pub(super) fn tiles<const P: usize>(
     };
     let mut task = Gemm {
         x: x.as_ptr(),
-        w: whole_rows.as_ptr(),
+        w: w.as_ptr(),
         depth,
         groups,
         bias: outputs.bias.as_ptr(),
@@ -215,6 +215,19 @@ macro_rules! group_of_one {
     };
 }
 
+/// Four elements of one pixel and four outputs.
+macro_rules! group_of_four {
+    () => {
+        concat!(
+            "ldm r0!, {{r10, r11}}\n",
+            group_of_one!("r1", "r4"),
+            group_of_one!("r2", "r5"),
+            group_of_one!("r8", "r6"),
+            group_of_one!("r9", "r7"),
+        )
+    };
+}
+
 /// Tiles of one pixel and four outputs.
 ///
 /// # Safety
@@ -238,26 +251,14 @@ unsafe extern "C" fn one_pixel(task: &mut Gemm) {
         "subs lr, lr, #2",
         "blt 4f",
         "3:",
-        "ldm r0!, {{r10, r11}}",
-        group_of_one!("r1", "r4"),
-        group_of_one!("r2", "r5"),
-        group_of_one!("r8", "r6"),
-        group_of_one!("r9", "r7"),
-        "ldm r0!, {{r10, r11}}",
-        group_of_one!("r1", "r4"),
-        group_of_one!("r2", "r5"),
-        group_of_one!("r8", "r6"),
-        group_of_one!("r9", "r7"),
+        group_of_four!(),
+        group_of_four!(),
         "subs lr, lr, #2",
         "bge 3b",
         "4:",
         "adds lr, lr, #2",
         "beq 5f",
-        "ldm r0!, {{r10, r11}}",
-        group_of_one!("r1", "r4"),
-        group_of_one!("r2", "r5"),
-        group_of_one!("r8", "r6"),
-        group_of_one!("r9", "r7"),
+        group_of_four!(),
         "5:",
         "ldr r0, [sp]",
         "ldrd r12, lr, [r0, #20]",
