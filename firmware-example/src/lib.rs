@@ -5,12 +5,11 @@
 use cortex_m_semihosting::{debug, hio};
 use flatpack_runtime::{Kernel, Model, Session};
 
-/// A file at the alignment that it needs.
-#[repr(C, align(16))]
-pub struct Aligned<T: ?Sized>(pub T);
-
-/// The model of the example.
-pub static DIGITS: &Aligned<[u8]> = &Aligned(*include_bytes!("../digits_cnn.fpk"));
+flatpack_runtime::include_model!(
+    /// The model of the example.
+    pub DIGITS,
+    "digits_cnn.fpk"
+);
 
 /// The verdict on a chip that computes what the host computed.
 pub const OK: &str = "goldens met: this chip computes what the host computed\n";

@@ -35,6 +35,7 @@ pub mod fixed;
 mod gemm;
 mod gemm_i8;
 pub mod golden;
+mod included;
 mod kernel;
 mod lanes;
 #[cfg(feature = "mmap")]
@@ -56,6 +57,10 @@ mod window;
 pub use flatpack_format::{
     Block, Case, DType, Error as ParseError, Layout, Misfit, Model, OpCode, Place, Shape, Step, Tensor,
 };
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use flatpack_macros::include_model_from;
+pub use included::{Aligned, FileError, Input, Output, Port, Quant};
 pub use kernel::{Kernel, Node};
 #[cfg(feature = "mmap")]
 pub use mapped::{MappedModel, OpenError};

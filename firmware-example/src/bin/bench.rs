@@ -8,8 +8,8 @@ use cortex_m::peripheral::syst::SystClkSource;
 use cortex_m::peripheral::{Peripherals, SYST};
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
-use firmware_example::{Aligned, exit};
-use flatpack_runtime::{Block, Model, Session, ops};
+use firmware_example::exit;
+use flatpack_runtime::{Aligned, Block, Model, Session, ops};
 
 static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("FLATPACK_MODEL_PATH")));
 

@@ -5,8 +5,8 @@
 
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
-use firmware_example::{Aligned, exit};
-use flatpack_runtime::{Block, Model, Session, ops};
+use firmware_example::exit;
+use flatpack_runtime::{Aligned, Block, Model, Session, ops};
 
 /// Made by `cargo run -p flatpack --example conformance`.
 static PACK: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("FLATPACK_CONFORMANCE_PATH")));

@@ -1,0 +1,136 @@
+//! The module that stands for a model in a program.
+
+use crate::call::Call;
+use flatpack_format::{Block, DType, Model, OpCode, Tensor};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use std::path::Path;
+
+/// The items that `flatpack_runtime::include_model!` describes.
+pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
+    let Call { runtime, attributes, visibility, name, .. } = call;
+    let header = model.header();
+    let (arena_bytes, state_bytes) = (header.arena_bytes as usize, header.state_bytes as usize);
+    let blocks = Block::count(arena_bytes + state_bytes);
+    let macs = header.macs;
+    let kernels = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16)).map(|op| {
+        let op = format_ident!("{}", op.name());
+        quote!(#runtime::ops::#op::KERNEL)
+    });
+    let classes: Vec<&str> = model
+        .metadata()
+        .find(|(key, _)| *key == "labels")
+        .map_or(vec![], |(_, labels)| labels.lines().collect());
+    let class_count = classes.len();
+    let inputs = ports(call, model, "INPUT", &model.inputs().collect::<Vec<_>>());
+    let outputs = ports(call, model, "OUTPUT", &model.outputs().collect::<Vec<_>>());
+    let path = file.to_string_lossy();
+    let about = format!(
+        "The model of `{}`: {} steps, {macs} multiply-accumulates.",
+        file.file_name().unwrap_or_default().to_string_lossy(),
+        model.steps().len(),
+    );
+    // The compiler is to know that the program depends on the variable.
+    let variable = call.variable().map(|variable| {
+        quote!(
+            const _: &str = ::core::env!(#variable);
+        )
+    });
+    quote! {
+        #[doc = #about]
+        #(#attributes)*
+        #[allow(non_snake_case, dead_code)]
+        #visibility mod #name {
+            #variable
+
+            /// The file, aligned.
+            pub static FILE: &[u8] = {
+                static ALIGNED: &#runtime::Aligned<[u8]> = &#runtime::Aligned(*::core::include_bytes!(#path));
+                &ALIGNED.0
+            };
+
+            /// Bytes of the arena, exactly.
+            pub const ARENA_BYTES: usize = #arena_bytes;
+
+            /// Bytes of the state, exactly.
+            pub const STATE_BYTES: usize = #state_bytes;
+
+            /// Multiply-accumulates of a run.
+            pub const MACS: u64 = #macs;
+
+            /// Memory for arena and state, exactly as large as they are.
+            pub type Arena = [#runtime::Block; #blocks];
+
+            /// What a static arena begins as.
+            pub const ARENA: Arena = [#runtime::Block::ZERO; #blocks];
+
+            /// The kernels of the model, and no others.
+            pub static KERNELS: &[#runtime::Kernel] = &[#(#kernels),*];
+
+            /// Names of the classes, in the order of the first output's elements; none if the file has none.
+            pub const CLASSES: [&str; #class_count] = [#(#classes),*];
+
+            #inputs
+            #outputs
+
+            /// Parses the file and checks every step against its kernel.
+            ///
+            /// # Errors
+            /// None while flash and program are those that the compiler made.
+            pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
+                #runtime::Session::from_file(FILE, KERNELS, #runtime::Block::bytes_mut(arena))
+            }
+        }
+    }
+}
+
+/// A constant for each input or output: `INPUT`, or `INPUT_0` and so on where there are several.
+fn ports(call: &Call, model: &Model<'_>, what: &str, tensors: &[Tensor<'_>]) -> TokenStream {
+    let runtime = &call.runtime;
+    let direction = format_ident!("{}", if what == "INPUT" { "Input" } else { "Output" });
+    let ports = tensors.iter().enumerate().map(|(index, tensor)| {
+        let constant = match tensors.len() {
+            1 => format_ident!("{what}"),
+            _ => format_ident!("{what}_{index}"),
+        };
+        let (dtype, element) = element(runtime, tensor.dtype());
+        let (shape, len) = (tensor.shape(), tensor.len() as usize);
+        let dims = shape.dims().iter().map(|&dim| dim as usize);
+        let name = model.tensor_name(tensor.number()).unwrap_or_default();
+        let quant = match tensor.quant().and_then(|number| model.quants().get(number as usize)) {
+            Some(quant) => {
+                let (scale, zero_point) = (quant.scale, quant.zero_point);
+                let quant = quote!(#runtime::Quant { scale: #scale, zero_point: #zero_point });
+                quote!(::core::option::Option::Some(#quant))
+            }
+            None => quote!(::core::option::Option::None),
+        };
+        let about = format!("{direction} {index}, `{name}`: {} {shape:?}.", tensor.dtype().name());
+        quote! {
+            #[doc = #about]
+            pub const #constant: #runtime::#direction<#element, #len> =
+                #runtime::#direction::new(#runtime::Port {
+                    index: #index,
+                    name: #name,
+                    dtype: #dtype,
+                    shape: &[#(#dims),*],
+                    quant: #quant,
+                });
+        }
+    });
+    quote!(#(#ports)*)
+}
+
+/// An element type, and the type of Rust that holds its bits.
+fn element(runtime: &syn::Path, dtype: DType) -> (TokenStream, TokenStream) {
+    let (name, element) = match dtype {
+        DType::F32 => (quote!(F32), quote!(f32)),
+        DType::I8 => (quote!(I8), quote!(i8)),
+        DType::I32 => (quote!(I32), quote!(i32)),
+        DType::U8 => (quote!(U8), quote!(u8)),
+        DType::I16 => (quote!(I16), quote!(i16)),
+        DType::F16 => (quote!(F16), quote!(u16)),
+        DType::Bool => (quote!(Bool), quote!(u8)),
+    };
+    (quote!(#runtime::DType::#name), quote!(::core::primitive::#element))
+}

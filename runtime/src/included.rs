@@ -1,0 +1,184 @@
+//! A model that is part of the program: what `include_model!` makes its module of.
+
+use crate::kernel::Kernel;
+use crate::session::{LoadError, Session};
+use bytemuck::Pod;
+use core::marker::PhantomData;
+use core::ops::Deref;
+use flatpack_format::{DType, Error, Model};
+
+/// A module of the `.fpk` file that is included: `include_model!(pub NAME, "model.fpk");`.
+///
+/// A relative path begins at the folder of the `Cargo.toml` of the crate that is compiled. In place of
+/// a path, `env!("VARIABLE")` takes that of a variable which a build script or the caller of cargo set.
+/// The program is compiled anew when the file changes.
+///
+/// The file is read and checked while the program is compiled: every rule of the format, every checksum,
+/// and that operands and parameters fit their operators. A file that is at fault does not compile.
+///
+/// | item | what it is |
+/// |---|---|
+/// | `ARENA_BYTES`, `STATE_BYTES` | memory of a session, exactly |
+/// | `Arena`, `ARENA` | the type of a static that has both, and what it begins as |
+/// | `load(&mut Arena)` | a [`Session`] |
+/// | `INPUT`, `OUTPUT` | [`Input`] and [`Output`]: name, shape, quantisation, elements of the right type; `INPUT_0`, `INPUT_1` … where there are several |
+/// | `CLASSES` | names of the classes, where the file has them |
+/// | `KERNELS` | the kernels of the model; the linker drops all others |
+/// | `FILE` | the file, aligned, where constants lie: on a board, in flash |
+/// | `MACS` | multiply-accumulates of a run |
+///
+/// ```
+/// flatpack_runtime::include_model!(pub DIGITS, "../firmware-example/digits_cnn.fpk");
+///
+/// let mut arena = DIGITS::ARENA; // on a board: a static, such as cortex_m::singleton! gives
+/// let mut session = DIGITS::load(&mut arena)?;
+/// let checked = session.check_goldens().expect("this machine computes what the host computed");
+/// assert_eq!(checked.cases, 2);
+///
+/// let pixels: &mut [f32; 64] = DIGITS::INPUT.of(&mut session).expect("the session is of this model");
+/// pixels.fill(0.5);
+/// session.run().expect("a model that was loaded does not stop");
+/// let classes: &[f32; 10] = DIGITS::OUTPUT.of(&session).expect("the session is of this model");
+/// assert!((classes.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+/// # Ok::<(), flatpack_runtime::FileError>(())
+/// ```
+///
+/// ```compile_fail
+/// flatpack_runtime::include_model!(TEXT, "Cargo.toml"); // V02: the file starts with the magic bytes
+/// ```
+#[cfg(feature = "macros")]
+#[macro_export]
+macro_rules! include_model {
+    ($($call:tt)*) => { $crate::include_model_from! { $crate, $($call)* } };
+}
+
+/// A value at an address that is a multiple of 16, which a file needs.
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Aligned<T: ?Sized>(pub T);
+
+/// Why a file does not run here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileError {
+    /// It breaks a rule of the format.
+    Format(Error),
+    /// It needs what is not here: memory, or a kernel.
+    Load(LoadError),
+}
+
+impl core::fmt::Display for FileError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Format(error) => error.fmt(f),
+            Self::Load(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for FileError {}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for FileError {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        match self {
+            Self::Format(error) => {
+                defmt::write!(
+                    f,
+                    "rule V{=u8:02} does not hold at byte {=u32:#x}",
+                    error.rule as u8 + 1,
+                    error.at
+                );
+            }
+            Self::Load(error) => error.format(f),
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    /// Parses a file and loads its model; see [`Model::parse`] and [`Session::load`].
+    ///
+    /// # Errors
+    /// The first rule that the file breaks, or why the model does not load.
+    pub fn from_file(file: &'a [u8], kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, FileError> {
+        let model = Model::parse(file).map_err(FileError::Format)?;
+        Self::load(model, kernels, memory).map_err(FileError::Load)
+    }
+}
+
+/// How 8-bit integers stand for reals: `real = scale · (q − zero_point)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quant {
+    /// The distance of two integers.
+    pub scale: f32,
+    /// The integer that stands for zero.
+    pub zero_point: i32,
+}
+
+/// What is known of an input or output.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Port {
+    /// Its number among the inputs or outputs.
+    pub index: usize,
+    /// Its name; empty if names were stripped from the file.
+    pub name: &'static str,
+    /// The type of its elements.
+    pub dtype: DType,
+    /// Its dimensions, batch included, outermost first.
+    pub shape: &'static [usize],
+    /// What its integers stand for, if they stand for reals.
+    pub quant: Option<Quant>,
+}
+
+/// An input of `LEN` elements of type `T`, which is `u16` for binary16 and `u8` for `bool`.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<T, const LEN: usize> {
+    port: Port,
+    elements: PhantomData<[T; LEN]>,
+}
+
+/// An output of `LEN` elements of type `T`, which is `u16` for binary16 and `u8` for `bool`.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<T, const LEN: usize> {
+    port: Port,
+    elements: PhantomData<[T; LEN]>,
+}
+
+impl<T: Pod, const LEN: usize> Input<T, LEN> {
+    /// For `include_model!`.
+    #[doc(hidden)]
+    pub const fn new(port: Port) -> Self {
+        Self { port, elements: PhantomData }
+    }
+
+    /// Its elements, to be written. `None` if the session is of another model.
+    pub fn of<'s>(&self, session: &'s mut Session<'_>) -> Option<&'s mut [T; LEN]> {
+        session.input(self.port.index)?.try_into().ok()
+    }
+}
+
+impl<T: Pod, const LEN: usize> Output<T, LEN> {
+    /// For `include_model!`.
+    #[doc(hidden)]
+    pub const fn new(port: Port) -> Self {
+        Self { port, elements: PhantomData }
+    }
+
+    /// Its elements. `None` if the session is of another model.
+    pub fn of<'s>(&self, session: &'s Session<'_>) -> Option<&'s [T; LEN]> {
+        session.output(self.port.index)?.try_into().ok()
+    }
+}
+
+impl<T, const LEN: usize> Deref for Input<T, LEN> {
+    type Target = Port;
+    fn deref(&self) -> &Port {
+        &self.port
+    }
+}
+
+impl<T, const LEN: usize> Deref for Output<T, LEN> {
+    type Target = Port;
+    fn deref(&self) -> &Port {
+        &self.port
+    }
+}
