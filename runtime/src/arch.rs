@@ -154,6 +154,25 @@ pub struct RowsI8<'a> {
     pub quads: &'a [Quad],
 }
 
+/// An image of 8-bit integers, and the windows that move over it. Axes are height and width.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageI8 {
+    /// Height, width and channels.
+    pub x: [usize; 3],
+    /// What taps beside the image have.
+    pub x_zero_point: i32,
+    /// Height, width and channels of the output.
+    pub y: [usize; 3],
+    /// Taps of the window.
+    pub taps: [usize; 2],
+    /// Input positions from a window to the next one.
+    pub stride: [usize; 2],
+    /// Input positions from a tap to the next one.
+    pub dilation: [usize; 2],
+    /// Positions of the first window before the image.
+    pub pad: [usize; 2],
+}
+
 /// Memory of a step for what the loops of an instruction set want beside the operands: some or none. It is
 /// lent for one use at a time.
 pub trait Scratch {
@@ -226,6 +245,19 @@ pub trait Arch {
         _outputs: &OutputsI8<'_>,
         _y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
+        None
+    }
+
+    /// A depthwise convolution of an image: `y[oh, ow, c] = requantize(bias[c] + Σ x[…, c] · w[tap][c])`, where
+    /// taps beside the image have the zero point. `None` where it is not computed: y is then to be computed anew.
+    fn depthwise_image_i8(
+        _scratch: &mut Self::Scratch,
+        _image: &ImageI8,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
         None
     }
 

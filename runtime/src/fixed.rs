@@ -58,7 +58,8 @@ pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
 }
 
 /// Whether all multipliers are between 2⁻²² and ½ with mantissas of full length, as those of products in
-/// real models are: then a sum past 2³⁰ is past the bounds of 8 bits, whatever its last bits are.
+/// real models are: then twice the mantissa has exactly 32 bits, and the zero point can be added before the
+/// shift.
 pub fn are_plain(requant: &[Multiplier]) -> bool {
     requant.iter().all(|by| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift))
 }
@@ -121,19 +122,20 @@ mod tests {
         }
     }
 
-    /// What saturating instructions make of a sum: doubled, multiplied, shifted, moved, bounded.
-    fn saturating(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
-        let doubled = i64::from(sum.saturating_add(sum));
-        let product = (doubled * i64::from(by.mantissa) + (1 << 31)) >> 32;
-        let nudged = if product < 0 { product - 1 } else { product };
-        let shifted = nudged >> (-by.shift - 1);
-        let moved = (shifted + 2 * i64::from(y.zero_point) + 1) >> 1;
-        bound(moved.clamp(-128, 127) as i32, y)
+    /// What instructions make of a sum by a plain multiplier: the upper half of the product with twice the
+    /// mantissa, less 1 by the sum's sign; half of the last place and the zero point, added with saturation
+    /// before the shift. The double mantissa has 32 bits: as an integer it is less by 2³².
+    fn by_instructions(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
+        let product = i128::from(sum) * i128::from(by.mantissa.wrapping_mul(2));
+        let nudged = i128::from(sum.wrapping_add(sum >> 31)) << 32;
+        let high = ((product + nudged + (1 << 31)) >> 32) as i32;
+        let moved = (2 * y.zero_point + 1).wrapping_shl(!by.shift as u32);
+        bound((high.saturating_add(moved) >> (!by.shift & 31) >> 1).clamp(-128, 127), y)
     }
 
     proptest! {
         #[test]
-        fn sums_by_plain_multipliers_may_saturate(
+        fn instructions_give_the_published_bytes_by_plain_multipliers(
             sum: i32, places in 0u32..31, mantissa in 1i32 << 30..=i32::MAX, shift in -21i32..0,
             zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
         ) {
@@ -142,19 +144,19 @@ mod tests {
                 let by = Multiplier { mantissa, shift };
                 prop_assert!(are_plain(&[by]));
                 for sum in [sum, sum >> places, i32::MIN, i32::MAX, 1 << 30, -(1 << 30), (1 << 30) - 1] {
-                    prop_assert_eq!(saturating(sum, by, &y), requantize(sum, by, &y), "{} {:?}", sum, by);
+                    prop_assert_eq!(by_instructions(sum, by, &y), requantize(sum, by, &y), "{} {:?}", sum, by);
                 }
             }
         }
     }
 
     #[test]
-    fn multipliers_whose_sums_may_not_saturate_are_not_plain() {
+    fn multipliers_that_instructions_do_not_take_are_not_plain() {
         let open = OutputI8 { zero_point: -128, min: -128, max: 127 };
-        for by in [Multiplier { mantissa: 1 << 30, shift: -22 }, Multiplier { mantissa: 1 << 20, shift: -13 }]
+        for by in [Multiplier { mantissa: 1 << 20, shift: -13 }, Multiplier { mantissa: 1 << 30, shift: -25 }]
         {
             assert!(!are_plain(&[by]));
-            assert_ne!(saturating(i32::MAX, by, &open), requantize(i32::MAX, by, &open), "{by:?}");
+            assert_ne!(by_instructions(1 << 20, by, &open), requantize(1 << 20, by, &open), "{by:?}");
         }
         for shift in [0, -32, 1] {
             assert!(!are_plain(&[Multiplier { mantissa: 1 << 30, shift }]));

@@ -11,9 +11,10 @@
 mod requantize;
 mod depthwise;
 mod gemm;
+mod image;
 mod widen;
 
-use super::{Arch, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
 use crate::fixed;
 use core::arch::asm;
 use core::mem::MaybeUninit;
@@ -26,14 +27,25 @@ use widen::widen;
 #[derive(Clone, Copy, Debug)]
 pub struct Armv7em;
 
-/// Four kilobytes: patches of up to 1024 elements, of two pixels.
+/// Room for patches of up to 640 elements of four pixels.
+const QUADS: usize = 640;
+
+/// Five kilobytes.
 #[derive(Debug)]
-pub struct Memory([MaybeUninit<Quad>; 512]);
+pub struct Memory([MaybeUninit<Quad>; QUADS]);
+
+impl Memory {
+    /// All of it.
+    fn all(&mut self) -> &mut [MaybeUninit<u32>] {
+        // SAFETY: a quad is two words at more than their alignment, and these need not be initialised.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), 2 * QUADS) }
+    }
+}
 
 impl Scratch for Memory {
     #[inline(always)]
     fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; 512])
+        Self([const { MaybeUninit::uninit() }; QUADS])
     }
 
     #[inline(always)]
@@ -63,10 +75,9 @@ impl Arch for Armv7em {
         if !plain {
             return fixed::requantize(sum, by, y);
         }
-        let product = smmulr(qadd(sum, sum), by.mantissa);
-        let nudged = product.wrapping_add(product >> 31) >> (!by.shift & 31);
-        let v = ssat8_asr1(nudged.wrapping_add(y.zero_point.wrapping_mul(2).wrapping_add(1)));
-        fixed::bound(v, y)
+        let [m, places, moved] = requantize::ready(by, y.zero_point);
+        let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
+        fixed::bound(ssat8_asr1(qadd(product, moved as i32) >> (places & 31)), y)
     }
 
     #[inline(never)]
@@ -120,14 +131,15 @@ impl Arch for Armv7em {
         })
     }
 
-    fn depthwise_i8<const P: usize>(
-        patch: &Patch<'_, P, i8>,
-        offset: i16,
+    fn depthwise_image_i8(
+        memory: &mut Memory,
+        image: &ImageI8,
         w: &[i8],
         outputs: &OutputsI8<'_>,
-        y: &mut [&mut [i8]; P],
-    ) -> Option<usize> {
-        depthwise::depthwise_i8(patch, offset, w, outputs, y)
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        depthwise::depthwise_image_i8(memory, image, w, outputs, x, y)
     }
 }
 
@@ -154,8 +166,14 @@ instruction!(
     /// Bytes 1 and 3 as 16-bit integers, added to those of `a`.
     sxtab16_ror8(a: u32, x: u32) -> u32, "sxtab16 {out}, {a}, {x}, ror #8");
 instruction!(
-    /// `⌊(a · b + 2³¹) / 2³²⌋`.
-    smmulr(a: i32, b: i32) -> i32, "smmulr {out}, {a}, {b}");
+    /// `c + ⌊(a · b + 2³¹) / 2³²⌋`.
+    smmlar(a: i32, b: i32, c: i32) -> i32, "smmlar {out}, {a}, {b}, {c}");
+instruction!(
+    /// Bytes 0 and 2 as 16-bit integers.
+    sxtb16(x: u32) -> u32, "sxtb16 {out}, {x}");
+instruction!(
+    /// Bytes 1 and 3 as 16-bit integers.
+    sxtb16_ror8(x: u32) -> u32, "sxtb16 {out}, {x}, ror #8");
 instruction!(
     /// The nearest integer of 32 bits to `a + b`.
     qadd(a: i32, b: i32) -> i32, "qadd {out}, {a}, {b}");

@@ -15,13 +15,13 @@
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
 //! memory with an input.
 
-use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
+use crate::arch::{Active, Arch, ImageI8, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise;
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::pieces;
+use crate::pieces::{pieces, pieces_mut};
 use crate::window::Moves;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
@@ -66,7 +66,11 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         multiplier: outputs.checked_div(channels)?,
         params,
     };
+    let x = reads.get(node.input(0)?)?;
     let mut scratch = A::Scratch::new();
+    if weights.images::<A>(node, &mut scratch, x, y).is_some() {
+        return Some(());
+    }
     if weights.suit_loops() {
         let unfolded = scratch.words(outputs);
         unfold(w, bias, params, unfolded);
@@ -74,7 +78,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     }
     let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
-    depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
+    depthwise::run::<A, _>(node, &moves, &weights, x, y)
 }
 
 /// Puts the bias into `to`, without what it has of the zero point of x.
@@ -150,6 +154,38 @@ impl Weights<'_> {
     /// Whether they are such as [`Arch::depthwise_i8`] takes.
     fn suit_loops(&self) -> bool {
         self.multiplier == 1 && self.params.w_zero_point == 0
+    }
+
+    /// All images by the instruction set's own loop, if it takes them.
+    fn images<A: Arch>(
+        &self,
+        node: &Node<'_>,
+        scratch: &mut A::Scratch,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        let ([_, h, width, channels], [_, oh, ow, outputs]) = (node.input_dims(0)?, node.output_dims()?);
+        let [kh, kw, _] = node.input_dims(1)?;
+        let &DepthwiseConv2dI8Params { stride, dilation, pad_h: [top, _], pad_w: [left, _], .. } =
+            self.params;
+        let image = ImageI8 {
+            x: [h, width, channels],
+            x_zero_point: self.params.x_zero_point,
+            y: [oh, ow, outputs],
+            taps: [kh, kw],
+            stride: stride.map(|v| v as usize),
+            dilation: dilation.map(|v| v as usize),
+            pad: [top, left].map(|v| v as usize),
+        };
+        let &Weights { w, bias, requant, plain, .. } = self;
+        let outputs = OutputsI8 { bias, requant, plain, y: self.params.y };
+        if !self.suit_loops() {
+            return None;
+        }
+        let x = pieces(x, h * width * channels);
+        pieces_mut(y, oh * ow * channels)
+            .zip(x)
+            .try_for_each(|(y, x)| A::depthwise_image_i8(scratch, &image, w, &outputs, x, y))
     }
 
     /// What the sums from output `first` on begin with: the bias, without what it has of the zero point

@@ -1,11 +1,46 @@
 //! Sums as elements of y, in assembly: what the loops over outputs end with.
 
 use crate::arch::OutputsI8;
+use flatpack_format::ops::{Multiplier, OutputI8};
+
+/// Twice the zero point and 1: shifted by one place less than the product is, it adds the zero point, and the
+/// half by which the shift rounds.
+pub(super) fn moved(zero_point: i32) -> i32 {
+    zero_point.wrapping_mul(2).wrapping_add(1)
+}
+
+/// Words of [`ready`].
+pub(super) const READY_WORDS: usize = 3;
+
+/// What [`requantize!`] takes of a plain multiplier: twice the mantissa, less 2³²; the places of the shift but
+/// one; what is added before it.
+pub(super) fn ready(by: Multiplier, zero_point: i32) -> [u32; READY_WORDS] {
+    let places = !by.shift as u32;
+    [(by.mantissa as u32) << 1, places, moved(zero_point).wrapping_shl(places) as u32]
+}
+
+/// Bounds of elements.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Bounds {
+    /// Whether they are others than those of a byte.
+    narrow: u32,
+    /// Four times a byte.
+    min: u32,
+    max: u32,
+}
+
+impl Bounds {
+    pub(super) fn of(y: &OutputI8) -> Self {
+        let four = |v: i32| u32::from(v as u8).wrapping_mul(0x0101_0101);
+        let open = (y.min, y.max) == (i8::MIN.into(), i8::MAX.into());
+        Self { narrow: (!open).into(), min: four(y.min), max: four(y.max) }
+    }
+}
 
 /// What becomes of sums.
 #[repr(C)]
 pub(super) struct Ends {
-    /// Twice the zero point and 1: half of the last step of the shift is added one bit above it.
     moved: i32,
     min: i32,
     max: i32,
@@ -14,55 +49,63 @@ pub(super) struct Ends {
 impl Ends {
     pub(super) fn of(outputs: &OutputsI8<'_>) -> Self {
         let y = &outputs.y;
-        Self { moved: y.zero_point.wrapping_mul(2).wrapping_add(1), min: y.min, max: y.max }
+        Self { moved: moved(y.zero_point), min: y.min, max: y.max }
     }
 }
 
-/// A sum in `$v` by mantissa `$m` and the complement of the shift `$e`, moved by `$moved`. A sum past 2³⁰
-/// becomes the nearest such: what the shift, at most 20 places, leaves is past all bounds, as it should be.
+/// A sum in `$v` by what [`ready`] makes of a multiplier. Takes `$t`.
+///
+/// The product with `2m − 2³²`, to which the sum itself is added, is that with `2m`: its upper half is the
+/// product rounded to 32 bits. A negative one is to lose 1, so that halves go away from zero. Of the sum's sign
+/// that of the product is seen, but for products of 0, which the 1 does not change.
 macro_rules! requantize {
-    ($v:literal, $m:literal, $e:literal, $moved:literal) => {
+    ($v:literal, $m:literal, $places:literal, $moved:literal, $t:literal) => {
         concat!(
-            "qadd ",
-            $v,
-            ", ",
-            $v,
-            ", ",
-            $v,
-            "\n",
-            "smmulr ",
-            $v,
-            ", ",
-            $v,
-            ", ",
-            $m,
-            "\n",
             "add ",
-            $v,
+            $t,
             ", ",
             $v,
             ", ",
             $v,
             ", asr #31\n",
-            "asr ",
+            "smmlar ",
             $v,
             ", ",
             $v,
             ", ",
-            $e,
+            $m,
+            ", ",
+            $t,
             "\n",
-            "add ",
+            "qadd ",
             $v,
             ", ",
             $v,
             ", ",
             $moved,
             "\n",
+            "asr ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $places,
+            "\n",
             "ssat ",
             $v,
             ", #8, ",
             $v,
             ", asr #1\n",
+        )
+    };
+}
+
+/// A multiplier in `$m` and `$places`, as the file has it, made ready with the moved zero point in `$zero`.
+macro_rules! make_ready {
+    ($m:literal, $places:literal, $moved:literal, $zero:literal) => {
+        concat!(
+            "lsl ", $m, ", ", $m, ", #1\n", "mvn ", $places, ", ", $places, "\n", "lsl ", $moved, ", ",
+            $zero, ", ", $places, "\n",
         )
     };
 }
@@ -77,21 +120,32 @@ macro_rules! bound {
     };
 }
 
-/// Sums in r4 to r7 by the four multipliers that r12 points to, moved by r3. Takes r8 to r11.
+/// The four bytes in `$v` within those in `$min` and `$max`. Takes `$t`.
+macro_rules! bound_bytes {
+    ($v:literal, $min:literal, $max:literal, $t:literal) => {
+        concat!(
+            "ssub8 ", $t, ", ", $v, ", ", $min, "\n", "sel ", $v, ", ", $v, ", ", $min, "\n", "ssub8 ", $t,
+            ", ", $max, ", ", $v, "\n", "sel ", $v, ", ", $v, ", ", $max, "\n",
+        )
+    };
+}
+
+/// Sums in r4 to r7 by the four multipliers that r12 points to, with the moved zero point in r3. Takes r1, r2
+/// and r8 to r11.
 macro_rules! requantize_four {
     () => {
         concat!(
             "ldm r12, {{r8-r11}}\n",
-            "mvn r9, r9\n",
-            "mvn r11, r11\n",
-            requantize!("r4", "r8", "r9", "r3"),
-            requantize!("r5", "r10", "r11", "r3"),
+            make_ready!("r8", "r9", "r1", "r3"),
+            requantize!("r4", "r8", "r9", "r1", "r2"),
+            make_ready!("r10", "r11", "r1", "r3"),
+            requantize!("r5", "r10", "r11", "r1", "r2"),
             "ldrd r8, r9, [r12, #16]\n",
             "ldrd r10, r11, [r12, #24]\n",
-            "mvn r9, r9\n",
-            "mvn r11, r11\n",
-            requantize!("r6", "r8", "r9", "r3"),
-            requantize!("r7", "r10", "r11", "r3"),
+            make_ready!("r8", "r9", "r1", "r3"),
+            requantize!("r6", "r8", "r9", "r1", "r2"),
+            make_ready!("r10", "r11", "r1", "r3"),
+            requantize!("r7", "r10", "r11", "r1", "r2"),
         )
     };
 }
