@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 /// The boards, each a feature and a memory map. Without a feature: the first.
-const BOARDS: &[&str] = &["lm3s6965evb", "mps2-an386"];
+const BOARDS: &[&str] = &["lm3s6965evb", "mps2-an386", "mps3-an547"];
 
 fn main() {
     let feature = |board: &&&str| {

@@ -2,6 +2,9 @@
 
 #![no_std]
 
+#[cfg(feature = "counter")]
+pub mod counter;
+
 use cortex_m_semihosting::{debug, hio};
 use flatpack_runtime::{Kernel, Model, Session};
 
