@@ -8,6 +8,10 @@
 #[allow(unsafe_code)]
 pub mod armv7em;
 
+#[cfg(flatpack_arch = "helium")]
+#[allow(unsafe_code)]
+pub mod helium;
+
 use crate::fixed;
 use crate::weight::Weight;
 use core::cell::Cell;
@@ -558,8 +562,11 @@ impl Arch for Portable {
 }
 
 /// What this build uses.
-#[cfg(not(flatpack_arch = "armv7em"))]
+#[cfg(not(any(flatpack_arch = "armv7em", flatpack_arch = "helium")))]
 pub type Active = Portable;
 /// What this build uses.
 #[cfg(flatpack_arch = "armv7em")]
 pub type Active = armv7em::Armv7em;
+/// What this build uses.
+#[cfg(flatpack_arch = "helium")]
+pub type Active = helium::Helium;

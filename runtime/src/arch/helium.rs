@@ -1,0 +1,119 @@
+//! Cortex-M55 and M85 with Helium: vectors of 16 bytes, of which one instruction multiplies two and adds up the
+//! products.
+//!
+//! The loops over outputs are written in assembly whole, with what becomes of the sums, four or eight at a time: the
+//! vector registers are nobody's operands else, and sums of a tile that move through memory would cost half as much
+//! again.
+
+/// What assembly begins with: where a program is optimised as a whole, the assembler does not know the core.
+macro_rules! architecture {
+    () => {
+        ".arch armv8.1-m.main\n.arch_extension mve.fp"
+    };
+}
+
+#[macro_use]
+mod requantize;
+mod depthwise;
+mod gemm;
+mod patches;
+
+use super::{Arch, OutputsI8, Patch, Quad, RowsI8, Scratch};
+use core::mem::MaybeUninit;
+use core::slice;
+use gemm::tiles;
+use patches::Room;
+
+/// The loops of this instruction set.
+#[derive(Clone, Copy, Debug)]
+pub struct Helium;
+
+/// Four kilobytes: patches of up to 1024 elements, of two pixels.
+#[derive(Debug)]
+pub struct Memory([MaybeUninit<Quad>; 512]);
+
+impl Scratch for Memory {
+    #[inline(always)]
+    fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; 512])
+    }
+
+    /// Patches are put together in whole chunks.
+    #[inline(always)]
+    fn quads(&mut self, len: usize) -> &[Quad] {
+        let len = len.checked_next_multiple_of(8).unwrap_or(len);
+        let quads = self.0.get_mut(..len).unwrap_or_default();
+        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
+        // SAFETY: all of them were just written.
+        unsafe { slice::from_raw_parts(quads.as_ptr().cast(), quads.len()) }
+    }
+
+    #[inline(always)]
+    fn words(&mut self, len: usize) -> &mut [i32] {
+        let quads = self.0.get_mut(..len.div_ceil(2)).unwrap_or_default();
+        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
+        let words = quads.len().saturating_mul(2).min(len);
+        // SAFETY: the quads were just written, nobody else has them, and each is two words, of any bits, at
+        // the alignment of words.
+        unsafe { slice::from_raw_parts_mut(quads.as_mut_ptr().cast(), words) }
+    }
+}
+
+impl Arch for Helium {
+    type Scratch = Memory;
+
+    fn gemm_i8<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        whole: bool,
+        rows: &RowsI8<'_>,
+        y: &mut [&mut [i8]; P],
+    ) -> Option<usize> {
+        if !rows.outputs.plain {
+            return None;
+        }
+        if P == 1 && whole && patch.counts == [1; 3] && patch.len == rows.depth {
+            let x = patch.x.first()?.get(..rows.depth)?;
+            // SAFETY: x has the elements of the patch, which are one tap.
+            return unsafe { tiles(x.as_ptr(), rows, y) };
+        }
+        let room = Room::of(rows)?;
+        for p in 0..P {
+            let patch = patch.pixel(p)?;
+            if P == 1 {
+                room.put(&patch, whole, rows)?;
+            } else {
+                room.put_in_turns(p, &patch, whole, rows)?;
+            }
+        }
+        // SAFETY: the patches were just put there.
+        unsafe { tiles(room.start(), rows, y) }
+    }
+
+    const JOINS: bool = true;
+
+    fn gemm_joined_i8(
+        [first, second]: [&Patch<'_, 1, i8>; 2],
+        [first_whole, second_whole]: [bool; 2],
+        rows: &RowsI8<'_>,
+        y: &mut [&mut [i8]; 2],
+    ) -> Option<usize> {
+        if !rows.outputs.plain {
+            return None;
+        }
+        let room = Room::of(rows)?;
+        room.put_in_turns(0, first, first_whole, rows)?;
+        room.put_in_turns(1, second, second_whole, rows)?;
+        // SAFETY: both patches were just put there.
+        unsafe { tiles(room.start(), rows, y) }
+    }
+
+    fn depthwise_i8<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        y: &mut [&mut [i8]; P],
+    ) -> Option<usize> {
+        depthwise::depthwise_i8(patch, offset, w, outputs, y)
+    }
+}

@@ -1,0 +1,69 @@
+//! Sums as elements of y, four in a vector: what the loops over outputs end with.
+
+use crate::arch::OutputsI8;
+use flatpack_format::ops::Multiplier;
+
+/// What becomes of sums.
+#[repr(C)]
+pub(super) struct Ends {
+    zero_point: i32,
+    min: i32,
+    max: i32,
+}
+
+impl Ends {
+    pub(super) fn of(outputs: &OutputsI8<'_>) -> Self {
+        let y = &outputs.y;
+        Self { zero_point: y.zero_point, min: y.min, max: y.max }
+    }
+}
+
+/// The multipliers of the first `outputs` outputs, and the bytes from those of `tile` of them to the next: none
+/// where all have the same, which `same` then is filled with.
+pub(super) fn multipliers<'m, const TILE: usize>(
+    requant: &'m [Multiplier],
+    outputs: usize,
+    same: &'m mut [Multiplier; TILE],
+) -> Option<(&'m [Multiplier], usize)> {
+    if let [one] = requant {
+        *same = [*one; TILE];
+        return Some((same, 0));
+    }
+    Some((requant.get(..outputs)?, TILE * size_of::<Multiplier>()))
+}
+
+/// Sums in `$v` by mantissas `$m` and shifts `$e`, which are negative: rounded to 32 bits, halves up, then by the
+/// shift, halves away from zero. Halves go up in this instruction, so that negative numbers are lowered by one
+/// before; the most negative one stays, as nothing of it is shifted out that would matter. Takes `$t`.
+macro_rules! requantize {
+    ($v:literal, $m:literal, $e:literal, $t:literal) => {
+        concat!(
+            "vqrdmulh.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $m,
+            "\n",
+            "vshr.s32 ",
+            $t,
+            ", ",
+            $v,
+            ", #31\n",
+            "vqadd.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $t,
+            "\n",
+            "vrshl.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $e,
+            "\n",
+        )
+    };
+}
