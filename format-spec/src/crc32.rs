@@ -25,6 +25,12 @@ const TABLE: [u32; 16] = {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Crc32(u32);
 
+#[inline(always)]
+fn eight_bits(crc: u32) -> u32 {
+    let four_bits = |crc: u32| crc >> 4 ^ TABLE.get((crc & 15) as usize).copied().unwrap_or(0);
+    four_bits(four_bits(crc))
+}
+
 impl Crc32 {
     pub(crate) const fn new() -> Self {
         Self(!0)
@@ -32,12 +38,12 @@ impl Crc32 {
 
     /// Takes in more bytes.
     pub(crate) fn update(mut self, bytes: &[u8]) -> Self {
-        for &byte in bytes {
-            self.0 ^= u32::from(byte);
-            for _ in 0..2 {
-                let low = (self.0 & 15) as usize;
-                self.0 = self.0 >> 4 ^ TABLE.get(low).copied().unwrap_or(0);
-            }
+        let (words, rest) = bytes.as_chunks();
+        for word in words {
+            self.0 = eight_bits(eight_bits(eight_bits(eight_bits(self.0 ^ u32::from_le_bytes(*word)))));
+        }
+        for &byte in rest {
+            self.0 = eight_bits(self.0 ^ u32::from(byte));
         }
         self
     }

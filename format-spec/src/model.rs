@@ -7,7 +7,7 @@ use crate::meta::{MetaRecord, NameKind, NameRecord};
 use crate::op::{OpCode, StepRecord};
 use crate::quant::QuantRecord;
 use crate::rules::{self, Error, HEADER_BYTES, Rule};
-use crate::section::{SectionKind, SectionRecord};
+use crate::section::{SectionKind, SectionRecord, Span, Spans};
 use crate::shape::Shape;
 use crate::tensor::{DType, Layout, Place, TensorRecord, TensorType};
 use bytemuck::Pod;
@@ -25,18 +25,13 @@ pub struct Model<'a> {
     operands: &'a [u32],
     inputs: &'a [u32],
     outputs: &'a [u32],
-    quants: &'a [QuantRecord],
-    cases: &'a [CaseRecord],
-    receipts: &'a [ReceiptRecord],
-    names: &'a [NameRecord],
-    meta: &'a [MetaRecord],
 }
 
 impl<'a> Model<'a> {
-    /// Checks rules V01 to V24 and gives a view of the file.
+    /// Checks rules V01 to V22 and gives a view of the file.
     ///
-    /// Allocates nothing, takes time linear in the size of the tables and texts, and does not read
-    /// the weights; [`Model::check_contents`] does.
+    /// Allocates nothing, takes time linear in the size of the tables, and reads neither weights nor
+    /// texts; [`Model::check_contents`] does.
     ///
     /// # Errors
     /// The first rule that the file breaks, and where.
@@ -59,86 +54,37 @@ impl<'a> Model<'a> {
             bytemuck::try_cast_slice(directory).map_err(|_| Error { rule: Rule::V07, at: 16 })?;
         rules::v07_directory(sections)?;
         rules::v08_sections(bytes, sections)?;
-        let mut model = Self {
+        let spans = Spans::of(sections);
+        rules::v09_records(&spans)?;
+        let model = Self {
             bytes,
             header,
             sections,
-            tensors: &[],
-            steps: &[],
-            operands: &[],
-            inputs: &[],
-            outputs: &[],
-            quants: &[],
-            cases: &[],
-            receipts: &[],
-            names: &[],
-            meta: &[],
+            tensors: records(bytes, spans.get(SectionKind::Tensors)),
+            steps: records(bytes, spans.get(SectionKind::Steps)),
+            operands: records(bytes, spans.get(SectionKind::Operands)),
+            inputs: records(bytes, spans.get(SectionKind::Inputs)),
+            outputs: records(bytes, spans.get(SectionKind::Outputs)),
         };
-        model.tensors = model.records(SectionKind::Tensors)?;
-        model.steps = model.records(SectionKind::Steps)?;
-        model.operands = model.records(SectionKind::Operands)?;
-        model.inputs = model.records(SectionKind::Inputs)?;
-        model.outputs = model.records(SectionKind::Outputs)?;
-        model.quants = model.records(SectionKind::Quant)?;
-        model.cases = model.records(SectionKind::Goldens)?;
-        model.receipts = model.records(SectionKind::Receipts)?;
-        model.names = model.records(SectionKind::Names)?;
-        model.meta = model.records(SectionKind::Meta)?;
-        model.check_records()?;
+        let ends = rules::v10_to_v12_tensors(&model, &spans)?;
+        let used = rules::v13_to_v16_steps(&model, &spans)?;
+        rules::v17_interface(&model, &spans)?;
+        rules::v18_sums(header, &ends, &used)?;
+        rules::v19_quant(&model, &spans)?;
+        rules::v20_state(header, &spans)?;
+        rules::v21_cases(&model, &spans)?;
+        rules::v22_receipts(&model, &spans)?;
         Ok(model)
     }
 
-    fn check_records(&self) -> Result<(), Error> {
-        for (index, tensor) in self.tensors.iter().enumerate() {
-            rules::v10_tensor(self, index, tensor)?;
-            rules::v11_range(self, index, tensor)?;
-        }
-        rules::v12_constants(self)?;
-        let (mut operand, mut params) = (0, self.offset(SectionKind::Params));
-        for (index, step) in self.steps.iter().enumerate() {
-            rules::v13_to_v16_step(self, index, step, &mut operand, &mut params)?;
-        }
-        if operand as usize != self.operands.len() {
-            return Err(Error { rule: Rule::V14, at: self.offset(SectionKind::Operands) });
-        }
-        if params != self.offset(SectionKind::Params) + self.section(SectionKind::Params).len() as u32 {
-            return Err(Error { rule: Rule::V15, at: params });
-        }
-        rules::v17_interface(self)?;
-        rules::v18_sums(self)?;
-        rules::v19_quant(self)?;
-        rules::v20_state(self)?;
-        rules::v21_cases(self)?;
-        rules::v22_receipts(self)?;
-        let names_end = rules::v23_names(self)?;
-        rules::v24_meta(self, names_end)
-    }
-
-    /// The records of a section; none if it is absent and may be.
-    fn records<T: Pod>(&self, kind: SectionKind) -> Result<&'a [T], Error> {
-        let required = matches!(
-            kind,
-            SectionKind::Tensors
-                | SectionKind::Steps
-                | SectionKind::Operands
-                | SectionKind::Inputs
-                | SectionKind::Outputs
-        );
-        let error = Error { rule: Rule::V09, at: self.offset(kind) };
-        if required && self.section_record(kind).is_none() {
-            return Err(error);
-        }
-        match self.section(kind) {
-            [] => Ok(&[]),
-            bytes => bytemuck::try_cast_slice(bytes).map_err(|_| error),
-        }
-    }
-
-    /// Reads the whole file: checks the sections' checksums and the pads within them (V25).
+    /// Reads the whole file: checks names and metadata (V23, V24), the sections' checksums and the pads
+    /// within them (V25).
     ///
     /// # Errors
-    /// The first section that was changed, and where it begins.
+    /// The first rule that the file breaks, and where.
     pub fn check_contents(&self) -> Result<(), Error> {
+        let names_end = rules::v23_names(self)?;
+        rules::v24_meta(self, names_end)?;
         rules::v25_contents(self)
     }
 
@@ -162,7 +108,7 @@ impl<'a> Model<'a> {
         self.sections
     }
 
-    /// A file may list many unknown sections, and a look-up is made for each step.
+    /// A file may list many unknown sections.
     fn section_record(&self, kind: SectionKind) -> Option<&'a SectionRecord> {
         // Kinds ascend (V07).
         let found = self.sections.binary_search_by_key(&(kind as u16), |section| section.kind).ok()?;
@@ -185,9 +131,23 @@ impl<'a> Model<'a> {
         self.section_record(kind).map_or(0, |section| section.offset)
     }
 
+    /// The records in a span of a section that keeps rules V08 and V09.
+    pub(crate) fn in_span<T: Pod>(&self, span: Span) -> &'a [T] {
+        records(self.bytes, span)
+    }
+
+    /// The records of a section; none if it is absent.
+    fn records<T: Pod>(&self, kind: SectionKind) -> &'a [T] {
+        bytemuck::try_cast_slice(self.section(kind)).unwrap_or_default()
+    }
+
     /// Tensor records, by number.
     pub fn tensor_records(&self) -> &'a [TensorRecord] {
         self.tensors
+    }
+
+    pub(crate) fn step_records(&self) -> &'a [StepRecord] {
+        self.steps
     }
 
     pub(crate) fn operands(&self) -> &'a [u32] {
@@ -196,23 +156,23 @@ impl<'a> Model<'a> {
 
     /// Quantisation records, by number.
     pub fn quants(&self) -> &'a [QuantRecord] {
-        self.quants
+        self.records(SectionKind::Quant)
     }
 
     pub(crate) fn case_records(&self) -> &'a [CaseRecord] {
-        self.cases
+        self.records(SectionKind::Goldens)
     }
 
     pub(crate) fn receipt_records(&self) -> &'a [ReceiptRecord] {
-        self.receipts
+        self.records(SectionKind::Receipts)
     }
 
     pub(crate) fn name_records(&self) -> &'a [NameRecord] {
-        self.names
+        self.records(SectionKind::Names)
     }
 
     pub(crate) fn meta_records(&self) -> &'a [MetaRecord] {
-        self.meta
+        self.records(SectionKind::Meta)
     }
 
     /// A tensor by its number.
@@ -265,8 +225,8 @@ impl<'a> Model<'a> {
     /// The goldens.
     pub fn cases(&self) -> impl ExactSizeIterator<Item = Case<'a>> + use<'a> {
         let model = *self;
-        let mut receipts = self.receipts;
-        self.cases.iter().map(move |record| {
+        let mut receipts = self.receipt_records();
+        self.case_records().iter().map(move |record| {
             let (own, rest) = receipts.split_at_checked(record.receipt_count as usize).unwrap_or((&[], &[]));
             receipts = rest;
             Case { record, receipts: own, model }
@@ -274,28 +234,34 @@ impl<'a> Model<'a> {
     }
 
     fn name(&self, kind: NameKind, index: u32) -> Option<&'a str> {
-        let found =
-            self.names.binary_search_by_key(&(kind as u32, index), |name| (name.kind, name.index)).ok()?;
-        rules::text(self.section(SectionKind::Strings), self.names.get(found)?.name)
+        let names = self.name_records();
+        let found = names.binary_search_by_key(&(kind as u32, index), |name| (name.kind, name.index)).ok()?;
+        rules::text(self.section(SectionKind::Strings), names.get(found)?.name)
     }
 
-    /// Name of a tensor; `None` if it has none or names were stripped.
+    /// Name of a tensor; `None` if it has none, names were stripped, or it breaks rule V23.
     pub fn tensor_name(&self, number: u32) -> Option<&'a str> {
         self.name(NameKind::Tensor, number)
     }
 
-    /// Name of a step; `None` if it has none or names were stripped.
+    /// Name of a step; `None` if it has none, names were stripped, or it breaks rule V23.
     pub fn step_name(&self, number: u32) -> Option<&'a str> {
         self.name(NameKind::Step, number)
     }
 
-    /// Metadata: keys and values, by key.
+    /// Metadata: keys and values, by key; those left out that break rule V24.
     pub fn metadata(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         let strings = self.section(SectionKind::Strings);
-        self.meta
+        self.meta_records()
             .iter()
             .filter_map(move |m| Some((rules::text(strings, m.key)?, rules::text(strings, m.value)?)))
     }
+}
+
+/// Those of a section that keeps rules V08 and V09.
+fn records<T: Pod>(bytes: &[u8], span: Span) -> &[T] {
+    let section = bytes.get(span.offset as usize..span.end() as usize).unwrap_or_default();
+    bytemuck::try_cast_slice(section).unwrap_or_default()
 }
 
 /// A tensor of a [`Model`].
@@ -328,7 +294,7 @@ impl Tensor<'_> {
 
     /// Its shape, batch included.
     pub fn shape(&self) -> Shape {
-        self.record.dims.get(..self.record.rank.into()).and_then(Shape::new).unwrap_or(Shape::SCALAR)
+        Shape::of_record(&self.record.dims, self.record.rank)
     }
 
     /// Element type and shape.
@@ -363,15 +329,12 @@ impl Tensor<'_> {
 
     /// Whether the two share a byte of memory that can be written.
     pub fn overlaps(&self, other: &Tensor<'_>) -> bool {
-        self.place() == other.place()
-            && self.place() != Place::Constant
-            && self.offset() < other.offset().saturating_add(other.bytes())
-            && other.offset() < self.offset().saturating_add(self.bytes())
+        self.record.overlaps(other.record)
     }
 
     /// Whether the two are the same bytes.
     pub fn same_memory(&self, other: &Tensor<'_>) -> bool {
-        self.place() == other.place() && self.offset() == other.offset() && self.bytes() == other.bytes()
+        self.record.same_memory(other.record)
     }
 }
 
@@ -420,9 +383,11 @@ impl<'a> Step<'a> {
 
     fn operand_range(&self, first: usize, count: usize) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
         let start = self.record.first_operand as usize + first;
-        let model = self.model;
-        let numbers = model.operands.get(start..start + count).unwrap_or_default();
-        numbers.iter().filter_map(move |&number| model.tensor(number))
+        let numbers = self.model.operands.get(start..start + count).unwrap_or_default();
+        let tensors = self.model.tensors;
+        numbers
+            .iter()
+            .filter_map(move |&number| Some(Tensor { record: tensors.get(number as usize)?, number }))
     }
 
     /// Its inputs.

@@ -107,6 +107,10 @@ macro_rules! opcodes {
         #[repr(u16)]
         pub enum OpCode { $(#[doc = concat!("`", $text, "`")] $name = $number,)* }
 
+        const _: () = {
+            $(assert!($rule.params_bytes <= u8::MAX as u32, "see OpCode::params_bytes");)*
+        };
+
         impl OpCode {
             /// All operators, by number.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
@@ -123,7 +127,8 @@ macro_rules! opcodes {
 
             /// Size of the operator's parameter record.
             pub const fn params_bytes(self) -> u32 {
-                match self { $(Self::$name => $rule.params_bytes),* }
+                // A table of bytes.
+                (match self { $(Self::$name => $rule.params_bytes as u8),* }) as u32
             }
 
             /// The operator's rule. Firmware should name the rule of the operators that it has

@@ -148,7 +148,22 @@ pub struct Multiplier {
 impl Multiplier {
     /// The domain of both fields.
     pub fn valid(&self) -> bool {
-        self.mantissa >= 0 && (-31..=30).contains(&self.shift)
+        Self::all_valid(core::slice::from_ref(self))
+    }
+
+    /// Whether all are in their domain. A model has thousands, so that each is to take few instructions.
+    #[inline]
+    pub fn all_valid(multipliers: &[Self]) -> bool {
+        let (mut mantissas, mut shifts) = (0, 0);
+        let mut take = |by: &Self| {
+            mantissas |= by.mantissa;
+            // From 1 to 31 for shifts from −31 to 30, and past that for all others.
+            shifts |= (by.shift ^ by.shift >> 31).wrapping_add(1) as u32;
+        };
+        let (fours, rest) = multipliers.as_chunks();
+        fours.iter().for_each(|[a, b, c, d]| [a, b, c, d].into_iter().for_each(&mut take));
+        rest.iter().for_each(take);
+        mantissas >= 0 && shifts < 32
     }
 }
 
@@ -156,22 +171,22 @@ impl Multiplier {
 pub(crate) fn inputs_of<const N: usize>(
     inputs: &[TensorType],
     dtypes: [DType; N],
-) -> Result<[Shape; N], Misfit> {
+) -> Result<[&Shape; N], Misfit> {
     let inputs: &[TensorType; N] = inputs.try_into().map_err(|_| Misfit::Count)?;
     for ((at, input), dtype) in inputs.iter().enumerate().zip(dtypes) {
         if input.dtype != dtype {
             return Err(Misfit::DType(at as u8));
         }
     }
-    Ok(inputs.map(|input| input.shape))
+    Ok(inputs.each_ref().map(|input| &input.shape))
 }
 
 /// The operands of an operator with 8-bit weights: x, w, bias (i32), requant (i32).
 pub(crate) const WEIGHTED_I8: [DType; 4] = [DType::I8, DType::I8, DType::I32, DType::I32];
 
 /// Demands that `bias` has one element per output, and `requant` one multiplier for all or for each.
-pub(crate) fn check_requant([bias, requant]: [Shape; 2], outputs: u32) -> Result<(), Misfit> {
-    check_bias(Some(bias), outputs, 2)?;
+pub(crate) fn check_requant([bias, requant]: [&Shape; 2], outputs: u32) -> Result<(), Misfit> {
+    check_bias(Some(*bias), outputs, 2)?;
     match requant.dims() {
         &[rows, 2] if rows == outputs || rows == 1 => Ok(()),
         _ => Err(Misfit::Shape(3)),
@@ -297,4 +312,21 @@ pub(crate) fn window_positions(
         return Err(Misfit::Params);
     }
     Ok(room.checked_div(stride).ok_or(Misfit::Params)? + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multipliers_have_a_domain() {
+        let valid = |mantissa, shift| {
+            let all = [Multiplier { mantissa: 1 << 30, shift: -7 }, Multiplier { mantissa, shift }];
+            assert_eq!(Multiplier::all_valid(&all), all[1].valid());
+            all[1].valid()
+        };
+        assert!((-40..40).all(|shift| valid(i32::MAX, shift) == (-31..=30).contains(&shift)));
+        assert!(valid(0, -31) && !valid(-1, 0) && !valid(i32::MIN, 0));
+        assert!(!valid(0, i32::MAX) && !valid(0, i32::MIN) && !valid(0, i32::MAX - 1));
+    }
 }

@@ -7,8 +7,9 @@ use crate::meta::{MetaRecord, NameKind, NameRecord, StringRef};
 use crate::model::{Model, Tensor};
 use crate::op::{MAX_INPUTS, MAX_WRITES, OpCode, StepRecord};
 use crate::quant::QuantRecord;
-use crate::section::{SectionKind, SectionRecord};
-use crate::tensor::{DType, Layout, Place, TensorRecord};
+use crate::section::{SectionKind, SectionRecord, Spans};
+use crate::shape::Shape;
+use crate::tensor::{DType, Layout, Place, TensorRecord, TensorType};
 use crate::{ALIGN, MAGIC, PANEL, VERSION};
 
 macro_rules! rules {
@@ -83,9 +84,9 @@ fn demand(holds: bool, rule: Rule, at: u32) -> Outcome {
     if holds { Ok(()) } else { Err(Error { rule, at }) }
 }
 
-/// The file position of record `index` in a section of `T`s.
+/// The file position of record `index` in a section of `T`s, which has that record.
 fn at<T>(section: u32, index: usize) -> u32 {
-    section.saturating_add((index as u32).saturating_mul(size_of::<T>() as u32))
+    section.wrapping_add((index as u32).wrapping_mul(size_of::<T>() as u32))
 }
 
 pub(crate) const HEADER_BYTES: usize = size_of::<Header>();
@@ -158,115 +159,189 @@ pub(crate) fn v08_sections(bytes: &[u8], sections: &[SectionRecord]) -> Outcome 
     demand(end == bytes.len(), Rule::V08, end as u32)
 }
 
-pub(crate) fn v10_tensor(model: &Model<'_>, index: usize, tensor: &TensorRecord) -> Outcome {
-    let holds = || {
-        DType::from_number(tensor.dtype)?;
-        Place::from_number(tensor.place)?;
-        let layout = Layout::from_number(tensor.layout)?;
-        let (used, unused) = tensor.dims.split_at_checked(tensor.rank.into())?;
-        let dims = used.iter().all(|&d| d != 0) && unused.iter().all(|&d| d == 0);
-        let place = layout == Layout::Rows || tensor.place == Place::Constant as u8;
-        let bytes = model.tensor(index as u32)?.tensor_type().bytes(layout)?;
-        let quant = tensor.quant as usize <= model.quants().len();
-        (dims && place && quant && bytes == tensor.bytes).then_some(())
-    };
-    demand(holds().is_some(), Rule::V10, at::<TensorRecord>(model.offset(SectionKind::Tensors), index))
-}
-
-pub(crate) fn v11_range(model: &Model<'_>, index: usize, tensor: &TensorRecord) -> Outcome {
-    let (start, end, align) = match Place::from_number(tensor.place) {
-        Some(Place::Constant) => {
-            let start = model.offset(SectionKind::Weights);
-            (
-                start,
-                start.saturating_add(model.section(SectionKind::Weights).len() as u32),
-                model.header().align,
-            )
-        }
-        Some(Place::Arena) => (0, model.header().arena_bytes, ALIGN),
-        Some(Place::State) | None => (0, model.header().state_bytes, ALIGN),
-    };
-    let inside = tensor.offset >= start && tensor.offset.checked_add(tensor.bytes).is_some_and(|e| e <= end);
-    let aligned = tensor.offset.checked_rem(align) == Some(0);
-    demand(inside && aligned, Rule::V11, at::<TensorRecord>(model.offset(SectionKind::Tensors), index))
-}
-
-/// Constants in the order of the tensor table either take the bytes of the one before once more or
-/// begin where it ended, aligned. Offsets have passed [`v11_range`].
-pub(crate) fn v12_constants(model: &Model<'_>) -> Outcome {
-    let align = model.header().align.max(1);
-    let weights = model.offset(SectionKind::Weights);
-    let (mut start, mut end) = (weights, weights);
-    for (index, tensor) in model.tensor_records().iter().enumerate() {
-        if tensor.place != Place::Constant as u8 {
-            continue;
-        }
-        let shared =
-            tensor.offset == start && tensor.offset.saturating_add(tensor.bytes) == end && end != weights;
-        let next = end.checked_next_multiple_of(align) == Some(tensor.offset);
-        demand(shared || next, Rule::V12, at::<TensorRecord>(model.offset(SectionKind::Tensors), index))?;
-        (start, end) = (tensor.offset, tensor.offset.saturating_add(tensor.bytes));
+pub(crate) fn v09_records(spans: &Spans) -> Outcome {
+    use SectionKind::{Goldens, Inputs, Meta, Names, Operands, Outputs, Quant, Receipts, Steps, Tensors};
+    let records = [
+        (Tensors, size_of::<TensorRecord>(), true),
+        (Steps, size_of::<StepRecord>(), true),
+        (Operands, size_of::<u32>(), true),
+        (Inputs, size_of::<u32>(), true),
+        (Outputs, size_of::<u32>(), true),
+        (Quant, size_of::<QuantRecord>(), false),
+        (Goldens, size_of::<CaseRecord>(), false),
+        (Receipts, size_of::<ReceiptRecord>(), false),
+        (Names, size_of::<NameRecord>(), false),
+        (Meta, size_of::<MetaRecord>(), false),
+    ];
+    for (kind, size, required) in records {
+        let span = spans.get(kind);
+        let whole = span.bytes.checked_rem(size as u32) == Some(0);
+        demand(whole && !(required && span.offset == 0), Rule::V09, span.offset)?;
     }
-    let length = model.section(SectionKind::Weights).len() as u32;
-    demand(end == weights.saturating_add(length), Rule::V12, end)
+    Ok(())
 }
 
-/// Rules 13 to 16 for one step; `operand` and `params` are where the step before ended.
-pub(crate) fn v13_to_v16_step(
-    model: &Model<'_>,
-    index: usize,
-    step: &StepRecord,
-    operand: &mut u32,
-    params: &mut u32,
-) -> Outcome {
-    let at = at::<StepRecord>(model.offset(SectionKind::Steps), index);
-    let op = OpCode::from_number(step.op).ok_or(Error { rule: Rule::V13, at })?;
-    let reserved = step.reserved == [0; 3] && step.reserved_2 == 0;
-    let counts = usize::from(step.input_count) <= MAX_INPUTS && step.output_count >= 1;
-    demand(reserved && counts && step.params_bytes == op.params_bytes(), Rule::V13, at)?;
-
-    let count = u32::from(step.input_count) + u32::from(step.output_count) + u32::from(step.scratch_count);
-    demand(step.first_operand == *operand, Rule::V14, at)?;
-    *operand = operand.saturating_add(count);
-    let operands = model.operands().get(step.first_operand as usize..*operand as usize);
-    let exist = |tensors: &[u32]| tensors.iter().all(|&t| (t as usize) < model.tensor_records().len());
-    demand(operands.is_some_and(exist), Rule::V14, at)?;
-
-    demand(step.params_offset == *params && params.is_multiple_of(4), Rule::V15, at)?;
-    *params = params.saturating_add(step.params_bytes);
-    let end =
-        model.offset(SectionKind::Params).saturating_add(model.section(SectionKind::Params).len() as u32);
-    demand(*params <= end, Rule::V15, at)?;
-
-    v16_writes(model, index as u32).map_or(Err(Error { rule: Rule::V16, at }), |()| Ok(()))
+/// Where the last tensor of a memory ends.
+#[derive(Default)]
+pub(crate) struct Ends {
+    arena: u32,
+    state: u32,
 }
 
-fn v16_writes(model: &Model<'_>, index: u32) -> Option<()> {
-    let step = model.step(index)?;
-    if step.writes().count() > MAX_WRITES {
+/// Rules 10 and 11 for each tensor, then rule 12.
+pub(crate) fn v10_to_v12_tensors(model: &Model<'_>, spans: &Spans) -> Result<Ends, Error> {
+    let (header, weights) = (model.header(), spans.get(SectionKind::Weights));
+    let quants = model.in_span::<QuantRecord>(spans.get(SectionKind::Quant)).len();
+    let mut constants = Constants { weights: weights.offset, start: weights.offset, end: weights.offset };
+    let (mut ends, mut unordered) = (Ends::default(), None);
+    for (index, tensor) in model.tensor_records().iter().enumerate() {
+        let at = at::<TensorRecord>(spans.get(SectionKind::Tensors).offset, index);
+        let known = v10_tensor(tensor) && tensor.quant as usize <= quants;
+        let place = Place::from_number(tensor.place).filter(|_| known);
+        let place = place.ok_or(Error { rule: Rule::V10, at })?;
+        let (start, limit, align) = match place {
+            Place::Constant => (weights.offset, weights.end(), header.align),
+            Place::Arena => (0, header.arena_bytes, ALIGN),
+            Place::State => (0, header.state_bytes, ALIGN),
+        };
+        let end = tensor.offset.checked_add(tensor.bytes).filter(|&end| end <= limit);
+        let aligned = tensor.offset & align.wrapping_sub(1) == 0;
+        let end = end.filter(|_| aligned && tensor.offset >= start);
+        let end = end.ok_or(Error { rule: Rule::V11, at })?;
+        match place {
+            Place::Constant => {
+                let follows = constants.v12_follows(tensor.offset, end, align);
+                unordered = unordered.or((!follows).then_some(at));
+            }
+            Place::Arena => ends.arena = ends.arena.max(end),
+            Place::State => ends.state = ends.state.max(end),
+        }
+    }
+    let end = (constants.end != weights.end()).then_some(constants.end);
+    match unordered.or(end) {
+        Some(at) => Err(Error { rule: Rule::V12, at }),
+        None => Ok(ends),
+    }
+}
+
+fn v10_tensor(tensor: &TensorRecord) -> bool {
+    let (Some(dtype), Some(layout)) = (DType::from_number(tensor.dtype), Layout::from_number(tensor.layout))
+    else {
+        return false;
+    };
+    let Some((used, unused)) = tensor.dims.split_at_checked(tensor.rank.into()) else { return false };
+    let bytes = match layout {
+        Layout::Rows => used.iter().try_fold(dtype.bytes(), |bytes, &dim| bytes.checked_mul(dim)),
+        Layout::Panel16 if tensor.place != Place::Constant as u8 => None,
+        Layout::Panel16 => {
+            TensorType { dtype, shape: Shape::of_record(&tensor.dims, tensor.rank) }.bytes(layout)
+        }
+    };
+    // A dimension of zero makes no bytes.
+    bytes == Some(tensor.bytes) && tensor.bytes != 0 && unused.iter().fold(0, |all, dim| all | dim) == 0
+}
+
+/// Constants in the order of the tensor table.
+struct Constants {
+    /// Where the weights begin.
+    weights: u32,
+    /// Where the constant before begins and ends.
+    start: u32,
+    end: u32,
+}
+
+impl Constants {
+    /// Whether a constant takes the bytes of the one before once more or begins where it ended,
+    /// aligned.
+    fn v12_follows(&mut self, start: u32, end: u32, align: u32) -> bool {
+        let shared = start == self.start && end == self.end && end != self.weights;
+        // An alignment is a power of two (V06).
+        let mask = align.wrapping_sub(1);
+        let next = self.end.checked_add(mask).is_some_and(|end| end & !mask == start);
+        (self.start, self.end) = (start, end);
+        shared || next
+    }
+}
+
+/// What the steps use.
+#[derive(Default)]
+pub(crate) struct Used {
+    ops: [u32; 8],
+    scratch_bytes: u32,
+}
+
+/// Rules 13 to 16 for each step.
+pub(crate) fn v13_to_v16_steps(model: &Model<'_>, spans: &Spans) -> Result<Used, Error> {
+    let params = spans.get(SectionKind::Params);
+    let (mut operand, mut param, mut used) = (0, params.offset, Used::default());
+    for (index, step) in model.step_records().iter().enumerate() {
+        let at = at::<StepRecord>(spans.get(SectionKind::Steps).offset, index);
+        let op = OpCode::from_number(step.op).ok_or(Error { rule: Rule::V13, at })?;
+        let reserved = step.reserved == [0; 3] && step.reserved_2 == 0;
+        let counts = usize::from(step.input_count) <= MAX_INPUTS && step.output_count >= 1;
+        demand(reserved && counts && step.params_bytes == op.params_bytes(), Rule::V13, at)?;
+
+        let [inputs, outputs, scratches] =
+            [step.input_count, step.output_count, step.scratch_count].map(usize::from);
+        demand(step.first_operand as usize == operand, Rule::V14, at)?;
+        let numbers = model.operands().get(operand..).unwrap_or_default();
+        let numbers = numbers.get(..inputs + outputs + scratches).ok_or(Error { rule: Rule::V14, at })?;
+        operand += numbers.len();
+        let tensors = model.tensor_records();
+        let exist = numbers.iter().all(|&number| (number as usize) < tensors.len());
+        demand(exist, Rule::V14, at)?;
+
+        demand(step.params_offset == param && param.is_multiple_of(4), Rule::V15, at)?;
+        param = param.saturating_add(step.params_bytes);
+        demand(param <= params.end(), Rule::V15, at)?;
+
+        let (reads, writes) = numbers.split_at_checked(inputs).unwrap_or_default();
+        demand(v16_writes(tensors, reads, writes, outputs).is_some(), Rule::V16, at)?;
+
+        if let Some(word) = used.ops.get_mut(usize::from(step.op) / 32) {
+            *word |= 1 << (step.op % 32);
+        }
+        let scratches = writes.get(outputs..).unwrap_or_default().iter();
+        let scratches = scratches.filter_map(|&number| tensors.get(number as usize));
+        let bytes = scratches.fold(0u32, |sum, tensor| sum.saturating_add(tensor.bytes));
+        used.scratch_bytes = used.scratch_bytes.max(bytes);
+    }
+    demand(operand == model.operands().len(), Rule::V14, spans.get(SectionKind::Operands).offset)?;
+    demand(param == params.end(), Rule::V15, param)?;
+    Ok(used)
+}
+
+/// `None` if a tensor is written that may not be.
+fn v16_writes(tensors: &[TensorRecord], reads: &[u32], writes: &[u32], outputs: usize) -> Option<()> {
+    if writes.len() > MAX_WRITES {
         return None;
     }
-    for (position, write) in step.writes().enumerate() {
-        if write.place() == Place::Constant {
+    for (position, &number) in writes.iter().enumerate() {
+        let write = tensors.get(number as usize)?;
+        if write.place == Place::Constant as u8 {
             return None;
         }
-        if step.writes().skip(position + 1).any(|other| write.overlaps(&other)) {
-            return None;
+        for &other in writes.get(position + 1..)? {
+            if write.overlaps(tensors.get(other as usize)?) {
+                return None;
+            }
         }
-        let output = position < step.output_count();
-        if step.inputs().any(|read| write.overlaps(&read) && !(output && write.same_memory(&read))) {
-            return None;
+        for &read in reads {
+            let read = tensors.get(read as usize)?;
+            if write.overlaps(read) && !(position < outputs && write.same_memory(read)) {
+                return None;
+            }
         }
     }
     Some(())
 }
 
-pub(crate) fn v17_interface(model: &Model<'_>) -> Outcome {
+pub(crate) fn v17_interface(model: &Model<'_>, spans: &Spans) -> Outcome {
     for (kind, tensors) in
         [(SectionKind::Inputs, model.input_numbers()), (SectionKind::Outputs, model.output_numbers())]
     {
         for (position, &number) in tensors.iter().enumerate() {
-            let at = at::<u32>(model.offset(kind), position);
+            let at = at::<u32>(spans.get(kind).offset, position);
             let tensor = model.tensor(number).ok_or(Error { rule: Rule::V17, at })?;
             demand(tensor.place() == Place::Arena, Rule::V17, at)?;
             if kind == SectionKind::Inputs {
@@ -278,56 +353,45 @@ pub(crate) fn v17_interface(model: &Model<'_>) -> Outcome {
     Ok(())
 }
 
-pub(crate) fn v18_sums(model: &Model<'_>) -> Outcome {
-    let mut ops = [0u32; 8];
-    let mut scratch_bytes = 0;
-    for step in model.steps() {
-        if let Some(word) = ops.get_mut(step.op() as usize / 32) {
-            *word |= 1 << (step.op() as u32 % 32);
-        }
-        let bytes = step.scratches().fold(0u32, |sum, t| sum.saturating_add(t.bytes()));
-        scratch_bytes = scratch_bytes.max(bytes);
-    }
+pub(crate) fn v18_sums(header: &Header, ends: &Ends, used: &Used) -> Outcome {
     // `None` where the padded size passes 4 GiB, which no header field can say.
-    let end = |place: Place| {
-        let ends =
-            model.tensors().filter(move |t| t.place() == place).map(|t| t.offset().saturating_add(t.bytes()));
-        ends.max().unwrap_or(0).checked_next_multiple_of(ALIGN)
-    };
-    let header = model.header();
-    demand(header.required_ops == ops, Rule::V18, 32)?;
-    demand(Some(header.arena_bytes) == end(Place::Arena), Rule::V18, 68)?;
-    demand(Some(header.state_bytes) == end(Place::State), Rule::V18, 72)?;
+    let padded = |end: u32| end.checked_next_multiple_of(ALIGN);
+    demand(header.required_ops == used.ops, Rule::V18, 32)?;
+    demand(Some(header.arena_bytes) == padded(ends.arena), Rule::V18, 68)?;
+    demand(Some(header.state_bytes) == padded(ends.state), Rule::V18, 72)?;
     demand(header.arena_bytes.checked_add(header.state_bytes).is_some(), Rule::V18, 72)?;
-    demand(header.scratch_bytes == scratch_bytes, Rule::V18, 76)
+    demand(header.scratch_bytes == used.scratch_bytes, Rule::V18, 76)
 }
 
-pub(crate) fn v19_quant(model: &Model<'_>) -> Outcome {
-    for (index, quant) in model.quants().iter().enumerate() {
+pub(crate) fn v19_quant(model: &Model<'_>, spans: &Spans) -> Outcome {
+    let quants: &[QuantRecord] = model.in_span(spans.get(SectionKind::Quant));
+    let mut per_axis = false;
+    for (index, quant) in quants.iter().enumerate() {
         let scale = quant.scale > 0.0 && quant.scale < f32::INFINITY;
         let scales = match model.tensor(quant.scales) {
             Some(t) => {
+                per_axis = true;
                 let readable = t.dtype() == DType::F32 && t.layout() == Layout::Rows;
                 t.place() == Place::Constant && readable && quant.axis != u32::MAX
             }
             None => quant.scales == u32::MAX && quant.axis == u32::MAX,
         };
-        demand(scale && scales, Rule::V19, at::<QuantRecord>(model.offset(SectionKind::Quant), index))?;
+        demand(scale && scales, Rule::V19, at::<QuantRecord>(spans.get(SectionKind::Quant).offset, index))?;
     }
-    for tensor in model.tensors() {
-        let quant = tensor.quant().and_then(|number| model.quants().get(number as usize));
+    for tensor in model.tensors().filter(|_| per_axis) {
+        let quant = tensor.quant().and_then(|number| quants.get(number as usize));
         let Some((quant, scales)) = quant.and_then(|q| Some((q, model.tensor(q.scales)?))) else { continue };
         let (axis, shape) = (quant.axis as usize, tensor.shape());
         let fits = axis < shape.rank() && scales.shape().dims() == [shape.dim(axis)];
-        let at = at::<TensorRecord>(model.offset(SectionKind::Tensors), tensor.number() as usize);
+        let at = at::<TensorRecord>(spans.get(SectionKind::Tensors).offset, tensor.number() as usize);
         demand(fits, Rule::V19, at)?;
     }
     Ok(())
 }
 
-pub(crate) fn v20_state(model: &Model<'_>) -> Outcome {
-    let bytes = model.section(SectionKind::StateInit).len();
-    demand(bytes == model.header().state_bytes as usize, Rule::V20, model.offset(SectionKind::StateInit))
+pub(crate) fn v20_state(header: &Header, spans: &Spans) -> Outcome {
+    let init = spans.get(SectionKind::StateInit);
+    demand(init.bytes == header.state_bytes, Rule::V20, init.offset)
 }
 
 /// Bytes of a golden value in the file: those of the tensor and the pad after them.
@@ -335,14 +399,16 @@ fn padded(tensor: Tensor<'_>) -> Option<u32> {
     tensor.bytes().checked_next_multiple_of(ALIGN)
 }
 
-pub(crate) fn v21_cases(model: &Model<'_>) -> Outcome {
+pub(crate) fn v21_cases(model: &Model<'_>, spans: &Spans) -> Outcome {
+    let cases = spans.get(SectionKind::Goldens);
+    let receipt_count = model.in_span::<ReceiptRecord>(spans.get(SectionKind::Receipts)).len();
     let mut values = model.inputs().chain(model.outputs());
     let data_bytes = values.try_fold(0u32, |sum, tensor| sum.checked_add(padded(tensor)?));
-    let mut data = model.offset(SectionKind::GoldenData);
-    let end = data.saturating_add(model.section(SectionKind::GoldenData).len() as u32);
+    let (mut data, end) =
+        (spans.get(SectionKind::GoldenData).offset, spans.get(SectionKind::GoldenData).end());
     let mut receipts = 0u32;
-    for (index, case) in model.case_records().iter().enumerate() {
-        let at = at::<CaseRecord>(model.offset(SectionKind::Goldens), index);
+    for (index, case) in model.in_span::<CaseRecord>(cases).iter().enumerate() {
+        let at = at::<CaseRecord>(cases.offset, index);
         let tolerances =
             [case.abs_tolerance, case.rel_tolerance, case.receipt_abs_tolerance, case.receipt_rel_tolerance];
         let holds = case.data_offset == data
@@ -353,24 +419,28 @@ pub(crate) fn v21_cases(model: &Model<'_>) -> Outcome {
         let next = data.checked_add(case.data_bytes).filter(|&next| next <= end);
         data = next.ok_or(Error { rule: Rule::V21, at })?;
         receipts = receipts.saturating_add(case.receipt_count);
-        demand(receipts as usize <= model.receipt_records().len(), Rule::V21, at)?;
+        demand(receipts as usize <= receipt_count, Rule::V21, at)?;
     }
-    let whole = data == end && receipts as usize == model.receipt_records().len();
-    demand(whole, Rule::V21, model.offset(SectionKind::Goldens))
+    let whole = data == end && receipts as usize == receipt_count;
+    demand(whole, Rule::V21, cases.offset)
 }
 
-pub(crate) fn v22_receipts(model: &Model<'_>) -> Outcome {
-    let mut number = 0;
-    for case in model.cases() {
+pub(crate) fn v22_receipts(model: &Model<'_>, spans: &Spans) -> Outcome {
+    let section = spans.get(SectionKind::Receipts);
+    let mut receipts = model.in_span::<ReceiptRecord>(section).iter().enumerate();
+    for case in model.in_span::<CaseRecord>(spans.get(SectionKind::Goldens)) {
         let mut least = 0;
-        for receipt in case.receipts() {
-            let at = at::<ReceiptRecord>(model.offset(SectionKind::Receipts), number);
-            let output = model.step(receipt.step).and_then(|step| step.outputs().next());
-            let len = output.map_or(0, |tensor| tensor.len());
-            let probes = receipt.probe_index.iter().all(|&i| i < len);
-            demand(receipt.step >= least && probes && receipt.exact <= 1, Rule::V22, at)?;
+        for (number, receipt) in receipts.by_ref().take(case.receipt_count as usize) {
+            let at = at::<ReceiptRecord>(section.offset, number);
+            let step = model.step_records().get(receipt.step as usize);
+            // No tensor is empty, so that the first element is there.
+            let len = |_| model.step(receipt.step)?.outputs().next().map(|output| output.len());
+            let exist = match receipt.probe_index {
+                [0, 0, 0, 0] => step.is_some(),
+                probes => step.and_then(len).is_some_and(|len| probes.iter().all(|&probe| probe < len)),
+            };
+            demand(receipt.step >= least && exist && receipt.exact <= 1, Rule::V22, at)?;
             least = receipt.step.saturating_add(1);
-            number += 1;
         }
     }
     Ok(())

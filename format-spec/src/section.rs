@@ -67,3 +67,36 @@ pub struct SectionRecord {
     /// Zero.
     pub reserved: u32,
 }
+
+/// Where a section lies in the file. One that is absent is empty and lies at 0, where the header is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Span {
+    pub(crate) offset: u32,
+    pub(crate) bytes: u32,
+}
+
+impl Span {
+    pub(crate) fn end(self) -> u32 {
+        self.offset.saturating_add(self.bytes)
+    }
+}
+
+/// The sections of known kinds, which rules ask for again and again.
+pub(crate) struct Spans([Span; SectionKind::Signature as usize + 1]);
+
+impl Spans {
+    /// Of a directory that keeps rules V07 and V08.
+    pub(crate) fn of(sections: &[SectionRecord]) -> Self {
+        let mut spans = [Span::default(); SectionKind::Signature as usize + 1];
+        for section in sections {
+            if let Some(span) = spans.get_mut(usize::from(section.kind)) {
+                *span = Span { offset: section.offset, bytes: section.bytes };
+            }
+        }
+        Self(spans)
+    }
+
+    pub(crate) fn get(&self, kind: SectionKind) -> Span {
+        self.0.get(kind as usize).copied().unwrap_or_default()
+    }
+}

@@ -4,22 +4,29 @@
 pub const MAX_RANK: usize = 6;
 
 /// A static shape, batch included; at most [`MAX_RANK`] dimensions.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::derived_hash_with_manual_eq, reason = "the two look at the same fields")]
+#[derive(Clone, Copy, Eq, Hash)]
 pub struct Shape {
+    /// Zero past `rank`, as in a tensor record.
     dims: [u32; MAX_RANK],
     rank: u8,
 }
 
 impl Shape {
     /// The shape of a scalar: no dimensions, one element.
-    pub const SCALAR: Self = Self { dims: [1; MAX_RANK], rank: 0 };
+    pub const SCALAR: Self = Self { dims: [0; MAX_RANK], rank: 0 };
 
     /// A shape with these dimensions; `None` if there are more than [`MAX_RANK`].
     pub fn new(dims: &[u32]) -> Option<Self> {
-        let mut shape = Self::SCALAR;
-        shape.dims.get_mut(..dims.len())?.iter_mut().zip(dims).for_each(|(to, from)| *to = *from);
-        shape.rank = dims.len() as u8;
-        Some(shape)
+        // Word by word: a loop would become a call that copies bytes.
+        let at = |axis: usize| dims.get(axis).copied().unwrap_or(0);
+        let rank = dims.len() as u8;
+        (dims.len() <= MAX_RANK).then(|| Self { dims: [at(0), at(1), at(2), at(3), at(4), at(5)], rank })
+    }
+
+    /// The shape that a tensor record spells out, which keeps rule V10.
+    pub(crate) fn of_record(&[a, b, c, d, e, f]: &[u32; MAX_RANK], rank: u8) -> Self {
+        Self { dims: [a, b, c, d, e, f], rank: rank.min(MAX_RANK as u8) }
     }
 
     /// The dimensions, outermost first.
@@ -71,7 +78,7 @@ impl Shape {
     /// The shape of an elementwise result of the two, by NumPy's broadcasting rule.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
-        let mut out = Self { dims: [1; MAX_RANK], rank: rank as u8 };
+        let mut out = Self { dims: [0; MAX_RANK], rank: rank as u8 };
         for (axis, dim) in out.dims.iter_mut().enumerate().take(rank) {
             let side = |s: &Self| (axis + s.rank()).checked_sub(rank).map_or(1, |a| s.dim(a));
             *dim = match (side(self), side(other)) {
@@ -82,6 +89,13 @@ impl Shape {
             };
         }
         Some(out)
+    }
+}
+
+/// Word by word: what is derived compares bytes, by a call.
+impl PartialEq for Shape {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank && self.dims.iter().zip(&other.dims).all(|(a, b)| a == b)
     }
 }
 

@@ -132,3 +132,18 @@ pub struct TensorRecord {
     /// Dimensions, outermost first; 0 past `rank`.
     pub dims: [u32; MAX_RANK],
 }
+
+impl TensorRecord {
+    /// Whether the two share a byte of memory that can be written.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.place == other.place
+            && self.place != Place::Constant as u8
+            && self.offset < other.offset.saturating_add(other.bytes)
+            && other.offset < self.offset.saturating_add(self.bytes)
+    }
+
+    /// Whether the two are the same bytes.
+    pub(crate) fn same_memory(&self, other: &Self) -> bool {
+        (self.place, self.offset, self.bytes) == (other.place, other.offset, other.bytes)
+    }
+}

@@ -69,7 +69,7 @@ impl<'a> Node<'a> {
     /// If it does not.
     pub fn check_requant(&self, index: usize) -> Result<(), Misfit> {
         match self.constant::<Multiplier>(index) {
-            Some(multipliers) if multipliers.iter().all(Multiplier::valid) => Ok(()),
+            Some(multipliers) if Multiplier::all_valid(multipliers) => Ok(()),
             _ => Err(Misfit::Constant(index as u8)),
         }
     }

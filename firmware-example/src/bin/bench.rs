@@ -6,25 +6,22 @@
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use firmware_example::{counter, exit};
-use flatpack_runtime::{Aligned, Block, Model, Session, ops};
+use flatpack_runtime::{Block, Model, Session};
 
-static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("FLATPACK_MODEL_PATH")));
-
-/// 256 KiB.
-const ARENA_BLOCKS: usize = 1 << 14;
+flatpack_runtime::include_model!(MODEL, env!("FLATPACK_MODEL_PATH"));
 
 #[entry]
 fn main() -> ! {
-    let arena = cortex_m::singleton!(: [Block; ARENA_BLOCKS] = [Block::ZERO; ARENA_BLOCKS]);
+    let arena = cortex_m::singleton!(: MODEL::Arena = MODEL::ARENA);
     exit(arena.is_some_and(|arena| run(Block::bytes_mut(arena)).is_some()))
 }
 
 fn run(arena: &mut [u8]) -> Option<()> {
     let counter =
         counter::start().or_else(|| (hprintln!("no exact count: run it with -icount shift=6"), None).1)?;
-    let (model, parse) = counter.instructions(|| Model::parse(&FILE.0));
+    let (model, parse) = counter.instructions(|| Model::parse(MODEL::FILE));
     let model = model.map_err(|error| hprintln!("{}", error)).ok()?;
-    let (session, load) = counter.instructions(|| Session::load(model, ops::ALL, arena));
+    let (session, load) = counter.instructions(|| Session::load(model, MODEL::KERNELS, arena));
     let mut session = session.map_err(|error| hprintln!("{}", error)).ok()?;
     if let Err(divergence) = session.check_goldens() {
         hprintln!("{}", divergence);

@@ -41,6 +41,6 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
 /// The type of an output of 8-bit integers to whose shape two such inputs broadcast.
 pub(crate) fn broadcast(inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let [a, b] = inputs_of(inputs, [DType::I8; 2])?;
-    let shape = a.broadcast(&b).ok_or(Misfit::Shape(1))?;
+    let shape = a.broadcast(b).ok_or(Misfit::Shape(1))?;
     Ok(TensorType { dtype: DType::I8, shape })
 }

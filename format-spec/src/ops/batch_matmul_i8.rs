@@ -38,6 +38,6 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if !p.multiplier.valid() {
         return Err(Misfit::Params);
     }
-    let inputs = inputs_of(inputs, [DType::I8; 2])?;
-    Ok(TensorType { dtype: DType::I8, shape: product_shape(inputs, p.transpose_b)? })
+    let [&a, &b] = inputs_of(inputs, [DType::I8; 2])?;
+    Ok(TensorType { dtype: DType::I8, shape: product_shape([a, b], p.transpose_b)? })
 }

@@ -33,7 +33,7 @@ pub const RULE: OpRule =
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<L2NormalizationI8Params>(params)?;
     zero_point_valid(p.x_zero_point)?;
-    let [x] = inputs_of(inputs, [DType::I8])?;
+    let [&x] = inputs_of(inputs, [DType::I8])?;
     if p.reduction().around(&x).is_none() || p.axis_count == 0 {
         return Err(Misfit::Params);
     }

@@ -27,7 +27,7 @@ pub const RULE: OpRule =
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let LogSoftmaxI8Params { axis, multiplier, reverse, diff_min } = read(params)?;
-    let [x] = inputs_of(inputs, [DType::I8])?;
+    let [&x] = inputs_of(inputs, [DType::I8])?;
     let (_, len, _) = x.around(axis as usize).ok_or(Misfit::Params)?;
     if !multiplier.valid() || !reverse.valid() || diff_min > 0 {
         return Err(Misfit::Params);

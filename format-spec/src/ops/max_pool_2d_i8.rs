@@ -49,5 +49,5 @@ pub(crate) fn pooled(
     if u64::from(h) * u64::from(w) > 1 << 22 {
         return Err(Misfit::Params);
     }
-    Ok(TensorType { dtype: DType::I8, shape: pooled_shape(&x, window, stride, pad)? })
+    Ok(TensorType { dtype: DType::I8, shape: pooled_shape(x, window, stride, pad)? })
 }

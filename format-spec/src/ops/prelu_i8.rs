@@ -32,7 +32,7 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if !p.x_multiplier.valid() || !p.multiplier.valid() {
         return Err(Misfit::Params);
     }
-    let [x, alpha] = inputs_of(inputs, [DType::I8; 2])?;
+    let [&x, &alpha] = inputs_of(inputs, [DType::I8; 2])?;
     if x.broadcast(&alpha) != Some(x) {
         return Err(Misfit::Shape(1));
     }

@@ -13,5 +13,5 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<ReduceParams>() as u32
 pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<ReduceParams>(params)?;
     let [x] = inputs_of(inputs, [DType::I8])?;
-    Ok(TensorType { dtype: DType::I8, shape: reduced_shape(&x, p)? })
+    Ok(TensorType { dtype: DType::I8, shape: reduced_shape(x, p)? })
 }

@@ -26,7 +26,7 @@ pub const RULE: OpRule =
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let ResizeBilinearI8Params { size: [oh, ow], step, first } = read(params)?;
-    let [shape] = inputs_of(inputs, [DType::I8])?;
+    let [&shape] = inputs_of(inputs, [DType::I8])?;
     // Kernels compute positions in i32.
     let fits = |output: u32, step: i32, first: i32| {
         let last = u64::from(output).saturating_mul(step.unsigned_abs().into());

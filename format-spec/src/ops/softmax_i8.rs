@@ -24,7 +24,7 @@ pub const RULE: OpRule = OpRule { params_bytes: size_of::<SoftmaxI8Params>() as 
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let SoftmaxI8Params { axis, multiplier, diff_min } = read(params)?;
-    let [x] = inputs_of(inputs, [DType::I8])?;
+    let [&x] = inputs_of(inputs, [DType::I8])?;
     let (_, len, _) = x.around(axis as usize).ok_or(Misfit::Params)?;
     if !multiplier.valid() || diff_min > 0 {
         return Err(Misfit::Params);

@@ -44,5 +44,5 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
         return Err(Misfit::Params);
     }
     let [x] = inputs_of(inputs, [DType::I8])?;
-    Ok(TensorType { dtype: DType::I8, shape: reduced_shape(&x, p.axes())? })
+    Ok(TensorType { dtype: DType::I8, shape: reduced_shape(x, p.axes())? })
 }

@@ -26,7 +26,7 @@ const OPERANDS: [DType; 7] =
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<SvdfI8Params>(params)?;
     p.y.valid()?;
-    let [x, w_feature, feature_bias, w_time, bias, requant, state] = inputs_of(inputs, OPERANDS)?;
+    let [&x, &w_feature, feature_bias, &w_time, &bias, requant, &state] = inputs_of(inputs, OPERANDS)?;
     let operands = [(x, 0), (w_feature, 1), (w_time, 3), (bias, 4), (state, 6)];
     let shape = super::svdf::shape(p.rank, operands)?;
     if feature_bias.dims() != [w_feature.dim(0)] {

@@ -37,7 +37,7 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if !(0..=32768).contains(&p.cell_clip) || !(-15..=14).contains(&p.cell_shift) {
         return Err(Misfit::Params);
     }
-    let [x, w, recurrent, bias, requant, hidden, cell] = inputs_of(inputs, OPERANDS)?;
+    let [&x, &w, &recurrent, bias, requant, &hidden, &cell] = inputs_of(inputs, OPERANDS)?;
     let states = [(hidden, 5), (cell, 6)];
     let shape = super::unidirectional_sequence_lstm::shape(p.time_major, [x, w, recurrent], states)?;
     if bias.dims() != [2, 4, w.dim(1)] {

@@ -326,7 +326,7 @@ impl File {
 
 /// Calls every accessor of a model, and holds it to what its documentation promises.
 pub(crate) fn walk(model: &Model<'_>) {
-    let _ = (model.target(), model.header().requires_op(u16::MAX), model.check_contents());
+    let _ = (model.target(), model.header().requires_op(u16::MAX));
     for section in model.sections() {
         assert_eq!(model.section_bytes(section).len(), section.bytes as usize);
     }
@@ -385,6 +385,9 @@ pub(crate) fn walk(model: &Model<'_>) {
     }
     assert_eq!(receipts * size_of::<ReceiptRecord>(), model.section(SectionKind::Receipts).len());
     let meta = model.section(SectionKind::Meta).len() / size_of::<flatpack_format::MetaRecord>();
-    assert_eq!(model.metadata().count(), meta);
-    assert!(model.metadata().map(|(key, _)| key).is_sorted_by(|a, b| a < b));
+    assert!(model.metadata().count() <= meta);
+    if model.check_contents().is_ok() {
+        assert_eq!(model.metadata().count(), meta);
+        assert!(model.metadata().map(|(key, _)| key).is_sorted_by(|a, b| a < b));
+    }
 }
