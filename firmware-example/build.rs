@@ -1,26 +1,52 @@
-//! Puts the memory map of the board where the linker looks for it, and says which model `bench` runs.
+//! Puts the memory map of the board where the linker looks for it, and says which files programs take.
 
 use std::{env, fs, path::PathBuf};
 
-/// The boards, each a feature and a memory map. Without a feature: the first.
-const BOARDS: &[&str] = &["lm3s6965evb", "mps2-an386", "mps3-an547"];
+/// The board if no feature names one.
+const DEFAULT_BOARD: &str = "lm3s6965evb";
 
 fn main() {
-    let feature = |board: &&&str| {
+    let boards: Vec<String> = fs::read_dir("boards")
+        .unwrap()
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".x")?.to_owned()))
+        .collect();
+    println!("cargo::rustc-check-cfg=cfg(board, values(\"{}\"))", boards.join("\", \""));
+    let feature = |board: &&String| {
         let name = board.to_uppercase().replace('-', "_");
         env::var_os(format!("CARGO_FEATURE_{name}")).is_some()
     };
-    let board = BOARDS.iter().find(feature).unwrap_or(&BOARDS[0]);
+    let board = boards.iter().find(feature).map_or(DEFAULT_BOARD, String::as_str);
+    println!("cargo::rustc-cfg=board=\"{board}\"");
+    settings(board);
+
     let map = format!("boards/{board}.x");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
     fs::copy(&map, out.join("memory.x")).unwrap();
-    println!("cargo::rustc-link-search={}", out.display());
     println!("cargo::rerun-if-changed={map}");
+    println!("cargo::rustc-link-search={}", out.display());
+    if env::var("CARGO_CFG_TARGET_ARCH").unwrap() == "riscv32" {
+        println!("cargo::rustc-link-arg-bins=-Tmemory.x");
+    }
+    for script in ["link.x", "defmt.x"] {
+        println!("cargo::rustc-link-arg-bins=-T{script}");
+    }
 
-    // `bench` runs any model, `conformance` a pack of cases.
     path("FLATPACK_MODEL", "digits_cnn.fpk");
     if env::var_os("CARGO_FEATURE_CONFORMANCE").is_some() {
         path("FLATPACK_CONFORMANCE", "conformance.pack");
+    }
+}
+
+/// Refuses to build for a board whose core cargo was not told of: its fast kernels would be missing.
+fn settings(board: &str) {
+    let file = format!("boards/{board}.toml");
+    println!("cargo::rerun-if-changed={file}");
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let target = format!("target = \"{}\"", env::var("TARGET").unwrap());
+    let cpu = text.split('"').find(|flag| flag.starts_with("target-cpu="));
+    if board != DEFAULT_BOARD && text.contains(&target) && cpu.is_some_and(|cpu| !flags.contains(cpu)) {
+        panic!("use `cargo {board}`, or give cargo `--config {file} --features {board}`");
     }
 }
 

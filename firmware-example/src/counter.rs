@@ -1,75 +1,67 @@
 //! Counts instructions, exactly under QEMU: with `-icount shift=6` an instruction takes 64 ns of the emulated
 //! time, which a timer of the board measures.
 
-use core::ptr::with_exposed_provenance_mut as register;
+use crate::cpu::million;
+
+#[cfg_attr(board = "lm3s6965evb", path = "counter/systick.rs")]
+#[cfg_attr(board = "microbit", path = "counter/nrf51.rs")]
+#[cfg_attr(board = "mps2-an386", path = "counter/cmsdk.rs")]
+#[cfg_attr(board = "mps2-an500", path = "counter/cmsdk.rs")]
+#[cfg_attr(board = "mps2-an505", path = "counter/cmsdk.rs")]
+#[cfg_attr(board = "mps3-an547", path = "counter/fpgaio.rs")]
+#[cfg_attr(board = "riscv32-virt", path = "counter/mcycle.rs")]
+mod timer;
 
 /// Picoseconds of an emulated instruction.
 const INSTRUCTION_PS: u64 = 64_000;
-
-/// Instructions of a loop of two, by which the counter is judged.
-const KNOWN: u32 = 1_000_000;
-
-/// Starts the timer. `None` if it does not count instructions: QEMU runs without `-icount shift=6`.
-pub fn start() -> Option<Counter> {
-    let counter = Counter(());
-    timer::start();
-    let ((), known) = counter.instructions(|| cortex_m::asm::delay(KNOWN / 2 - 1));
-    (known.abs_diff(KNOWN.into()) <= 20).then_some(counter)
-}
 
 /// A timer that runs.
 #[derive(Clone, Copy)]
 pub struct Counter(());
 
 impl Counter {
-    /// Instructions that `f` takes, one more or less. The timer must not go round twice in it.
-    pub fn instructions<T>(self, f: impl FnOnce() -> T) -> (T, u64) {
-        let start = timer::elapsed();
+    /// Starts the timer. `None` if it does not count instructions: QEMU runs without `-icount shift=6`.
+    pub fn start() -> Option<Self> {
+        timer::start();
+        let counter = Self(());
+        let ((), counted) = counter.instructions(million);
+        (counted.abs_diff(1_000_000) <= 20).then_some(counter)
+    }
+
+    /// Ticks since some moment; they go round at the timer's width.
+    pub fn now(self) -> u32 {
+        timer::ticks()
+    }
+
+    /// Instructions since the timer was read, one more or less. It must not have gone round.
+    pub fn since(self, start: u32) -> u32 {
+        let ticks = timer::ticks().wrapping_sub(start) & timer::MOST;
+        (u64::from(ticks) * timer::TICK_PS / INSTRUCTION_PS) as u32
+    }
+
+    /// What `f` gives, and the instructions that it takes.
+    pub fn instructions<T>(self, f: impl FnOnce() -> T) -> (T, u32) {
+        let start = self.now();
         let result = f();
-        let ticks = timer::elapsed().wrapping_sub(start) & timer::MOST;
-        (result, u64::from(ticks) * timer::TICK_PS / INSTRUCTION_PS)
+        (result, self.since(start))
     }
 }
 
 /// A register of the board.
-fn read(address: usize) -> u32 {
-    // SAFETY: the callers name registers that the board has, which may be read at any time.
-    unsafe { register::<u32>(address).read_volatile() }
-}
+#[cfg(target_arch = "arm")]
+#[derive(Clone, Copy)]
+struct Register(usize);
 
-/// Timer 0 of the system design kit, at 25 MHz: down from the greatest number.
-#[cfg(feature = "mps2-an386")]
-mod timer {
-    pub const MOST: u32 = u32::MAX;
-    pub const TICK_PS: u64 = 40_000;
-    const CTRL: usize = 0x4000_0000;
-    const VALUE: usize = 0x4000_0004;
-    const RELOAD: usize = 0x4000_0008;
-
-    pub fn start() {
-        // SAFETY: registers of the board's timer, which nothing else uses.
-        unsafe {
-            super::register::<u32>(RELOAD).write_volatile(MOST);
-            super::register::<u32>(VALUE).write_volatile(MOST);
-            super::register::<u32>(CTRL).write_volatile(1);
-        }
+#[cfg(target_arch = "arm")]
+impl Register {
+    fn read(self) -> u32 {
+        // SAFETY: a timer's register may be read at any time.
+        unsafe { core::ptr::with_exposed_provenance::<u32>(self.0).read_volatile() }
     }
 
-    pub fn elapsed() -> u32 {
-        !super::read(VALUE)
-    }
-}
-
-/// The counter of the FPGA's system registers, at 20 MHz.
-#[cfg(feature = "mps3-an547")]
-mod timer {
-    pub const MOST: u32 = u32::MAX;
-    pub const TICK_PS: u64 = 50_000;
-    const COUNTER: usize = 0x4930_2018;
-
-    pub fn start() {}
-
-    pub fn elapsed() -> u32 {
-        super::read(COUNTER)
+    #[cfg(not(board = "mps3-an547"))]
+    fn write(self, value: u32) {
+        // SAFETY: nothing else uses the board's timer, and it moves no memory.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u32>(self.0).write_volatile(value) }
     }
 }

@@ -31,6 +31,7 @@ mod op;
 pub mod ops;
 mod quant;
 mod rules;
+mod say;
 mod section;
 mod shape;
 mod tensor;

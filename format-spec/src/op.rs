@@ -59,23 +59,17 @@ pub enum Misfit {
     Overflow,
 }
 
-impl core::fmt::Display for Misfit {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Count => f.write_str("another number of operands than the operator takes"),
-            Self::DType(at) => write!(f, "operand {at} has an element type that the operator does not take"),
-            Self::Rank(at) => write!(f, "operand {at} has a wrong number of dimensions"),
-            Self::Shape(at) => write!(f, "the shape of operand {at} does not fit the other operands"),
-            Self::Layout(at) => write!(f, "operand {at} is in a layout that the operator does not read"),
-            Self::Alias(at) => write!(f, "operand {at} may not share memory with the output"),
-            Self::Constant(at) => write!(f, "operand {at} is not constant, or holds what it may not"),
-            Self::State(at) => {
-                write!(f, "operand {at} must lie in the state memory and be an output of the step too")
-            }
-            Self::Params => f.write_str("a parameter is outside of its domain"),
-            Self::Overflow => f.write_str("a size does not fit 32 bits"),
-        }
-    }
+crate::say! { Misfit:
+    Self::Count => "another number of operands than the operator takes";
+    Self::DType(at) => "operand {} has an element type that the operator does not take", at;
+    Self::Rank(at) => "operand {} has a wrong number of dimensions", at;
+    Self::Shape(at) => "the shape of operand {} does not fit the other operands", at;
+    Self::Layout(at) => "operand {} is in a layout that the operator does not read", at;
+    Self::Alias(at) => "operand {} may not share memory with the output", at;
+    Self::Constant(at) => "operand {} is not constant, or holds what it may not", at;
+    Self::State(at) => "operand {} must lie in the state memory and be an output of the step too", at;
+    Self::Params => "a parameter is outside of its domain";
+    Self::Overflow => "a size does not fit 32 bits";
 }
 
 impl core::error::Error for Misfit {}

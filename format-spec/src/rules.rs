@@ -30,6 +30,7 @@ macro_rules! rules {
                 match self { $(Self::$name => $text),* }
             }
         }
+        crate::say! { Rule: $(Self::$name => $text;)* }
     };
 }
 
@@ -70,10 +71,8 @@ pub struct Error {
     pub at: u32,
 }
 
-impl core::fmt::Display for Error {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{} at byte {:#x}: not so: {}", self.rule.number(), self.at, self.rule.demand())
-    }
+crate::say! { Error:
+    Error { rule, at } => "{} at byte {:#x}: not so: {}", rule.number(), at, rule;
 }
 
 impl core::error::Error for Error {}

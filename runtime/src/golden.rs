@@ -7,7 +7,6 @@ use flatpack_format::{Case, CaseRecord, DType, ReceiptRecord, Tensor, crc32};
 
 /// How a machine's results differ from the goldens of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Divergence {
     /// An element that a receipt shows.
     Element {
@@ -57,27 +56,16 @@ pub enum Divergence {
     Run(RunError),
 }
 
-impl core::fmt::Display for Divergence {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Element { case, step, element, got, want } => write!(
-                f,
-                "golden {case} first diverges at step {step}: element {element} is {got}, should be {want}"
-            ),
-            Self::Digest { case, step } => {
-                write!(f, "golden {case} first diverges at step {step}: its result is not the recorded one")
-            }
-            Self::Sum { case, step, got, want } => write!(
-                f,
-                "golden {case} first diverges at step {step}: its elements sum to {got}, should be {want}"
-            ),
-            Self::Output { case, output, element, got, want } => write!(
-                f,
-                "golden {case} diverges at output {output}: element {element} is {got}, should be {want}"
-            ),
-            Self::Run(error) => error.fmt(f),
-        }
-    }
+flatpack_format::say! { Divergence:
+    Self::Element { case, step, element, got, want } =>
+        "golden {} first diverges at step {}: element {} is {}, should be {}", case, step, element, got, want;
+    Self::Digest { case, step } =>
+        "golden {} first diverges at step {}: its result is not the recorded one", case, step;
+    Self::Sum { case, step, got, want } =>
+        "golden {} first diverges at step {}: its elements sum to {}, should be {}", case, step, got, want;
+    Self::Output { case, output, element, got, want } =>
+        "golden {} diverges at output {}: element {} is {}, should be {}", case, output, element, got, want;
+    Self::Run(error) => "{}", error;
 }
 
 impl core::error::Error for Divergence {}

@@ -66,33 +66,12 @@ pub enum FileError {
     Load(LoadError),
 }
 
-impl core::fmt::Display for FileError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Format(error) => error.fmt(f),
-            Self::Load(error) => error.fmt(f),
-        }
-    }
+flatpack_format::say! { FileError:
+    Self::Format(error) => "{}", error;
+    Self::Load(error) => "{}", error;
 }
 
 impl core::error::Error for FileError {}
-
-#[cfg(feature = "defmt")]
-impl defmt::Format for FileError {
-    fn format(&self, f: defmt::Formatter<'_>) {
-        match self {
-            Self::Format(error) => {
-                defmt::write!(
-                    f,
-                    "rule V{=u8:02} does not hold at byte {=u32:#x}",
-                    error.rule as u8 + 1,
-                    error.at
-                );
-            }
-            Self::Load(error) => error.format(f),
-        }
-    }
-}
 
 impl<'a> Session<'a> {
     /// Parses a file and loads its model; see [`Model::parse`] and [`Session::load`].

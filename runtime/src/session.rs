@@ -7,7 +7,6 @@ use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Tensor};
 
 /// Why a model cannot run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum LoadError {
     /// The memory given is smaller than the arena and state of the model, whose size this is.
     ArenaTooSmall {
@@ -26,32 +25,22 @@ pub enum LoadError {
         /// Number of the step.
         step: u32,
         /// What does not fit; see [`Misfit`].
-        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
         misfit: Misfit,
     },
 }
 
-impl core::fmt::Display for LoadError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match *self {
-            Self::ArenaTooSmall { needed_bytes } => {
-                write!(f, "the arena is too small: the model needs {needed_bytes} bytes")
-            }
-            Self::ArenaMisaligned => write!(f, "the arena must begin at a multiple of {ALIGN} bytes"),
-            Self::MissingKernel { op } => match OpCode::from_number(op) {
-                Some(op) => write!(f, "there is no kernel for {} (opcode {})", op.name(), op as u16),
-                None => write!(f, "there is no kernel for opcode {op}"),
-            },
-            Self::Misfit { step, misfit } => write!(f, "step {step} does not fit its kernel: {misfit}"),
-        }
-    }
+flatpack_format::say! { LoadError:
+    Self::ArenaTooSmall { needed_bytes } => "the arena is too small: the model needs {} bytes", needed_bytes;
+    Self::ArenaMisaligned => "the arena must begin at a multiple of {} bytes", ALIGN;
+    Self::MissingKernel { op } => "there is no kernel for {} (opcode {})",
+        OpCode::from_number(op).map_or("an unknown operator", OpCode::name), op;
+    Self::Misfit { step, misfit } => "step {} does not fit its kernel: {}", step, misfit;
 }
 
 impl core::error::Error for LoadError {}
 
 /// Why a run stopped. A model that was loaded does not stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RunError {
     /// A kernel refused a step that its own check had passed.
     Refused {
@@ -60,11 +49,8 @@ pub enum RunError {
     },
 }
 
-impl core::fmt::Display for RunError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let Self::Refused { step } = self;
-        write!(f, "the kernel of step {step} refused what its check had passed")
-    }
+flatpack_format::say! { RunError:
+    Self::Refused { step } => "the kernel of step {} refused what its check had passed", step;
 }
 
 impl core::error::Error for RunError {}

@@ -1,45 +1,50 @@
-//! Instructions of each step and of an inference, exact under QEMU.
+//! Instructions of each step and of an inference, exact under QEMU, and the memory that they take.
 
 #![no_std]
 #![no_main]
 
-use cortex_m_rt::entry;
-use cortex_m_semihosting::hprintln;
-use firmware_example::{counter, exit};
-use flatpack_runtime::{Block, Model, Session};
+use defmt::{error, println};
+use firmware_example::counter::Counter;
+use firmware_example::stack::Stack;
+use firmware_example::{entry, exit};
+use flatpack_runtime::{Block, Model, Session, include_model};
+use static_cell::ConstStaticCell;
 
-flatpack_runtime::include_model!(MODEL, env!("FLATPACK_MODEL_PATH"));
+include_model!(MODEL, env!("FLATPACK_MODEL_PATH"));
+
+static ARENA: ConstStaticCell<MODEL::Arena> = ConstStaticCell::new(MODEL::ARENA);
 
 #[entry]
 fn main() -> ! {
-    let arena = cortex_m::singleton!(: MODEL::Arena = MODEL::ARENA);
-    exit(arena.is_some_and(|arena| run(Block::bytes_mut(arena)).is_some()))
+    exit(ARENA.try_take().is_some_and(|arena| run(arena).is_some()))
 }
 
-fn run(arena: &mut [u8]) -> Option<()> {
-    let counter =
-        counter::start().or_else(|| (hprintln!("no exact count: run it with -icount shift=6"), None).1)?;
-    let (model, parse) = counter.instructions(|| Model::parse(MODEL::FILE));
-    let model = model.map_err(|error| hprintln!("{}", error)).ok()?;
-    let (session, load) = counter.instructions(|| Session::load(model, MODEL::KERNELS, arena));
-    let mut session = session.map_err(|error| hprintln!("{}", error)).ok()?;
-    if let Err(divergence) = session.check_goldens() {
-        hprintln!("{}", divergence);
+fn run(arena: &mut MODEL::Arena) -> Option<()> {
+    let Some(counter) = Counter::start() else {
+        error!("the timer does not count instructions: QEMU is to run with -icount shift=6");
         return None;
-    }
+    };
+    let stack = Stack::paint();
+    let (model, parse) = counter.instructions(|| Model::parse(MODEL::FILE));
+    let model = model.map_err(|error| error!("{}", error)).ok()?;
+    let (session, load) =
+        counter.instructions(|| Session::load(model, MODEL::KERNELS, Block::bytes_mut(arena)));
+    let mut session = session.map_err(|error| error!("{}", error)).ok()?;
+    session.check_goldens().map_err(|error| error!("{}", error)).ok()?;
     for input in 0..model.inputs().count() {
         session.input_bytes(input)?.fill(1);
     }
     let mut total = 0;
     for step in model.steps() {
         let (progress, instructions) = counter.instructions(|| session.step());
-        progress.ok()?;
+        progress.map_err(|error| error!("{}", error)).ok()?;
         total += instructions;
-        hprintln!("{:>4} {:<24} {:>10}", step.number(), step.op().name(), instructions);
+        println!("{=u32} {=str} {=u32}", step.number(), step.op().name(), instructions);
     }
-    hprintln!("parse                         {:>10}", parse);
-    hprintln!("load                          {:>10}", load);
-    hprintln!("inference                     {:>10}", total);
-    hprintln!("arena bytes                   {:>10}", model.header().arena_bytes);
+    println!("parse {=u32}", parse);
+    println!("load {=u32}", load);
+    println!("inference {=u32}", total);
+    println!("arena bytes {=usize}", MODEL::ARENA_BYTES);
+    println!("stack bytes {=u32}", stack.bytes());
     Some(())
 }
