@@ -11,6 +11,8 @@ pub mod armv7em;
 #[cfg(flatpack_arch = "helium")]
 #[allow(unsafe_code)]
 pub mod helium;
+#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+mod image;
 
 use crate::fixed;
 use crate::weight::Weight;
@@ -249,6 +251,19 @@ pub trait Arch {
         _outputs: &OutputsI8<'_>,
         _y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
+        None
+    }
+
+    /// A convolution of an image: `y[oh, ow, o] = requantize(bias[o] + Σ x[tap][i] · w[o][tap][i])`, where taps
+    /// beside the image have the zero point. `None` where it is not computed: y is then to be computed anew.
+    fn conv_image_i8(
+        _scratch: &mut Self::Scratch,
+        _image: &ImageI8,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
         None
     }
 

@@ -1,10 +1,11 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Arch, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
+use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
+use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
@@ -35,6 +36,21 @@ impl WeightsI8<'_> {
         let zero = i8::try_from(self.x_zero_point).ok()?;
         let rows = RowsI8 { w: self.w, depth: self.depth, zero, outputs, quads: self.quads };
         (self.folded && self.w_zero_point == 0).then_some(rows)
+    }
+
+    /// All images by the instruction set's own loop, if it takes them.
+    pub(crate) fn images<A: Arch>(
+        &self,
+        scratch: &mut A::Scratch,
+        image: &ImageI8,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        let RowsI8 { w, outputs, .. } = self.rows()?;
+        let ([h, width, channels], [oh, ow, len]) = (image.x, image.y);
+        pieces_mut(y, oh * ow * len)
+            .zip(pieces(x, h * width * channels))
+            .try_for_each(|(y, x)| A::conv_image_i8(scratch, image, w, &outputs, x, y))
     }
 
     /// What the sum of output `o`, whose weights are `row`, begins with, if it is to be the sum of

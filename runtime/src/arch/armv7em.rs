@@ -11,7 +11,6 @@
 mod requantize;
 mod depthwise;
 mod gemm;
-mod image;
 mod widen;
 
 use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};

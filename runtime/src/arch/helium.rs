@@ -14,15 +14,17 @@ macro_rules! architecture {
 
 #[macro_use]
 mod requantize;
+mod conv;
 mod depthwise;
 mod gemm;
 mod patches;
 
-use super::{Arch, OutputsI8, Patch, Quad, RowsI8, Scratch};
+use super::{Arch, ImageI8, OutputsI8, Patch, Quad, RowsI8, Scratch};
 use core::mem::MaybeUninit;
 use core::slice;
-use gemm::tiles;
-use patches::Room;
+use flatpack_format::ops::Multiplier;
+use gemm::{Products, TILE};
+use patches::{Place, Room};
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -68,25 +70,17 @@ impl Arch for Helium {
         rows: &RowsI8<'_>,
         y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
-        if !rows.outputs.plain {
-            return None;
-        }
-        if P == 1 && whole && patch.counts == [1; 3] && patch.len == rows.depth {
-            let x = patch.x.first()?.get(..rows.depth)?;
-            // SAFETY: x has the elements of the patch, which are one tap.
-            return unsafe { tiles(x.as_ptr(), rows, y) };
-        }
-        let room = Room::of(rows)?;
+        let len = y.first()?.len();
+        let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
+        let products = Products::of(rows.w, rows.depth, &rows.outputs, len, &mut same)?;
+        let room = Room::of(rows.quads, rows.depth, rows.zero)?;
         for p in 0..P {
-            let patch = patch.pixel(p)?;
-            if P == 1 {
-                room.put(&patch, whole, rows)?;
-            } else {
-                room.put_in_turns(p, &patch, whole, rows)?;
-            }
+            let place = if P == 2 { Place::InTurns(p) } else { Place::Alone };
+            room.put_patch(place, whole, &patch.pixel(p)?)?;
         }
         // SAFETY: the patches were just put there.
-        unsafe { tiles(room.start(), rows, y) }
+        unsafe { products.run(room.start(), y)? };
+        Some(len)
     }
 
     const JOINS: bool = true;
@@ -97,14 +91,26 @@ impl Arch for Helium {
         rows: &RowsI8<'_>,
         y: &mut [&mut [i8]; 2],
     ) -> Option<usize> {
-        if !rows.outputs.plain {
-            return None;
-        }
-        let room = Room::of(rows)?;
-        room.put_in_turns(0, first, first_whole, rows)?;
-        room.put_in_turns(1, second, second_whole, rows)?;
+        let len = y.first()?.len();
+        let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
+        let products = Products::of(rows.w, rows.depth, &rows.outputs, len, &mut same)?;
+        let room = Room::of(rows.quads, rows.depth, rows.zero)?;
+        room.put_patch(Place::InTurns(0), first_whole, first)?;
+        room.put_patch(Place::InTurns(1), second_whole, second)?;
         // SAFETY: both patches were just put there.
-        unsafe { tiles(room.start(), rows, y) }
+        unsafe { products.run(room.start(), y)? };
+        Some(len)
+    }
+
+    fn conv_image_i8(
+        scratch: &mut Memory,
+        image: &ImageI8,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        conv::conv_image_i8(scratch, image, w, outputs, x, y)
     }
 
     fn depthwise_i8<const P: usize>(

@@ -13,7 +13,7 @@
 //! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! that multipliers and zero points are in their domains, and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch, Scratch};
+use crate::arch::{Active, Arch, ImageI8, Scratch};
 use crate::conv;
 use crate::fixed;
 use crate::gemm;
@@ -34,8 +34,8 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
-    let [_, h, width, _] = node.input_dims(0)?;
-    let [_, kh, kw, depth] = node.input_dims(1)?;
+    let [_, h, width, channels] = node.input_dims(0)?;
+    let [outputs, kh, kw, depth] = node.input_dims(1)?;
     let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
     let windows = [
         Window::new(1, 1, 1, 1, [0, 0]),
@@ -55,9 +55,23 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         folded: true,
         y: params.y,
         plain: fixed::are_plain(requant),
-        quads: scratch.quads(2 * (kh * kw * depth).div_ceil(4)),
+        quads: &[],
     };
     let x = reads.get(node.input(0)?)?;
+    let [_, oh, ow, _] = node.output_dims()?;
+    let image = ImageI8 {
+        x: [h, width, channels],
+        x_zero_point: params.x_zero_point,
+        y: [oh, ow, outputs],
+        taps: [kh, kw],
+        stride: [sh, sw].map(|v| v as usize),
+        dilation: [dh, dw].map(|v| v as usize),
+        pad: [params.pad_h, params.pad_w].map(|[before, _]| before as usize),
+    };
+    if params.groups == 1 && weights.images::<A>(&mut scratch, &image, x, y).is_some() {
+        return Some(());
+    }
+    let weights = WeightsI8 { quads: scratch.quads(2 * (kh * kw * depth).div_ceil(4)), ..weights };
     if [kh, kw] == [1; 2]
         && [sh, sw] == [1; 2]
         && params.pad_h == [0; 2]
@@ -65,7 +79,6 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         && params.groups == 1
     {
         // Pixels are rows of a matrix, of whatever width the image is.
-        let outputs = weights.bias.len();
         return gemm::rows::<A, _>(&weights, depth, x, outputs, y);
     }
     conv::run::<A, _, _>(node, windows, params.groups, weights, x, y)

@@ -12,7 +12,7 @@
 //! `check` proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
-use crate::arch::{Active, Arch, Scratch};
+use crate::arch::{Active, Arch, ImageI8, Scratch};
 use crate::fixed;
 use crate::gemm;
 use crate::gemm_i8::WeightsI8;
@@ -45,9 +45,25 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         folded: true,
         y: params.y,
         plain: fixed::are_plain(requant),
-        quads: scratch.quads(2 * depth.div_ceil(4)),
+        quads: &[],
     };
-    gemm::rows::<A, _>(&weights, depth, reads.get(node.input(0)?)?, outputs, y)
+    let x: &[i8] = reads.get(node.input(0)?)?;
+    // Rows are the pixels of an image.
+    let rows = x.len().checked_div(depth)?;
+    let image = ImageI8 {
+        x: [1, rows, depth],
+        x_zero_point: params.x_zero_point,
+        y: [1, rows, outputs],
+        taps: [1; 2],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad: [0; 2],
+    };
+    if weights.images::<A>(&mut scratch, &image, x, y).is_some() {
+        return Some(());
+    }
+    let weights = WeightsI8 { quads: scratch.quads(2 * depth.div_ceil(4)), ..weights };
+    gemm::rows::<A, _>(&weights, depth, x, outputs, y)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Products of activations with rows of weights, in tiles of pixels and four outputs.
 
 use super::requantize::{Ends, multipliers};
-use crate::arch::RowsI8;
+use crate::arch::OutputsI8;
 use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
@@ -28,60 +28,83 @@ struct Gemm {
     ends: Ends,
 }
 
-/// The outputs of `P` pixels, whose patches begin at x: one after the other if there is one, else 16 elements of
-/// each in turns. If outputs are left over, the last tile begins early enough to be a whole one. Gives how many
-/// outputs were computed.
-///
-/// # Safety
-/// x points to the elements of P patches, of two up to whole chunks of 16.
-pub(super) unsafe fn tiles<const P: usize>(
-    x: *const i8,
-    rows: &RowsI8<'_>,
-    y: &mut [&mut [i8]; P],
-) -> Option<usize> {
-    let &RowsI8 { w, depth, ref outputs, .. } = rows;
-    let done = y.iter().map(|y| y.len()).min()?;
-    let last = done.checked_sub(TILE)?;
-    let w = w.get(..done.checked_mul(depth)?)?;
-    let bias = outputs.bias.get(..done)?;
-    let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
-    let (requant, requant_step) = multipliers(outputs.requant, done, &mut same)?;
-    if depth == 0 {
-        return None;
+/// Rows of weights and what becomes of their sums, seen to fit together. If outputs are left over, the last tile
+/// begins early enough to be a whole one.
+pub(super) struct Products<'a> {
+    w: &'a [i8],
+    depth: usize,
+    bias: &'a [i32],
+    requant: &'a [Multiplier],
+    requant_step: usize,
+    outputs: usize,
+    ends: Ends,
+}
+
+impl<'a> Products<'a> {
+    /// Of `outputs` outputs. `same` is room for the multipliers of a tile.
+    pub(super) fn of(
+        w: &'a [i8],
+        depth: usize,
+        ends: &OutputsI8<'a>,
+        outputs: usize,
+        same: &'a mut [Multiplier; TILE],
+    ) -> Option<Self> {
+        if depth == 0 || outputs < TILE || !ends.plain {
+            return None;
+        }
+        let (requant, requant_step) = multipliers(ends.requant, outputs, same)?;
+        let w = w.get(..outputs.checked_mul(depth)?)?;
+        let bias = ends.bias.get(..outputs)?;
+        Some(Self { w, depth, bias, requant, requant_step, outputs, ends: Ends::of(ends) })
     }
-    let run = match P {
-        2 => two_pixels,
-        1 => one_pixel,
-        _ => return None,
-    };
-    let tiles = done / TILE;
-    let parts = [(0, tiles), (last, usize::from(!done.is_multiple_of(TILE)))];
-    for (first, tiles) in parts.into_iter().filter(|(_, tiles)| *tiles > 0) {
-        let mut all = y.iter_mut();
-        let y0 = all.next()?.get_mut(first..)?.as_mut_ptr();
-        let y1 = match all.next() {
-            Some(y) => y.get_mut(first..)?.as_mut_ptr(),
-            None => y0,
+
+    /// The outputs of `P` pixels, whose patches begin at x: 16 elements of each in turns if there are two.
+    ///
+    /// # Safety
+    /// x points to the elements of P patches, of two up to whole chunks of 16, and then at an alignment of 4.
+    #[inline(always)]
+    pub(super) unsafe fn run<const P: usize>(&self, x: *const i8, y: &mut [&mut [i8]; P]) -> Option<()> {
+        if y.iter().any(|y| y.len() != self.outputs) {
+            return None;
+        }
+        let [y0, y1] = match y.as_mut_slice() {
+            [y0, y1] => [y0.as_mut_ptr(), y1.as_mut_ptr()],
+            [y0] => [y0.as_mut_ptr(); 2],
+            _ => return None,
         };
+        // SAFETY: x is as promised, and y has room for all outputs.
+        unsafe { self.part::<P>(x, [y0, y1], 0, self.outputs / TILE) };
+        if !self.outputs.is_multiple_of(TILE) {
+            // SAFETY: as above; the tile ends where the outputs do.
+            unsafe { self.part::<P>(x, [y0, y1], self.outputs - TILE, 1) };
+        }
+        Some(())
+    }
+
+    /// Tiles from output `first` on.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run); y has room for all outputs, and so many tiles from `first` on are theirs.
+    #[inline(always)]
+    unsafe fn part<const P: usize>(&self, x: *const i8, [y0, y1]: [*mut i8; 2], first: usize, tiles: usize) {
         let mut task = Gemm {
             x,
-            w: w.get(first * depth..)?.as_ptr(),
-            depth,
-            chunks: depth / 16,
-            rest: depth % 16,
-            bias: bias.get(first..)?.as_ptr(),
-            requant: if requant_step == 0 { requant } else { requant.get(first..)? }.as_ptr(),
-            requant_step,
-            y0,
-            y1,
+            w: self.w.as_ptr().wrapping_add(first * self.depth),
+            depth: self.depth,
+            chunks: self.depth / 16,
+            rest: self.depth % 16,
+            bias: self.bias.as_ptr().wrapping_add(first),
+            requant: self.requant.as_ptr().wrapping_add(if self.requant_step == 0 { 0 } else { first }),
+            requant_step: self.requant_step,
+            y0: y0.wrapping_add(first),
+            y1: y1.wrapping_add(first),
             tiles,
-            ends: Ends::of(outputs),
+            ends: self.ends,
         };
-        // SAFETY: x has P patches; w, `bias` and `requant` have what `tiles` tiles take from `first` on, which end
-        // at `done` at most, and y has room for them.
+        let run = if P == 2 { two_pixels } else { one_pixel };
+        // SAFETY: x has the patches; there are weights, a bias and multipliers for all outputs, and room for them.
         unsafe { run(&mut task) };
     }
-    Some(done)
 }
 
 /// Sixteen elements, or the rest of a row, of two pixels and four outputs: `$mul` is `vmladav` for the first, which

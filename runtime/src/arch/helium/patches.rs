@@ -1,22 +1,45 @@
 //! Patches of activations, put together as the products take them.
 
-use crate::arch::{Patch, Quad, RowsI8};
+use super::Memory;
+use crate::arch::{Patch, Quad};
 use core::arch::naked_asm;
+use core::marker::PhantomData;
 
-/// Where there is room for patches: as many chunks of 16 as two of them have, twice.
-pub(super) struct Room<'q> {
+/// Where there is room for the patches of two pixels, and for one that is put together before its chunks are put
+/// in turns with those of the other.
+pub(super) struct Room<'m> {
     to: *mut i8,
-    /// Elements of a patch, up to whole chunks.
+    bytes: usize,
+    /// Elements of a patch, and up to whole chunks.
+    depth: usize,
     len: usize,
-    quads: &'q [Quad],
+    /// What taps have that are not seen.
+    zero: i8,
+    memory: PhantomData<&'m [Quad]>,
 }
 
-impl<'q> Room<'q> {
-    pub(super) fn of(rows: &RowsI8<'q>) -> Option<Self> {
-        let len = rows.depth.checked_next_multiple_of(16)?;
-        let quads = rows.quads.get(..len.checked_mul(4)? / size_of::<Quad>())?;
-        // Quads are cells: what is behind a shared one may be written.
-        Some(Self { to: quads.as_ptr().cast_mut().cast(), len, quads })
+/// Where a patch is put.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// At the start.
+    Alone,
+    /// Its chunks of 16 come in turns with those of another: before them or after them.
+    InTurns(usize),
+}
+
+impl<'m> Room<'m> {
+    /// `quads` are cells: what is behind a shared one may be written.
+    pub(super) fn of(quads: &'m [Quad], depth: usize, zero: i8) -> Option<Self> {
+        let len = depth.checked_next_multiple_of(16)?;
+        let to = quads.as_ptr().cast_mut().cast();
+        Some(Self { to, bytes: size_of_val(quads), depth, len, zero, memory: PhantomData })
+    }
+
+    /// In the memory of a step, of which nothing else is used.
+    pub(super) fn of_memory(memory: &'m mut Memory, depth: usize, zero: i8) -> Option<Self> {
+        let len = depth.checked_next_multiple_of(16)?;
+        let to = memory.0.as_mut_ptr().cast();
+        Some(Self { to, bytes: size_of_val(&memory.0), depth, len, zero, memory: PhantomData })
     }
 
     /// Where patches begin.
@@ -24,51 +47,99 @@ impl<'q> Room<'q> {
         self.to
     }
 
-    /// Puts a patch at the start, one element after the other.
-    pub(super) fn put(&self, patch: &Patch<'_, 1, i8>, whole: bool, rows: &RowsI8<'_>) -> Option<()> {
-        self.put_at(0, patch, whole, rows)
+    /// Where a patch is put together, and how far apart its chunks then are, in chunks.
+    #[inline(always)]
+    fn at(&self, place: Place, chunks: bool) -> Option<(usize, usize)> {
+        let (at, spread, end) = match place {
+            Place::Alone => (0, 1, self.len),
+            Place::InTurns(p) if chunks => (16 * (p & 1), 2, self.len.checked_mul(2)?),
+            Place::InTurns(_) => (self.len.checked_mul(2)?, 1, self.len.checked_mul(3)?),
+        };
+        (end <= self.bytes && self.len > 0).then_some((at, spread))
     }
 
-    fn put_at(&self, at: usize, patch: &Patch<'_, 1, i8>, whole: bool, rows: &RowsI8<'_>) -> Option<()> {
-        let to = self.to.wrapping_add(at);
-        if at.checked_add(self.len)? > size_of_val(self.quads) {
-            return None;
-        }
-        if !whole {
-            // SAFETY: there is room for `len` elements from `at` on.
-            unsafe { fill(to, rows.zero, self.len) };
-        }
-        // SAFETY: as above; taps of `patch` lie within `depth` elements, which are no more than `len`.
-        each_run(patch, rows.depth, |run| unsafe {
-            copy(&run.to(to, 1));
-        })
+    /// Whether a patch of such taps can be put there.
+    pub(super) fn has_place(&self, place: Place, chunks: bool) -> bool {
+        self.at(place, chunks).is_some()
     }
 
-    /// Puts the patch of pixel `p` of two where its chunks of 16 are to be: after each chunk of the other one.
-    pub(super) fn put_in_turns(
+    /// Puts a patch of these taps. In `chunks`, all of them have whole chunks, and begin with one.
+    #[inline(always)]
+    pub(super) fn put<'x>(
         &self,
-        p: usize,
-        patch: &Patch<'_, 1, i8>,
+        place: Place,
         whole: bool,
-        rows: &RowsI8<'_>,
+        chunks: bool,
+        taps: impl IntoIterator<Item = Option<Taps<'x>>>,
     ) -> Option<()> {
-        let to = self.to.wrapping_add(16 * (p & 1));
-        let [_, w1, w2] = patch.w_steps;
-        if (patch.w_at | patch.len | w1 as usize | w2 as usize).is_multiple_of(16) {
-            if !whole {
-                // SAFETY: the chunks of a pixel end where those of both do, at twice `len`.
-                unsafe { fill_chunks(to, rows.zero, self.len / 16) };
-            }
-            // SAFETY: as above: taps are of whole chunks, which lie within `depth` elements.
-            return each_run(patch, rows.depth, |run| unsafe { copy_chunks(&run.to(to, 2)) });
+        let (at, spread) = self.at(place, chunks)?;
+        let to = self.to.wrapping_add(at);
+        match (whole, spread) {
+            (true, _) => {}
+            // SAFETY: there is room for `len` elements from `at` on.
+            (false, 1) => unsafe { fill(to, self.zero, self.len) },
+            // SAFETY: there is room for twice as many, of which every other chunk is filled from `at` on.
+            (false, _) => unsafe { fill_chunks(to, self.zero, self.len / 16) },
         }
-        let apart = self.len.checked_mul(2)?;
-        self.put_at(apart, patch, whole, rows)?;
-        let from = self.to.wrapping_add(apart).cast_const();
-        let chunks = Runs { from, to: to.cast(), len: self.len, from_step: 0, to_step: 0, count: 1 };
-        // SAFETY: from `apart` on, `len` elements were just put; the chunks of a pixel end at twice `len`.
-        unsafe { copy_chunks(&chunks) };
+        for taps in taps {
+            let Taps { from, at, len, from_step, to_step, count, .. } = taps?;
+            if at.max(at.checked_add_signed(to_step.checked_mul(count as isize - 1)?)?) + len > self.depth {
+                return None;
+            }
+            let to_step = to_step.wrapping_mul(spread as isize);
+            let runs = Runs { from, to: to.wrapping_add(at * spread), len, from_step, to_step, count };
+            // SAFETY: taps lie within x, were seen to end within `depth` elements, and are of whole chunks if
+            // these are spread.
+            unsafe { if spread == 1 { copy(&runs) } else { copy_chunks(&runs) } };
+        }
+        if let (Place::InTurns(p), 1) = (place, spread) {
+            let to = self.to.wrapping_add(16 * (p & 1));
+            let runs = Runs { from: self.to.wrapping_add(at), to, len: self.len, from_step: 0, to_step: 0, count: 1 };
+            // SAFETY: from `at` on is a patch of `len` elements, and before them room for twice as many.
+            unsafe { copy_chunks(&runs) };
+        }
         Some(())
+    }
+
+    /// [`put`](Self::put) of what a pixel sees.
+    pub(super) fn put_patch(&self, place: Place, whole: bool, patch: &Patch<'_, 1, i8>) -> Option<()> {
+        let &Patch { x: [x], w_at, len, counts, x_steps, w_steps } = patch;
+        let ([planes, rows, columns], [x0, x1, x2], [w0, w1, w2]) = (counts, x_steps, w_steps);
+        let chunks = (w_at | len | w0 as usize | w1 as usize | w2 as usize).is_multiple_of(16);
+        let lines = (0..planes).flat_map(|plane| (0..rows).map(move |row| (plane, row)));
+        let lines = lines.map(|(plane, row)| {
+            let x = x.get(plane.wrapping_mul(x0).wrapping_add(row.wrapping_mul(x1))..)?;
+            let steps = w0.wrapping_mul(plane as isize).wrapping_add(w1.wrapping_mul(row as isize));
+            Taps::of(x, w_at.wrapping_add_signed(steps), len, [x2, w2 as usize], columns)
+        });
+        self.put(place, whole, chunks, if len == 0 || columns == 0 { None } else { Some(lines) }.into_iter().flatten())
+    }
+}
+
+/// Taps at even distances: they lie within x, there is one, and none is empty. `at` counts elements of the patch.
+pub(super) struct Taps<'x> {
+    from: *const i8,
+    at: usize,
+    len: usize,
+    from_step: usize,
+    to_step: isize,
+    count: usize,
+    x: PhantomData<&'x [i8]>,
+}
+
+impl<'x> Taps<'x> {
+    /// `count` taps of `len` elements, `from_step` apart in x, of which the first is at its start.
+    #[inline(always)]
+    pub(super) fn of(
+        x: &'x [i8],
+        at: usize,
+        len: usize,
+        [from_step, to_step]: [usize; 2],
+        count: usize,
+    ) -> Option<Self> {
+        let end = from_step.checked_mul(count.checked_sub(1)?)?.checked_add(len)?;
+        let taps = Self { from: x.as_ptr(), at, len, from_step, to_step: to_step as isize, count, x: PhantomData };
+        (len > 0 && end <= x.len()).then_some(taps)
     }
 }
 
@@ -81,57 +152,6 @@ struct Runs {
     from_step: usize,
     to_step: isize,
     count: usize,
-}
-
-/// Runs whose `to` counts elements from the start of a patch.
-struct Taps {
-    from: *const i8,
-    at: usize,
-    len: usize,
-    from_step: usize,
-    to_step: isize,
-    count: usize,
-}
-
-impl Taps {
-    /// Copied to a patch that begins at `to` and takes `spread` times as much room.
-    fn to(&self, to: *mut i8, spread: usize) -> Runs {
-        let &Self { from, at, len, from_step, to_step, count } = self;
-        let to_step = to_step.wrapping_mul(spread as isize);
-        Runs { from, to: to.wrapping_add(at * spread), len, from_step, to_step, count }
-    }
-}
-
-/// The taps of a patch, as runs that lie within x and within `depth` elements of the patch, none of them empty.
-fn each_run(patch: &Patch<'_, 1, i8>, depth: usize, mut f: impl FnMut(&Taps)) -> Option<()> {
-    let &Patch { x: [x], w_at, len, counts, x_steps, w_steps } = patch;
-    let ([planes, rows, columns], [x0, x1, x2], [w0, w1, w2]) = (counts, x_steps, w_steps);
-    if len == 0 || counts.contains(&0) {
-        return Some(());
-    }
-    // Of one column, rows are taken in one go.
-    let (lines, [x_line, x_step], [w_line, w_step], count) = match columns {
-        1 => (1, [0, x1], [0, w1], rows),
-        _ => (rows, [x1, x2], [w1, w2], columns),
-    };
-    let mut plane = (0usize, w_at);
-    for _ in 0..planes {
-        let mut line = plane;
-        for _ in 0..lines {
-            let (x_at, at) = line;
-            let steps = count - 1;
-            let x = x.get(x_at..)?;
-            x.get(..x_step.checked_mul(steps)?.checked_add(len)?)?;
-            let last = at.checked_add_signed(w_step.checked_mul(steps as isize)?)?;
-            if at.max(last).checked_add(len)? > depth {
-                return None;
-            }
-            f(&Taps { from: x.as_ptr(), at, len, from_step: x_step, to_step: w_step, count });
-            line = (x_at.wrapping_add(x_line), at.wrapping_add_signed(w_line));
-        }
-        plane = (plane.0.wrapping_add(x0), plane.1.wrapping_add_signed(w0));
-    }
-    Some(())
 }
 
 /// Copies runs.

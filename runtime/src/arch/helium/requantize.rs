@@ -4,6 +4,7 @@ use crate::arch::OutputsI8;
 use flatpack_format::ops::Multiplier;
 
 /// What becomes of sums.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Ends {
     zero_point: i32,
