@@ -24,7 +24,7 @@ use core::mem::MaybeUninit;
 use core::slice;
 use flatpack_format::ops::Multiplier;
 use gemm::{Products, TILE};
-use patches::{Place, Room};
+use patches::Room;
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -73,32 +73,37 @@ impl Arch for Helium {
         let len = y.first()?.len();
         let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
         let products = Products::of(rows.w, rows.depth, &rows.outputs, len, &mut same)?;
-        let room = Room::of(rows.quads, rows.depth, rows.zero)?;
+        let room = Room::of_quads(rows.quads, rows.depth, rows.zero)?;
         for p in 0..P {
-            let place = if P == 2 { Place::InTurns(p) } else { Place::Alone };
-            room.put_patch(place, whole, &patch.pixel(p)?)?;
+            room.put_patch(p, whole, &patch.pixel(p)?)?;
         }
-        // SAFETY: the patches were just put there.
-        unsafe { products.run(room.start(), y)? };
+        match y.as_mut_slice() {
+            // SAFETY: both patches were just put there.
+            [y0, y1] => unsafe { products.two(room.start(), [y0, y1])? },
+            // SAFETY: the patch was just put there.
+            [y] => unsafe { products.run(room.start(), 1, y)? },
+            _ => return None,
+        }
         Some(len)
     }
 
     const JOINS: bool = true;
 
     fn gemm_joined_i8(
-        [first, second]: [&Patch<'_, 1, i8>; 2],
-        [first_whole, second_whole]: [bool; 2],
+        patches: [&Patch<'_, 1, i8>; 2],
+        whole: [bool; 2],
         rows: &RowsI8<'_>,
-        y: &mut [&mut [i8]; 2],
+        [y0, y1]: &mut [&mut [i8]; 2],
     ) -> Option<usize> {
-        let len = y.first()?.len();
+        let len = y0.len();
         let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
         let products = Products::of(rows.w, rows.depth, &rows.outputs, len, &mut same)?;
-        let room = Room::of(rows.quads, rows.depth, rows.zero)?;
-        room.put_patch(Place::InTurns(0), first_whole, first)?;
-        room.put_patch(Place::InTurns(1), second_whole, second)?;
+        let room = Room::of_quads(rows.quads, rows.depth, rows.zero)?;
+        for (p, (patch, whole)) in patches.into_iter().zip(whole).enumerate() {
+            room.put_patch(p, whole, patch)?;
+        }
         // SAFETY: both patches were just put there.
-        unsafe { products.run(room.start(), y)? };
+        unsafe { products.two(room.start(), [y0, y1])? };
         Some(len)
     }
 

@@ -22,6 +22,7 @@ impl ImageI8 {
     }
 
     /// Whether each window sees some of the image.
+    #[cfg_attr(flatpack_arch = "helium", allow(dead_code))]
     pub(super) fn sees_everywhere(&self) -> bool {
         let [h_windows, w_windows] = self.windows();
         let [oh, ow, _] = self.y;

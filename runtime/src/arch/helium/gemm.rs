@@ -8,7 +8,8 @@ use flatpack_format::ops::Multiplier;
 /// Outputs of a tile.
 pub(super) const TILE: usize = 4;
 
-/// The state of a loop over tiles of outputs.
+/// The state of a loop over tiles of outputs of pairs of pixels.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct Gemm {
     x: *const i8,
@@ -26,6 +27,21 @@ struct Gemm {
     y1: *mut i8,
     tiles: usize,
     ends: Ends,
+    pairs: usize,
+    of_all: OfAll,
+    /// From a pair to the next one in x, and from past the outputs of all tiles in y.
+    x_pair: usize,
+    y_pair: usize,
+}
+
+/// What each pair of pixels begins with anew.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct OfAll {
+    w: *const i8,
+    bias: *const i32,
+    requant: *const Multiplier,
+    tiles: usize,
 }
 
 /// Rows of weights and what becomes of their sums, seen to fit together. If outputs are left over, the last tile
@@ -58,52 +74,121 @@ impl<'a> Products<'a> {
         Some(Self { w, depth, bias, requant, requant_step, outputs, ends: Ends::of(ends) })
     }
 
-    /// The outputs of `P` pixels, whose patches begin at x: 16 elements of each in turns if there are two.
+    /// How many outputs a pixel has.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The outputs of pixels.
     ///
     /// # Safety
-    /// x points to the elements of P patches, of two up to whole chunks of 16, and then at an alignment of 4.
+    /// x points to the patches of pairs of pixels at an alignment of 4, of which the last may lack the second: 16
+    /// elements of each in turns, up to whole chunks.
     #[inline(always)]
-    pub(super) unsafe fn run<const P: usize>(&self, x: *const i8, y: &mut [&mut [i8]; P]) -> Option<()> {
-        if y.iter().any(|y| y.len() != self.outputs) {
+    pub(super) unsafe fn run(&self, x: *const i8, pixels: usize, y: &mut [i8]) -> Option<()> {
+        if pixels.checked_mul(self.outputs)? != y.len() {
             return None;
         }
-        let [y0, y1] = match y.as_mut_slice() {
-            [y0, y1] => [y0.as_mut_ptr(), y1.as_mut_ptr()],
-            [y0] => [y0.as_mut_ptr(); 2],
-            _ => return None,
-        };
-        // SAFETY: x is as promised, and y has room for all outputs.
-        unsafe { self.part::<P>(x, [y0, y1], 0, self.outputs / TILE) };
-        if !self.outputs.is_multiple_of(TILE) {
-            // SAFETY: as above; the tile ends where the outputs do.
-            unsafe { self.part::<P>(x, [y0, y1], self.outputs - TILE, 1) };
+        let (pairs, x_pair) = (pixels / 2, 2 * self.depth.next_multiple_of(16));
+        let mut done = y.as_mut_ptr();
+        // What a second pixel would have, which is not there, is written before what the first has.
+        for (first, pairs, second) in [(0, pairs, self.outputs), (pairs, pixels % 2, 0)] {
+            if pairs > 0 {
+                let task = Gemm {
+                    pairs,
+                    x_pair,
+                    ..self.task(x.wrapping_add(first * x_pair), [done, done.wrapping_add(second)])
+                };
+                // SAFETY: x has the patches; there are weights, a bias and multipliers for all outputs, and room.
+                unsafe { self.parts(task, two_pixels) };
+            }
+            done = done.wrapping_add(2 * pairs * self.outputs);
         }
         Some(())
     }
 
-    /// Tiles from output `first` on.
+    /// The outputs of two pixels.
     ///
     /// # Safety
-    /// As [`run`](Self::run); y has room for all outputs, and so many tiles from `first` on are theirs.
+    /// As [`run`](Self::run): x points to the patches of both.
     #[inline(always)]
-    unsafe fn part<const P: usize>(&self, x: *const i8, [y0, y1]: [*mut i8; 2], first: usize, tiles: usize) {
-        let mut task = Gemm {
+    pub(super) unsafe fn two(&self, x: *const i8, y: [&mut [i8]; 2]) -> Option<()> {
+        if y.iter().any(|y| y.len() != self.outputs) {
+            return None;
+        }
+        // SAFETY: x has the patches; there are weights, a bias and multipliers for all outputs, and room for them.
+        unsafe { self.parts(self.task(x, y.map(<[i8]>::as_mut_ptr)), two_pixels) };
+        Some(())
+    }
+
+    /// The outputs of one pixel.
+    ///
+    /// # Safety
+    /// x points to the elements of a patch.
+    #[inline(always)]
+    pub(super) unsafe fn one(&self, x: *const i8, y: &mut [i8]) -> Option<()> {
+        if y.len() != self.outputs {
+            return None;
+        }
+        // SAFETY: x has the patch; there are weights, a bias and multipliers for all outputs, and room for them.
+        unsafe { self.parts(self.task(x, [y.as_mut_ptr(); 2]), one_pixel) };
+        Some(())
+    }
+
+    /// What becomes of the pair of pixels at x.
+    #[inline(always)]
+    fn task(&self, x: *const i8, [y0, y1]: [*mut i8; 2]) -> Gemm {
+        let (w, bias, requant, tiles) =
+            (self.w.as_ptr(), self.bias.as_ptr(), self.requant.as_ptr(), self.outputs / TILE);
+        Gemm {
             x,
-            w: self.w.as_ptr().wrapping_add(first * self.depth),
+            w,
             depth: self.depth,
             chunks: self.depth / 16,
             rest: self.depth % 16,
-            bias: self.bias.as_ptr().wrapping_add(first),
-            requant: self.requant.as_ptr().wrapping_add(if self.requant_step == 0 { 0 } else { first }),
+            bias,
+            requant,
             requant_step: self.requant_step,
-            y0: y0.wrapping_add(first),
-            y1: y1.wrapping_add(first),
+            y0,
+            y1,
             tiles,
             ends: self.ends,
+            pairs: 1,
+            of_all: OfAll { w, bias, requant, tiles },
+            x_pair: 0,
+            y_pair: (2 * self.outputs).wrapping_sub(TILE * tiles),
+        }
+    }
+
+    /// Runs all tiles of a task, and one more where outputs are left over.
+    ///
+    /// # Safety
+    /// As for what is run.
+    #[inline(always)]
+    unsafe fn parts(&self, task: Gemm, run: unsafe extern "C" fn(&mut Gemm)) {
+        let mut all = task;
+        // SAFETY: as promised.
+        unsafe { run(&mut all) };
+        if self.outputs.is_multiple_of(TILE) {
+            return;
+        }
+        let first = self.outputs - TILE;
+        let w = task.w.wrapping_add(first * self.depth);
+        let bias = task.bias.wrapping_add(first);
+        let requant = task.requant.wrapping_add(if self.requant_step == 0 { 0 } else { first });
+        let mut last = Gemm {
+            w,
+            bias,
+            requant,
+            y0: task.y0.wrapping_add(first),
+            y1: task.y1.wrapping_add(first),
+            tiles: 1,
+            of_all: OfAll { w, bias, requant, tiles: 1 },
+            y_pair: 2 * self.outputs - TILE,
+            ..task
         };
-        let run = if P == 2 { two_pixels } else { one_pixel };
-        // SAFETY: x has the patches; there are weights, a bias and multipliers for all outputs, and room for them.
-        unsafe { run(&mut task) };
+        // SAFETY: as promised; this tile ends where the outputs do.
+        unsafe { run(&mut last) };
     }
 }
 
@@ -158,8 +243,13 @@ unsafe extern "C" fn two_pixels(task: &mut Gemm) {
         "ldrd r1, r2, [r0, #48]",
         "vdup.32 q4, r1",
         "vdup.32 q5, r2",
+        "7:",
+        "ldrd r1, r2, [r0, #60]",
+        "ldrd r3, r4, [r0, #68]",
+        "str r1, [r0, #4]",
+        "strd r2, r3, [r0, #20]",
+        "str r4, [r0, #40]",
         "2:",
-        // The row of output 0 is in r0's w.
         "ldrd r1, r3, [r0]",
         "ldrd r2, r11, [r0, #8]",
         "add r5, r3, r2",
@@ -218,13 +308,24 @@ unsafe extern "C" fn two_pixels(task: &mut Gemm) {
         "vmin.s32 q0, q0, q5",
         "vmin.s32 q1, q1, q5",
         "ldrd r4, r5, [r0, #32]",
-        "vstrb.32 q0, [r4], #4",
         "vstrb.32 q1, [r5], #4",
+        "vstrb.32 q0, [r4], #4",
         "strd r4, r5, [r0, #32]",
         "ldr r6, [r0, #40]",
         "subs r6, r6, #1",
         "str r6, [r0, #40]",
         "bne 2b",
+        "ldrd r1, r2, [r0, #76]",
+        "add r4, r4, r2",
+        "add r5, r5, r2",
+        "strd r4, r5, [r0, #32]",
+        "ldr r3, [r0]",
+        "add r3, r3, r1",
+        "str r3, [r0]",
+        "ldr r3, [r0, #56]",
+        "subs r3, r3, #1",
+        "str r3, [r0, #56]",
+        "bne 7b",
         "vpop {{d8-d11}}",
         "pop {{r0, r4-r11, pc}}",
     )
