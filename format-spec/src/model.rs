@@ -28,6 +28,13 @@ pub struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
+    /// The file that a memory begins with, such as a partition of flash, which is longer. The whole memory
+    /// if its header says no length that it has, or there is none: [`Model::parse`] says what is wrong.
+    pub fn file_in(memory: &[u8]) -> &[u8] {
+        let length = memory.get(12..16).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        length.and_then(|length| memory.get(..length as usize)).unwrap_or(memory)
+    }
+
     /// Checks rules V01 to V22 and gives a view of the file.
     ///
     /// Allocates nothing, takes time linear in the size of the tables, and reads neither weights nor

@@ -269,6 +269,18 @@ fn the_sample_is_read_back() {
 }
 
 #[test]
+fn a_file_is_found_at_the_start_of_a_partition() {
+    let file = File::sample();
+    let mut partition = file.bytes().to_vec();
+    partition.resize(file.len + 100, 0xff);
+    assert_eq!(Model::file_in(&partition), file.bytes());
+    let cut = &partition[..file.len - 1];
+    assert_eq!(Model::file_in(cut), cut);
+    assert_eq!(Model::file_in(&[0xff; 64]), [0xff; 64]);
+    assert!(Model::file_in(&[]).is_empty());
+}
+
+#[test]
 fn equal_neighbouring_constants_are_stored_once() {
     let file = File::sample();
     let model = Model::parse(file.bytes()).unwrap();

@@ -52,6 +52,49 @@ macro_rules! include_model {
     ($($call:tt)*) => { $crate::include_model_from! { $crate, $($call)* } };
 }
 
+/// A module of what a firmware can run, for models that are not known when it is compiled:
+/// `include_features!(pub NAME, "features.json");`. Paths are those of [`include_model!`].
+///
+/// ```json
+/// {
+///     "format_version": 1,
+///     "feature_bits": 0,
+///     "operators": ["conv_2d", "depthwise_conv_2d", "fully_connected", "max_pool_2d", "softmax"],
+///     "memory_bytes": 12288,
+///     "file_bytes": 65536
+/// }
+/// ```
+///
+/// The firmware gets its kernels and its arena from this file, and whoever makes models for it gives the
+/// same file to `flatpack build --for features.json`, which refuses what does not run there. So what the
+/// firmware says of itself is what it is. The first two fields are those of the runtime: with another
+/// one's, it does not compile.
+///
+/// | item | what it is |
+/// |---|---|
+/// | `Arena`, `ARENA` | the type of a static of `memory_bytes`, and what it begins as |
+/// | `load(&memory, &mut Arena)` | a [`Session`] of the file that a memory begins with, such as a partition of flash |
+/// | `KERNELS` | the kernels of the operators; the linker drops all others |
+/// | `FILE_BYTES` | the largest file |
+///
+/// ```
+/// flatpack_runtime::include_features!(FIRMWARE, "../firmware-example/features.json");
+/// # flatpack_runtime::include_model!(DIGITS, "../firmware-example/digits_cnn.fpk");
+/// # let mut blocks = [flatpack_runtime::Block::ZERO; FIRMWARE::FILE_BYTES / 16];
+/// # let partition = flatpack_runtime::Block::bytes_mut(&mut blocks);
+/// # partition[..DIGITS::FILE.len()].copy_from_slice(DIGITS::FILE);
+/// let mut arena = FIRMWARE::ARENA;
+/// let mut session = FIRMWARE::load(partition, &mut arena)?;
+/// session.model().check_contents().expect("the file came as it was sent");
+/// session.check_goldens().expect("this machine computes what the host computed");
+/// # Ok::<(), flatpack_runtime::FileError>(())
+/// ```
+#[cfg(feature = "macros")]
+#[macro_export]
+macro_rules! include_features {
+    ($($call:tt)*) => { $crate::include_features_from! { $crate, $($call)* } };
+}
+
 /// A value at an address that is a multiple of 16, which a file needs.
 #[derive(Debug)]
 #[repr(C, align(16))]

@@ -59,7 +59,7 @@ pub use flatpack_format::{
 };
 #[cfg(feature = "macros")]
 #[doc(hidden)]
-pub use flatpack_macros::include_model_from;
+pub use flatpack_macros::{include_features_from, include_model_from};
 pub use included::{Aligned, FileError, Input, Output, Port, Quant};
 pub use kernel::{Kernel, Node};
 #[cfg(feature = "mmap")]

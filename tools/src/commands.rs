@@ -9,7 +9,9 @@ mod ops;
 mod run;
 mod verify;
 
+use crate::firmware::{Firmware, Unfit};
 use clap::Subcommand;
+use flatpack_format::Model;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)]
 pub enum Command {
-    Build(build::Args),
+    Build(Box<build::Args>),
     Inspect(inspect::Args),
     Verify(verify::Args),
     Run(run::Args),
@@ -118,6 +120,28 @@ impl Failure {
             "{:#}",
             serde_json::json!({ "error": self.report.to_string(), "causes": causes, "help": help, "exit_code": self.exit_code })
         )
+    }
+}
+
+/// What a firmware can run, and the name of the file that says so.
+struct NamedFirmware<'a>(&'a Path, Firmware);
+
+/// Reads the argument of `--for`.
+fn firmware(path: &Path) -> Result<NamedFirmware<'_>, Failure> {
+    let firmware = Firmware::read(path);
+    let firmware =
+        firmware.map_err(|error| Failure::usage(miette::miette!("{}: {error}", path.display())))?;
+    Ok(NamedFirmware(path, firmware))
+}
+
+impl NamedFirmware<'_> {
+    /// Demands that the firmware lacks nothing for a model. `layer` names the layer of a step.
+    fn check(&self, model: &Model<'_>, layer: impl Fn(u32) -> Option<String>) -> Result<(), Failure> {
+        let lacks = self.1.lacks(model, layer);
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::model(Unfit { firmware: self.0.display().to_string(), lacks }))
     }
 }
 

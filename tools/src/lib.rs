@@ -11,6 +11,7 @@ pub mod commands;
 pub mod data;
 pub mod emit;
 pub mod exact;
+pub mod firmware;
 pub mod fixed;
 pub mod golden;
 pub mod graph;

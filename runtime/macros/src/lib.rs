@@ -1,4 +1,5 @@
-//! The procedure behind `flatpack_runtime::include_model!`, where it is described.
+//! The procedures behind `flatpack_runtime::include_model!` and `include_features!`, where they are
+//! described.
 //!
 //! It sees the format, not the runtime: a crate that the runtime gives to its users cannot depend on
 //! the runtime. The parser and the operators' rules are those that the runtime uses.
@@ -6,6 +7,7 @@
 
 mod call;
 mod check;
+mod features;
 mod module;
 
 use call::Call;
@@ -15,6 +17,20 @@ use proc_macro::TokenStream;
 #[proc_macro]
 pub fn include_model_from(call: TokenStream) -> TokenStream {
     expand(call.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Makes a module of a `features.json`, with the same arguments.
+#[proc_macro]
+pub fn include_features_from(call: TokenStream) -> TokenStream {
+    expand_features(call.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+fn expand_features(call: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
+    let call: Call = syn::parse2(call)?;
+    let file = call.find()?;
+    let refused = |why: String| syn::Error::new(call.span, format!("{}: {why}", file.display()));
+    let text = std::fs::read_to_string(&file).map_err(|error| refused(error.to_string()))?;
+    features::module(&call, &file.to_string_lossy(), &text).map_err(|error| refused(error.to_string()))
 }
 
 fn expand(call: proc_macro2::TokenStream) -> syn::Result<proc_macro2::TokenStream> {
@@ -42,6 +58,18 @@ mod tests {
         for part in ["pub (crate) mod DIGITS", "ARENA_BYTES : usize = 12288", "ops :: conv_2d :: KERNEL"] {
             assert!(module.contains(part), "{part} is not in {module}");
         }
+    }
+
+    #[test]
+    fn features_become_a_module() {
+        let call = quote!(::flatpack_runtime, pub FIRMWARE, "../../firmware-example/features.json");
+        let module = expand_features(call).unwrap().to_string();
+        assert!(
+            module.contains("pub mod FIRMWARE") && module.contains("ops :: max_pool_2d :: KERNEL"),
+            "{module}"
+        );
+        let error = expand_features(quote!(::flatpack_runtime, FIRMWARE, "Cargo.toml")).unwrap_err();
+        assert!(error.to_string().ends_with("Cargo.toml: expected curly braces"), "{error}");
     }
 
     #[test]

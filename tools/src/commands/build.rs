@@ -63,6 +63,9 @@ pub struct Args {
     /// Leave out names and metadata.
     #[arg(long)]
     strip: bool,
+    /// Refuse what a firmware cannot run: the features.json that it was compiled with.
+    #[arg(long = "for", value_name = "FILE")]
+    firmware: Option<PathBuf>,
     /// Show what each pass does to which layer.
     #[arg(long)]
     trace: bool,
@@ -72,6 +75,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.h5
   flatpack build model.h5 -o model.fpk --target linux
   flatpack build model.tflite
+  flatpack build model.tflite --for features.json
   flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
@@ -128,6 +132,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     if args.quantize != Some(Quantize::Int8) && args.integers.calibrate.is_some() {
         return Err(Failure::usage(miette::miette!("--calibrate is for --quantize int8")));
     }
+    let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let bar = progress("reading the model");
     let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
     let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
@@ -162,6 +167,13 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         }
     };
     let model = built.model();
+    if let Some(firmware) = firmware {
+        let layer = |step: u32| Some(built.plan.steps.get(step as usize)?.layer.clone());
+        firmware.check(&model, layer).map_err(|failure| {
+            let what = format!("{}: no file was written", args.model.display());
+            Failure { report: failure.report.wrap_err(what), ..failure }
+        })?;
+    }
     let output = args.output.clone().unwrap_or_else(|| args.model.with_extension("fpk"));
     write(&output, built.bytes())?;
     bar.finish_and_clear();

@@ -7,13 +7,22 @@ use std::path::PathBuf;
 
 /// Check a .fpk file: structure, checksums, and goldens on this machine.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  flatpack verify model.fpk\n  flatpack verify model.fpk --json")]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The file.
     file: PathBuf,
+    /// Ask also whether a firmware can run it: the features.json that it was compiled with.
+    #[arg(long = "for", value_name = "FILE")]
+    firmware: Option<PathBuf>,
 }
 
+const EXAMPLES: &str = "Examples:
+  flatpack verify model.fpk
+  flatpack verify model.fpk --for features.json
+  flatpack verify model.fpk --json";
+
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let mapped = file::open(&args.file)?;
     let model = file::model(&args.file, &mapped)?;
     let name = args.file.display();
@@ -23,6 +32,9 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     })?;
     let checked = build::check(&model)
         .map_err(|error| Failure::model(miette::Report::msg(format!("{name}: {error}"))))?;
+    if let Some(firmware) = firmware {
+        firmware.check(&model, |step| model.step_name(step).map(str::to_owned))?;
+    }
     let text = format!(
         "{name}: structure and checksums hold\n{} goldens met: {} receipts, {} output elements, largest \
          difference {:.1e}",
