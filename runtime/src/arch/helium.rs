@@ -16,6 +16,7 @@ macro_rules! architecture {
 mod requantize;
 mod conv;
 mod depthwise;
+mod depthwise_image;
 mod gemm;
 mod patches;
 
@@ -126,5 +127,16 @@ impl Arch for Helium {
         y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
         depthwise::depthwise_i8(patch, offset, w, outputs, y)
+    }
+
+    fn depthwise_image_i8(
+        scratch: &mut Memory,
+        image: &ImageI8,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        depthwise_image::depthwise_image_i8(scratch, image, w, outputs, x, y)
     }
 }
