@@ -18,6 +18,7 @@ use crate::fixed;
 use crate::weight::Weight;
 use core::cell::Cell;
 use flatpack_format::PANEL;
+use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Outputs of a panel as an array length.
@@ -275,6 +276,22 @@ pub trait Arch {
         _w: &[i8],
         _outputs: &OutputsI8<'_>,
         _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
+    /// Whether [`add_run_i8`](Self::add_run_i8) takes sums of these parameters.
+    fn adds_i8(_: &AddI8Params) -> bool {
+        false
+    }
+
+    /// `y[i] = requantize(a[i] + b[i])` at their common scale, see [`crate::ops::add_i8`]; their difference if `MINUS`.
+    /// `None` for a or b is what y holds. Gives `None` if it was not computed.
+    fn add_run_i8<const MINUS: bool>(
+        _params: &AddI8Params,
+        _a: Option<&[i8]>,
+        _b: Option<&[i8]>,
         _y: &mut [i8],
     ) -> Option<()> {
         None

@@ -14,18 +14,22 @@ macro_rules! architecture {
 
 #[macro_use]
 mod requantize;
+mod add;
 mod conv;
 mod depthwise;
 mod depthwise_image;
 mod gemm;
 mod patches;
+mod pool;
 
-use super::{Arch, ImageI8, OutputsI8, Patch, Quad, RowsI8, Scratch};
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
 use core::mem::MaybeUninit;
 use core::slice;
 use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::add_i8::AddI8Params;
 use gemm::{Products, TILE};
 use patches::Room;
+use pool::Fold;
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +68,21 @@ impl Scratch for Memory {
 
 impl Arch for Helium {
     type Scratch = Memory;
+
+    #[inline(never)]
+    fn sum_tile_i8(patch: &Patch<'_, 1, i8>, sums: &mut [i32; LANES]) -> Option<()> {
+        pool::sum(patch, sums)
+    }
+
+    #[inline(never)]
+    fn max_tile_i8(patch: &Patch<'_, 1, i8>, maxima: &mut [i8; LANES]) -> Option<()> {
+        pool::fold(patch, maxima, Fold::Max)
+    }
+
+    #[inline(never)]
+    fn min_tile_i8(patch: &Patch<'_, 1, i8>, minima: &mut [i8; LANES]) -> Option<()> {
+        pool::fold(patch, minima, Fold::Min)
+    }
 
     fn gemm_i8<const P: usize>(
         patch: &Patch<'_, P, i8>,
@@ -138,5 +157,18 @@ impl Arch for Helium {
         y: &mut [i8],
     ) -> Option<()> {
         depthwise_image::depthwise_image_i8(scratch, image, w, outputs, x, y)
+    }
+
+    fn adds_i8(params: &AddI8Params) -> bool {
+        add::adds_i8(params)
+    }
+
+    fn add_run_i8<const MINUS: bool>(
+        params: &AddI8Params,
+        a: Option<&[i8]>,
+        b: Option<&[i8]>,
+        y: &mut [i8],
+    ) -> Option<()> {
+        add::add_run_i8::<MINUS>(params, a, b, y)
     }
 }

@@ -11,10 +11,10 @@
 //! points and bounds are in their domains, and that an input which shares memory with y has all of it:
 //! then it is as long as y and does not repeat.
 
-use super::binary::broadcast;
+use super::binary::{broadcast, broadcast_runs};
 use super::binary_i8::at_common_scale;
 use crate::arch::{Active, Arch, Scratch};
-use crate::fixed::are_plain;
+use crate::fixed::{self, are_plain};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use core::slice;
@@ -29,19 +29,22 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 }
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    combine::<A>(node, operands, i32::wrapping_add)
+    combine::<A, false>(node, operands)
 }
 
-/// What is made of a and b at their common scale, as an element of y.
-pub(crate) fn combine<A: Arch>(
-    node: &Node<'_>,
-    operands: Operands<'_>,
-    f: impl Fn(i32, i32) -> i32,
-) -> Option<()> {
+/// The sum of a and b at their common scale, or if `MINUS` their difference, as an element of y.
+pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &AddI8Params = node.params()?;
+    let f = |a: i32, b: i32| if MINUS { a.wrapping_sub(b) } else { a.wrapping_add(b) };
     let at_a = |a: i8| at_common_scale::<20>(a, p.a_zero_point, p.a_multiplier);
     let at_b = |b: i8| at_common_scale::<20>(b, p.b_zero_point, p.b_multiplier);
     let plain = are_plain(slice::from_ref(&p.multiplier));
+    if A::adds_i8(p) {
+        let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| A::add_run_i8::<MINUS>(p, a, b, y);
+        return broadcast_runs(node, operands, run, |a, b| {
+            fixed::requantize(f(at_a(a), at_b(b)), p.multiplier, &p.y)
+        });
+    }
     if node.output()?.len() > TABLES {
         // What each byte becomes, by the byte.
         let mut scratch = A::Scratch::new();

@@ -49,6 +49,15 @@ impl<'a, T: Copy> Side<'a, T> {
             Some(x) => x.get(at..).map(Self::Each),
         }
     }
+
+    /// An element for each of y's: `Some(None)` if they are what y holds, `None` if there is but one.
+    fn elements(&self) -> Option<Option<&'a [T]>> {
+        match self {
+            Self::Place => Some(None),
+            Self::Each(x) => Some(Some(x)),
+            Self::One(_) => None,
+        }
+    }
 }
 
 /// `y = f(a, b)`, elementwise.
@@ -58,13 +67,31 @@ pub(crate) fn broadcast<T: Pod>(
     operands: Operands<'_>,
     f: impl Fn(T, T) -> T,
 ) -> Option<()> {
+    broadcast_runs(node, operands, |_, _, _| None, f)
+}
+
+/// [`broadcast`], where `run` is offered what has an element of a and of b for each of y: `None` is for what y
+/// holds. It gives `None` if it did not compute it.
+#[inline(always)]
+pub(crate) fn broadcast_runs<T: Pod>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    run: impl Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>,
+    f: impl Fn(T, T) -> T,
+) -> Option<()> {
     let walk = walk(node)?;
     let (len, [a_stride, b_stride]) = walk.run();
     let (reads, y) = operands.write::<T>(node.output()?)?;
     let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
     for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
-        match (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?) {
+        let (a, b) = (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?);
+        if let (Some(a), Some(b)) = (a.elements(), b.elements())
+            && run(a, b, y).is_some()
+        {
+            continue;
+        }
+        match (a, b) {
             (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
             (Side::Place, Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),
             (Side::Place, Side::One(b)) => y.iter_mut().for_each(|y| *y = f(*y, b)),

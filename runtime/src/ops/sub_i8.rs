@@ -25,7 +25,7 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 }
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    combine::<A>(node, operands, i32::wrapping_sub)
+    combine::<A, true>(node, operands)
 }
 
 #[cfg(test)]
