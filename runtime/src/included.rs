@@ -21,6 +21,7 @@ use flatpack_format::{DType, Error, Model};
 /// | `ARENA_BYTES`, `STATE_BYTES` | memory of a session, exactly |
 /// | `Arena`, `ARENA` | the type of a static that has both, and what it begins as |
 /// | `load(&mut Arena)` | a [`Session`] |
+/// | `check_goldens(&mut Session)` | the self-test; of a file of integers, without the arithmetic of reals |
 /// | `INPUT`, `OUTPUT` | [`Input`] and [`Output`]: name, shape, quantisation, elements of the right type; `INPUT_0`, `INPUT_1` … where there are several |
 /// | `CLASSES` | names of the classes, where the file has them |
 /// | `KERNELS` | the kernels of the model; the linker drops all others |

@@ -432,7 +432,7 @@ pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
             Divergence::Element { step, .. }
             | Divergence::Sum { step, .. }
             | Divergence::Digest { step, .. } => Some(step),
-            Divergence::Output { .. } | Divergence::Run(_) => None,
+            Divergence::Output { .. } | Divergence::OutputByte { .. } | Divergence::Run(_) => None,
         };
         let layer = step.and_then(|step| model.step_name(step)).map(str::to_owned);
         BuildError::Diverges { divergence, layer }

@@ -1,7 +1,7 @@
 //! The module that stands for a model in a program.
 
 use crate::call::Call;
-use flatpack_format::{Block, DType, Model, OpCode, Tensor};
+use flatpack_format::{Block, Case, DType, Model, OpCode, Tensor};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::path::Path;
@@ -24,6 +24,7 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let class_count = classes.len();
     let inputs = ports(call, model, "INPUT", &model.inputs().collect::<Vec<_>>());
     let outputs = ports(call, model, "OUTPUT", &model.outputs().collect::<Vec<_>>());
+    let check = if is_exact(model) { quote!(check_exact_goldens) } else { quote!(check_goldens) };
     let path = file.to_string_lossy();
     let about = format!(
         "The model of `{}`: {} steps, {macs} multiply-accumulates.",
@@ -80,8 +81,30 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
                 #runtime::Session::from_file(FILE, KERNELS, #runtime::Block::bytes_mut(arena))
             }
+
+            /// Runs the goldens of the file and compares each step with its receipt and the outputs with
+            /// the predictions, as `Session::check_goldens` does.
+            ///
+            /// # Errors
+            /// The first divergence.
+            pub fn check_goldens(
+                session: &mut #runtime::Session<'_>,
+            ) -> ::core::result::Result<#runtime::golden::Checked, #runtime::golden::Divergence> {
+                session.#check()
+            }
         }
     }
+}
+
+/// Whether all goldens are of integers, to the last bit.
+fn is_exact(model: &Model<'_>) -> bool {
+    let integers = model.outputs().all(|output| !matches!(output.dtype(), DType::F32 | DType::F16));
+    let exact = |case: Case<'_>| {
+        let record = case.record();
+        let tolerance = record.abs_tolerance.max(record.rel_tolerance);
+        tolerance == 0.0 && case.receipts().iter().all(|receipt| receipt.exact == 1)
+    };
+    integers && model.cases().all(exact)
 }
 
 /// A constant for each input or output: `INPUT`, or `INPUT_0` and so on where there are several.

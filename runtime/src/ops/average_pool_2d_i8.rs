@@ -34,9 +34,15 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
     let bounds = OutputI8 { zero_point: 0, min, max };
     pool::run::<A, SumI8>(node, operands, window, &moves, |sum, count| {
-        let from_origin = sum.wrapping_sub(origin.wrapping_mul(count as i32));
-        fixed::bound(fixed::divide(from_origin, count as i32).wrapping_add(origin), &bounds)
+        mean(sum, count as i32, origin, &bounds)
     })
+}
+
+/// One for all channels of a tile: it divides, which takes longer than a call.
+#[inline(never)]
+fn mean(sum: i32, count: i32, origin: i32, bounds: &OutputI8) -> i8 {
+    let from_origin = sum.wrapping_sub(origin.wrapping_mul(count));
+    fixed::bound(fixed::divide(from_origin, count).wrapping_add(origin), bounds)
 }
 
 #[cfg(test)]

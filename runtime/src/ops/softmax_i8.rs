@@ -83,6 +83,7 @@ pub(crate) fn sum_of_exps(x: &[i8], stride: usize, by: Multiplier, diff_min: i32
 
 /// The exponential of the difference from the largest element, with 31 bits after the point; `None` if it
 /// does not count.
+#[inline(never)]
 fn exp_of_difference(x: i8, max: i32, by: Multiplier, diff_min: i32) -> Option<i32> {
     let difference = i32::from(x).wrapping_sub(max);
     (difference >= diff_min).then(|| exp_of_negative(multiply(difference, by)))
