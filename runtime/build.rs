@@ -8,13 +8,18 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(flatpack_arch, values(\"armv7em\", \"helium\"))");
     let target = env::var("TARGET").unwrap_or_default();
+    let has = |instruction: &str| assembles(&target, instruction).unwrap_or(false);
     // Every core of the first architecture has the DSP instructions: Cortex-M4 and M7. Of the second, some
-    // have Helium: Cortex-M55 and M85, for example, if `-C target-cpu` names them.
-    if target.starts_with("thumbv7em-") {
-        println!("cargo::rustc-cfg=flatpack_arch=\"armv7em\"");
-    } else if target.starts_with("thumbv8") && assembles(&target, "vmladava.s8 r0, q0, q1").unwrap_or(false) {
-        println!("cargo::rustc-cfg=flatpack_arch=\"helium\"");
-    }
+    // have Helium, Cortex-M55 and M85, for example, and some the DSP instructions, as Cortex-M33 may, if
+    // `-C target-cpu` names them.
+    let arch = match target.as_str() {
+        target if target.starts_with("thumbv7em-") => "armv7em",
+        target if !target.starts_with("thumbv8m.main-") => return,
+        _ if has("vmladava.s8 r0, q0, q1") => "helium",
+        _ if has("smlad r0, r1, r2, r3") => "armv7em",
+        _ => return,
+    };
+    println!("cargo::rustc-cfg=flatpack_arch=\"{arch}\"");
 }
 
 /// Whether the compiler takes this instruction, with the flags of this build. (It does not tell a stable

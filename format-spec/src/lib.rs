@@ -49,7 +49,7 @@ pub use quant::QuantRecord;
 pub use rules::{Error, Rule};
 pub use section::{SectionKind, SectionRecord};
 pub use shape::{MAX_RANK, Shape};
-pub use tensor::{DType, Layout, PANEL, Place, TensorRecord, TensorType};
+pub use tensor::{DType, Layout, PAIR, PAIR_GROUP, PANEL, Place, TensorRecord, TensorType, pairs_at};
 
 /// The first eight bytes of every file. Not text, not valid UTF-8, and damaged by any transfer
 /// that translates line ends.

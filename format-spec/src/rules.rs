@@ -10,7 +10,7 @@ use crate::quant::QuantRecord;
 use crate::section::{SectionKind, SectionRecord, Spans};
 use crate::shape::Shape;
 use crate::tensor::{DType, Layout, Place, TensorRecord, TensorType};
-use crate::{ALIGN, MAGIC, PANEL, VERSION};
+use crate::{ALIGN, MAGIC, PAIR, PAIR_GROUP, PANEL, VERSION, pairs_at};
 
 macro_rules! rules {
     ($($(#[$meta:meta])* $name:ident = $text:literal;)*) => {
@@ -59,7 +59,7 @@ rules! {
     V22 = "a receipt names a step and elements that exist, ascending, and is exact or not";
     V23 = "names belong to tensors and steps that exist, ascending, and are UTF-8 texts that follow each other";
     V24 = "metadata ascend by key, and are UTF-8 texts that follow the names to the end of the strings section";
-    V25 = "every section has its checksum, and pads and the absent outputs of panels are zero";
+    V25 = "every section has its checksum, and pads and absent weights are zero";
 }
 
 /// Where a file breaks which rule.
@@ -231,8 +231,8 @@ fn v10_tensor(tensor: &TensorRecord) -> bool {
     let Some((used, unused)) = tensor.dims.split_at_checked(tensor.rank.into()) else { return false };
     let bytes = match layout {
         Layout::Rows => used.iter().try_fold(dtype.bytes(), |bytes, &dim| bytes.checked_mul(dim)),
-        Layout::Panel16 if tensor.place != Place::Constant as u8 => None,
-        Layout::Panel16 => {
+        Layout::Panel16 | Layout::Pairs if tensor.place != Place::Constant as u8 => None,
+        Layout::Panel16 | Layout::Pairs => {
             TensorType { dtype, shape: Shape::of_record(&tensor.dims, tensor.rank) }.bytes(layout)
         }
     };
@@ -500,7 +500,7 @@ pub(crate) fn v25_contents(model: &Model<'_>) -> Outcome {
     for tensor in model.tensors().filter(|t| t.place() == Place::Constant) {
         v25_zero(model, end, tensor.offset())?;
         end = tensor.offset().saturating_add(tensor.bytes());
-        v25_panels(model, tensor)?;
+        v25_absent(model, tensor)?;
     }
     for case in model.case_records() {
         let mut at = case.data_offset;
@@ -519,18 +519,54 @@ fn v25_zero(model: &Model<'_>, from: u32, to: u32) -> Outcome {
     demand(bytes.iter().all(|&b| b == 0), Rule::V25, from)
 }
 
+/// A layout holds zeros for outputs and elements that are absent.
+fn v25_absent(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
+    let Some((_, outputs, depth)) = tensor.shape().around(0) else { return Ok(()) };
+    match tensor.layout() {
+        Layout::Rows => Ok(()),
+        Layout::Panel16 => v25_panels(model, tensor, outputs, depth),
+        Layout::Pairs => v25_pairs(model, tensor, outputs, depth),
+    }
+}
+
 /// The last panel holds zeros for the outputs that are absent.
-fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
-    let present = tensor.shape().dim(0) % PANEL;
-    if tensor.layout() != Layout::Panel16 || present == 0 {
+fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
+    let present = outputs % PANEL;
+    if present == 0 {
         return Ok(());
     }
     let [row_bytes, present_bytes] = [PANEL, present].map(|outputs| outputs * tensor.dtype().bytes());
     let end = tensor.offset().saturating_add(tensor.bytes());
-    let depth = tensor.shape().around(0).map_or(0, |(_, _, depth)| depth);
     let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
     for row in (panel..end).step_by(row_bytes.max(1) as usize) {
         v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
+    }
+    Ok(())
+}
+
+/// The last pair holds zeros for an output that is absent, and the last group of each pair for elements that
+/// are.
+fn v25_pairs(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
+    let bytes = tensor.dtype().bytes();
+    let group_bytes = (PAIR * PAIR_GROUP).saturating_mul(bytes);
+    let pair_bytes = depth.div_ceil(PAIR_GROUP).saturating_mul(group_bytes);
+    let end = tensor.offset().saturating_add(tensor.bytes());
+    if outputs % PAIR == 1 {
+        let first = end.saturating_sub(pair_bytes).saturating_add(bytes);
+        for at in (first..end).step_by((PAIR * bytes).max(1) as usize) {
+            v25_zero(model, at, at.saturating_add(bytes))?;
+        }
+    }
+    let present = depth % PAIR_GROUP;
+    if present != 0 {
+        for pair in (tensor.offset()..end).step_by(pair_bytes.max(1) as usize) {
+            let group = pair.saturating_add(pair_bytes).saturating_sub(group_bytes);
+            for element in present..PAIR_GROUP {
+                let place = (pairs_at(element as usize) as u32).saturating_mul(bytes);
+                let at = group.saturating_add(place);
+                v25_zero(model, at, at.saturating_add(PAIR * bytes))?;
+            }
+        }
     }
     Ok(())
 }

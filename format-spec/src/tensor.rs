@@ -63,6 +63,9 @@ numbered! {
         Rows = 0, "rows";
         /// Weights of 16 outputs interleaved: `[⌈outputs / 16⌉, depth, 16]`, absent outputs zero.
         Panel16 = 1, "panel16";
+        /// Weights of 2 outputs interleaved, in groups of 4 elements: `[⌈outputs / 2⌉, ⌈depth / 4⌉, 8]`; see
+        /// [`pairs_at`]. Absent ones are zero.
+        Pairs = 2, "pairs";
     }
 }
 
@@ -81,6 +84,18 @@ numbered! {
 
 /// Outputs interleaved in [`Layout::Panel16`].
 pub const PANEL: u32 = 16;
+
+/// Outputs interleaved in [`Layout::Pairs`].
+pub const PAIR: u32 = 2;
+
+/// Elements of an output in a group of [`Layout::Pairs`].
+pub const PAIR_GROUP: u32 = 4;
+
+/// Where element `i` of the first output of a pair is, in elements from the pair's first one; that of the
+/// second output follows. The order within a group is 0, 2, 1, 3.
+pub const fn pairs_at(i: usize) -> usize {
+    i / 4 * 8 + i % 2 * 4 + i / 2 % 2 * 2
+}
 
 /// Element type and shape of a tensor: what shape rules are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +120,11 @@ impl TensorType {
             Layout::Panel16 => {
                 let (_, outputs, depth) = self.shape.around(0)?;
                 outputs.checked_next_multiple_of(PANEL)?.checked_mul(depth)?
+            }
+            Layout::Pairs => {
+                let (_, outputs, depth) = self.shape.around(0)?;
+                let depth = depth.checked_next_multiple_of(PAIR_GROUP)?;
+                outputs.checked_next_multiple_of(PAIR)?.checked_mul(depth)?
             }
         };
         len.checked_mul(self.dtype.bytes())

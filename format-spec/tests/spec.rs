@@ -7,9 +7,9 @@ use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{
     ALIGN, CaseRecord, DType, Features, Header, Layout, MAGIC, MAX_INPUTS, MAX_MODEL_INPUTS, MAX_RANK,
-    MAX_WRITES, MetaRecord, NameKind, NameRecord, OpCode, PANEL, PROBE_COUNT, Place, QuantRecord,
-    ReceiptRecord, Rule, SectionKind, SectionRecord, Shape, StepRecord, StringRef, Target, TensorRecord,
-    TensorType, VERSION, ops,
+    MAX_WRITES, MetaRecord, NameKind, NameRecord, OpCode, PAIR, PAIR_GROUP, PANEL, PROBE_COUNT, Place,
+    QuantRecord, ReceiptRecord, Rule, SectionKind, SectionRecord, Shape, StepRecord, StringRef, Target,
+    TensorRecord, TensorType, VERSION, ops, pairs_at,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
@@ -479,7 +479,7 @@ fn constants_are_as_the_text_says() {
     let meaning = |name: &str| &header.iter().find(|[.., field, _]| field == name).unwrap()[4];
     assert_eq!(*meaning("magic"), magic.join(" "));
     assert!(meaning("version").starts_with(&format!("{VERSION};")));
-    assert_eq!((Features::KNOWN, PANEL), (0, 16));
+    assert_eq!((Features::KNOWN, PANEL, PAIR, PAIR_GROUP), (0, 16, 2, 4));
     assert_eq!(SPEC.lines().next(), Some(format!("# The `.fpk` format, version {VERSION}").as_str()));
     let history = table("## Versions", ["version", "since", "changes"]);
     assert_eq!(history.last().unwrap()[0], VERSION.to_string());
@@ -488,25 +488,49 @@ fn constants_are_as_the_text_says() {
 
 #[test]
 fn the_formula_of_panels_is_that_of_the_checks() {
-    // 18 outputs of depth 3: every place that the formula names may hold a value, every other
-    // must be zero.
-    let (outputs, depth) = (18, 3);
-    let at = |o: usize, i: usize| (o / 16) * depth * 16 + i * 16 + o % 16;
-    let named: BTreeSet<usize> = (0..outputs).flat_map(|o| (0..depth).map(move |i| at(o, i))).collect();
+    let at = |o: usize, i: usize| (o / 16) * 3 * 16 + i * 16 + o % 16;
+    meets_the_checks(Layout::Panel16, [18, 3], 32 * 3, at);
+}
+
+#[test]
+fn the_formula_of_pairs_is_that_of_the_checks() {
+    for [outputs, depth] in [[3, 6], [4, 5], [1, 3], [2, 8]] {
+        let groups = usize::div_ceil(depth, 4);
+        let at = |o: usize, i: usize| {
+            (o / 2) * groups * 8 + (i / 4) * 8 + (i % 4 % 2) * 4 + (i % 4 / 2) * 2 + o % 2
+        };
+        assert!((0..2 * depth).all(|i| at(0, i) == pairs_at(i)));
+        meets_the_checks(Layout::Pairs, [outputs, depth], usize::div_ceil(outputs, 2) * groups * 8, at);
+    }
+}
+
+/// Of the `room` elements of a tensor, every place that a formula names may hold a value, every other must be
+/// zero.
+fn meets_the_checks(
+    layout: Layout,
+    [outputs, depth]: [usize; 2],
+    room: usize,
+    at: impl Fn(usize, usize) -> usize,
+) {
+    let named: BTreeSet<usize> =
+        (0..outputs).flat_map(|o| (0..depth).map(move |i| (o, i))).map(|(o, i)| at(o, i)).collect();
     assert_eq!(named.len(), outputs * depth);
-    for element in 0..32 * depth {
-        let mut values = vec![0u8; 32 * depth];
-        values[element] = 1;
-        let mut draft = example();
-        let shape = Shape::new(&[outputs as u32, depth as u32]).unwrap();
-        draft.tensors.push(TensorDraft {
-            name: None,
-            tensor_type: TensorType { dtype: DType::I8, shape },
-            layout: Layout::Panel16,
-            quant: 0,
-            memory: Memory::Constant(values),
-        });
-        assert_eq!(file::File::of(&draft).verify().is_ok(), named.contains(&element), "element {element}");
+    for (dtype, bytes) in [(DType::I8, 1), (DType::F32, 4)] {
+        for element in 0..room {
+            let mut values = vec![0u8; room * bytes];
+            values[element * bytes] = 1;
+            let mut draft = example();
+            let shape = Shape::new(&[outputs as u32, depth as u32]).unwrap();
+            draft.tensors.push(TensorDraft {
+                name: None,
+                tensor_type: TensorType { dtype, shape },
+                layout,
+                quant: 0,
+                memory: Memory::Constant(values),
+            });
+            let verified = file::File::of(&draft).verify().is_ok();
+            assert_eq!(verified, named.contains(&element), "{layout:?}, element {element}");
+        }
     }
 }
 

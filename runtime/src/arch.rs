@@ -17,9 +17,9 @@ mod image;
 use crate::fixed;
 use crate::weight::Weight;
 use core::cell::Cell;
-use flatpack_format::PANEL;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
+use flatpack_format::{PANEL, pairs_at};
 
 /// Outputs of a panel as an array length.
 pub(crate) const PANEL_LEN: usize = PANEL as usize;
@@ -268,6 +268,18 @@ pub trait Arch {
         None
     }
 
+    /// [`conv_image_i8`](Self::conv_image_i8) with w in layout `pairs`.
+    fn conv_image_in_pairs_i8(
+        _scratch: &mut Self::Scratch,
+        _image: &ImageI8,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
     /// A depthwise convolution of an image: `y[oh, ow, c] = requantize(bias[c] + Σ x[…, c] · w[tap][c])`, where
     /// taps beside the image have the zero point. `None` where it is not computed: y is then to be computed anew.
     fn depthwise_image_i8(
@@ -382,6 +394,34 @@ pub trait Arch {
                     a3 = a3.wrapping_add(product_i8(x, offset, w3));
                 }
                 *acc = [a0, a1, a2, a3];
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
+    /// For `P` pixels and 2 outputs, whose weights are a pair of layout `pairs`: `sums[p][o] += Σ (x[p][tap][i] +
+    /// offset) · w[o][tap][i]`. Sums wrap.
+    #[inline(never)]
+    fn gemm_tile_i8_pairs<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        sums: &mut [[i32; 2]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        patch.try_each_tap(|x_at, w_at| {
+            let x = map(x, |x| stretch(x, x_at, patch.len))?;
+            for i in 0..patch.len {
+                let w: [i8; 2] = *w.get(pairs_at(w_at.wrapping_add(i))..)?.first_chunk()?;
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    let x = *x.get(i)?;
+                    for (acc, w) in acc.iter_mut().zip(w) {
+                        *acc = acc.wrapping_add(product_i8(x, offset, w));
+                    }
+                }
             }
             Some(())
         })?;

@@ -125,7 +125,7 @@ impl<W: Weight> Grouped for Weights<'_, W> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
             Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
-            Layout::Panel16 => self.w,
+            Layout::Panel16 | Layout::Pairs => self.w,
         };
         let scales = if self.scales.len() > 1 { self.scales.get(outputs.clone())? } else { self.scales };
         Some(Self { w, scales, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
@@ -153,7 +153,7 @@ impl<W: Weight> Product for Weights<'_, W> {
                     self.finish(&mut sums, first, &mut y);
                 }
             }
-            Layout::Rows => {
+            Layout::Rows | Layout::Pairs => {
                 let outputs = y.first()?.len();
                 for first in (0..outputs).step_by(ROW_TILE) {
                     let rows = rows_from(self.w, self.depth, first, outputs)?;

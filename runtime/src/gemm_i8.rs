@@ -13,6 +13,8 @@ use flatpack_format::ops::{Multiplier, OutputI8};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WeightsI8<'a> {
     pub(crate) w: &'a [i8],
+    /// They are in layout `pairs`, not in rows.
+    pub(crate) pairs: bool,
     /// Empty for none.
     pub(crate) bias: &'a [i32],
     /// One for all outputs, or one for each.
@@ -35,7 +37,7 @@ impl WeightsI8<'_> {
         let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
         let zero = i8::try_from(self.x_zero_point).ok()?;
         let rows = RowsI8 { w: self.w, depth: self.depth, zero, outputs, quads: self.quads };
-        (self.folded && self.w_zero_point == 0).then_some(rows)
+        (self.folded && self.w_zero_point == 0 && !self.pairs).then_some(rows)
     }
 
     /// All images by the instruction set's own loop, if it takes them.
@@ -46,25 +48,38 @@ impl WeightsI8<'_> {
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        let RowsI8 { w, outputs, .. } = self.rows()?;
         let ([h, width, channels], [oh, ow, len]) = (image.x, image.y);
-        pieces_mut(y, oh * ow * len)
-            .zip(pieces(x, h * width * channels))
-            .try_for_each(|(y, x)| A::conv_image_i8(scratch, image, w, &outputs, x, y))
+        let mut images = pieces_mut(y, oh * ow * len).zip(pieces(x, h * width * channels));
+        if self.pairs && self.folded && self.w_zero_point == 0 {
+            let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
+            images.try_for_each(|(y, x)| A::conv_image_in_pairs_i8(scratch, image, self.w, &outputs, x, y))
+        } else {
+            let RowsI8 { w, outputs, .. } = self.rows()?;
+            images.try_for_each(|(y, x)| A::conv_image_i8(scratch, image, w, &outputs, x, y))
+        }
     }
 
-    /// What the sum of output `o`, whose weights are `row`, begins with, if it is to be the sum of
-    /// `(x − x_zero_point) · (w − w_zero_point)` over some of the taps.
-    fn unfolded(&self, bias: i32, row: &[i8]) -> i32 {
-        let taken_off = (row.len() as i32).wrapping_mul(self.w_zero_point);
-        let w = row.iter().fold(0i32, |sum, &w| sum.wrapping_add(w.into())).wrapping_sub(taken_off);
+    /// Bytes of the weights of a pair of outputs.
+    fn pair_bytes(&self) -> usize {
+        self.depth.div_ceil(4).saturating_mul(8)
+    }
+
+    /// What the sum of an output begins with, if it is to be the sum of `(x − x_zero_point) · (w −
+    /// w_zero_point)` over some of the taps.
+    fn unfolded<'w>(&self, bias: i32, weights: impl Iterator<Item = &'w i8>) -> i32 {
+        let taken_off = (self.depth as i32).wrapping_mul(self.w_zero_point);
+        let w = weights.fold(0i32, |sum, &w| sum.wrapping_add(w.into())).wrapping_sub(taken_off);
         bias.wrapping_add(self.x_zero_point.wrapping_mul(w))
     }
 }
 
 impl Grouped for WeightsI8<'_> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
-        let w = self.w.get(outputs.start * self.depth..outputs.end * self.depth)?;
+        let w = match self.pairs {
+            false => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
+            // Only one group has them.
+            true => self.w,
+        };
         let requant =
             if self.requant.len() == 1 { self.requant } else { self.requant.get(outputs.clone())? };
         Some(Self { w, bias: self.bias.get(outputs)?, requant, ..self })
@@ -124,21 +139,51 @@ impl WeightsI8<'_> {
                 *term = A::sum_i8(&patch.pixel(p)?, offset)?.wrapping_mul(self.w_zero_point);
             }
         }
+        if self.pairs {
+            for (first, w) in (0..outputs).step_by(2).zip(pieces(self.w, self.pair_bytes())) {
+                let mut start = [0; 2];
+                let bias = self.bias.get(first..).unwrap_or_default();
+                start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+                if self.folded && !whole {
+                    let starts = start.iter_mut().enumerate();
+                    starts.for_each(|(o, start)| *start = self.unfolded(*start, w.iter().skip(o).step_by(2)));
+                }
+                let mut sums = [start; P];
+                A::gemm_tile_i8_pairs(patch, offset, w, &mut sums)?;
+                self.finish(&sums, of_w_zero_point, first, &mut y)?;
+            }
+            return Some(());
+        }
         for first in (done..outputs).step_by(ROW_TILE) {
             let rows = rows_from(self.w, self.depth, first, outputs)?;
             let mut start = [0; ROW_TILE];
             let bias = self.bias.get(first..).unwrap_or_default();
             start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
             if self.folded && !whole {
-                start.iter_mut().zip(rows).for_each(|(start, row)| *start = self.unfolded(*start, row));
+                start
+                    .iter_mut()
+                    .zip(rows)
+                    .for_each(|(start, row)| *start = self.unfolded(*start, row.iter()));
             }
             let mut sums = [start; P];
             A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
-            for ((sums, y), term) in sums.iter().zip(&mut y).zip(of_w_zero_point) {
-                for (o, (y, sum)) in y.get_mut(first..)?.iter_mut().zip(sums).enumerate() {
-                    let by = fixed::of_output(self.requant, first + o)?;
-                    *y = fixed::requantize(sum.wrapping_sub(term), by, &self.y);
-                }
+            self.finish(&sums, of_w_zero_point, first, &mut y)?;
+        }
+        Some(())
+    }
+
+    /// Makes elements of the sums of `T` outputs from `first` on.
+    fn finish<const P: usize, const T: usize>(
+        &self,
+        sums: &[[i32; T]; P],
+        of_w_zero_point: [i32; P],
+        first: usize,
+        y: &mut [&mut [i8]; P],
+    ) -> Option<()> {
+        for ((sums, y), term) in sums.iter().zip(y).zip(of_w_zero_point) {
+            for (o, (y, sum)) in y.get_mut(first..)?.iter_mut().zip(sums).enumerate() {
+                let by = fixed::of_output(self.requant, first + o)?;
+                *y = fixed::requantize(sum.wrapping_sub(term), by, &self.y);
             }
         }
         Some(())

@@ -93,8 +93,8 @@ impl<'a> Node<'a> {
     }
 
     /// Proves that the step has the output, and only that, which `rule` gives for its inputs and
-    /// parameters; that nothing but weights (input 1, where `packed_weights`) is in another layout
-    /// than `rows`; and that only the inputs in `may_alias` (bit per input) share memory with the
+    /// parameters; that nothing but weights (input 1, where `packed_weights`: in layout `panel16`) is in
+    /// another layout than `rows`; and that only the inputs in `may_alias` (bit per input) share memory with the
     /// output, and then all of it.
     ///
     /// # Errors
@@ -103,7 +103,18 @@ impl<'a> Node<'a> {
         if self.step.output_count() != 1 {
             return Err(Misfit::Count);
         }
-        self.check_output(rule, packed_weights, may_alias)
+        self.check_output(rule, if packed_weights { Layout::Panel16 } else { Layout::Rows }, may_alias)
+    }
+
+    /// As [`check`](Self::check), where weights (input 1) may be in layout `pairs`.
+    ///
+    /// # Errors
+    /// The first operand that does not fit.
+    pub fn check_with_pairs(&self, rule: &OpRule) -> Result<(), Misfit> {
+        if self.step.output_count() != 1 {
+            return Err(Misfit::Count);
+        }
+        self.check_output(rule, Layout::Pairs, 0)
     }
 
     /// Proves that the step has the output which `rule` gives for its inputs and parameters; that its
@@ -118,7 +129,7 @@ impl<'a> Node<'a> {
         if self.step.output_count() != count.saturating_add(1) {
             return Err(Misfit::Count);
         }
-        self.check_output(rule, false, 0)?;
+        self.check_output(rule, Layout::Rows, 0)?;
         for (at, updated) in (first..).zip(self.step.outputs().skip(1)) {
             let misfit = Misfit::State(at as u8);
             let state = self.input(at).ok_or(misfit)?;
@@ -133,7 +144,7 @@ impl<'a> Node<'a> {
         Ok(())
     }
 
-    fn check_output(&self, rule: &OpRule, packed_weights: bool, may_alias: u32) -> Result<(), Misfit> {
+    fn check_output(&self, rule: &OpRule, of_weights: Layout, may_alias: u32) -> Result<(), Misfit> {
         let scalar = TensorType { dtype: DType::U8, shape: Shape::SCALAR };
         let mut types = [scalar; MAX_INPUTS];
         let mut count = 0;
@@ -141,7 +152,7 @@ impl<'a> Node<'a> {
         for ((at, input), to) in self.step.inputs().enumerate().zip(&mut types) {
             *to = input.tensor_type();
             count += 1;
-            if input.layout() != Layout::Rows && !(packed_weights && at == 1) {
+            if input.layout() != Layout::Rows && !(input.layout() == of_weights && at == 1) {
                 return Err(Misfit::Layout(at as u8));
             }
             let in_place = may_alias >> at & 1 == 1 && input.same_memory(&output);

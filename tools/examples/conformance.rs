@@ -10,7 +10,9 @@
 
 use flatpack::build::{self, Goldens, Options};
 use flatpack::data;
+use flatpack::graph::Graph;
 use flatpack::import::tflite::Saved;
+use flatpack_format::{Layout, Target};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -41,6 +43,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// Puts the files of a case into the pack, and says how many: none if it is not computed with integers, and two
+/// if it has another layout for boards.
+fn add(pack: &mut Vec<u8>, name: &str, graph: &Graph) -> usize {
+    let mut added = 0;
+    for target in [Target::Portable, Target::CortexM] {
+        let options = Options { target, goldens: Goldens::Predicted(2), strip: true, ..Options::default() };
+        let Ok(built) = build::build(graph.clone(), &options) else { return added };
+        if target != Target::Portable && built.draft.tensors.iter().all(|t| t.layout == Layout::Rows) {
+            continue;
+        }
+        let mut header = (built.bytes().len() as u32).to_le_bytes().to_vec();
+        header.extend(name.bytes());
+        header.extend(if target == Target::Portable { "" } else { " pairs" }.bytes());
+        header.resize(HEADER_BYTES, 0);
+        pack.extend(header);
+        pack.extend(built.bytes());
+        pack.resize(pack.len().next_multiple_of(16), 0);
+        added += 1;
+    }
+    added
+}
+
 /// The pack, how many cases are in it, and how many are left out.
 fn pack() -> Result<(Vec<u8>, usize, usize), Box<dyn std::error::Error>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/int8");
@@ -55,19 +79,14 @@ fn pack() -> Result<(Vec<u8>, usize, usize), Box<dyn std::error::Error>> {
             let Some(number) = name.strip_suffix("_model") else { continue };
             let bytes = array.values.iter().map(|&byte| byte as u8).collect();
             let saved = Saved { file: "model.tflite".into(), bytes };
-            let options = Options { goldens: Goldens::Predicted(2), strip: true, ..Options::default() };
-            let built = saved.lower().ok().and_then(|graph| build::build(graph, &options).ok());
-            let Some(built) = built else {
+            let Ok(graph) = saved.lower() else {
                 refused += 1;
                 continue;
             };
-            let mut header = (built.bytes().len() as u32).to_le_bytes().to_vec();
-            header.extend(format!("{operator} {number}").bytes());
-            header.resize(HEADER_BYTES, 0);
-            pack.extend(header);
-            pack.extend(built.bytes());
-            pack.resize(pack.len().next_multiple_of(16), 0);
-            cases += 1;
+            match add(&mut pack, &format!("{operator} {number}"), &graph) {
+                0 => refused += 1,
+                added => cases += added,
+            }
         }
     }
     Ok((pack, cases, refused))

@@ -175,8 +175,10 @@ pub struct Operator {
     /// The operator is linear in its weights (input 1) and a bias (input 2): per-output factors and
     /// terms fold into them.
     pub linear: Option<Linear>,
-    /// Another way to write the same weights for a machine: `panel16`.
+    /// Whether the weights may be written in layout `panel16`.
     pub packs: fn(&Node) -> bool,
+    /// Whether the weights may be written in layout `pairs`, and are read faster so.
+    pub pairs: fn(&Node) -> bool,
     /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
 }
@@ -222,6 +224,7 @@ impl Operator {
             clamp: None,
             linear: None,
             packs: |_| false,
+            pairs: |_| false,
             fewer_bytes: None,
         }
     }

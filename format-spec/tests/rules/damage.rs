@@ -159,7 +159,7 @@ pub(crate) const CASES: &[Case] = &[
     broken(V09, "no outputs", |f| without(f, S::Outputs)),
     broken(V10, "an unknown element type", |f| tensor(f, X, |t| t.dtype = 7)),
     broken(V10, "an unknown place", |f| tensor(f, X, |t| t.place = 3)),
-    broken(V10, "an unknown layout", |f| tensor(f, W, |t| t.layout = 2)),
+    broken(V10, "an unknown layout", |f| tensor(f, W, |t| t.layout = 3)),
     broken(V10, "seven dimensions", |f| tensor(f, X, |t| t.rank = 7)),
     broken(V10, "a dimension of 0", |f| {
         tensor(f, X, |t| {
@@ -170,6 +170,13 @@ pub(crate) const CASES: &[Case] = &[
     broken(V10, "a dimension past the rank", |f| tensor(f, X, |t| t.dims[2] = 1)),
     broken(V10, "another size", |f| tensor(f, X, |t| t.bytes += 4)),
     broken(V10, "another size in panels", |f| tensor(f, W, |t| t.bytes = 60)),
+    broken(V10, "panels that are said to be pairs", |f| tensor(f, W, |t| t.layout = Layout::Pairs as u8)),
+    broken(V10, "pairs in the arena", |f| {
+        tensor(f, X, |t| {
+            t.layout = Layout::Pairs as u8;
+            t.bytes = 32;
+        })
+    }),
     broken(V10, "panels in the arena", |f| {
         tensor(f, X, |t| {
             t.layout = Layout::Panel16 as u8;
@@ -197,6 +204,13 @@ pub(crate) const CASES: &[Case] = &[
     }),
     broken(V10, "panels past 4 GiB", |f| {
         tensor(f, W, |t| {
+            t.dims = [u32::MAX, 1, 0, 0, 0, 0];
+            t.bytes = 0;
+        })
+    }),
+    broken(V10, "pairs past 4 GiB", |f| {
+        tensor(f, W, |t| {
+            t.layout = Layout::Pairs as u8;
             t.dims = [u32::MAX, 1, 0, 0, 0, 0];
             t.bytes = 0;
         })

@@ -8,14 +8,16 @@
 mod run;
 
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
-use flatpack_format::{DType, Layout, OpCode, PANEL, Shape, Target, TensorType};
+use flatpack_format::{DType, Layout, OpCode, PANEL, Shape, Target, TensorType, pairs_at};
 use libfuzzer_sys::fuzz_target;
 use run::VALUES;
+use std::collections::HashSet;
 
 const CONSTANT: u8 = 1;
 const PANELS: u8 = 2;
 const IN_PLACE: u8 = 4;
 const STATE: u8 = 1 << 6;
+const PAIRS: u8 = 1 << 7;
 
 /// The largest tensor, in elements.
 const LIMIT: u32 = 4096;
@@ -31,6 +33,19 @@ fn values(tensor_type: &TensorType, layout: Layout) -> Option<Vec<u8>> {
         for (element, bytes) in bytes.chunks_exact_mut(tensor_type.dtype.bytes() as usize).enumerate() {
             let element = element as u32;
             if element / (PANEL * depth) * PANEL + element % PANEL >= outputs {
+                bytes.fill(0);
+            }
+        }
+    }
+    if layout == Layout::Pairs {
+        let (outputs, size) = (tensor_type.shape.dim(0) as usize, tensor_type.dtype.bytes() as usize);
+        let depth = tensor_type.shape.len()? as usize / outputs;
+        let present: HashSet<usize> = (0..outputs * depth)
+            .map(|at| (at / depth, at % depth))
+            .map(|(o, i)| o / 2 * depth.div_ceil(4) * 8 + pairs_at(i) + o % 2)
+            .collect();
+        for (element, bytes) in bytes.chunks_exact_mut(size).enumerate() {
+            if !present.contains(&element) {
                 bytes.fill(0);
             }
         }
@@ -53,8 +68,12 @@ fn step(data: &[u8]) -> Option<Draft> {
         let dtype = DType::ALL[usize::from(flags >> 3 & 7) % DType::ALL.len()];
         let tensor_type = TensorType { dtype, shape: Shape::new(&dims)? };
         let bytes = tensor_type.bytes(Layout::Rows).filter(|&bytes| bytes <= 4 * LIMIT)?;
-        let panels = flags & CONSTANT != 0 && flags & PANELS != 0 && rank > 0;
-        let layout = if panels { Layout::Panel16 } else { Layout::Rows };
+        let layout = match flags & (CONSTANT | PANELS | PAIRS) {
+            flags if rank == 0 || flags & CONSTANT == 0 => Layout::Rows,
+            flags if flags & PANELS != 0 => Layout::Panel16,
+            flags if flags & PAIRS != 0 => Layout::Pairs,
+            _ => Layout::Rows,
+        };
         let memory = if flags & CONSTANT != 0 {
             Memory::Constant(values(&tensor_type, layout)?)
         } else if flags & STATE != 0 {

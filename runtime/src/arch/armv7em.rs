@@ -9,8 +9,10 @@
 
 #[macro_use]
 mod requantize;
+mod columns;
 mod depthwise;
 mod gemm;
+mod pairs;
 mod widen;
 
 use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
@@ -26,8 +28,11 @@ use widen::widen;
 #[derive(Clone, Copy, Debug)]
 pub struct Armv7em;
 
-/// Room for patches of up to 640 elements of four pixels.
-const QUADS: usize = 640;
+/// Room for windows of up to 576 elements of four pixels, and for those of one as bytes.
+const QUADS: usize = 650;
+
+/// Words of the memory.
+const WORDS: usize = 2 * QUADS;
 
 /// Five kilobytes.
 #[derive(Debug)]
@@ -37,7 +42,7 @@ impl Memory {
     /// All of it.
     fn all(&mut self) -> &mut [MaybeUninit<u32>] {
         // SAFETY: a quad is two words at more than their alignment, and these need not be initialised.
-        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), 2 * QUADS) }
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), WORDS) }
     }
 }
 
@@ -128,6 +133,17 @@ impl Arch for Armv7em {
             widen(first, rows, first_whole, x, 2)?;
             widen(second, rows, second_whole, x.get(1..)?, 2)
         })
+    }
+
+    fn conv_image_in_pairs_i8(
+        memory: &mut Memory,
+        image: &ImageI8,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        pairs::conv_image_in_pairs_i8(memory, image, w, outputs, x, y)
     }
 
     fn depthwise_image_i8(

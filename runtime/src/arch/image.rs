@@ -30,13 +30,14 @@ impl ImageI8 {
         sees(h_windows, oh) && sees(w_windows, ow)
     }
 
-    /// The columns of the output whose windows are whole, as far as the width goes.
-    pub(super) fn whole_columns(&self) -> Range<usize> {
-        let ([_, stride], [_, pad]) = (self.stride, self.pad);
-        let reach = (self.taps[1].saturating_sub(1)).saturating_mul(self.dilation[1]);
-        let start = pad.div_ceil(stride.max(1));
+    /// The positions along an axis whose windows are whole.
+    pub(super) fn whole(&self, axis: usize) -> Range<usize> {
+        let of = |values: [usize; 2]| values.get(axis).copied().unwrap_or_default();
+        let ([h, width, _], [oh, ow, _]) = (self.x, self.y);
+        let (stride, pad) = (of(self.stride), of(self.pad));
+        let reach = of(self.taps).saturating_sub(1).saturating_mul(of(self.dilation));
         let past = |last: usize| last.checked_div(stride).map_or(0, |at| at.saturating_add(1));
-        let end = (self.x[1] + pad).checked_sub(reach + 1).map_or(0, past).min(self.y[1]);
-        start.min(end)..end
+        let end = (of([h, width]) + pad).checked_sub(reach + 1).map_or(0, past).min(of([oh, ow]));
+        pad.div_ceil(stride.max(1)).min(end)..end
     }
 }

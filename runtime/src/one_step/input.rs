@@ -80,6 +80,27 @@ impl Input {
         Self { dims: self.dims.clone(), values, words: vec![], layout: Layout::Panel16, ..*self }
     }
 
+    /// The same weights `[O, …]` in layout `pairs`.
+    pub(crate) fn in_pairs(&self) -> Self {
+        let outputs = self.dims[0] as usize;
+        let all = if self.words.is_empty() { self.values.len() } else { self.words.len() };
+        let (depth, groups) = (all / outputs, (all / outputs).div_ceil(4));
+        let at = |element: usize| {
+            let (o, i) = (element / depth, element % depth);
+            (o / 2 * groups + i / 4) * 8 + [0, 4, 2, 6][i % 4] + o % 2
+        };
+        let room = outputs.div_ceil(2) * groups * 8;
+        let (mut values, mut words) = (vec![], vec![]);
+        if self.words.is_empty() {
+            values = vec![0.0; room];
+            self.values.iter().enumerate().for_each(|(element, v)| values[at(element)] = *v);
+        } else {
+            words = vec![0; room];
+            self.words.iter().enumerate().for_each(|(element, word)| words[at(element)] = *word);
+        }
+        Self { dims: self.dims.clone(), values, words, layout: Layout::Pairs, ..*self }
+    }
+
     pub(crate) fn tensor_type(&self) -> TensorType {
         TensorType { dtype: self.dtype, shape: Shape::new(&self.dims).unwrap() }
     }

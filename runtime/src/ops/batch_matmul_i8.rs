@@ -42,6 +42,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         let (a, b) = (a.next()?, b.next()?);
         if params.transpose_b == 1 {
             let rows = WeightsI8 {
+                pairs: false,
                 w: b,
                 bias: &[],
                 requant: slice::from_ref(&params.multiplier),

@@ -5,7 +5,7 @@
 //! | operand | dtype | shape                | layouts |
 //! |---------|-------|----------------------|---------|
 //! | x       | i8    | `[N, H, W, C]`         | rows    |
-//! | w       | i8    | `[O, KH, KW, C / G]`   | rows    |
+//! | w       | i8    | `[O, KH, KW, C / G]`   | rows; pairs if G = 1 |
 //! | bias    | i32   | `[O]`                  | rows    |
 //! | requant | i32   | `[O, 2]` or `[1, 2]`     | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`       | rows    |
@@ -22,13 +22,18 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::window::Window;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel { op: OpCode::Conv2dI8, check, run: run::<Active> };
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)?;
+    node.check_with_pairs(&RULE)?;
+    let params: &Conv2dI8Params = node.params().ok_or(Misfit::Params)?;
+    let packed = node.input(1).is_some_and(|w| w.layout() != Layout::Rows);
+    if packed && params.groups != 1 {
+        return Err(Misfit::Layout(1));
+    }
     node.check_requant(3)
 }
 
@@ -47,6 +52,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let requant = reads.get(node.input(3)?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
+        pairs: node.input(1)?.layout() == Layout::Pairs,
         bias: reads.get(node.input(2)?)?,
         requant,
         depth: kh * kw * depth,
@@ -155,11 +161,24 @@ mod tests {
             let stored = folded(&inputs, zx, |o| {
                 taps().map(|[kh, kw, i]| inputs[1].int(&[o, kh, kw, i]) - i64::from(zw)).sum()
             });
-            prop_assert_eq!(run_step(OP, bytes_of(&params), &stored), want);
+            prop_assert_eq!(&run_step(OP, bytes_of(&params), &stored), &want);
+            let [x, w, bias, requant] = stored;
+            if groups == 1 {
+                let pairs = run_step(OP, bytes_of(&params), &[x, w.in_pairs(), bias, requant]);
+                prop_assert_eq!(pairs, want);
+            }
         }
     }
 
     const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
+
+    #[test]
+    fn pairs_of_groups_are_refused() {
+        let [_, w, bias, requant] = point(&[2, 1, 1, 1], &[1, 2], &[0, 0]);
+        let inputs = [integers(&[1, 1, 1, 2], 1, DType::I8), w.in_pairs(), bias, requant];
+        let params = params(&POINT, &POINT, 2);
+        assert_eq!(refusal(OP, bytes_of(&params), &inputs, None), Misfit::Layout(1));
+    }
 
     #[test]
     fn the_zero_point_is_added_and_the_bounds_hold() {

@@ -4,7 +4,7 @@
 //! | operand | dtype | shape            | layouts |
 //! |---------|-------|------------------|---------|
 //! | x       | i8    | `[…, I]`           | rows    |
-//! | w       | i8    | `[O, I]`           | rows    |
+//! | w       | i8    | `[O, I]`           | rows, pairs |
 //! | bias    | i32   | `[O]`              | rows    |
 //! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
 //! | y       | i8    | `[…, O]`           | rows    |
@@ -19,13 +19,13 @@ use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel { op: OpCode::FullyConnectedI8, check, run: run::<Active> };
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)?;
+    node.check_with_pairs(&RULE)?;
     node.check_requant(3)
 }
 
@@ -37,6 +37,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let requant = reads.get(node.input(3)?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
+        pairs: node.input(1)?.layout() == Layout::Pairs,
         bias: reads.get(node.input(2)?)?,
         requant,
         depth,
@@ -109,7 +110,10 @@ mod tests {
             let stored = folded(&inputs, zx, |o| {
                 (0..i).map(|i| inputs[1].int(&[o, i]) - i64::from(zw)).sum()
             });
-            prop_assert_eq!(run_step(OP, bytes_of(&params), &stored), formula(&inputs, &params));
+            let want = formula(&inputs, &params);
+            prop_assert_eq!(&run_step(OP, bytes_of(&params), &stored), &want);
+            let [x, w, bias, requant] = stored;
+            prop_assert_eq!(run_step(OP, bytes_of(&params), &[x, w.in_pairs(), bias, requant]), want);
         }
     }
 

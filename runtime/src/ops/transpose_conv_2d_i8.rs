@@ -43,6 +43,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
+        pairs: false,
         bias: reads.get(node.input(2)?)?,
         requant: reads.get(node.input(3)?)?,
         depth: kh * kw * depth,

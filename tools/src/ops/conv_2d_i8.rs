@@ -9,7 +9,13 @@ use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::Conv2dI8, exact);
+pub const OPERATOR: Operator = Operator {
+    pairs: |node| {
+        let params: Conv2dI8Params = node.params();
+        params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]
+    },
+    ..Operator::on_integers(OpCode::Conv2dI8, exact)
+};
 
 /// A convolution of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -9,7 +9,10 @@ use flatpack_format::ops::fully_connected::FullyConnectedParams;
 use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::FullyConnectedI8, exact);
+pub const OPERATOR: Operator = Operator {
+    pairs: |node| node.params::<FullyConnectedI8Params>().w_zero_point == 0,
+    ..Operator::on_integers(OpCode::FullyConnectedI8, exact)
+};
 
 /// A fully connected layer of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -1,54 +1,78 @@
-//! Lays weights out for a machine: `panel16` where vectors are wide.
+//! Lays weights out for a machine: `panel16` where vectors are wide, `pairs` where instructions multiply two
+//! pairs of integers.
 
 use crate::graph::{Data, Graph, TensorId};
 use crate::ops;
-use flatpack_format::{Layout, PANEL, Target};
+use flatpack_format::{Layout, PAIR, PAIR_GROUP, PANEL, Target, pairs_at};
 use std::collections::HashMap;
+
+/// The most elements of an output that are laid out in pairs: for more, the loops on boards have no room.
+const MOST_IN_PAIRS: usize = 1728;
 
 /// Runs the pass, last of all: what it makes, no other pass reads.
 pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
-    if target != Target::Linux {
-        return Vec::new();
-    }
+    let layout = match target {
+        Target::Portable => return Vec::new(),
+        Target::CortexM => Layout::Pairs,
+        Target::Linux => Layout::Panel16,
+    };
     let mut packed: HashMap<TensorId, TensorId> = HashMap::new();
     let mut details = Vec::new();
     for position in 0..graph.nodes.len() {
         let node = &graph.nodes[position];
         let Some(&weights) = node.inputs.get(1) else { continue };
-        if !(ops::operator(node.op).packs)(node) || !graph.is_constant(weights) {
+        let operator = ops::operator(node.op);
+        let packs = match layout {
+            Layout::Pairs => (operator.pairs)(node) && depth(graph, weights) <= MOST_IN_PAIRS,
+            _ => (operator.packs)(node),
+        };
+        if !packs || !graph.is_constant(weights) {
             continue;
         }
-        details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), Layout::Panel16.name()));
-        let new = *packed.entry(weights).or_insert_with(|| panels(graph, weights));
+        details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), layout.name()));
+        let new = *packed.entry(weights).or_insert_with(|| laid_out(graph, weights, layout));
         graph.nodes[position].inputs[1] = new;
     }
     details
 }
 
-/// `[O, …]` as `[⌈O / 16⌉, …, 16]`, absent outputs zero.
-fn panels(graph: &mut Graph, rows: TensorId) -> TensorId {
+/// Elements of an output.
+fn depth(graph: &Graph, weights: TensorId) -> usize {
+    graph.tensor(weights).dims().iter().skip(1).map(|&dim| dim as usize).product()
+}
+
+/// Weights `[O, …]` in another layout, absent ones zero.
+fn laid_out(graph: &mut Graph, rows: TensorId, layout: Layout) -> TensorId {
     let mut tensor = graph.tensor(rows).clone();
     let outputs = tensor.dims()[0] as usize;
     tensor.data = tensor.data.map(|data| match data {
-        Data::F32(v) => Data::F32(interleave(&v, outputs).into()),
-        Data::F16(v) => Data::F16(interleave(&v, outputs).into()),
-        Data::I8(v) => Data::I8(interleave(&v, outputs).into()),
-        Data::U8(v) => Data::U8(interleave(&v, outputs).into()),
-        Data::I16(v) => Data::I16(interleave(&v, outputs).into()),
-        Data::I32(v) => Data::I32(interleave(&v, outputs).into()),
+        Data::F32(v) => Data::F32(interleave(&v, outputs, layout).into()),
+        Data::F16(v) => Data::F16(interleave(&v, outputs, layout).into()),
+        Data::I8(v) => Data::I8(interleave(&v, outputs, layout).into()),
+        Data::U8(v) => Data::U8(interleave(&v, outputs, layout).into()),
+        Data::I16(v) => Data::I16(interleave(&v, outputs, layout).into()),
+        Data::I32(v) => Data::I32(interleave(&v, outputs, layout).into()),
     });
-    tensor.layout = Layout::Panel16;
+    tensor.layout = layout;
     graph.tensors.push(tensor);
     TensorId(graph.tensors.len() - 1)
 }
 
-fn interleave<T: Copy + Default>(rows: &[T], outputs: usize) -> Vec<T> {
-    let panel = PANEL as usize;
+fn interleave<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> Vec<T> {
     let depth = rows.len() / outputs;
-    let mut values = vec![T::default(); outputs.next_multiple_of(panel) * depth];
+    // How many outputs are side by side, and for how many elements each has room.
+    let (panel, room) = match layout {
+        Layout::Rows => (1, depth),
+        Layout::Panel16 => (PANEL as usize, depth),
+        Layout::Pairs => (PAIR as usize, depth.next_multiple_of(PAIR_GROUP as usize)),
+    };
+    let mut values = vec![T::default(); outputs.next_multiple_of(panel) * room];
     for (output, row) in rows.chunks_exact(depth).enumerate() {
-        let start = output / panel * depth * panel + output % panel;
-        values[start..].iter_mut().step_by(panel).zip(row).for_each(|(to, from)| *to = *from);
+        let start = output / panel * room * panel + output % panel;
+        for (i, &from) in row.iter().enumerate() {
+            let at = if layout == Layout::Pairs { pairs_at(i) } else { i * panel };
+            values[start + at] = from;
+        }
     }
     values
 }

@@ -105,7 +105,7 @@ pub(super) fn depthwise_image_i8(
 fn segments(image: &ImageI8, mut f: impl FnMut(usize, usize, Span, Span) -> Option<()>) -> Option<()> {
     let [oh, ow, _] = image.y;
     let [h_windows, w_windows] = image.windows();
-    let inner = image.whole_columns();
+    let inner = image.whole(1);
     for row in 0..oh {
         let rows = h_windows.span(row);
         let mut column = 0;

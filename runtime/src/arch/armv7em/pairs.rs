@@ -1,0 +1,360 @@
+//! Convolutions, and products of rows, with weights in layout `pairs`: the loops over outputs.
+//!
+//! A word of weights has two elements of two outputs, so that two instructions widen all four. Four pixels at
+//! a time: two elements of four pixels and two outputs then take 13 instructions for 16 products. Of one
+//! pixel, eight elements and two outputs take 18.
+
+use super::Memory;
+use super::columns::Columns;
+use super::requantize::{Bounds, moved};
+use crate::arch::{ImageI8, OutputsI8};
+use core::arch::naked_asm;
+use flatpack_format::ops::Multiplier;
+
+/// See [`Arch::conv_image_in_pairs_i8`](super::Arch::conv_image_in_pairs_i8).
+pub(super) fn conv_image_in_pairs_i8(
+    memory: &mut Memory,
+    image: &ImageI8,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let [oh, ow, len] = image.y;
+    let mut columns = Columns::of(image, x, memory)?;
+    let groups = columns.groups;
+    if len == 0 || !outputs.plain || image.dilation != [1; 2] || !image.sees_everywhere() {
+        return None;
+    }
+    let pixels = oh * ow;
+    w.get(..len.div_ceil(2) * 8 * groups)?;
+    outputs.bias.get(..len)?;
+    let y = y.get_mut(..pixels * len)?;
+    let of_all;
+    let (requant, requant_step) = match outputs.requant {
+        [one] => {
+            of_all = [*one; 2];
+            (of_all.as_slice(), 0)
+        }
+        all => (all.get(..len)?, 2 * size_of::<Multiplier>()),
+    };
+    // Of an odd number, the last output has a tile of its own, beside which nothing is.
+    let last = len - 1;
+    let last_bias = [*outputs.bias.get(last)?, 0];
+    let last_requant = [*requant.get(last.min(requant.len() - 1))?; 2];
+    let mut task = Pairs {
+        x: columns.widened(),
+        bias: outputs.bias.as_ptr(),
+        x_end: columns.widened(),
+        first: 0,
+        requant: requant.as_ptr(),
+        requant_step,
+        y: y.as_mut_ptr(),
+        y_step: len,
+        y_end: y.as_mut_ptr(),
+        moved: moved(outputs.y.zero_point),
+        bounds: Bounds::of(&outputs.y),
+        w: w.as_ptr(),
+    };
+    let mut pixel = 0;
+    while pixel < pixels {
+        let count = if columns.four && pixels - pixel >= 4 { 4 } else { 1 };
+        let words = if count == 4 {
+            columns.widen_four(pixel)?;
+            8 * groups
+        } else {
+            columns.widen_one(pixel)?;
+            2 * groups
+        };
+        let y = y.get_mut(pixel * len..)?.get_mut(..count * len)?;
+        let run = if count == 4 { four_pixels } else { one_pixel };
+        task.first = if count == 4 { groups % 4 } else { groups };
+        task.x_end = columns.widened().wrapping_add(words);
+        (task.y, task.y_end) = (y.as_mut_ptr(), y.as_mut_ptr().wrapping_add(len / 2 * 2));
+        if len > 1 {
+            // SAFETY: x has the groups of these pixels; `w`, `bias` and `requant` were seen to have those of all
+            // outputs, y has room for these pixels', and there is a whole tile.
+            unsafe { run(&task) };
+        }
+        if len % 2 == 1 {
+            let mut both = [0i8; 8];
+            let task = Pairs {
+                bias: last_bias.as_ptr(),
+                requant: last_requant.as_ptr(),
+                y: both.as_mut_ptr(),
+                y_step: 2,
+                y_end: both.as_mut_ptr().wrapping_add(2),
+                w: w.get(last * 4 * groups..)?.as_ptr(),
+                ..task
+            };
+            // SAFETY: as above, for one tile: two outputs of up to four pixels.
+            unsafe { run(&task) };
+            y.iter_mut().skip(last).step_by(len).zip(both.iter().step_by(2)).for_each(|(to, y)| *to = *y);
+        }
+        pixel += count;
+    }
+    Some(())
+}
+
+/// The state of a loop over tiles of two outputs.
+#[repr(C)]
+struct Pairs {
+    x: *const u32,
+    bias: *const i32,
+    x_end: *const u32,
+    /// Of four pixels, the groups before the first four; of one, all groups.
+    first: usize,
+    requant: *const Multiplier,
+    /// Bytes from the multipliers of a tile to those of the next one.
+    requant_step: usize,
+    y: *mut i8,
+    y_step: usize,
+    /// Past the outputs of the first pixel.
+    y_end: *mut i8,
+    moved: i32,
+    bounds: Bounds,
+    w: *const i8,
+}
+
+/// Two elements of four pixels and two outputs.
+macro_rules! step_of_four {
+    () => {
+        "ldr r12, [r1], #4
+        sxtb16 lr, r12
+        sxtb16 r12, r12, ror #8
+        ldm r0!, {{r2, r3}}
+        smlad r4, r2, lr, r4
+        smlad r8, r2, r12, r8
+        smlad r5, r3, lr, r5
+        smlad r9, r3, r12, r9
+        ldm r0!, {{r2, r3}}
+        smlad r6, r2, lr, r6
+        smlad r10, r2, r12, r10
+        smlad r7, r3, lr, r7
+        smlad r11, r3, r12, r11
+        "
+    };
+}
+
+/// Tiles of four pixels and two outputs.
+///
+/// # Safety
+/// x points to the groups of four pixels, of which x_end is past the last one; w, `bias` and `requant` to those
+/// of all tiles; y to room for them at each pixel. y_end is past y by an even number that is not 0.
+#[unsafe(naked)]
+unsafe extern "C" fn four_pixels(task: &Pairs) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm r0, {{r1-r11}}",
+        "adr.w r12, 3f",
+        "cmp r4, #0",
+        "beq 1f",
+        "adr.w r12, 6f",
+        "cmp r4, #2",
+        "blt 1f",
+        "adr.w r12, 5f",
+        "beq 1f",
+        "adr.w r12, 4f",
+        "1:",
+        "add r4, r12, #1",
+        "mov r12, r0",
+        // On the stack: the task, with where the groups begin in the place of how many are first.
+        "push {{r1-r12}}",
+        "ldr r1, [r0, #52]",
+        "2:",
+        "ldrd r0, r2, [sp]",
+        "ldrd r4, r8, [r2], #8",
+        "str r2, [sp, #4]",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "mov r9, r8",
+        "mov r10, r8",
+        "mov r11, r8",
+        "ldr pc, [sp, #12]",
+        "3:",
+        step_of_four!(),
+        step_of_four!(),
+        "4:",
+        step_of_four!(),
+        step_of_four!(),
+        "5:",
+        step_of_four!(),
+        step_of_four!(),
+        "6:",
+        step_of_four!(),
+        step_of_four!(),
+        "ldr r2, [sp, #8]",
+        "cmp r0, r2",
+        "bne 3b",
+        "ldrd r0, r2, [sp, #16]",
+        "add r2, r2, r0",
+        "str r2, [sp, #16]",
+        "ldr r12, [sp, #36]",
+        "ldrd r2, r3, [r0]",
+        make_ready!("r2", "r3", "r12", "r12"),
+        requantize!("r4", "r2", "r3", "r12", "lr"),
+        requantize!("r5", "r2", "r3", "r12", "lr"),
+        requantize!("r6", "r2", "r3", "r12", "lr"),
+        requantize!("r7", "r2", "r3", "r12", "lr"),
+        "ldr r12, [sp, #36]",
+        "ldrd r2, r3, [r0, #8]",
+        make_ready!("r2", "r3", "r12", "r12"),
+        requantize!("r8", "r2", "r3", "r12", "lr"),
+        requantize!("r9", "r2", "r3", "r12", "lr"),
+        requantize!("r10", "r2", "r3", "r12", "lr"),
+        requantize!("r11", "r2", "r3", "r12", "lr"),
+        "bfi r4, r8, #8, #8",
+        "bfi r5, r9, #8, #8",
+        "bfi r6, r10, #8, #8",
+        "bfi r7, r11, #8, #8",
+        "ldr r2, [sp, #40]",
+        "cmp r2, #0",
+        "bne 8f",
+        "7:",
+        "ldrd r0, r2, [sp, #24]",
+        "add r3, r0, r2",
+        "strh r5, [r0, r2]",
+        "strh r6, [r0, r2, lsl #1]",
+        "strh r7, [r3, r2, lsl #1]",
+        "strh r4, [r0], #2",
+        "str r0, [sp, #24]",
+        "ldr r2, [sp, #32]",
+        "cmp r0, r2",
+        "bne 2b",
+        "add sp, sp, #48",
+        "pop {{r4-r11, pc}}",
+        "8:",
+        "ldr r2, [sp, #44]",
+        "ldrd r2, r3, [r2, #44]",
+        bound_bytes!("r4", "r2", "r3", "r12"),
+        bound_bytes!("r5", "r2", "r3", "r12"),
+        bound_bytes!("r6", "r2", "r3", "r12"),
+        bound_bytes!("r7", "r2", "r3", "r12"),
+        "b 7b",
+    )
+}
+
+/// Two elements, widened in `$x`, of one pixel and two outputs, whose weights are in `$w`.
+macro_rules! step_of_one {
+    ($x:literal, $w:literal) => {
+        concat!(
+            "sxtb16 lr, ",
+            $w,
+            "\n",
+            "sxtb16 ",
+            $w,
+            ", ",
+            $w,
+            ", ror #8\n",
+            "smlad r4, ",
+            $x,
+            ", lr, r4\n",
+            "smlad r5, ",
+            $x,
+            ", ",
+            $w,
+            ", r5\n",
+        )
+    };
+}
+
+/// Eight elements of one pixel and two outputs.
+macro_rules! steps_of_one {
+    () => {
+        concat!(
+            "ldm r1!, {{r6-r9}}\n",
+            "ldm r0!, {{r3, r10, r11, r12}}\n",
+            step_of_one!("r3", "r6"),
+            step_of_one!("r10", "r7"),
+            step_of_one!("r11", "r8"),
+            step_of_one!("r12", "r9"),
+        )
+    };
+}
+
+/// Tiles of one pixel and two outputs.
+///
+/// # Safety
+/// As [`four_pixels`], with the groups of one pixel.
+#[unsafe(naked)]
+unsafe extern "C" fn one_pixel(task: &Pairs) {
+    naked_asm!(
+        "push {{r4-r11, lr}}",
+        "ldm r0, {{r1-r11}}",
+        // r8 has where pairs of groups begin, r4 where groups do: before them, if their number is odd.
+        "adr.w r12, 9f",
+        "lsrs lr, r4, #1",
+        "beq 1f",
+        "adr.w r12, 3f",
+        "ands lr, lr, #3",
+        "beq 1f",
+        "adr.w r12, 6f",
+        "cmp lr, #2",
+        "blt 1f",
+        "adr.w r12, 5f",
+        "beq 1f",
+        "adr.w r12, 4f",
+        "1:",
+        "add r8, r12, #1",
+        "adr.w r12, 10f",
+        "add r12, r12, #1",
+        "tst r4, #1",
+        "mov r4, r8",
+        "it ne",
+        "movne r4, r12",
+        "mov r12, r0",
+        "push {{r1-r12}}",
+        "ldr r1, [r0, #52]",
+        "2:",
+        "ldrd r0, r2, [sp]",
+        "ldrd r4, r5, [r2], #8",
+        "str r2, [sp, #4]",
+        "ldr r2, [sp, #8]",
+        "ldr pc, [sp, #12]",
+        "10:",
+        "ldm r1!, {{r6, r7}}",
+        "ldm r0!, {{r3, r10}}",
+        step_of_one!("r3", "r6"),
+        step_of_one!("r10", "r7"),
+        "ldr pc, [sp, #28]",
+        "3:",
+        steps_of_one!(),
+        "4:",
+        steps_of_one!(),
+        "5:",
+        steps_of_one!(),
+        "6:",
+        steps_of_one!(),
+        "cmp r0, r2",
+        "bne 3b",
+        "9:",
+        "ldrd r0, r2, [sp, #16]",
+        "add r2, r2, r0",
+        "str r2, [sp, #16]",
+        "ldr r12, [sp, #36]",
+        "ldm r0, {{r6-r9}}",
+        make_ready!("r6", "r7", "r10", "r12"),
+        requantize!("r4", "r6", "r7", "r10", "lr"),
+        make_ready!("r8", "r9", "r10", "r12"),
+        requantize!("r5", "r8", "r9", "r10", "lr"),
+        "bfi r4, r5, #8, #8",
+        "ldr r2, [sp, #40]",
+        "cmp r2, #0",
+        "bne 8f",
+        "7:",
+        "ldr r0, [sp, #24]",
+        "strh r4, [r0], #2",
+        "str r0, [sp, #24]",
+        "ldr r2, [sp, #32]",
+        "cmp r0, r2",
+        "bne 2b",
+        "add sp, sp, #48",
+        "pop {{r4-r11, pc}}",
+        "8:",
+        "ldr r2, [sp, #44]",
+        "ldrd r2, r3, [r2, #44]",
+        bound_bytes!("r4", "r2", "r3", "r12"),
+        "b 7b",
+    )
+}
