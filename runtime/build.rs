@@ -7,6 +7,7 @@ use std::{env, fs};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(flatpack_arch, values(\"armv7em\", \"helium\"))");
+    println!("cargo::rustc-check-cfg=cfg(flatpack_dsp, values(\"named\"))");
     let target = env::var("TARGET").unwrap_or_default();
     let has = |instruction: &str| assembles(&target, instruction).unwrap_or(false);
     // Every core of the first architecture has the DSP instructions: Cortex-M4 and M7. Of the second, some
@@ -16,7 +17,10 @@ fn main() {
         target if target.starts_with("thumbv7em-") => "armv7em",
         target if !target.starts_with("thumbv8m.main-") => return,
         _ if has("vmladava.s8 r0, q0, q1") => "helium",
-        _ if has("smlad r0, r1, r2, r3") => "armv7em",
+        _ if has("smlad r0, r1, r2, r3") => {
+            println!("cargo::rustc-cfg=flatpack_dsp=\"named\"");
+            "armv7em"
+        }
         _ => return,
     };
     println!("cargo::rustc-cfg=flatpack_arch=\"{arch}\"");

@@ -1,4 +1,4 @@
-//! Cortex-M4 and M7: the DSP instructions, which multiply two pairs of 16-bit integers at once.
+//! Cortex-M4 and M7, and M33 with the extension: the DSP instructions, which multiply two pairs of 16-bit integers at once.
 //!
 //! Activations are widened to 16 bits once for all outputs of a pair of pixels, in the order in which
 //! `sxtb16` widens four weights: elements 0 and 2, then 1 and 3. Four elements of two pixels and two
@@ -6,6 +6,21 @@
 //!
 //! The loops over outputs are written in assembly whole, with what becomes of the sums: of a tile at a
 //! time, half of the instructions would move values to and from memory.
+
+/// Says what the assembly of a function needs: who lists the symbols of a library reads it without the flags
+/// of the build, and would take the least core of the target.
+#[cfg(flatpack_dsp = "named")]
+macro_rules! dsp {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(flatpack_dsp = "named"))]
+macro_rules! dsp {
+    () => {
+        ""
+    };
+}
 
 #[macro_use]
 mod requantize;

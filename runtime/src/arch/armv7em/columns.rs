@@ -240,7 +240,7 @@ unsafe extern "C" fn widen_one(
     rows: usize,
     skip: usize,
 ) {
-    naked_asm!(groups!("4", "8"))
+    naked_asm!(dsp!(), groups!("4", "8"))
 }
 
 /// Widens one pixel of four.
@@ -255,7 +255,7 @@ unsafe extern "C" fn widen_one_of_four(
     rows: usize,
     skip: usize,
 ) {
-    naked_asm!(groups!("16", "32"))
+    naked_asm!(dsp!(), groups!("16", "32"))
 }
 
 /// Widens four pixels, `step` bytes apart.
@@ -272,6 +272,7 @@ unsafe extern "C" fn widen_four_pixels(
     skip: usize,
 ) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r11, lr}}",
         "add r12, r0, r1",
         "2:",
@@ -319,6 +320,7 @@ unsafe extern "C" fn gather(
     past: usize,
 ) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r7, lr}}",
         "ldrd r4, r5, [sp, #20]",
         "2:",

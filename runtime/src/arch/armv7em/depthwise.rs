@@ -239,6 +239,7 @@ macro_rules! next_row {
 #[unsafe(naked)]
 unsafe extern "C" fn run(task: &Depthwise) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r11, lr}}",
         // On the stack: y of a tile that is not of whole rows of three, where the taps of a tile begin, what
         // leads back, whether there are bounds, the end of y; weights to step over, pixels, x, y, the task.

@@ -134,6 +134,7 @@ macro_rules! group_of_two {
 #[unsafe(naked)]
 unsafe extern "C" fn two_pixels(task: &mut Gemm) {
     naked_asm!(
+        dsp!(),
         "push {{r0, r4-r11, lr}}",
         "2:",
         "ldr r12, [r0, #16]",
@@ -235,6 +236,7 @@ macro_rules! group_of_four {
 #[unsafe(naked)]
 unsafe extern "C" fn one_pixel(task: &mut Gemm) {
     naked_asm!(
+        dsp!(),
         "push {{r0, r4-r11, lr}}",
         "2:",
         "ldr r12, [r0, #16]",

@@ -144,6 +144,7 @@ macro_rules! step_of_four {
 #[unsafe(naked)]
 unsafe extern "C" fn four_pixels(task: &Pairs) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r11, lr}}",
         "ldm r0, {{r1-r11}}",
         "adr.w r12, 3f",
@@ -280,6 +281,7 @@ macro_rules! steps_of_one {
 #[unsafe(naked)]
 unsafe extern "C" fn one_pixel(task: &Pairs) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r11, lr}}",
         "ldm r0, {{r1-r11}}",
         // r8 has where pairs of groups begin, r4 where groups do: before them, if their number is odd.

@@ -94,6 +94,7 @@ fn widen_groups<const P: usize>(x: [&[i8]; P], to: &[Quad], step: usize) -> Opti
 #[unsafe(naked)]
 unsafe extern "C" fn widen_two(x0: *const i8, x1: *const i8, to: *const Quad, groups: usize) {
     naked_asm!(
+        dsp!(),
         "push {{r4-r7, lr}}",
         "2:",
         "ldr r5, [r0], #4",
@@ -116,6 +117,7 @@ unsafe extern "C" fn widen_two(x0: *const i8, x1: *const i8, to: *const Quad, gr
 #[unsafe(naked)]
 unsafe extern "C" fn widen_one(x: *const i8, to: *const Quad, groups: usize, step: usize) {
     naked_asm!(
+        dsp!(),
         "push {{r4, lr}}",
         "2:",
         "ldr r12, [r0], #4",

@@ -63,7 +63,7 @@ pub(super) fn conv_image_i8(
         segment(ow, &Span::ONE, &Span::ONE)?;
     }
     let [h_windows, w_windows] = image.windows();
-    let inner = image.whole_columns();
+    let inner = image.whole(1);
     for row in 0..if points { 0 } else { oh } {
         let rows = h_windows.span(row);
         let mut column = 0;

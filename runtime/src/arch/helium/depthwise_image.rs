@@ -52,7 +52,7 @@ pub(super) fn depthwise_image_i8(
         return None;
     }
     let [h_windows, w_windows] = image.windows();
-    let inner = image.whole_columns();
+    let inner = image.whole(1);
     let x_tap = image.dilation[1].checked_mul(channels)?;
     let x_row = image.dilation[0].checked_mul(width)?.checked_mul(channels)?;
     let x_step = image.stride[1].checked_mul(channels)?;
