@@ -131,6 +131,12 @@ impl WeightsI8<'_> {
         done: usize,
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
+        if self.pairs {
+            for (p, y) in y.iter_mut().enumerate() {
+                self.in_pairs::<A>(&patch.pixel(p)?, whole, y)?;
+            }
+            return Some(());
+        }
         let outputs = y.first()?.len();
         let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
         let mut of_w_zero_point = [0; P];
@@ -138,21 +144,6 @@ impl WeightsI8<'_> {
             for (p, term) in of_w_zero_point.iter_mut().enumerate() {
                 *term = A::sum_i8(&patch.pixel(p)?, offset)?.wrapping_mul(self.w_zero_point);
             }
-        }
-        if self.pairs {
-            for (first, w) in (0..outputs).step_by(2).zip(pieces(self.w, self.pair_bytes())) {
-                let mut start = [0; 2];
-                let bias = self.bias.get(first..).unwrap_or_default();
-                start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
-                if self.folded && !whole {
-                    let starts = start.iter_mut().enumerate();
-                    starts.for_each(|(o, start)| *start = self.unfolded(*start, w.iter().skip(o).step_by(2)));
-                }
-                let mut sums = [start; P];
-                A::gemm_tile_i8_pairs(patch, offset, w, &mut sums)?;
-                self.finish(&sums, of_w_zero_point, first, &mut y)?;
-            }
-            return Some(());
         }
         for first in (done..outputs).step_by(ROW_TILE) {
             let rows = rows_from(self.w, self.depth, first, outputs)?;
@@ -168,6 +159,29 @@ impl WeightsI8<'_> {
             let mut sums = [start; P];
             A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
             self.finish(&sums, of_w_zero_point, first, &mut y)?;
+        }
+        Some(())
+    }
+
+    /// The outputs of a pixel with weights in layout `pairs`, where no instruction set has a loop for them.
+    #[inline(never)]
+    fn in_pairs<A: Arch>(&self, patch: &Patch<'_, 1, i8>, whole: bool, y: &mut [i8]) -> Option<()> {
+        let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
+        let term = match self.w_zero_point {
+            0 => 0,
+            zero => A::sum_i8(patch, offset)?.wrapping_mul(zero),
+        };
+        for (first, w) in (0..y.len()).step_by(2).zip(pieces(self.w, self.pair_bytes())) {
+            let mut start = [0; 2];
+            let bias = self.bias.get(first..).unwrap_or_default();
+            start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+            if self.folded && !whole {
+                let starts = start.iter_mut().enumerate();
+                starts.for_each(|(o, start)| *start = self.unfolded(*start, w.iter().skip(o).step_by(2)));
+            }
+            let mut sums = [start];
+            A::gemm_tile_i8_pairs(patch, offset, w, &mut sums)?;
+            self.finish(&sums, [term], first, &mut [&mut *y])?;
         }
         Some(())
     }
