@@ -22,7 +22,7 @@ fn ports_say_what_they_are() {
     assert_eq!((input.dtype, input.shape, input.index), (DType::I8, &[1, 8, 8, 1][..], 0));
     assert_eq!(output.quant, Some(Quant { scale: 1.0 / 256.0, zero_point: -128 }));
     assert_eq!((REALS::OUTPUT.shape, REALS::OUTPUT.quant), (&[1, 10][..], None));
-    assert!(INTEGERS::ARENA_BYTES < REALS::ARENA_BYTES && INTEGERS::STATE_BYTES == 0);
+    const { assert!(INTEGERS::ARENA_BYTES < REALS::ARENA_BYTES && INTEGERS::STATE_BYTES == 0) };
 }
 
 #[test]
