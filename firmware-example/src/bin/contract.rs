@@ -1,0 +1,248 @@
+//! The loops of this chip's instruction set beside the formulas they stand for, on operands that models rarely have:
+//! extremes, exact halves, small multipliers, windows of all kinds. Loops that give nothing leave the work to the
+//! portable ones, which the other programs run.
+
+#![no_std]
+#![no_main]
+
+use defmt::{error, println};
+use firmware_example::{entry, exit};
+use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::{Multiplier, OutputI8};
+use flatpack_runtime::arch::{Active, Arch, ImageI8, OutputsI8, Patch, Scratch};
+use flatpack_runtime::fixed;
+
+#[entry]
+fn main() -> ! {
+    let mut random = Random(12345);
+    let mut met = [0u32; 3];
+    for round in 0..ROUNDS {
+        for (test, met) in [depthwise_image, depthwise, sums].into_iter().zip(&mut met) {
+            match test(&mut random) {
+                Some(true) => *met += 1,
+                Some(false) => {}
+                None => {
+                    error!("another result than the formula's, in round {=u32}", round);
+                    exit(false)
+                }
+            }
+        }
+    }
+    let [images, pixels, sums] = met;
+    println!("equal: {=u32} images, {=u32} pixels, {=u32} sums of {=u32} each", images, pixels, sums, ROUNDS);
+    exit(true)
+}
+
+const ROUNDS: u32 = 400;
+
+/// Numbers without a pattern.
+struct Random(u32);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    fn of(&mut self, from: i32, to: i32) -> i32 {
+        from + self.next().checked_rem((to - from + 1) as u32).unwrap_or_default() as i32
+    }
+
+    fn size(&mut self, from: usize, to: usize) -> usize {
+        self.of(from as i32, to as i32) as usize
+    }
+
+    /// One in four is an extreme, unless there are to be none.
+    fn fill(&mut self, to: &mut [i8], extremes: bool) {
+        for to in to {
+            let byte = self.next();
+            *to = match byte & 3 {
+                0 if extremes => [i8::MIN, i8::MAX][(byte >> 2 & 1) as usize],
+                _ => ((byte >> 4) as i8).max(-127),
+            };
+        }
+    }
+
+    fn multiplier(&mut self, shifts: [i32; 2]) -> Multiplier {
+        let [from, to] = shifts;
+        // Of a half, products are exact: what the shift leaves is a half now and then.
+        let mantissa = if self.next() & 1 == 0 { 1 << 30 } else { self.of(1 << 30, i32::MAX - 1) };
+        Multiplier { mantissa, shift: self.of(from, to) }
+    }
+
+    fn output(&mut self) -> OutputI8 {
+        let (a, b) = (self.of(-128, 127), self.of(-128, 127));
+        let bounds = if self.next() & 1 == 0 { [-128, 127] } else { [a.min(b), a.max(b)] };
+        OutputI8 { zero_point: self.of(-128, 127), min: bounds[0], max: bounds[1] }
+    }
+}
+
+const CHANNELS: usize = 200;
+
+/// Weights of up to 15 taps, a bias, multipliers.
+struct Weights {
+    w: [i8; 15 * CHANNELS],
+    bias: [i32; CHANNELS],
+    requant: [Multiplier; CHANNELS],
+    y: OutputI8,
+}
+
+impl Weights {
+    fn of(random: &mut Random) -> Self {
+        let mut weights = Self {
+            w: [0; 15 * CHANNELS],
+            bias: [0; CHANNELS],
+            requant: [Multiplier { mantissa: 0, shift: 0 }; CHANNELS],
+            y: random.output(),
+        };
+        let extremes = random.next() & 1 == 0;
+        random.fill(&mut weights.w, extremes);
+        weights.bias.iter_mut().for_each(|bias| *bias = random.of(-30_000, 30_000));
+        weights.requant.iter_mut().for_each(|by| *by = random.multiplier([-12, -5]));
+        weights
+    }
+
+    fn outputs(&self, channels: usize, one: bool) -> OutputsI8<'_> {
+        let requant = self.requant.get(..if one { 1 } else { channels }).unwrap_or_default();
+        OutputsI8 { bias: self.bias.get(..channels).unwrap_or_default(), requant, plain: true, y: self.y }
+    }
+
+    fn end(&self, outputs: &OutputsI8<'_>, channel: usize, sum: i32) -> Option<i8> {
+        let sum = sum.wrapping_add(*self.bias.get(channel)?);
+        Some(fixed::requantize(sum, fixed::of_output(outputs.requant, channel)?, &self.y))
+    }
+}
+
+/// `None` where there is another result, `Some(false)` where there is none.
+fn depthwise_image(random: &mut Random) -> Option<bool> {
+    let channels = match random.next() & 7 {
+        0 => random.size(176, CHANNELS),
+        _ => random.size(1, 40),
+    };
+    let channels = if random.next() & 3 == 0 { channels } else { channels.next_multiple_of(4) };
+    let taps = if random.next() & 3 == 0 { [random.size(1, 3), random.size(1, 3)] } else { [3; 2] };
+    let (stride, dilation) = ([random.size(1, 2), random.size(1, 3)], [random.size(1, 2), random.size(1, 2)]);
+    let (size, pad) = ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
+    let mut out = [0; 2];
+    for (axis, out) in out.iter_mut().enumerate() {
+        let reach = (taps.get(axis)? - 1) * dilation.get(axis)?;
+        let room = (size.get(axis)? + 2 * pad.get(axis)?).checked_sub(reach + 1);
+        let Some(steps) = room.and_then(|room| room.checked_div(*stride.get(axis)?)) else {
+            return Some(false);
+        };
+        *out = steps + 1;
+    }
+    let ([h, width], [oh, ow]) = (size, out);
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(channels, random.next() & 3 == 0);
+    let mut x = [0; 24 * CHANNELS];
+    let x = x.get_mut(..h * width * channels)?;
+    random.fill(x, true);
+    let x_zero_point = random.of(-128, 127);
+    let mut y = [0; 80 * CHANNELS];
+    let y = y.get_mut(..oh * ow * channels)?;
+    let image =
+        ImageI8 { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
+    let w = weights.w.get(..taps[0] * taps[1] * channels)?;
+    let mut scratch = <Active as Arch>::Scratch::new();
+    if Active::depthwise_image_i8(&mut scratch, &image, w, &outputs, x, y).is_none() {
+        return Some(false);
+    }
+    for (pixel, y) in y.chunks_exact(channels).enumerate() {
+        let at = [pixel.checked_div(ow)?, pixel.checked_rem(ow)?];
+        for (channel, &y) in y.iter().enumerate() {
+            let mut sum = 0i32;
+            for tap in 0..taps[0] * taps[1] {
+                let tap_at = [tap.checked_div(taps[1])?, tap.checked_rem(taps[1])?];
+                let position = |axis: usize| {
+                    let from = at.get(axis)? * stride.get(axis)? + tap_at.get(axis)? * dilation.get(axis)?;
+                    from.checked_sub(*pad.get(axis)?)
+                        .filter(|at| size.get(axis).is_some_and(|size| at < size))
+                };
+                let x = match (position(0), position(1)) {
+                    (Some(row), Some(column)) => {
+                        (*x.get((row * width + column) * channels + channel)?).into()
+                    }
+                    _ => x_zero_point,
+                };
+                sum = sum.wrapping_add(x.wrapping_mul((*w.get(tap * channels + channel)?).into()));
+            }
+            if weights.end(&outputs, channel, sum)? != y {
+                return None;
+            }
+        }
+    }
+    Some(true)
+}
+
+fn depthwise(random: &mut Random) -> Option<bool> {
+    let (channels, rows, columns) = (random.size(1, 40), random.size(1, 3), random.size(1, 5));
+    let [row, tap] = [random.size(5, 6), random.size(1, 2)].map(|pixels| pixels * channels);
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(channels, random.next() & 3 == 0);
+    let mut x = [0; 24 * CHANNELS];
+    random.fill(&mut x, true);
+    let offset = if random.next() & 1 == 0 { 0 } else { random.of(-127, 128) as i16 };
+    let patch = Patch {
+        x: [&x],
+        w_at: 0,
+        len: channels,
+        counts: [1, rows, columns],
+        x_steps: [0, row, tap],
+        w_steps: [0, (columns * channels) as isize, channels as isize],
+    };
+    let mut y = [0; CHANNELS];
+    let y = y.get_mut(..channels)?;
+    let Some(done) = Active::depthwise_i8(&patch, offset, &weights.w, &outputs, &mut [&mut *y]) else {
+        return Some(false);
+    };
+    for (channel, &y) in y.iter().enumerate().take(done) {
+        let mut sum = 0i32;
+        for at in 0..rows * columns {
+            let (i, j) = (at.checked_div(columns)?, at.checked_rem(columns)?);
+            let x = i32::from(*x.get(i * row + j * tap + channel)?) + i32::from(offset);
+            sum = sum.wrapping_add(x * i32::from(*weights.w.get(at * channels + channel)?));
+        }
+        if weights.end(&outputs, channel, sum)? != y {
+            return None;
+        }
+    }
+    Some(true)
+}
+
+fn sums(random: &mut Random) -> Option<bool> {
+    // Scales of which one is the other, as models have them, and then halves; or any.
+    let [a_multiplier, b_multiplier, multiplier] = match random.next() & 3 {
+        0 => [0, 0, -19].map(|shift| Multiplier { mantissa: 1 << 30, shift }),
+        _ => [[-20, -14], [-20, -14], [-4, -1]].map(|shifts| random.multiplier(shifts)),
+    };
+    let p = AddI8Params {
+        a_zero_point: random.of(-128, 127),
+        b_zero_point: random.of(-128, 127),
+        a_multiplier,
+        b_multiplier,
+        multiplier,
+        y: random.output(),
+    };
+    let (mut a, mut b) = ([0; 67], [0; 67]);
+    let len = random.size(1, a.len());
+    random.fill(&mut a, true);
+    random.fill(&mut b, true);
+    let (a, b) = (a.get(..len)?, b.get(..len)?);
+    let (mut y, places, minus) = ([0; 67], random.next() & 3, random.next() & 1 == 0);
+    let y = y.get_mut(..len)?;
+    // Either may be what y holds.
+    let (in_y, from_a) = (if places == 1 { a } else { b }, (places != 1).then_some(a));
+    y.iter_mut().zip(in_y).for_each(|(y, x)| *y = *x);
+    let from_b = (places != 2).then_some(b);
+    let run = if minus { Active::add_run_i8::<true> } else { Active::add_run_i8::<false> };
+    if !Active::adds_i8(&p) || run(&p, from_a, from_b, y).is_none() {
+        return Some(false);
+    }
+    let scaled = |x: i8, zero_point: i32, by| fixed::multiply((i32::from(x) - zero_point) << 20, by);
+    let met = y.iter().zip(a).zip(b).all(|((y, a), b)| {
+        let (a, b) = (scaled(*a, p.a_zero_point, p.a_multiplier), scaled(*b, p.b_zero_point, p.b_multiplier));
+        *y == fixed::requantize(if minus { a.wrapping_sub(b) } else { a.wrapping_add(b) }, p.multiplier, &p.y)
+    });
+    met.then_some(true)
+}
