@@ -23,7 +23,8 @@ pub(super) fn conv_image_i8(
     let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
     let products = Products::of(w, depth, outputs, len, &mut same)?;
     // Of points, all rows are one.
-    let points = depth == channels && [oh, ow] == [h, width];
+    let points =
+        image.taps == [1; 2] && image.stride == [1; 2] && image.pad == [0; 2] && [oh, ow] == [h, width];
     let [oh, ow] = if points { [1, oh.checked_mul(ow)?] } else { [oh, ow] };
     let room = Room::of_memory(memory, depth, i8::try_from(image.x_zero_point).ok()?);
     let room = match room {
