@@ -8,7 +8,7 @@ const DEFAULT_BOARD: &str = "lm3s6965evb";
 fn main() {
     let boards: Vec<String> = fs::read_dir("boards")
         .unwrap()
-        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".x")?.to_owned()))
+        .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".toml")?.to_owned()))
         .collect();
     println!("cargo::rustc-check-cfg=cfg(board, values(\"{}\"))", boards.join("\", \""));
     let feature = |board: &&String| {
@@ -20,14 +20,19 @@ fn main() {
     settings(board);
 
     let map = format!("boards/{board}.x");
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
-    fs::copy(&map, out.join("memory.x")).unwrap();
-    println!("cargo::rerun-if-changed={map}");
-    println!("cargo::rustc-link-search={}", out.display());
-    if env::var("CARGO_CFG_TARGET_ARCH").unwrap() == "riscv32" {
-        println!("cargo::rustc-link-arg-bins=-Tmemory.x");
+    if fs::exists(&map).unwrap() {
+        let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+        fs::copy(&map, out.join("memory.x")).unwrap();
+        println!("cargo::rustc-link-search={}", out.display());
     }
-    for script in ["link.x", "defmt.x"] {
+    println!("cargo::rerun-if-changed={map}");
+    // Start-up code for Cortex-M includes the memory map, that for RISC-V wants it first, esp-hal has its own.
+    let scripts: &[&str] = match board {
+        "esp32-c3" => &["linkall.x", "defmt.x"],
+        "riscv32-virt" => &["memory.x", "link.x", "defmt.x"],
+        _ => &["link.x", "defmt.x"],
+    };
+    for script in scripts {
         println!("cargo::rustc-link-arg-bins=-T{script}");
     }
 

@@ -3,7 +3,10 @@
 #[cfg(target_arch = "arm")]
 #[path = "cpu/cortex_m.rs"]
 mod core;
-#[cfg(target_arch = "riscv32")]
+#[cfg(board = "esp32-c3")]
+#[path = "cpu/esp32c3.rs"]
+mod core;
+#[cfg(all(target_arch = "riscv32", not(board = "esp32-c3")))]
 #[path = "cpu/riscv.rs"]
 mod core;
 

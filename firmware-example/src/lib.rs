@@ -16,6 +16,19 @@ use defmt::{error, info};
 use defmt_rtt as _;
 use flatpack_runtime::{FileError, Session};
 
+/// Makes the flash readable, before anything else runs.
+// SAFETY: the memory map has the place where the ROM looks for it.
+#[cfg(board = "pico")]
+#[unsafe(link_section = ".boot2")]
+#[unsafe(no_mangle)]
+static BOOT2: [u8; 256] = rp2040_boot2::BOOT_LOADER_W25Q080;
+
+/// What the board needs before it computes: a real program sets its clocks here.
+pub fn init() {
+    #[cfg(board = "esp32-c3")]
+    cpu::init();
+}
+
 /// A session whose file is as it was written, and whose goldens this chip meets. `None` if one of this failed:
 /// the log says what.
 pub fn checked<'a>(session: Result<Session<'a>, FileError>) -> Option<Session<'a>> {

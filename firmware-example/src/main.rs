@@ -3,7 +3,7 @@
 #![no_std]
 #![no_main]
 
-use firmware_example::{checked, entry, exit};
+use firmware_example::{checked, entry, exit, init};
 use flatpack_runtime::{Session, include_model};
 use heapless::binary_heap::{BinaryHeap, Max};
 use static_cell::ConstStaticCell;
@@ -26,6 +26,7 @@ const PICTURE: [[u8; 8]; 8] = [
 
 #[entry]
 fn main() -> ! {
+    init();
     let session = ARENA.try_take().and_then(|arena| checked(DIGITS::load(arena)));
     exit(session.and_then(classify).is_some())
 }

@@ -6,7 +6,7 @@
 use defmt::{error, println};
 use firmware_example::counter::Counter;
 use firmware_example::stack::Stack;
-use firmware_example::{entry, exit};
+use firmware_example::{entry, exit, init};
 use flatpack_runtime::{Block, Model, Session, include_model};
 use static_cell::ConstStaticCell;
 
@@ -16,6 +16,7 @@ static ARENA: ConstStaticCell<MODEL::Arena> = ConstStaticCell::new(MODEL::ARENA)
 
 #[entry]
 fn main() -> ! {
+    init();
     exit(ARENA.try_take().is_some_and(|arena| run(arena).is_some()))
 }
 

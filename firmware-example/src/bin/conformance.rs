@@ -4,7 +4,7 @@
 #![no_main]
 
 use defmt::{error, println};
-use firmware_example::{checked, entry, exit};
+use firmware_example::{checked, entry, exit, init};
 use flatpack_runtime::{Aligned, Block, Session, include_model, ops};
 use static_cell::ConstStaticCell;
 
@@ -21,6 +21,7 @@ static ARENA: ConstStaticCell<[Block; BLOCKS]> = ConstStaticCell::new([Block::ZE
 
 #[entry]
 fn main() -> ! {
+    init();
     exit(ARENA.try_take().is_some_and(|arena| run(Block::bytes_mut(arena))))
 }
 
