@@ -144,8 +144,8 @@ fn depthwise_image(random: &mut Random) -> Option<bool> {
     let image =
         ImageI8 { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
     let w = weights.w.get(..taps[0] * taps[1] * channels)?;
-    let mut scratch = <Active as Arch>::Scratch::new();
-    if Active::depthwise_image_i8(&mut scratch, &image, w, &outputs, x, y).is_none() {
+    let scratch = &mut <Active as Arch>::Scratch::new();
+    if Active::depthwise_image_i8(scratch, &image, w, &outputs, x, y).is_none() {
         return Some(false);
     }
     for (pixel, y) in y.chunks_exact(channels).enumerate() {
