@@ -1,6 +1,7 @@
 //! Operators: their numbers, names and rules, and the step record.
 
 use crate::ops;
+use crate::rows::RowWise;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -86,6 +87,8 @@ pub struct OpRule {
     /// Multiply-accumulates for these parameters, inputs and output; 0 for operators that multiply
     /// nothing.
     pub macs: fn(&[u8], &[TensorType], &TensorType) -> u64,
+    /// How a step with these parameters, inputs and output goes row by row, if it does; see [`RowWise`].
+    pub rows: fn(&[u8], &[TensorType], &TensorType) -> Option<RowWise>,
 }
 
 impl core::fmt::Debug for OpRule {

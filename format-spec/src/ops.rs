@@ -84,6 +84,7 @@ pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
 
 use crate::op::Misfit;
+use crate::rows::RowWise;
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -288,6 +289,11 @@ impl Weighted {
 /// Multiply-accumulates of an operator that multiplies nothing.
 pub(crate) fn no_macs(_: &[u8], _: &[TensorType], _: &TensorType) -> u64 {
     0
+}
+
+/// The rows of an operator whose steps do not go row by row.
+pub(crate) fn no_rows(_: &[u8], _: &[TensorType], _: &TensorType) -> Option<RowWise> {
+    None
 }
 
 /// A spatial window along one axis: the positions it takes over a padded input.

@@ -50,7 +50,7 @@ rules! {
     V13 = "a step has a known operator, an output, and the parameters that the operator takes";
     V14 = "operands are numbers of tensors, those of each step following those of the one before";
     V15 = "parameter records follow each other, without holes, through their section";
-    V16 = "a step writes at most 8 tensors, each in memory of its own; only an output may take the place of an input, and then exactly";
+    V16 = "a step writes at most 8 tensors, each in memory of its own; only an output may take the place of an input, and then exactly, but the first may share a part with the first";
     V17 = "inputs and outputs are arena tensors, and no two inputs share memory";
     V18 = "the header sums up the steps and tensors: operators, arena, scratch, state";
     V19 = "a quantisation record has a positive scale, and scales that exist and fit the tensors that use it";
@@ -325,9 +325,10 @@ fn v16_writes(tensors: &[TensorRecord], reads: &[u32], writes: &[u32], outputs: 
                 return None;
             }
         }
-        for &read in reads {
+        for (position_read, &read) in reads.iter().enumerate() {
             let read = tensors.get(read as usize)?;
-            if write.overlaps(read) && !(position < outputs && write.same_memory(read)) {
+            let in_part = position == 0 && position_read == 0;
+            if write.overlaps(read) && !(position < outputs && (in_part || write.same_memory(read))) {
                 return None;
             }
         }

@@ -1,13 +1,14 @@
 //! What the convolutions have in common, plain and transposed, of reals and of integers: the loops
 //! over pixels. In two dimensions the depth is 1.
 
-use crate::arch::{Arch, Patch};
-use crate::gemm::Weights;
+use crate::arch::{Arch, ImageI8, Patch};
+use crate::gemm::{self, Weights};
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use crate::rows::Band;
 use crate::weight::Weight;
-use crate::window::{Pixels, Span, Strides, Windows};
+use crate::window::{Moves, Pixels, Span, Strides, Window, Windows};
 use core::ops::Range;
 use flatpack_format::Shape;
 use flatpack_format::ops::Clamp;
@@ -48,58 +49,62 @@ pub(crate) trait Grouped: Product + Copy {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self>;
 }
 
-/// One group of channels of one image.
-struct Conv<'a, R: Product> {
-    /// The activations from the first channel of the group on.
-    x: &'a [R::Element],
-    product: R,
+/// How the images, or volumes, of a convolution and its weights lie in memory.
+struct Layers {
     strides: Strides,
     /// Taps of the window along each axis.
     taps: [usize; 3],
-    /// Channels of the group.
+    /// Channels of a group.
     depth: usize,
-    /// Outputs of the group.
-    outputs: Range<usize>,
+    groups: usize,
+    outputs: usize,
+    /// Elements of a plane and of a row of y.
+    y_plane: usize,
+    y_row: usize,
 }
 
-/// Convolves x, input 0 of the node, with the weights of `product`, which have the shape of input 1;
-/// the windows move along depth, height and width.
-pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
-    node: &Node<'_>,
-    windows: [W; 3],
-    groups: u32,
-    product: R,
-    x: &[R::Element],
-    y: &mut [R::Element],
-) -> Option<()> {
-    let [_, d, h, width, channels] = in_three(&node.input(0)?.shape())?;
-    let [outputs, kd, kh, kw, depth] = in_three(&node.input(1)?.shape())?;
-    let [_, od, oh, ow, _] = in_three(&node.output()?.shape())?;
-    let [d_windows, h_windows, w_windows] = windows;
-    let groups = groups as usize;
-    let group_outputs = outputs.checked_div(groups)?;
+impl Layers {
+    /// Of a node with the windows along its last axis.
+    fn of(node: &Node<'_>, w_windows: &impl Windows, groups: u32) -> Option<Self> {
+        let [_, _, h, width, channels] = in_three(&node.input(0)?.shape())?;
+        let [outputs, kd, kh, kw, depth] = in_three(&node.input(1)?.shape())?;
+        let [_, _, oh, ow, _] = in_three(&node.output()?.shape())?;
+        let strides = Strides {
+            x: [h * width * channels, width * channels, channels],
+            w: [kh * kw * depth, kw * depth, depth],
+            pair: w_windows.pair_step().wrapping_mul(channels),
+        };
+        let (taps, groups) = ([kd, kh, kw], groups as usize);
+        let (y_plane, y_row) = (oh * ow * outputs, ow * outputs);
+        Some(Self { strides, taps, depth, groups, outputs, y_plane, y_row })
+    }
 
-    let strides = Strides {
-        x: [h * width * channels, width * channels, channels],
-        w: [kh * kw * depth, kw * depth, depth],
-        pair: w_windows.pair_step().wrapping_mul(channels),
-    };
-
-    let mut volumes = pieces(x, d * h * width * channels);
-    for y in pieces_mut(y, od * oh * ow * outputs) {
-        let x = volumes.next()?;
-        for group in 0..groups {
+    /// Convolves x to y, which both begin where the windows are at position 0 of each axis.
+    fn run<A: Arch, W: Windows, R: Grouped>(
+        &self,
+        windows: [W; 3],
+        product: R,
+        x: &[R::Element],
+        y: &mut [R::Element],
+    ) -> Option<()> {
+        let [d_windows, h_windows, w_windows] = windows;
+        let group_outputs = self.outputs.checked_div(self.groups)?;
+        for group in 0..self.groups {
             let own = group * group_outputs..(group + 1) * group_outputs;
             let product = product.of_outputs(own.clone())?;
-            let taps = [kd, kh, kw];
-            let conv = Conv { x: x.get(group * depth..)?, product, strides, taps, depth, outputs: own };
+            let conv = Conv {
+                x: x.get(group * self.depth..).unwrap_or_default(),
+                product,
+                layers: self,
+                outputs: own,
+            };
             // A pixel by itself waits for another one.
             let mut waiting = None;
-            for (plane, y) in pieces_mut(y, oh * ow * outputs).enumerate() {
+            for (plane, y) in y.chunks_mut(self.y_plane.max(1)).enumerate() {
                 let planes = d_windows.span(plane);
-                for (row, y) in pieces_mut(y, ow * outputs).enumerate() {
+                for (row, y) in pieces_mut(y, self.y_row).enumerate() {
                     let rows = h_windows.span(row);
-                    for (columns, y) in w_windows.pixels(y, outputs) {
+                    for (columns, y) in w_windows.pixels(y, self.outputs) {
                         let spans = [planes, rows, columns];
                         match y {
                             Pixels::Two(y) => conv.pixels::<A, 2>(spans, y)?,
@@ -121,8 +126,88 @@ pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
                 conv.product.pixels::<A, 1>(&patch, whole, [y])?;
             }
         }
+        Some(())
+    }
+}
+
+/// One group of channels of one image.
+struct Conv<'a, R: Product> {
+    /// The activations from the first channel of the group on.
+    x: &'a [R::Element],
+    product: R,
+    layers: &'a Layers,
+    /// Outputs of the group.
+    outputs: Range<usize>,
+}
+
+/// Convolves x, input 0 of the node, with the weights of `product`, which have the shape of input 1;
+/// the windows move along depth, height and width.
+pub(crate) fn run<A: Arch, W: Windows, R: Grouped>(
+    node: &Node<'_>,
+    windows: [W; 3],
+    groups: u32,
+    product: R,
+    x: &[R::Element],
+    y: &mut [R::Element],
+) -> Option<()> {
+    let [_, _, w_windows] = &windows;
+    let layers = Layers::of(node, w_windows, groups)?;
+    let [_, d, ..] = in_three(&node.input(0)?.shape())?;
+    let [_, od, ..] = in_three(&node.output()?.shape())?;
+    let [plane, ..] = layers.strides.x;
+    let mut volumes = pieces(x, d * plane);
+    for y in pieces_mut(y, od * layers.y_plane) {
+        layers.run::<A, _, _>(windows, product, volumes.next()?, y)?;
     }
     Some(())
+}
+
+/// The images of a convolution that goes row by row.
+pub(crate) struct Images {
+    layers: Layers,
+    moves: Moves,
+    windows: [Window; 2],
+    /// Each pixel is computed by itself.
+    points: bool,
+}
+
+impl Images {
+    pub(crate) fn of(node: &Node<'_>, moves: &Moves, groups: u32, points: bool) -> Option<Self> {
+        let [_, h, width, _] = node.input_dims(0)?;
+        let [_, kh, kw, _] = node.input_dims(1)?;
+        let windows = moves.windows([h, width], [kh, kw]);
+        let [_, w_windows] = &windows;
+        let layers = Layers::of(node, w_windows, groups)?;
+        Some(Self { layers, moves: *moves, windows, points })
+    }
+
+    /// The rows of a band.
+    pub(crate) fn run<A: Arch, R: Grouped>(&self, product: R, band: Band<'_, R::Element>) -> Option<()> {
+        let &Self { ref layers, windows: [h_windows, w_windows], .. } = self;
+        if self.points {
+            // Pixels are rows of a matrix, of whatever width the image is.
+            return gemm::rows::<A, _>(&product, layers.depth, band.x, layers.outputs, band.y);
+        }
+        let windows = [Window::ONE, h_windows.moved_on(&band), w_windows];
+        layers.run::<A, _, _>(windows, product, band.x, band.y)
+    }
+
+    /// The rows of a band as an image by themselves; pixels that are computed by themselves are one row.
+    pub(crate) fn image(&self, x_zero_point: i32, band: &Band<'_, i8>) -> ImageI8 {
+        let layers = &self.layers;
+        let [_, x_row, channels] = layers.strides.x;
+        let [_, taps @ ..] = layers.taps;
+        let of = |len: usize, row: usize| len.checked_div(row).unwrap_or_default();
+        if self.points {
+            let pixels = of(band.y.len(), layers.outputs);
+            let (x, y) = ([1, pixels, channels], [1, pixels, layers.outputs]);
+            return ImageI8 { x, x_zero_point, y, taps, stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+        }
+        let [h_windows, _] = self.windows;
+        let x_width = of(x_row, channels);
+        let y = [of(band.y.len(), layers.y_row), of(layers.y_row, layers.outputs), layers.outputs];
+        self.moves.image(h_windows.moved_on(band), [x_width, channels], x_zero_point, y, taps)
+    }
 }
 
 /// [`run`] of float32 activations and weights of any kind.
@@ -155,15 +240,15 @@ impl<R: Product> Conv<'_, R> {
         &self,
         [planes, rows, mut columns]: [Span; 3],
     ) -> (Patch<'_, P, R::Element>, bool) {
-        let whole = [planes.count, rows.count, columns.count] == self.taps;
-        let mut len = self.depth;
-        let [.., channels] = self.strides.x;
+        let whole = [planes.count, rows.count, columns.count] == self.layers.taps;
+        let mut len = self.layers.depth;
+        let [.., channels] = self.layers.strides.x;
         if columns.tap_step == 1 && columns.input_step == 1 && len == channels {
             // The taps of a row are neighbours in x and in the weights: one long tap.
             len *= columns.count;
             columns.count = columns.count.min(1);
         }
-        (self.strides.patch(self.x, [planes, rows, columns], len), whole)
+        (self.layers.strides.patch(self.x, [planes, rows, columns], len), whole)
     }
 
     fn pixels<A: Arch, const P: usize>(&self, spans: [Span; 3], y: [&mut [R::Element]; P]) -> Option<()> {

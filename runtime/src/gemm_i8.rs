@@ -5,7 +5,7 @@ use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces;
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
@@ -40,23 +40,20 @@ impl WeightsI8<'_> {
         (self.folded && self.w_zero_point == 0 && !self.pairs).then_some(rows)
     }
 
-    /// All images by the instruction set's own loop, if it takes them.
-    pub(crate) fn images<A: Arch>(
+    /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
+    pub(crate) fn image<A: Arch>(
         &self,
         scratch: &mut A::Scratch,
         image: &ImageI8,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        let ([h, width, channels], [oh, ow, len]) = (image.x, image.y);
-        let mut images = pieces_mut(y, oh * ow * len).zip(pieces(x, h * width * channels));
         if self.pairs && self.folded && self.w_zero_point == 0 {
             let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
-            images.try_for_each(|(y, x)| A::conv_image_in_pairs_i8(scratch, image, self.w, &outputs, x, y))
-        } else {
-            let RowsI8 { w, outputs, .. } = self.rows()?;
-            images.try_for_each(|(y, x)| A::conv_image_i8(scratch, image, w, &outputs, x, y))
+            return A::conv_image_in_pairs_i8(scratch, image, self.w, &outputs, x, y);
         }
+        let RowsI8 { w, outputs, .. } = self.rows()?;
+        A::conv_image_i8(scratch, image, w, &outputs, x, y)
     }
 
     /// Bytes of the weights of a pair of outputs.

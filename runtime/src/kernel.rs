@@ -2,9 +2,10 @@
 
 use crate::operands::Operands;
 use bytemuck::Pod;
+use core::ops::Range;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::{
-    DType, Layout, MAX_INPUTS, Misfit, OpCode, OpRule, Place, Shape, Step, Tensor, TensorType,
+    DType, Layout, MAX_INPUTS, Misfit, OpCode, OpRule, Place, RowWise, Shape, Step, Tensor, TensorType,
 };
 
 /// What a machine can do for one operator.
@@ -16,6 +17,25 @@ pub struct Kernel {
     pub check: fn(&Node<'_>) -> Result<(), Misfit>,
     /// Computes the step. `None` only for a step that `check` would have refused.
     pub run: fn(&Node<'_>, Operands<'_>) -> Option<()>,
+    /// The rule of an operator of which `run` computes only the rows that the node names.
+    pub rows: Option<&'static OpRule>,
+}
+
+impl Kernel {
+    /// A kernel that computes a step as a whole.
+    pub const fn new(
+        op: OpCode,
+        check: fn(&Node<'_>) -> Result<(), Misfit>,
+        run: fn(&Node<'_>, Operands<'_>) -> Option<()>,
+    ) -> Self {
+        Self { op, check, run, rows: None }
+    }
+
+    /// The kernel of an operator that goes row by row.
+    #[must_use]
+    pub const fn by_rows(self, rule: &'static OpRule) -> Self {
+        Self { rows: Some(rule), ..self }
+    }
 }
 
 impl core::fmt::Debug for Kernel {
@@ -28,11 +48,47 @@ impl core::fmt::Debug for Kernel {
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
     step: Step<'a>,
+    rows: (u32, u32),
 }
 
 impl<'a> Node<'a> {
     pub(crate) fn new(step: Step<'a>) -> Self {
-        Self { step }
+        Self { step, rows: (0, u32::MAX) }
+    }
+
+    /// The step, of which only some rows are to be computed.
+    pub(crate) fn of_rows(self, rows: Range<u32>) -> Self {
+        Self { rows: (rows.start, rows.end), ..self }
+    }
+
+    /// Which rows of the step are to be computed, in the order in which they are; all, for an operator
+    /// that does not go row by row.
+    pub fn rows(&self) -> Range<u32> {
+        self.rows.0..self.rows.1
+    }
+
+    /// How the step goes row by row.
+    pub fn row_wise(&self, rule: &OpRule) -> Option<RowWise> {
+        self.with_types(|types, y| (rule.rows)(self.step.params(), types, y))?
+    }
+
+    /// Number of rows of the step, and multiply-accumulates of one; of a step that multiplies nothing its
+    /// elements.
+    pub(crate) fn macs_of_rows(&self, rule: &OpRule) -> Option<(u32, u32)> {
+        let macs = self.with_types(|types, y| (rule.macs)(self.step.params(), types, y))?;
+        let rows = self.row_wise(rule)?;
+        let rows = rows.images.saturating_mul(rows.y_rows);
+        let macs = u32::try_from(macs).unwrap_or(u32::MAX);
+        Some((rows, macs.max(self.output()?.len()).checked_div(rows)?))
+    }
+
+    fn with_types<R>(&self, f: impl FnOnce(&[TensorType], &TensorType) -> R) -> Option<R> {
+        let scalar = TensorType { dtype: DType::U8, shape: Shape::SCALAR };
+        let mut types = [scalar; MAX_INPUTS];
+        for (input, to) in self.step.inputs().zip(&mut types) {
+            *to = input.tensor_type();
+        }
+        Some(f(types.get(..self.step.input_count())?, &self.output()?.tensor_type()))
     }
 
     /// The step.
@@ -145,30 +201,32 @@ impl<'a> Node<'a> {
     }
 
     fn check_output(&self, rule: &OpRule, of_weights: Layout, may_alias: u32) -> Result<(), Misfit> {
-        let scalar = TensorType { dtype: DType::U8, shape: Shape::SCALAR };
-        let mut types = [scalar; MAX_INPUTS];
-        let mut count = 0;
         let output = self.output().ok_or(Misfit::Count)?;
-        for ((at, input), to) in self.step.inputs().enumerate().zip(&mut types) {
-            *to = input.tensor_type();
-            count += 1;
+        for (at, input) in self.step.inputs().enumerate() {
             if input.layout() != Layout::Rows && !(input.layout() == of_weights && at == 1) {
                 return Err(Misfit::Layout(at as u8));
             }
             let in_place = may_alias >> at & 1 == 1 && input.same_memory(&output);
-            if input.overlaps(&output) && !in_place {
+            if input.overlaps(&output) && !in_place && !(at == 0 && self.may_overlap(rule)) {
                 return Err(Misfit::Alias(at as u8));
             }
         }
-        if count != self.step.input_count() {
-            return Err(Misfit::Count);
-        }
-        let types = types.get(..count).unwrap_or_default();
-        let made = (rule.output)(self.step.params(), types)?;
-        if output.tensor_type() != made || output.layout() != Layout::Rows {
-            return Err(Misfit::Shape(count as u8));
+        let made = self.with_types(|types, _| (rule.output)(self.step.params(), types));
+        if output.tensor_type() != made.ok_or(Misfit::Count)?? || output.layout() != Layout::Rows {
+            return Err(Misfit::Shape(self.step.input_count() as u8));
         }
         Ok(())
+    }
+
+    /// Whether the output lies over input 0 as an operator that goes row by row stands it: far enough
+    /// before or after it, and over no other input, which shares no memory with input 0 either.
+    fn may_overlap(&self, rule: &OpRule) -> bool {
+        let (Some(x), Some(y)) = (self.input(0), self.output()) else { return false };
+        let others = self.step.inputs().skip(1).any(|other| other.overlaps(&x));
+        match self.row_wise(rule).and_then(|rows| rows.overlap()) {
+            Some(overlap) if !others && x.place() == y.place() => overlap.allows(x.offset(), y.offset()),
+            _ => false,
+        }
     }
 }
 

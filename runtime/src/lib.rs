@@ -49,6 +49,7 @@ mod one_step_i8;
 mod operands;
 pub mod ops;
 mod pieces;
+mod rows;
 mod session;
 mod walk;
 pub mod weight;

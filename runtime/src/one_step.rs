@@ -12,9 +12,9 @@ pub(crate) use stored::{meets_with_stored_weights, refuses_other_operands_with_s
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 
-use crate::{LoadError, Session, ops};
+use crate::{LoadError, Progress, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
-use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Target, TensorType};
+use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Overlap, Target, TensorType};
 use input::values;
 use std::collections::BTreeMap;
 use std::vec;
@@ -27,7 +27,7 @@ pub(crate) fn output_type(op: OpCode, params: &[u8], inputs: &[Input]) -> Result
 }
 
 /// Where the inputs and the output lie.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Aliasing {
     /// Each input and the output have memory of their own.
     Apart,
@@ -37,6 +37,10 @@ pub(crate) enum Aliasing {
     Twice,
     /// Apart, and this input is not constant.
     Varying(usize),
+    /// The output begins so many bytes before input 0.
+    Before(u32),
+    /// The output begins so many bytes after input 0.
+    After(u32),
 }
 
 /// A file of one step: input 0, and the one that shares memory with the output, are the model's
@@ -57,7 +61,12 @@ pub(crate) fn file(
         let memory = if index == 0 || in_place || aliasing == Aliasing::Varying(index) {
             model_inputs.push(index as u32);
             y_offset = if in_place { Some(end) } else { y_offset };
-            let offset = end;
+            let mut offset = end;
+            match aliasing {
+                Aliasing::Before(distance) if index == 0 => (y_offset, offset) = (Some(0), distance),
+                Aliasing::After(distance) if index == 0 => y_offset = Some(distance),
+                _ => {}
+            }
             end += (input.bytes().len() as u32).next_multiple_of(16);
             Memory::Arena(offset)
         } else {
@@ -99,8 +108,13 @@ pub(crate) fn file(
     draft.write().unwrap().0
 }
 
-/// Loads a file of one step, and gives what it computes.
-fn load_and_run(blocks: &[Block], inputs: &[Input], aliasing: Aliasing) -> Result<Vec<f32>, LoadError> {
+/// Loads a file of one step, and gives what it computes in parts of `macs` multiply-accumulates.
+fn load_and_run(
+    blocks: &[Block],
+    inputs: &[Input],
+    aliasing: Aliasing,
+    macs: u32,
+) -> Result<Vec<f32>, LoadError> {
     let bytes = Block::bytes(blocks);
     let file_bytes = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let model = Model::parse(&bytes[..file_bytes]).unwrap();
@@ -110,7 +124,7 @@ fn load_and_run(blocks: &[Block], inputs: &[Input], aliasing: Aliasing) -> Resul
     if let Aliasing::InPlace(index @ 1..) | Aliasing::Varying(index @ 1..) = aliasing {
         session.input_bytes(1).unwrap().copy_from_slice(&inputs[index].bytes());
     }
-    session.run().unwrap();
+    while session.step_within(macs).unwrap() == Progress::Running {}
     let dtype = model.outputs().next().unwrap().dtype();
     Ok(values(dtype, session.output_bytes(0).unwrap()))
 }
@@ -118,12 +132,39 @@ fn load_and_run(blocks: &[Block], inputs: &[Input], aliasing: Aliasing) -> Resul
 fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing) -> Vec<f32> {
     let given = if aliasing == Aliasing::Twice { vec![inputs[0].clone(); 2] } else { inputs.to_vec() };
     let output = output_type(op, params, &given).unwrap();
-    load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing).unwrap()
+    load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing, u32::MAX).unwrap()
 }
 
-/// What the step computes.
+/// What the step computes. It computes the same bits row by row, if it goes so, and with its output over its
+/// input, as near as that may be; nearer is refused.
 pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
-    run_aliasing(op, params, inputs, Aliasing::Apart)
+    let apart = run_aliasing(op, params, inputs, Aliasing::Apart);
+    let types: Vec<_> = inputs.iter().map(Input::tensor_type).collect();
+    let output = output_type(op, params, inputs).unwrap();
+    if let Some(rows) = (op.rule().rows)(params, &types, &output) {
+        let Overlap { before, after } = rows.overlap().unwrap();
+        let [before, after] = [before, after].map(|bytes| bytes.max(1).next_multiple_of(16));
+        let same = |aliasing: Aliasing, macs: u32| {
+            let blocks = file(op, params, inputs, output, aliasing);
+            let found = load_and_run(&blocks, inputs, aliasing, macs).unwrap();
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&found), bits(&apart), "{aliasing:?}, {macs} at a time");
+        };
+        for aliasing in [Aliasing::Apart, Aliasing::Before(before), Aliasing::After(after)] {
+            for macs in [1, 300, u32::MAX] {
+                same(aliasing, macs);
+            }
+        }
+        let x_bytes = types[0].bytes(Layout::Rows).unwrap();
+        let y_bytes = output.bytes(Layout::Rows).unwrap();
+        if let Some(nearer) = before.checked_sub(16).filter(|&nearer| nearer < y_bytes) {
+            assert_eq!(refused(op, params, inputs, output, Aliasing::Before(nearer)), Misfit::Alias(0));
+        }
+        if let Some(nearer) = after.checked_sub(16).filter(|&nearer| nearer < x_bytes) {
+            assert_eq!(refused(op, params, inputs, output, Aliasing::After(nearer)), Misfit::Alias(0));
+        }
+    }
+    apart
 }
 
 /// What the step computes with its output in the memory of input `index`.
@@ -157,7 +198,7 @@ pub(crate) fn refusal_of_varying(op: OpCode, params: &[u8], inputs: &[Input], in
 }
 
 fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, aliasing: Aliasing) -> Misfit {
-    match load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing) {
+    match load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing, u32::MAX) {
         Err(LoadError::Misfit { misfit, .. }) => misfit,
         other => panic!("not refused: {other:?}"),
     }

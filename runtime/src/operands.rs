@@ -2,6 +2,7 @@
 //! cut at the written ranges.
 
 use bytemuck::Pod;
+use core::ops::Range;
 use flatpack_format::{MAX_WRITES, Model, Place, Tensor};
 
 /// All memory of a session, for one step.
@@ -27,6 +28,19 @@ impl<'r> Operands<'r> {
 
     /// Takes out the written tensors. `None` if they overlap each other.
     pub fn split<const W: usize>(self, writes: [Tensor<'_>; W]) -> Option<(Reads<'r>, [&'r mut [u8]; W])> {
+        self.split_ranges(writes.map(|write| (write.place(), range(write))))
+    }
+
+    /// Takes out one range of a place.
+    pub(crate) fn write_range(self, place: Place, bytes: Range<u32>) -> Option<(Reads<'r>, &'r mut [u8])> {
+        let (reads, [written]) = self.split_ranges([(place, bytes)])?;
+        Some((reads, written))
+    }
+
+    fn split_ranges<const W: usize>(
+        self,
+        writes: [(Place, Range<u32>); W],
+    ) -> Option<(Reads<'r>, [&'r mut [u8]; W])> {
         let mut taken = [const { None }; W];
         let arena = carve(self.arena, Place::Arena, &writes, &mut taken)?;
         let state = carve(self.state, Place::State, &writes, &mut taken)?;
@@ -54,11 +68,11 @@ impl<'r> Operands<'r> {
     }
 }
 
-impl Reads<'_> {
+impl<'r> Reads<'r> {
     /// The bytes of a tensor that the step does not write.
-    pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&[u8]> {
-        let start = tensor.offset() as usize;
-        let end = start.checked_add(tensor.bytes() as usize)?;
+    pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&'r [u8]> {
+        let Range { start, end } = range(tensor);
+        let (start, end) = (start as usize, end as usize);
         match tensor.place() {
             Place::Constant => self.model.bytes().get(start..end),
             Place::Arena => self.arena.get(start, end),
@@ -67,17 +81,22 @@ impl Reads<'_> {
     }
 
     /// The elements of a tensor that the step does not write.
-    pub fn get<T: Pod>(&self, tensor: Tensor<'_>) -> Option<&[T]> {
+    pub fn get<T: Pod>(&self, tensor: Tensor<'_>) -> Option<&'r [T]> {
         bytemuck::try_cast_slice(self.bytes(tensor)?).ok()
     }
+}
+
+/// The bytes of a tensor in its place; those of a parsed model end within 32 bits.
+fn range(tensor: Tensor<'_>) -> Range<u32> {
+    tensor.offset()..tensor.offset().saturating_add(tensor.bytes())
 }
 
 /// Pieces of memory with the position of each.
 #[derive(Debug)]
 struct Gaps<'r>([(usize, &'r [u8]); MAX_WRITES + 1]);
 
-impl Gaps<'_> {
-    fn get(&self, start: usize, end: usize) -> Option<&[u8]> {
+impl<'r> Gaps<'r> {
+    fn get(&self, start: usize, end: usize) -> Option<&'r [u8]> {
         self.0.iter().find_map(|(at, piece)| piece.get(start.checked_sub(*at)?..end.checked_sub(*at)?))
     }
 }
@@ -86,7 +105,7 @@ impl Gaps<'_> {
 fn carve<'r, const W: usize>(
     memory: &'r mut [u8],
     place: Place,
-    writes: &[Tensor<'_>; W],
+    writes: &[(Place, Range<u32>); W],
     taken: &mut [Option<&'r mut [u8]>; W],
 ) -> Option<Gaps<'r>> {
     let mut gaps: [(usize, &'r [u8]); MAX_WRITES + 1] = [(0, &[]); MAX_WRITES + 1];
@@ -97,14 +116,14 @@ fn carve<'r, const W: usize>(
         let next = writes
             .iter()
             .zip(taken.iter_mut())
-            .filter(|(write, slot)| write.place() == place && slot.is_none())
-            .min_by_key(|(write, _)| write.offset());
-        let Some((write, slot)) = next else { break };
-        let (before, from) = rest.split_at_mut_checked((write.offset() as usize).checked_sub(at)?)?;
-        let (own, after) = from.split_at_mut_checked(write.bytes() as usize)?;
+            .filter(|((of, _), slot)| *of == place && slot.is_none())
+            .min_by_key(|((_, bytes), _)| bytes.start);
+        let Some(((_, bytes), slot)) = next else { break };
+        let (before, from) = rest.split_at_mut_checked((bytes.start as usize).checked_sub(at)?)?;
+        let (own, after) = from.split_at_mut_checked(bytes.end.checked_sub(bytes.start)? as usize)?;
         *gap.next()? = (at, before);
         *slot = Some(own);
-        at = (write.offset() as usize).checked_add(write.bytes() as usize)?;
+        at = bytes.end as usize;
         rest = after;
     }
     *gap.next()? = (at, rest);

@@ -76,6 +76,8 @@ pub struct Session<'a> {
     arena: &'a mut [u8],
     state: &'a mut [u8],
     next: u32,
+    /// How many rows of the next step are computed.
+    row: u32,
 }
 
 impl<'a> Session<'a> {
@@ -106,7 +108,7 @@ impl<'a> Session<'a> {
             (kernel.check)(&Node::new(step))
                 .map_err(|misfit| LoadError::Misfit { step: step.number(), misfit })?;
         }
-        let mut session = Self { model, kernels, arena, state, next: 0 };
+        let mut session = Self { model, kernels, arena, state, next: 0, row: 0 };
         session.reset();
         Ok(session)
     }
@@ -120,7 +122,7 @@ impl<'a> Session<'a> {
     pub fn reset(&mut self) {
         let init = self.model.section(SectionKind::StateInit);
         self.state.iter_mut().zip(init).for_each(|(to, from)| *to = *from);
-        self.next = 0;
+        (self.next, self.row) = (0, 0);
     }
 
     /// The elements of input `index`, to be written. `None` if there is no such input, or its
@@ -176,11 +178,23 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Runs one step, so that a loop with other duties keeps its watchdog.
+    /// Runs one step, or what is left of it, so that a loop with other duties keeps its watchdog.
     ///
     /// # Errors
     /// As [`Session::run`].
     pub fn step(&mut self) -> Result<Progress, RunError> {
+        self.step_within(u32::MAX)
+    }
+
+    /// Runs a part of one step: as many rows of its output as take no more than `macs`
+    /// multiply-accumulates, but one at least. The next call goes on where this one ended.
+    ///
+    /// Convolutions and pools have rows; a step of any other operator runs as a whole. A row of a pool
+    /// counts one multiply-accumulate for each element.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn step_within(&mut self, macs: u32) -> Result<Progress, RunError> {
         let Some(step) = self.model.step(self.next) else {
             self.next = 0;
             return Ok(Progress::Done);
@@ -188,8 +202,23 @@ impl<'a> Session<'a> {
         let refused = RunError::Refused { step: self.next };
         let op = step.op();
         let kernel = self.kernels.iter().find(|k| k.op == op).ok_or(refused)?;
+        let mut node = Node::new(step);
+        if let Some(rule) = kernel.rows {
+            let begin = core::mem::take(&mut self.row);
+            let mut end = u32::MAX;
+            if macs < u32::MAX {
+                let (rows, row_macs) = node.macs_of_rows(rule).ok_or(refused)?;
+                let count = macs.checked_div(row_macs).unwrap_or(macs).max(1);
+                end = begin.saturating_add(count);
+                self.row = if end < rows { end } else { 0 };
+            }
+            node = node.of_rows(begin..end);
+        }
         let operands = Operands::new(self.model, self.arena, self.state);
-        (kernel.run)(&Node::new(step), operands).ok_or(refused)?;
+        (kernel.run)(&node, operands).ok_or(refused)?;
+        if self.row > 0 {
+            return Ok(Progress::Running);
+        }
         if (self.next as usize).saturating_add(1) < self.model.steps().len() {
             self.next += 1;
             Ok(Progress::Running)

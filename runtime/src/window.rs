@@ -1,7 +1,8 @@
 //! The windows of convolutions and pools, along one axis.
 
-use crate::arch::Patch;
+use crate::arch::{ImageI8, Patch};
 use crate::pieces::pieces_mut;
+use crate::rows::Band;
 
 /// The taps of a window that lie over the input, at one output position: `tap + j · tap_step` over
 /// input position `input + j · input_step`, for j below `count`.
@@ -97,6 +98,27 @@ impl Moves {
         let ([sh, sw], [dh, dw], [pad_h, pad_w]) = (self.stride, self.dilation, self.pad);
         [Window::new(h, kh, sh, dh, pad_h), Window::new(w, kw, sw, dw, pad_w)]
     }
+
+    /// Rows of an image as an image by themselves: those over which `h_windows` moves.
+    pub(crate) fn image(
+        &self,
+        h_windows: Window,
+        [width, channels]: [usize; 2],
+        x_zero_point: i32,
+        y: [usize; 3],
+        taps: [usize; 2],
+    ) -> ImageI8 {
+        let [_, [left, _]] = self.pad;
+        ImageI8 {
+            x: [h_windows.input, width, channels],
+            x_zero_point,
+            y,
+            taps,
+            stride: self.stride.map(|v| v as usize),
+            dilation: self.dilation.map(|v| v as usize),
+            pad: [h_windows.pad, left as usize],
+        }
+    }
 }
 
 /// A window that moves over a padded input.
@@ -110,6 +132,16 @@ pub(crate) struct Window {
 }
 
 impl Window {
+    /// Along an axis that is not there.
+    pub(crate) const ONE: Self = Self { input: 1, taps: 1, stride: 1, dilation: 1, pad: 0 };
+
+    /// From the first row of a band on, over the rows of x that the band has.
+    pub(crate) fn moved_on<T>(&self, band: &Band<'_, T>) -> Self {
+        let Band { first, row, .. } = *band;
+        let pad = (self.pad + first).saturating_sub(row * self.stride);
+        Self { input: self.input.saturating_sub(first), pad, ..*self }
+    }
+
     pub(crate) fn new(input: usize, taps: usize, stride: u32, dilation: u32, pad: [u32; 2]) -> Self {
         let [pad, _] = pad;
         let [stride, dilation, pad] = [stride, dilation, pad].map(|v| v as usize);

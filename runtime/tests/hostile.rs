@@ -3,8 +3,8 @@
 
 mod every_op;
 
-use flatpack_format::writer::Draft;
-use flatpack_format::{Block, Header, Model, OpCode, SectionRecord, Target};
+use flatpack_format::writer::{Draft, Memory};
+use flatpack_format::{Block, Header, Layout, Model, OpCode, SectionRecord, Target};
 use flatpack_runtime::golden::Divergence;
 use flatpack_runtime::{LoadError, Session, ops};
 use proptest::prelude::*;
@@ -117,6 +117,36 @@ fn the_samples_run() {
         for op in known() {
             let one = File::of(&every_op::one(op, target));
             assert_eq!(parse_load_run(&one, &mut memory()), End::Run, "{op:?}");
+        }
+    }
+}
+
+#[test]
+fn outputs_over_a_part_of_an_input_are_refused_or_far_enough() {
+    for op in known() {
+        let draft = every_op::one(op, Target::Portable);
+        let step = &draft.steps[0];
+        let place = |tensor: u32| match draft.tensors[tensor as usize].memory {
+            Memory::Arena(offset) => Some(offset),
+            _ => None,
+        };
+        let (x, y) = (step.inputs[0], step.outputs[0]);
+        let (Some(_), Some(_)) = (place(x), place(y)) else { continue };
+        let types: Vec<_> =
+            step.inputs.iter().map(|&input| draft.tensors[input as usize].tensor_type).collect();
+        let [x_bytes, y_bytes] =
+            [x, y].map(|t| draft.tensors[t as usize].tensor_type.bytes(Layout::Rows).unwrap());
+        let rows = (op.rule().rows)(&step.params, &types, &draft.tensors[y as usize].tensor_type);
+        for distance in (16..x_bytes.max(y_bytes)).step_by(16) {
+            for (x_offset, y_offset) in [(0x8000 + distance, 0x8000), (0x8000, 0x8000 + distance)] {
+                let mut draft = draft.clone();
+                draft.tensors[x as usize].memory = Memory::Arena(x_offset);
+                draft.tensors[y as usize].memory = Memory::Arena(y_offset);
+                let overlaps = x_offset < y_offset + y_bytes && y_offset < x_offset + x_bytes;
+                let far = rows.and_then(|rows| rows.overlap()).is_some_and(|o| o.allows(x_offset, y_offset));
+                let end = parse_load_run(&File::of(&draft), &mut memory());
+                assert_eq!(end == End::Run, far || !overlaps, "{op:?} {x_offset} {y_offset}");
+            }
         }
     }
 }

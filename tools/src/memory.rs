@@ -11,9 +11,9 @@
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops;
-use crate::passes::plan_memory::{self, Buffer, CheckError, Plan, PlanError};
+use crate::passes::plan_memory::{self, Buffer, CheckError, Overlap, Plan, PlanError};
 use crate::passes::schedule::{self, OrderError, Problem, Step};
-use flatpack_format::{ALIGN, OpCode};
+use flatpack_format::{ALIGN, OpCode, TensorType};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
@@ -43,6 +43,8 @@ pub struct MemoryPlan {
     pub free_reshapes: usize,
     /// Number of steps that write over their input.
     pub in_place: usize,
+    /// Number of steps whose output lies over a part of their input.
+    pub over_input: usize,
 }
 
 /// Why there is no plan.
@@ -87,8 +89,15 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
 
     let in_place = work_in_place(graph, &mut blocks, &steps);
     let (roots, buffers) = buffers(graph, &mut blocks, &steps);
-    let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } = plan_memory::plan(&buffers, ALIGN)?;
-    plan_memory::check(&buffers, ALIGN, &offsets)?;
+    let overlaps = overlaps(graph, &mut blocks, &steps, &roots, &buffers);
+    let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } =
+        plan_memory::plan(&buffers, &overlaps, ALIGN)?;
+    plan_memory::check(&buffers, &overlaps, ALIGN, &offsets)?;
+    let over_input = overlaps.iter().filter(|&&Overlap { input, output, .. }| {
+        let end = |buffer: usize| offsets[buffer] + buffers[buffer].bytes;
+        offsets[input] < end(output) && offsets[output] < end(input)
+    });
+    let over_input = over_input.count();
     let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
     let tensors = || (0..graph.tensors.len()).map(TensorId);
     let in_state = tensors().filter_map(|id| Some((id, blocks.state(id)?))).collect();
@@ -110,9 +119,10 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
         state_bytes,
         lower_bound_bytes,
         optimal,
-        order_optimal: order.optimal,
+        order_optimal: order.optimal && over_input == 0,
         free_reshapes: reshapes.len(),
         in_place,
+        over_input,
     })
 }
 
@@ -311,6 +321,35 @@ fn work_in_place(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> usize {
         }
     }
     count
+}
+
+/// Outputs that may lie over the input that their step is the last to read: of operators that go row by
+/// row.
+fn overlaps(
+    graph: &Graph,
+    blocks: &mut Blocks,
+    steps: &[&Node],
+    roots: &[usize],
+    buffers: &[Buffer],
+) -> Vec<Overlap> {
+    let index: HashMap<usize, usize> = roots.iter().enumerate().map(|(at, &root)| (root, at)).collect();
+    let mut overlaps = Vec::new();
+    for (position, node) in (0..).zip(steps) {
+        let (x, y) = (node.inputs[0], node.output);
+        let types: Vec<TensorType> = node.inputs.iter().map(|&id| graph.tensor(id).tensor_type).collect();
+        let rows = (node.op.rule().rows)(&node.params, &types, &graph.tensor(y).tensor_type);
+        let Some(distances) = rows.and_then(|rows| rows.overlap()) else { continue };
+        let (x_block, y_block) = (blocks.root(x), blocks.root(y));
+        let is_output = graph.outputs.iter().any(|&output| blocks.root(output) == x_block);
+        let read_twice = blocks.reads(node).iter().filter(|&&read| read == x_block).count() != 1;
+        let (Some(&input), Some(&output)) = (index.get(&x_block), index.get(&y_block)) else { continue };
+        let last = buffers[input].last_step == position && buffers[output].first_step == position;
+        if last && !is_output && !read_twice && input != output {
+            let flatpack_format::Overlap { before, after } = distances;
+            overlaps.push(Overlap { input, output, before, after });
+        }
+    }
+    overlaps
 }
 
 /// The blocks with their lifetimes. Inputs are alive from the first step, since all are written

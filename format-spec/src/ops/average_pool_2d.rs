@@ -3,6 +3,7 @@
 
 use super::{Clamp, f32_inputs, no_macs, read, window_positions};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::shape::Shape;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -24,7 +25,8 @@ pub struct Pool2dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<Pool2dParams>() as u32, output, macs: no_macs };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<Pool2dParams>() as u32, output, macs: no_macs, rows };
 
 pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<Pool2dParams>(params)?;
@@ -48,4 +50,9 @@ pub(crate) fn pooled_shape(
     let oh = window_positions(h, wh, sh, 1, pad_h)?;
     let ow = window_positions(w, ww, sw, 1, pad_w)?;
     Shape::new(&[n, oh, ow, c]).ok_or(Misfit::Overflow)
+}
+
+pub(crate) fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let Pool2dParams { window: [taps, _], stride: [stride, _], pad_h: [pad, _], .. } = read(params).ok()?;
+    RowWise::windows(inputs.first()?, y, taps, stride, 1, pad)
 }

@@ -4,6 +4,7 @@
 use super::max_pool_2d_i8::pooled;
 use super::{no_macs, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
@@ -30,10 +31,16 @@ pub struct AveragePool2dI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<AveragePool2dI8Params>() as u32, output, macs: no_macs };
+    OpRule { params_bytes: size_of::<AveragePool2dI8Params>() as u32, output, macs: no_macs, rows };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<AveragePool2dI8Params>(params)?;
     zero_point_valid(p.origin)?;
     pooled(inputs, p.window, p.stride, [p.pad_h, p.pad_w], [p.min, p.max])
+}
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let AveragePool2dI8Params { window: [taps, _], stride: [stride, _], pad_h: [pad, _], .. } =
+        read(params).ok()?;
+    RowWise::windows(inputs.first()?, y, taps, stride, 1, pad)
 }

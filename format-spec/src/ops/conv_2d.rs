@@ -3,6 +3,7 @@
 
 use super::{Clamp, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -30,6 +31,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<Conv2dParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
+    rows,
 };
 
 /// The rule for weights of type `dtype`.
@@ -50,6 +52,29 @@ pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Resu
     let oh = window_positions(h, kh, sh, dh, p.pad_h)?;
     let ow = window_positions(width, kw, sw, dw, p.pad_w)?;
     Shape::new(&[n, oh, ow, o]).map(TensorType::f32).ok_or(Misfit::Overflow)
+}
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let Conv2dParams { stride, dilation, pad_h, pad_w, groups, .. } = read(params).ok()?;
+    rows_of(inputs, y, stride, dilation, [pad_h, pad_w], groups)
+}
+
+/// Where the window is one tap, it is each pixel by itself.
+pub(crate) fn rows_of(
+    inputs: &[TensorType],
+    y: &TensorType,
+    stride: [u32; 2],
+    dilation: [u32; 2],
+    pad: [[u32; 2]; 2],
+    groups: u32,
+) -> Option<RowWise> {
+    let (x, w) = (inputs.first()?, inputs.get(1)?);
+    let &[_, kh, kw, _] = w.shape.dims() else { return None };
+    if ([kh, kw], stride, pad, groups) == ([1; 2], [1; 2], [[0; 2]; 2], 1) {
+        return RowWise::points(x, y);
+    }
+    let ([stride, _], [dilation, _], [[pad, _], _]) = (stride, dilation, pad);
+    RowWise::windows(x, y, kh, stride, dilation, pad)
 }
 
 fn macs(_: &[u8], inputs: &[TensorType], y: &TensorType) -> u64 {

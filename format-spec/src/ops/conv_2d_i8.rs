@@ -3,6 +3,7 @@
 
 use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -34,7 +35,13 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<Conv2dI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::conv_2d::RULE.macs)(params, inputs, y),
+    rows,
 };
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = read(params).ok()?;
+    super::conv_2d::rows_of(inputs, y, stride, dilation, [pad_h, pad_w], groups)
+}
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<Conv2dI8Params>(params)?;

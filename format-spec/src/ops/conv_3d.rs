@@ -1,7 +1,7 @@
 //! 3-D convolution: x `[N, D, H, W, C]`, w `[O, KD, KH, KW, C / groups]`, bias `[O]` (may be
 //! absent) → y `[N, OD, OH, OW, O]`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, read, window_positions};
+use super::{Clamp, check_bias, f32_inputs_and_bias, no_rows, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -24,7 +24,8 @@ pub struct Conv3dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<Conv3dParams>() as u32, output, macs };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<Conv3dParams>() as u32, output, macs, rows: no_rows };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<Conv3dParams>(params)?;

@@ -3,6 +3,7 @@
 
 use super::{Clamp, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -28,6 +29,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<DepthwiseConv2dParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
+    rows,
 };
 
 /// The rule for weights of type `dtype`.
@@ -48,6 +50,13 @@ pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Resu
     let oh = window_positions(h, kh, sh, dh, p.pad_h)?;
     let ow = window_positions(width, kw, sw, dw, p.pad_w)?;
     Shape::new(&[n, oh, ow, o]).map(TensorType::f32).ok_or(Misfit::Overflow)
+}
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let DepthwiseConv2dParams { stride: [stride, _], dilation: [dilation, _], pad_h: [pad, _], .. } =
+        read(params).ok()?;
+    let &[kh, _, _] = inputs.get(1)?.shape.dims() else { return None };
+    RowWise::windows(inputs.first()?, y, kh, stride, dilation, pad)
 }
 
 fn macs(_: &[u8], inputs: &[TensorType], y: &TensorType) -> u64 {

@@ -3,6 +3,7 @@
 
 use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -32,7 +33,15 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<DepthwiseConv2dI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::depthwise_conv_2d::RULE.macs)(params, inputs, y),
+    rows,
 };
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let DepthwiseConv2dI8Params { stride: [stride, _], dilation: [dilation, _], pad_h: [pad, _], .. } =
+        read(params).ok()?;
+    let &[kh, _, _] = inputs.get(1)?.shape.dims() else { return None };
+    RowWise::windows(inputs.first()?, y, kh, stride, dilation, pad)
+}
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<DepthwiseConv2dI8Params>(params)?;

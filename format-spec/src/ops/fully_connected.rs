@@ -1,6 +1,6 @@
 //! Fully connected: x `[…, I]`, w `[O, I]`, bias `[O]` (may be absent) → y `[…, O]`.
 
-use super::{Clamp, Weighted, read};
+use super::{Clamp, Weighted, no_rows, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -18,6 +18,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<FullyConnectedParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
+    rows: no_rows,
 };
 
 /// The rule for weights of type `dtype`.

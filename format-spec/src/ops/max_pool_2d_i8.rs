@@ -4,6 +4,7 @@
 use super::average_pool_2d::pooled_shape;
 use super::{OutputI8, inputs_of, no_macs, read};
 use crate::op::{Misfit, OpRule};
+use crate::rows::RowWise;
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
@@ -27,7 +28,7 @@ pub struct MaxPool2dI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<MaxPool2dI8Params>() as u32, output, macs: no_macs };
+    OpRule { params_bytes: size_of::<MaxPool2dI8Params>() as u32, output, macs: no_macs, rows };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<MaxPool2dI8Params>(params)?;
@@ -50,4 +51,10 @@ pub(crate) fn pooled(
         return Err(Misfit::Params);
     }
     Ok(TensorType { dtype: DType::I8, shape: pooled_shape(x, window, stride, pad)? })
+}
+
+fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
+    let MaxPool2dI8Params { window: [taps, _], stride: [stride, _], pad_h: [pad, _], .. } =
+        read(params).ok()?;
+    RowWise::windows(inputs.first()?, y, taps, stride, 1, pad)
 }

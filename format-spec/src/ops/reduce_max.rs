@@ -1,10 +1,11 @@
 //! Maximum over neighbouring axes; see [`super::mean`] for shapes.
 
 use super::mean::output;
-use super::no_macs;
+use super::{no_macs, no_rows};
 use crate::op::OpRule;
 
 pub use super::mean::ReduceParams;
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<ReduceParams>() as u32, output, macs: no_macs };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<ReduceParams>() as u32, output, macs: no_macs, rows: no_rows };

@@ -9,7 +9,7 @@
 //! up elements. Both are the same where k = 1; elsewhere y does not sum to 1. Models are trained with
 //! what Keras computes, and must go on to see it.
 
-use super::{f32_inputs, no_macs, read};
+use super::{f32_inputs, no_macs, no_rows, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -23,7 +23,8 @@ pub struct SparsemaxParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<SparsemaxParams>() as u32, output, macs: no_macs };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<SparsemaxParams>() as u32, output, macs: no_macs, rows: no_rows };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<SparsemaxParams>(params)?;

@@ -5,7 +5,7 @@
 //! takes rows and columns off the result, `extend` adds some that only the bias reaches:
 //! `OH = (H − 1) · stride + (KH − 1) · dilation + 1 − crop + extend`.
 
-use super::{Clamp, Weighted, read};
+use super::{Clamp, Weighted, no_rows, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
@@ -32,6 +32,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<TransposeConv2dParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
+    rows: no_rows,
 };
 
 /// The rule for weights of type `dtype`.

@@ -2,7 +2,7 @@
 //! absent) → y `[N, OD, OH, OW, O]`. See [`super::transpose_conv_2d`] for sizes.
 
 use super::transpose_conv_2d::check_transposed;
-use super::{Clamp, check_bias, f32_inputs_and_bias, read};
+use super::{Clamp, check_bias, f32_inputs_and_bias, no_rows, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -25,7 +25,8 @@ pub struct TransposeConv3dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<TransposeConv3dParams>() as u32, output, macs };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<TransposeConv3dParams>() as u32, output, macs, rows: no_rows };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<TransposeConv3dParams>(params)?;

@@ -2,7 +2,7 @@
 //! `[4, S, S]`, bias `[4, S]`, hidden `[N, S]`, cell `[N, S]` → y as x, with S in the place of I. Gates
 //! are in the order input, forget, cell, output; hidden and cell are states.
 
-use super::{f32_inputs, read};
+use super::{f32_inputs, no_rows, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -19,8 +19,12 @@ pub struct UnidirectionalSequenceLstmParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<UnidirectionalSequenceLstmParams>() as u32, output, macs };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<UnidirectionalSequenceLstmParams>() as u32,
+    output,
+    macs,
+    rows: no_rows,
+};
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<UnidirectionalSequenceLstmParams>(params)?;

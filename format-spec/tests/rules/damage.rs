@@ -279,9 +279,19 @@ pub(crate) const CASES: &[Case] = &[
         operand(f, 3, BIAS);
         f.step_at(0)
     }),
-    broken(V16, "an output that overlaps an input in part", |f| {
-        f.tensors()[CLIPPED as usize].offset = 32;
-        f.step_at(1)
+    broken(V16, "an output that overlaps the second input in part", |f| {
+        operand(f, 10, CLIPPED);
+        operand(f, 11, DENSE);
+        f.tensors()[DENSE as usize].offset = 32;
+        f.step_at(3)
+    }),
+    broken(V16, "an output after the first that overlaps an input in part", |f| {
+        step(f, 2, |s| {
+            s.output_count = 2;
+            s.scratch_count = 0;
+        });
+        f.tensors()[SCRATCH as usize].offset = 32;
+        f.step_at(2)
     }),
     broken(V16, "a scratch in the place of an input", |f| {
         operand(f, 8, CLIPPED);

@@ -163,13 +163,14 @@ impl Arch for Armv7em {
 
     fn depthwise_image_i8(
         memory: &mut Memory,
+        prepared: &mut bool,
         image: &ImageI8,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        depthwise::depthwise_image_i8(memory, image, w, outputs, x, y)
+        depthwise::depthwise_image_i8(memory, prepared, image, w, outputs, x, y)
     }
 }
 

@@ -22,7 +22,7 @@ use flatpack_format::ops::add_i8::{AddI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::AddI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::AddI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)

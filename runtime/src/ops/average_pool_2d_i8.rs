@@ -10,20 +10,21 @@
 //!
 //! `check` proves the shapes, that every window covers an element and none more than 2²², that strides
 //! are at least 1, that positions fit `i32`, that origin and bounds are 8-bit integers, and that y
-//! shares no memory with x.
+//! shares no memory with x but as rows may overlap.
 
 use super::pool::{self, SumI8};
 use crate::arch::{Active, Arch};
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::average_pool_2d_i8::{AveragePool2dI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::AveragePool2dI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2dI8, check, run::<Active>).by_rows(&RULE);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)
@@ -33,7 +34,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &AveragePool2dI8Params { window, stride, pad_h, pad_w, origin, min, max } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
     let bounds = OutputI8 { zero_point: 0, min, max };
-    pool::run::<A, SumI8>(node, operands, window, &moves, |sum, count| {
+    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
+    pool::run::<A, SumI8>(node, &mut rows, window, &moves, |sum, count| {
         mean(sum, count as i32, origin, &bounds)
     })
 }

@@ -18,7 +18,7 @@ use flatpack_format::ops::batch_matmul::{BatchMatmulParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::BatchMatmul, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmul, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

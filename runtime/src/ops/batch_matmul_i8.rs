@@ -23,7 +23,7 @@ use flatpack_format::ops::batch_matmul_i8::{BatchMatmulI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::BatchMatmulI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmulI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

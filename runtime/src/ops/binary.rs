@@ -123,11 +123,11 @@ fn walk(node: &Node<'_>) -> Option<Walk<2>> {
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel {
-            op: flatpack_format::OpCode::$op,
-            check: $crate::ops::binary::check,
-            run: |node, operands| $crate::ops::binary::run(node, operands, $f),
-        };
+        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
+            flatpack_format::OpCode::$op,
+            $crate::ops::binary::check,
+            |node, operands| $crate::ops::binary::run(node, operands, $f),
+        );
     };
 }
 pub(crate) use kernel;

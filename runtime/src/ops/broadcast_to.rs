@@ -16,7 +16,7 @@ use flatpack_format::ops::broadcast_to::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::BroadcastTo, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::BroadcastTo, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

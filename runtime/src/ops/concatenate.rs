@@ -16,7 +16,7 @@ use flatpack_format::ops::concatenate::{ConcatenateParams, RULE};
 use flatpack_format::{Misfit, OpCode, Tensor};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Concatenate, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Concatenate, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -8,21 +8,23 @@
 //! | bias    | f32   | `[O]`                | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]`     | rows                |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
-//! and that y shares no memory with an input.
+//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, and
+//! that y shares no memory with an input but as rows may overlap.
 
 use crate::arch::{Active, Arch};
-use crate::conv;
+use crate::conv::Images;
+use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::rows::Rows;
 use crate::weight::Weight;
-use crate::window::Window;
+use crate::window::Moves;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode, OpRule};
 
 /// The kernel.
 pub const KERNEL: Kernel =
-    Kernel { op: OpCode::Conv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
+    Kernel::new(OpCode::Conv2d, |node| check(node, &RULE), run::<Active, f32>).by_rows(&RULE);
 
 pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
     node.check(rule, true, 0)?;
@@ -33,15 +35,13 @@ pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
-    let [_, h, width, _] = node.input_dims(0)?;
-    let [_, kh, kw, _] = node.input_dims(1)?;
-    let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
-    let windows = [
-        Window::new(1, 1, 1, 1, [0, 0]),
-        Window::new(h, kh, sh, dh, params.pad_h),
-        Window::new(width, kw, sw, dw, params.pad_w),
-    ];
-    conv::run_f32::<A, W>(node, operands, windows, params.groups, params.clamp)
+    let [_, kh, kw, depth] = node.input_dims(1)?;
+    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
+    let weights = Weights::<W>::of(node, &reads, kh * kw * depth, params.clamp)?;
+    let &Conv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
+    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
+    let images = Images::of(node, &moves, params.groups, rows.are_points())?;
+    rows.each(|band| images.run::<A, _>(weights, band))
 }
 
 #[cfg(test)]

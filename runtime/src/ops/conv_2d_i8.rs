@@ -10,22 +10,23 @@
 //! | requant | i32   | `[O, 2]` or `[1, 2]`     | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`       | rows    |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
-//! that multipliers and zero points are in their domains, and that y shares no memory with an input.
+//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, that
+//! multipliers and zero points are in their domains, and that y shares no memory with an input but as
+//! rows may overlap.
 
-use crate::arch::{Active, Arch, ImageI8, Scratch};
-use crate::conv;
+use crate::arch::{Active, Arch, Scratch};
+use crate::conv::Images;
 use crate::fixed;
-use crate::gemm;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::window::Window;
+use crate::rows::Rows;
+use crate::window::Moves;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Conv2dI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, check, run::<Active>).by_rows(&RULE);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_pairs(&RULE)?;
@@ -39,15 +40,8 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
-    let [_, h, width, channels] = node.input_dims(0)?;
-    let [outputs, kh, kw, depth] = node.input_dims(1)?;
-    let ([sh, sw], [dh, dw]) = (params.stride, params.dilation);
-    let windows = [
-        Window::new(1, 1, 1, 1, [0, 0]),
-        Window::new(h, kh, sh, dh, params.pad_h),
-        Window::new(width, kw, sw, dw, params.pad_w),
-    ];
-    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let [_, kh, kw, depth] = node.input_dims(1)?;
+    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let mut scratch = A::Scratch::new();
     let requant = reads.get(node.input(3)?)?;
     let weights = WeightsI8 {
@@ -63,31 +57,20 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         plain: fixed::are_plain(requant),
         quads: &[],
     };
-    let x = reads.get(node.input(0)?)?;
-    let [_, oh, ow, _] = node.output_dims()?;
-    let image = ImageI8 {
-        x: [h, width, channels],
-        x_zero_point: params.x_zero_point,
-        y: [oh, ow, outputs],
-        taps: [kh, kw],
-        stride: [sh, sw].map(|v| v as usize),
-        dilation: [dh, dw].map(|v| v as usize),
-        pad: [params.pad_h, params.pad_w].map(|[before, _]| before as usize),
-    };
-    if params.groups == 1 && weights.images::<A>(&mut scratch, &image, x, y).is_some() {
-        return Some(());
+    let &Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = params;
+    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
+    let layers = Images::of(node, &moves, groups, rows.are_points())?;
+    if groups == 1 {
+        let images = rows.each(|band| {
+            let image = layers.image(params.x_zero_point, &band);
+            weights.image::<A>(&mut scratch, &image, band.x, band.y)
+        });
+        if images.is_some() {
+            return Some(());
+        }
     }
     let weights = WeightsI8 { quads: scratch.quads(2 * (kh * kw * depth).div_ceil(4)), ..weights };
-    if [kh, kw] == [1; 2]
-        && [sh, sw] == [1; 2]
-        && params.pad_h == [0; 2]
-        && params.pad_w == [0; 2]
-        && params.groups == 1
-    {
-        // Pixels are rows of a matrix, of whatever width the image is.
-        return gemm::rows::<A, _>(&weights, depth, x, outputs, y);
-    }
-    conv::run::<A, _, _>(node, windows, params.groups, weights, x, y)
+    rows.each(|band| layers.run::<A, _>(weights, band))
 }
 
 #[cfg(test)]

@@ -18,8 +18,6 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::Conv2dW16,
-    check: |node| conv_2d::check(node, &RULE),
-    run: conv_2d::run::<Active, Half>,
-};
+pub const KERNEL: Kernel =
+    Kernel::new(OpCode::Conv2dW16, |node| conv_2d::check(node, &RULE), conv_2d::run::<Active, Half>)
+        .by_rows(&RULE);

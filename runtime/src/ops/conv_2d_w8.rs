@@ -18,8 +18,6 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::Conv2dW8,
-    check: |node| conv_2d::check(node, &RULE),
-    run: conv_2d::run::<Active, i8>,
-};
+pub const KERNEL: Kernel =
+    Kernel::new(OpCode::Conv2dW8, |node| conv_2d::check(node, &RULE), conv_2d::run::<Active, i8>)
+        .by_rows(&RULE);

@@ -20,7 +20,7 @@ use flatpack_format::ops::conv_3d::{Conv3dParams, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Conv3d, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv3d, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, true, 0)?;

@@ -10,15 +10,16 @@
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
 //! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
-//! positions fit `i32`, and that y shares no memory with an input.
+//! positions fit `i32`, and that y shares no memory with an input but as rows may overlap.
 
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
 use crate::conv::Product;
-use crate::depthwise;
+use crate::depthwise::Layers;
 use crate::gemm::{scale, scales_and_bias};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use crate::rows::Rows;
 use crate::weight::Weight;
 use crate::window::Moves;
 use flatpack_format::ops::Clamp;
@@ -27,7 +28,7 @@ use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
 pub const KERNEL: Kernel =
-    Kernel { op: OpCode::DepthwiseConv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
+    Kernel::new(OpCode::DepthwiseConv2d, |node| check(node, &RULE), run::<Active, f32>).by_rows(&RULE);
 
 pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
     node.check(rule, false, 0)
@@ -44,7 +45,7 @@ struct Weights<'a, W> {
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dParams = node.params()?;
-    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
     let (scales, bias) = scales_and_bias::<W>(node, &reads)?;
@@ -57,7 +58,8 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     };
     let &DepthwiseConv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
-    depthwise::run::<A, _>(node, &moves, &weights, reads.get(node.input(0)?)?, y)
+    let layers = Layers::of(node, &moves)?;
+    rows.each(|band| layers.run::<A, _>(&weights, band))
 }
 
 impl<W: Weight> Product for Weights<'_, W> {

@@ -13,22 +13,23 @@
 //!
 //! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
-//! memory with an input.
+//! memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, ImageI8, LANES, OutputsI8, Patch, Scratch};
+use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
-use crate::depthwise;
+use crate::depthwise::Layers;
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces;
+use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::DepthwiseConv2dI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, check, run::<Active>).by_rows(&RULE);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)?;
@@ -51,7 +52,7 @@ struct Weights<'a> {
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dI8Params = node.params()?;
-    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
     let requant = reads.get(node.input(3)?)?;
@@ -66,19 +67,24 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         multiplier: outputs.checked_div(channels)?,
         params,
     };
-    let x = reads.get(node.input(0)?)?;
-    let mut scratch = A::Scratch::new();
-    if weights.images::<A>(node, &mut scratch, x, y).is_some() {
-        return Some(());
-    }
+    let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
+    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
+    let layers = Layers::of(node, &moves)?;
+    let (mut scratch, mut prepared) = (A::Scratch::new(), false);
     if weights.suit_loops() {
-        let unfolded = scratch.words(outputs);
+        let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
+        let images = rows.each(|band| {
+            let image = layers.image(&moves, params.x_zero_point, &band);
+            A::depthwise_image_i8(&mut scratch, &mut prepared, &image, w, &outputs, band.x, band.y)
+        });
+        if images.is_some() {
+            return Some(());
+        }
+        let unfolded = scratch.words(weights.outputs);
         unfold(w, bias, params, unfolded);
         weights.unfolded = unfolded;
     }
-    let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
-    let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
-    depthwise::run::<A, _>(node, &moves, &weights, x, y)
+    rows.each(|band| layers.run::<A, _>(&weights, band))
 }
 
 /// Puts the bias into `to`, without what it has of the zero point of x.
@@ -154,38 +160,6 @@ impl Weights<'_> {
     /// Whether they are such as [`Arch::depthwise_i8`] takes.
     fn suit_loops(&self) -> bool {
         self.multiplier == 1 && self.params.w_zero_point == 0
-    }
-
-    /// All images by the instruction set's own loop, if it takes them.
-    fn images<A: Arch>(
-        &self,
-        node: &Node<'_>,
-        scratch: &mut A::Scratch,
-        x: &[i8],
-        y: &mut [i8],
-    ) -> Option<()> {
-        let ([_, h, width, channels], [_, oh, ow, outputs]) = (node.input_dims(0)?, node.output_dims()?);
-        let [kh, kw, _] = node.input_dims(1)?;
-        let &DepthwiseConv2dI8Params { stride, dilation, pad_h: [top, _], pad_w: [left, _], .. } =
-            self.params;
-        let image = ImageI8 {
-            x: [h, width, channels],
-            x_zero_point: self.params.x_zero_point,
-            y: [oh, ow, outputs],
-            taps: [kh, kw],
-            stride: stride.map(|v| v as usize),
-            dilation: dilation.map(|v| v as usize),
-            pad: [top, left].map(|v| v as usize),
-        };
-        let &Weights { w, bias, requant, plain, .. } = self;
-        let outputs = OutputsI8 { bias, requant, plain, y: self.params.y };
-        if !self.suit_loops() {
-            return None;
-        }
-        let x = pieces(x, h * width * channels);
-        pieces_mut(y, oh * ow * channels)
-            .zip(x)
-            .try_for_each(|(y, x)| A::depthwise_image_i8(scratch, &image, w, &outputs, x, y))
     }
 
     /// What the sums from output `first` on begin with: the bias, without what it has of the zero point

@@ -18,8 +18,9 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::depthwise_conv_2d_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::DepthwiseConv2dW16,
-    check: |node| depthwise_conv_2d::check(node, &RULE),
-    run: depthwise_conv_2d::run::<Active, Half>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::DepthwiseConv2dW16,
+    |node| depthwise_conv_2d::check(node, &RULE),
+    depthwise_conv_2d::run::<Active, Half>,
+)
+.by_rows(&RULE);

@@ -19,8 +19,9 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::depthwise_conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::DepthwiseConv2dW8,
-    check: |node| depthwise_conv_2d::check(node, &RULE),
-    run: depthwise_conv_2d::run::<Active, i8>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::DepthwiseConv2dW8,
+    |node| depthwise_conv_2d::check(node, &RULE),
+    depthwise_conv_2d::run::<Active, i8>,
+)
+.by_rows(&RULE);

@@ -14,7 +14,7 @@ use flatpack_format::ops::dequantize::{DequantizeParams, RULE};
 use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Dequantize, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Dequantize, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -21,7 +21,7 @@ use flatpack_format::ops::div_i8::{DivI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::DivI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::DivI8, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)

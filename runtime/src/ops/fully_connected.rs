@@ -18,8 +18,7 @@ use flatpack_format::ops::fully_connected::{FullyConnectedParams, RULE};
 use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel { op: OpCode::FullyConnected, check: |node| check(node, &RULE), run: run::<Active, f32> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnected, |node| check(node, &RULE), run::<Active, f32>);
 
 pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
     node.check(rule, true, 0)

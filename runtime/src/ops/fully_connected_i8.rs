@@ -22,7 +22,7 @@ use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
 use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::FullyConnectedI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_pairs(&RULE)?;
@@ -60,7 +60,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         dilation: [1; 2],
         pad: [0; 2],
     };
-    if weights.images::<A>(&mut scratch, &image, x, y).is_some() {
+    if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
         return Some(());
     }
     let weights = WeightsI8 { quads: scratch.quads(2 * depth.div_ceil(4)), ..weights };

@@ -18,8 +18,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::FullyConnectedW16,
-    check: |node| fully_connected::check(node, &RULE),
-    run: fully_connected::run::<Active, Half>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::FullyConnectedW16,
+    |node| fully_connected::check(node, &RULE),
+    fully_connected::run::<Active, Half>,
+);

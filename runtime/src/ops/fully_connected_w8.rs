@@ -18,8 +18,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::FullyConnectedW8,
-    check: |node| fully_connected::check(node, &RULE),
-    run: fully_connected::run::<Active, i8>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::FullyConnectedW8,
+    |node| fully_connected::check(node, &RULE),
+    fully_connected::run::<Active, i8>,
+);

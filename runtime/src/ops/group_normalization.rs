@@ -22,7 +22,7 @@ use flatpack_format::ops::group_normalization::{GroupNormalizationParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::GroupNormalization, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::GroupNormalization, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

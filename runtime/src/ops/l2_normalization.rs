@@ -17,7 +17,7 @@ use flatpack_format::ops::l2_normalization::{L2NormalizationParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::L2Normalization, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::L2Normalization, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

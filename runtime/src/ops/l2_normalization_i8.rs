@@ -18,7 +18,7 @@ use flatpack_format::ops::l2_normalization_i8::{L2NormalizationI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::L2NormalizationI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::L2NormalizationI8, check, run);
 
 /// Bits after the point of y.
 const PLACES: i32 = 7;

@@ -20,7 +20,7 @@ use flatpack_format::ops::layer_normalization::{LayerNormalizationParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::LayerNormalization, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::LayerNormalization, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

@@ -16,7 +16,7 @@ use flatpack_format::ops::log_softmax::{LogSoftmaxParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::LogSoftmax, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::LogSoftmax, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

@@ -20,7 +20,7 @@ use flatpack_format::ops::log_softmax_i8::{LogSoftmaxI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::LogSoftmaxI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::LogSoftmaxI8, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

@@ -14,7 +14,7 @@ use flatpack_format::ops::lookup::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Lookup, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Lookup, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b01)

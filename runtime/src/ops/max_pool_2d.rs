@@ -7,18 +7,19 @@
 //! | y       | f32   | `[N, OH, OW, C]` | rows    |
 //!
 //! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
-//! positions fit `i32`, and that y shares no memory with x.
+//! positions fit `i32`, and that y shares no memory with x but as rows may overlap.
 
 use super::pool::{self, Fold};
 use crate::arch::{Active, Arch, LANES, Patch, clamp, maximum};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::ops::max_pool_2d::{Pool2dParams, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::MaxPool2d, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::MaxPool2d, check, run::<Active>).by_rows(&RULE);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)
@@ -27,7 +28,8 @@ fn check(node: &Node<'_>) -> Result<(), Misfit> {
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
-    pool::run::<A, Maximum>(node, operands, window, &moves, |max, _| clamp(max, bounds.min, bounds.max))
+    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
+    pool::run::<A, Maximum>(node, &mut rows, window, &moves, |max, _| clamp(max, bounds.min, bounds.max))
 }
 
 struct Maximum;

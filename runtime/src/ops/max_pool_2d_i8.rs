@@ -7,20 +7,22 @@
 //! | y       | i8    | `[N, OH, OW, C]` | rows    |
 //!
 //! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
-//! positions fit `i32`, that bounds are 8-bit integers, and that y shares no memory with x.
+//! positions fit `i32`, that bounds are 8-bit integers, and that y shares no memory with x but as rows
+//! may overlap.
 
 use super::pool::{self, MaxI8};
 use crate::arch::{Active, Arch};
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::max_pool_2d_i8::{MaxPool2dI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::MaxPool2dI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::MaxPool2dI8, check, run::<Active>).by_rows(&RULE);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)
@@ -30,7 +32,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &MaxPool2dI8Params { window, stride, pad_h, pad_w, min, max } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
     let bounds = OutputI8 { zero_point: 0, min, max };
-    pool::run::<A, MaxI8>(node, operands, window, &moves, |max, _| fixed::bound(max.into(), &bounds))
+    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
+    pool::run::<A, MaxI8>(node, &mut rows, window, &moves, |max, _| fixed::bound(max.into(), &bounds))
 }
 
 #[cfg(test)]

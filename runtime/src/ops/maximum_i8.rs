@@ -19,7 +19,7 @@ use flatpack_format::ops::maximum_i8::{MaximumI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::MaximumI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::MaximumI8, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)

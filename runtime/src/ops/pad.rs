@@ -17,7 +17,7 @@ use flatpack_format::ops::pad::{PadParams, RULE};
 use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Pad, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Pad, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -3,8 +3,8 @@
 
 use crate::arch::{Arch, LANES, Patch};
 use crate::kernel::Node;
-use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces_mut;
+use crate::rows::Rows;
 use crate::window::{Moves, Span, Strides, Windows};
 use bytemuck::Pod;
 
@@ -27,22 +27,20 @@ pub(crate) trait Fold<A: Arch> {
 #[inline(always)]
 pub(crate) fn run<A: Arch, F: Fold<A>>(
     node: &Node<'_>,
-    operands: Operands<'_>,
+    rows: &mut Rows<'_, F::Element>,
     window: [u32; 2],
     moves: &Moves,
     result: impl Fn(F::Folded, usize) -> F::Element,
 ) -> Option<()> {
-    let (reads, y) = operands.write::<F::Element>(node.output()?)?;
-    let x = reads.get::<F::Element>(node.input(0)?)?;
     let [_, h, width, channels] = node.input_dims(0)?;
-    let [_, oh, ow, _] = node.output_dims()?;
+    let [_, _, ow, _] = node.output_dims()?;
     let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    let mut images = pieces(x, h * width * channels);
-    for y in pieces_mut(y, oh * ow * channels) {
-        let x = images.next()?;
-        for (row, y) in pieces_mut(y, ow * channels).enumerate() {
+    rows.each(|band| {
+        let h_windows = h_windows.moved_on(&band);
+        let x = band.x;
+        for (row, y) in pieces_mut(band.y, ow * channels).enumerate() {
             let rows = h_windows.span(row);
             for (column, y) in pieces_mut(y, channels).enumerate() {
                 let columns = w_windows.span(column);
@@ -51,8 +49,8 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
                 pixel::<A, F>(&patch, y, |folded| result(folded, count))?;
             }
         }
-    }
-    Some(())
+        Some(())
+    })
 }
 
 /// Folds the channels of a pixel, in tiles where there are enough; the last tile begins early enough

@@ -15,7 +15,7 @@ use flatpack_format::ops::prelu::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Prelu, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Prelu, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

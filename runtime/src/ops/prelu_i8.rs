@@ -19,7 +19,7 @@ use flatpack_format::ops::prelu_i8::{PreluI8Params, RULE};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::PreluI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::PreluI8, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

@@ -16,7 +16,7 @@ use flatpack_format::ops::quantize::{QuantizeParams, RULE};
 use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Quantize, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Quantize, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

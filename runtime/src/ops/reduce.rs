@@ -36,11 +36,11 @@ pub(crate) fn run(
 macro_rules! kernel {
     ($op:ident, $module:ident, $identity:expr, $join:expr, $result:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel {
-            op: flatpack_format::OpCode::$op,
-            check: |node| node.check(&flatpack_format::ops::$module::RULE, false, 0),
-            run: |node, operands| $crate::ops::reduce::run(node, operands, $identity, $join, $result),
-        };
+        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
+            flatpack_format::OpCode::$op,
+            |node| node.check(&flatpack_format::ops::$module::RULE, false, 0),
+            |node, operands| $crate::ops::reduce::run(node, operands, $identity, $join, $result),
+        );
     };
 }
 pub(crate) use kernel;

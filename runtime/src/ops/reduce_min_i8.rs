@@ -16,7 +16,7 @@ use flatpack_format::ops::reduce_min_i8::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::ReduceMinI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::ReduceMinI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -17,7 +17,7 @@ use flatpack_format::ops::requantize::{RULE, RequantizeParams};
 use flatpack_format::{DType, Misfit, OpCode, Tensor};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Requantize, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Requantize, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

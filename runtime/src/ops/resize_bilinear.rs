@@ -23,7 +23,7 @@ use flatpack_format::ops::resize_nearest_neighbor::{ALIGN_CORNERS, HALF_PIXEL_CE
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::ResizeBilinear, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinear, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -19,7 +19,7 @@ use flatpack_format::ops::resize_bilinear_i8::{RULE, ResizeBilinearI8Params};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::ResizeBilinearI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinearI8, check, run);
 
 /// Bits after the point of a position.
 const PLACES: u32 = 10;

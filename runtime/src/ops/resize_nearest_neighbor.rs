@@ -20,7 +20,7 @@ use flatpack_format::ops::resize_nearest_neighbor::{
 use flatpack_format::{DType, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::ResizeNearestNeighbor, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeNearestNeighbor, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -19,7 +19,7 @@ use flatpack_format::ops::rms_normalization::{RULE, RmsNormalizationParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::RmsNormalization, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::RmsNormalization, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

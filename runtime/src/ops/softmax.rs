@@ -16,7 +16,7 @@ use flatpack_format::ops::softmax::{RULE, SoftmaxParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Softmax, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Softmax, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

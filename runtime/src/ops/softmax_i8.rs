@@ -21,7 +21,7 @@ use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SoftmaxI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SoftmaxI8, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

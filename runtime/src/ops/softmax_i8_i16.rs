@@ -17,7 +17,7 @@ use flatpack_format::ops::softmax_i8_i16::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SoftmaxI8I16, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SoftmaxI8I16, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

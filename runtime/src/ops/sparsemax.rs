@@ -28,7 +28,7 @@ use flatpack_format::ops::sparsemax::{RULE, SparsemaxParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Sparsemax, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Sparsemax, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 1)

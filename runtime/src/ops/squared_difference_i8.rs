@@ -21,7 +21,7 @@ use flatpack_format::ops::squared_difference_i8::{RULE, SquaredDifferenceI8Param
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SquaredDifferenceI8, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SquaredDifferenceI8, check, run);
 
 /// Bits after the point of what is squared.
 const BITS: u32 = 7;

@@ -15,7 +15,7 @@ use flatpack_format::ops::strided_slice::{RULE, StridedSliceParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::StridedSlice, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::StridedSlice, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

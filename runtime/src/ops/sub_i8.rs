@@ -18,7 +18,7 @@ use flatpack_format::ops::sub_i8::RULE;
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SubI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SubI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0b11)

@@ -19,7 +19,7 @@ use flatpack_format::ops::sum_i8::{RULE, SumI8Params};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SumI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SumI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -27,7 +27,7 @@ use flatpack_format::ops::svdf::{RULE, SvdfParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Svdf, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Svdf, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_state(&RULE, 1)

@@ -31,7 +31,7 @@ use flatpack_format::ops::svdf_i8::{RULE, SvdfI8Params};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::SvdfI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::SvdfI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_state(&RULE, 1)?;

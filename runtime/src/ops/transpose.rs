@@ -15,7 +15,7 @@ use flatpack_format::ops::transpose::{RULE, TransposeParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::Transpose, check, run };
+pub const KERNEL: Kernel = Kernel::new(OpCode::Transpose, check, run);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)

@@ -23,7 +23,7 @@ use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
 pub const KERNEL: Kernel =
-    Kernel { op: OpCode::TransposeConv2d, check: |node| check(node, &RULE), run: run::<Active, f32> };
+    Kernel::new(OpCode::TransposeConv2d, |node| check(node, &RULE), run::<Active, f32>);
 
 pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
     node.check(rule, true, 0)

@@ -23,7 +23,7 @@ use flatpack_format::ops::transpose_conv_2d_i8::{RULE, TransposeConv2dI8Params};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::TransposeConv2dI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, false, 0)?;

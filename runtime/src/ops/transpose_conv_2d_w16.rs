@@ -18,8 +18,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::TransposeConv2dW16,
-    check: |node| transpose_conv_2d::check(node, &RULE),
-    run: transpose_conv_2d::run::<Active, Half>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::TransposeConv2dW16,
+    |node| transpose_conv_2d::check(node, &RULE),
+    transpose_conv_2d::run::<Active, Half>,
+);

@@ -18,8 +18,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel {
-    op: OpCode::TransposeConv2dW8,
-    check: |node| transpose_conv_2d::check(node, &RULE),
-    run: transpose_conv_2d::run::<Active, i8>,
-};
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::TransposeConv2dW8,
+    |node| transpose_conv_2d::check(node, &RULE),
+    transpose_conv_2d::run::<Active, i8>,
+);

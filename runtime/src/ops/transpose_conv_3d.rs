@@ -21,7 +21,7 @@ use flatpack_format::ops::transpose_conv_3d::{RULE, TransposeConv3dParams};
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::TransposeConv3d, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv3d, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check(&RULE, true, 0)

@@ -27,22 +27,22 @@ pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f3
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel {
-            op: flatpack_format::OpCode::$op,
-            check: |node| $crate::ops::unary::check(node, &flatpack_format::ops::unary::RULE),
-            run: |node, operands| $crate::ops::unary::run(node, operands, $f),
-        };
+        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
+            flatpack_format::OpCode::$op,
+            |node| $crate::ops::unary::check(node, &flatpack_format::ops::unary::RULE),
+            |node, operands| $crate::ops::unary::run(node, operands, $f),
+        );
     };
     ($op:ident, $rule:expr, $params:ty, $f:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel {
-            op: flatpack_format::OpCode::$op,
-            check: |node| $crate::ops::unary::check(node, &$rule),
-            run: |node, operands| {
+        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
+            flatpack_format::OpCode::$op,
+            |node| $crate::ops::unary::check(node, &$rule),
+            |node, operands| {
                 let params: &$params = node.params()?;
                 $crate::ops::unary::run(node, operands, |x| ($f)(params, x))
             },
-        };
+        );
     };
 }
 pub(crate) use kernel;

@@ -34,7 +34,7 @@ use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSeq
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::UnidirectionalSequenceLstm, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_state(&RULE, 2)

@@ -38,7 +38,7 @@ use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, Unidirectional
 use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel { op: OpCode::UnidirectionalSequenceLstmI8, check, run: run::<Active> };
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstmI8, check, run::<Active>);
 
 fn check(node: &Node<'_>) -> Result<(), Misfit> {
     node.check_with_state(&RULE, 2)?;

@@ -361,9 +361,10 @@ fn report(
     let plan = &built.plan;
     let _ = writeln!(
         text,
-        "         {} steps; {} in place, {} reshapes free",
+        "         {} steps; {} in place, {} over their input, {} reshapes free",
         plan.steps.len(),
         plan.in_place,
+        plan.over_input,
         plan.free_reshapes
     );
     let _ = writeln!(text, "wrote    {}: {}", output.display(), size(built.file_bytes as u64));
@@ -414,6 +415,7 @@ fn report(
         })),
         "steps": plan.steps.len(),
         "in_place": plan.in_place,
+        "over_input": plan.over_input,
         "free_reshapes": plan.free_reshapes,
         "file_bytes": built.file_bytes,
         "sections": sections.iter().map(|(n, b)| json!({"section": n, "bytes": b})).collect::<Vec<_>>(),

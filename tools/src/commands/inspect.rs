@@ -160,14 +160,18 @@ fn steps(model: &Model<'_>) -> (Table, Value) {
         let layer = model.step_name(step.number()).unwrap_or("");
         let macs = step_macs(&step);
         let in_place = output.is_some_and(|y| activations.iter().any(|x| x.same_memory(&y)));
+        let over_input = !in_place && output.is_some_and(|y| activations.iter().any(|x| x.overlaps(&y)));
+        let placed = match (in_place, over_input) {
+            (true, _) => " in place",
+            (_, true) => " over its input",
+            _ => "",
+        };
         shown.add_row([
             step.number().to_string(),
             step.op().name().to_owned(),
             layer.to_owned(),
             shapes.join(" "),
-            output
-                .map(|t| format!("{:?}{}", t.shape(), if in_place { " in place" } else { "" }))
-                .unwrap_or_default(),
+            output.map(|t| format!("{:?}{placed}", t.shape())).unwrap_or_default(),
             if weights > 0 { size(weights) } else { String::new() },
             if macs > 0 { macs.to_string() } else { String::new() },
         ]);
@@ -175,7 +179,7 @@ fn steps(model: &Model<'_>) -> (Table, Value) {
             "step": step.number(), "op": step.op().name(), "layer": layer,
             "inputs": step.inputs().map(|t| t.number()).collect::<Vec<_>>(),
             "outputs": step.outputs().map(|t| t.number()).collect::<Vec<_>>(),
-            "weights_bytes": weights, "macs": macs, "in_place": in_place,
+            "weights_bytes": weights, "macs": macs, "in_place": in_place, "over_input": over_input,
         }));
     }
     (shown, json.into())

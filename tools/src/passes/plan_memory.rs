@@ -8,18 +8,23 @@
 //! 2. `fit` places the buffers greedily in several orders; if one plan meets the bound, done;
 //! 3. `search` asks for an arena that is smaller than the best known until there is none.
 //!
+//! Where an output may lie over the input of its step, `overlap` looks for a plan that is smaller still.
+//!
 //! The search counts its work instead of looking at the clock, so that the same buffers get the same
 //! offsets on every machine. When the budget is spent the best plan found so far is returned, and
 //! [`Plan::optimal`] says that it is not proved.
 
 mod check;
 mod fit;
+mod overlap;
 mod search;
 
 pub use check::{CheckError, check};
+pub use overlap::Overlap;
 
 use std::ops::RangeInclusive;
 
+use overlap::Pairs;
 use thiserror::Error;
 
 /// One block of arena memory, alive from step `first_step` to step `last_step`, both included.
@@ -40,8 +45,8 @@ pub struct Plan {
     pub offsets: Vec<u32>,
     /// Size of the arena, a multiple of the alignment.
     pub arena_bytes: u32,
-    /// Largest sum of the sizes, each rounded up to the alignment, that are alive at one step.
-    /// No plan is smaller.
+    /// Largest sum of the sizes, each rounded up to the alignment, that are alive at one step, where an
+    /// output and the input that it may lie over count as what they take together. No plan is smaller.
     pub lower_bound_bytes: u32,
     /// Whether it is proved that no plan has a smaller arena.
     pub optimal: bool,
@@ -71,10 +76,11 @@ pub enum PlanError {
     },
 }
 
-/// Places `buffers` at multiples of `align` in the smallest arena that can be found.
+/// Places `buffers` at multiples of `align` in the smallest arena that can be found, those of `overlaps` over
+/// each other only if that makes it smaller.
 ///
 /// The result depends on nothing but the arguments.
-pub fn plan(buffers: &[Buffer], align: u32) -> Result<Plan, PlanError> {
+pub fn plan(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Plan, PlanError> {
     if align == 0 {
         return Err(PlanError::ZeroAlign);
     }
@@ -96,7 +102,19 @@ pub fn plan(buffers: &[Buffer], align: u32) -> Result<Plan, PlanError> {
 
     let lower_bound = lower_bound(&blocks);
     let fitted = fit::best(&blocks, lower_bound);
-    let (block_offsets, optimal) = search::improve(&blocks, lower_bound, fitted);
+    let (mut block_offsets, mut optimal) = search::improve(&blocks, lower_bound, fitted);
+
+    let block_of = |buffer: usize| occupied.iter().position(|&occupied| occupied == buffer);
+    let pairs = Pairs::new(overlaps, align.into(), block_of);
+    let mut lower_bound = lower_bound;
+    if !pairs.is_empty() {
+        lower_bound = pairs.lower_bound(&blocks);
+        optimal = lower_bound == peak(&blocks, &block_offsets);
+        if let Some(smaller) = pairs.plan(&blocks, peak(&blocks, &block_offsets), lower_bound) {
+            optimal = lower_bound == peak(&blocks, &smaller);
+            block_offsets = smaller;
+        }
+    }
 
     let arena_bytes = peak(&blocks, &block_offsets);
     let narrow = |bytes| u32::try_from(bytes).map_err(|_| PlanError::TooLarge { arena_bytes });
@@ -174,9 +192,15 @@ fn lower_bound(blocks: &[Block]) -> u64 {
 
 /// Sum of the sizes alive in each section.
 fn loads(blocks: &[Block]) -> Vec<u64> {
-    let (blocks, section_count) = sections(blocks);
-    let mut loads = vec![0; section_count];
-    for block in &blocks {
+    let (blocks, _) = sections(blocks);
+    loads_of(&blocks)
+}
+
+/// Sum of the sizes alive in each section, of blocks that count sections.
+fn loads_of(blocks: &[Block]) -> Vec<u64> {
+    let count = blocks.iter().map(|block| block.last + 1).max().unwrap_or(0);
+    let mut loads = vec![0; count];
+    for block in blocks {
         for load in &mut loads[block.sections()] {
             *load += block.size;
         }
@@ -265,16 +289,16 @@ mod tests {
             buffers in few_buffers(),
             align in prop::sample::select(vec![1, 3, 4, 16]),
         ) {
-            let plan = plan(&buffers, align).unwrap();
-            prop_assert_eq!(check(&buffers, align, &plan.offsets), Ok(plan.arena_bytes));
+            let plan = plan(&buffers, &[], align).unwrap();
+            prop_assert_eq!(check(&buffers, &[], align, &plan.offsets), Ok(plan.arena_bytes));
             prop_assert!(plan.optimal);
             prop_assert_eq!(plan.arena_bytes, smallest_arena_bytes(&buffers, align));
         }
 
         #[test]
         fn plans_are_sound_and_not_below_the_bound(buffers in network(60), align in 1_u32..70) {
-            let plan = plan(&buffers, align).unwrap();
-            prop_assert_eq!(check(&buffers, align, &plan.offsets), Ok(plan.arena_bytes));
+            let plan = plan(&buffers, &[], align).unwrap();
+            prop_assert_eq!(check(&buffers, &[], align, &plan.offsets), Ok(plan.arena_bytes));
             prop_assert!(plan.arena_bytes >= plan.lower_bound_bytes);
             let alive_bytes = |step: u32| -> u32 {
                 let alive = |b: &&Buffer| b.first_step <= step && step <= b.last_step;
@@ -289,7 +313,7 @@ mod tests {
         let mut runner = TestRunner::deterministic();
         for _ in 0..50 {
             let buffers = network(100).new_tree(&mut runner).unwrap().current();
-            let plan = plan(&buffers, 16).unwrap();
+            let plan = plan(&buffers, &[], 16).unwrap();
             assert_eq!(plan.arena_bytes, plan.lower_bound_bytes);
             assert!(plan.optimal);
         }
@@ -298,19 +322,19 @@ mod tests {
     #[test]
     fn no_buffers_need_no_arena() {
         let none = Plan { offsets: vec![], arena_bytes: 0, lower_bound_bytes: 0, optimal: true };
-        assert_eq!(plan(&[], 16), Ok(none));
+        assert_eq!(plan(&[], &[], 16), Ok(none));
     }
 
     #[test]
     fn buffers_of_zero_bytes_need_no_arena() {
-        let plan = plan(&buffers(&[(0, 0, 9), (0, 3, 3)]), 16).unwrap();
+        let plan = plan(&buffers(&[(0, 0, 9), (0, 3, 3)]), &[], 16).unwrap();
         assert_eq!((plan.offsets, plan.arena_bytes), (vec![0, 0], 0));
     }
 
     #[test]
     fn a_chain_needs_its_largest_neighbours() {
         let chain = buffers(&[(100, 0, 1), (300, 1, 2), (200, 2, 3), (400, 3, 4), (50, 4, 5)]);
-        let plan = plan(&chain, 1).unwrap();
+        let plan = plan(&chain, &[], 1).unwrap();
         assert_eq!((plan.arena_bytes, plan.optimal), (600, true));
     }
 
@@ -321,7 +345,7 @@ mod tests {
         assert_eq!(peak(&blocks, &fit::best(&blocks, 19)), 20);
 
         let buffers = buffers(&lives.map(|(size, first, last)| (size as u32, first as u32, last as u32)));
-        let plan = plan(&buffers, 1).unwrap();
+        let plan = plan(&buffers, &[], 1).unwrap();
         assert_eq!((plan.arena_bytes, plan.optimal), (19, true));
         assert_eq!(smallest_arena_bytes(&buffers, 1), 19);
     }
@@ -338,7 +362,7 @@ mod tests {
             (2, 3, 4),
             (3, 4, 4),
         ]);
-        let plan = plan(&buffers, 1).unwrap();
+        let plan = plan(&buffers, &[], 1).unwrap();
         assert_eq!((plan.lower_bound_bytes, plan.arena_bytes, plan.optimal), (5, 6, true));
         assert_eq!(smallest_arena_bytes(&buffers, 1), 6);
     }
@@ -360,8 +384,8 @@ mod tests {
     #[test]
     fn a_crowd_that_fits_the_bound_is_planned_optimally() {
         let crowd = crowd(450, 3);
-        let plan = plan(&crowd, 1).unwrap();
-        assert_eq!(check(&crowd, 1, &plan.offsets), Ok(plan.lower_bound_bytes));
+        let plan = plan(&crowd, &[], 1).unwrap();
+        assert_eq!(check(&crowd, &[], 1, &plan.offsets), Ok(plan.lower_bound_bytes));
         assert!(plan.optimal);
     }
 
@@ -369,35 +393,35 @@ mod tests {
     fn a_plan_that_is_not_proved_is_sound_and_not_called_optimal() {
         // The first exhausts the budget, the second is too large to be searched.
         for crowd in [crowd(450, 7), crowd(900, 7)] {
-            let plan = plan(&crowd, 1).unwrap();
-            assert_eq!(check(&crowd, 1, &plan.offsets), Ok(plan.arena_bytes));
+            let plan = plan(&crowd, &[], 1).unwrap();
+            assert_eq!(check(&crowd, &[], 1, &plan.offsets), Ok(plan.arena_bytes));
             assert!(plan.arena_bytes > plan.lower_bound_bytes && !plan.optimal);
         }
     }
 
     #[test]
     fn an_alignment_of_zero_is_refused() {
-        assert_eq!(plan(&[], 0), Err(PlanError::ZeroAlign));
+        assert_eq!(plan(&[], &[], 0), Err(PlanError::ZeroAlign));
     }
 
     #[test]
     fn a_buffer_that_ends_before_it_begins_is_refused() {
         let error = PlanError::EndsBeforeItBegins { buffer: 1, first_step: 5, last_step: 4 };
-        assert_eq!(plan(&buffers(&[(8, 0, 0), (8, 5, 4)]), 4), Err(error));
+        assert_eq!(plan(&buffers(&[(8, 0, 0), (8, 5, 4)]), &[], 4), Err(error));
     }
 
     #[test]
     fn an_arena_beyond_32_bits_is_refused() {
         let error = |arena_bytes| Err(PlanError::TooLarge { arena_bytes });
-        assert_eq!(plan(&buffers(&[(u32::MAX, 0, 0)]), 16), error(1 << 32));
-        assert_eq!(plan(&buffers(&[(u32::MAX, 0, 1), (1, 1, 2)]), 1), error(1 << 32));
+        assert_eq!(plan(&buffers(&[(u32::MAX, 0, 0)]), &[], 16), error(1 << 32));
+        assert_eq!(plan(&buffers(&[(u32::MAX, 0, 1), (1, 1, 2)]), &[], 1), error(1 << 32));
         let many = vec![Buffer { bytes: u32::MAX, first_step: 0, last_step: u32::MAX }; 100];
-        assert_eq!(plan(&many, u32::MAX), error(100 * u64::from(u32::MAX)));
+        assert_eq!(plan(&many, &[], u32::MAX), error(100 * u64::from(u32::MAX)));
     }
 
     #[test]
     fn the_last_byte_of_32_bits_is_used() {
-        let plan = plan(&buffers(&[(u32::MAX - 1, 0, 1), (1, 1, u32::MAX)]), 1).unwrap();
+        let plan = plan(&buffers(&[(u32::MAX - 1, 0, 1), (1, 1, u32::MAX)]), &[], 1).unwrap();
         assert_eq!((plan.arena_bytes, plan.optimal), (u32::MAX, true));
     }
 }

@@ -17,6 +17,7 @@ use core::mem::MaybeUninit;
 /// See [`Arch::depthwise_image_i8`](super::Arch::depthwise_image_i8).
 pub(super) fn depthwise_image_i8(
     memory: &mut Memory,
+    prepared: &mut bool,
     image: &ImageI8,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -44,9 +45,13 @@ pub(super) fn depthwise_image_i8(
         let first = from.min(channels - 4);
         let tiles = (rest / 4).clamp(1, most);
         let stream = memory.get_mut(..tiles * tile_words)?;
-        for (tile, to) in pieces_mut(stream, tile_words).enumerate() {
-            prepare(image, w, outputs, first + 4 * tile, to)?;
+        if !*prepared {
+            for (tile, to) in pieces_mut(stream, tile_words).enumerate() {
+                prepare(image, w, outputs, first + 4 * tile, to)?;
+            }
         }
+        // A stream of all channels serves other rows, too.
+        *prepared = 4 * tiles == channels;
         let mut task = Depthwise {
             x: x.as_ptr(),
             x_step: image.stride[1].wrapping_mul(channels),

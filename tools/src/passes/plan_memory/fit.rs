@@ -71,7 +71,7 @@ pub(super) fn free_offset(blocks: &[Block], offsets: &[Option<u64>], block: usiz
 
 /// The orders that are tried: large blocks, large areas (size × lifetime) and long lives first, the
 /// blocks of the fullest sections first, and the order of execution from either end.
-fn orders(blocks: &[Block]) -> impl Iterator<Item = Vec<usize>> {
+pub(super) fn orders(blocks: &[Block]) -> impl Iterator<Item = Vec<usize>> {
     let loads = loads(blocks);
     let (sections, _) = sections(blocks);
     let life = |b: usize| sections[b].life() as u64;

@@ -1,0 +1,203 @@
+//! Steps that write over the input that they read: how far the output must lie before or after it.
+
+use crate::tensor::{Layout, TensorType};
+
+/// Pixels that a convolution without a window computes at a time, where its output lies over its input.
+pub const POINTS: u32 = 8;
+
+/// How far the output of a step must begin before or after its first input where the two share memory.
+///
+/// Such a step computes its rows of outputs one after the other. If y begins before x, it begins with
+/// the first row: when a row is written, those bytes of x below it have been read for the last time. If
+/// y begins after x, it begins with the last row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// Bytes from the begin of y to that of x, at least, if y begins before x.
+    pub before: u32,
+    /// Bytes from the begin of x to that of y, at least, if y begins after x.
+    pub after: u32,
+}
+
+impl Overlap {
+    /// Whether y at one offset may lie over x at the other.
+    pub fn allows(&self, x: u32, y: u32) -> bool {
+        match x.checked_sub(y) {
+            Some(before) => before >= self.before,
+            None => y.saturating_sub(x) >= self.after,
+        }
+    }
+}
+
+/// A step that computes images row by row, each row from rows of one image of x.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowWise {
+    /// Each pixel is computed by itself, and [`POINTS`] of them count as a row.
+    pub points: bool,
+    /// Images of x and of y.
+    pub images: u32,
+    /// Rows of an image of x.
+    pub x_rows: u32,
+    /// Bytes of a row of x.
+    pub x_row_bytes: u32,
+    /// Rows of an image of y.
+    pub y_rows: u32,
+    /// Bytes of a row of y.
+    pub y_row_bytes: u32,
+    /// Rows of x from the first that a row of y reads to that of the next.
+    pub stride: u32,
+    /// Rows of x from the first that a row of y reads to the last, both included.
+    pub reach: u32,
+    /// Rows before the first one of x that the first row of y reaches to.
+    pub pad: u32,
+}
+
+impl RowWise {
+    /// Convolution or pool of `[N, H, W, C]` to `[N, OH, OW, O]`, by windows of `taps` rows.
+    pub fn windows(
+        x: &TensorType,
+        y: &TensorType,
+        taps: u32,
+        stride: u32,
+        dilation: u32,
+        pad: u32,
+    ) -> Option<Self> {
+        let (&[images, x_rows, ..], &[_, y_rows, ..]) = (x.shape.dims(), y.shape.dims()) else { return None };
+        let row_bytes =
+            |t: &TensorType, rows: u32| t.bytes(Layout::Rows)?.checked_div(images)?.checked_div(rows);
+        let reach = taps.checked_sub(1)?.checked_mul(dilation)?.checked_add(1)?;
+        Some(Self {
+            points: false,
+            images,
+            x_rows,
+            x_row_bytes: row_bytes(x, x_rows)?,
+            y_rows,
+            y_row_bytes: row_bytes(y, y_rows)?,
+            stride,
+            reach,
+            pad,
+        })
+    }
+
+    /// A product of each pixel by itself, [`POINTS`] of them for a row.
+    pub fn points(x: &TensorType, y: &TensorType) -> Option<Self> {
+        let &[n, h, w, channels] = x.shape.dims() else { return None };
+        let &[_, _, _, outputs] = y.shape.dims() else { return None };
+        let rows = n.checked_mul(h)?.checked_mul(w)?.div_ceil(POINTS);
+        let row_bytes =
+            |channels: u32, t: &TensorType| channels.checked_mul(t.dtype.bytes().checked_mul(POINTS)?);
+        Some(Self {
+            points: true,
+            images: 1,
+            x_rows: rows,
+            x_row_bytes: row_bytes(channels, x)?,
+            y_rows: rows,
+            y_row_bytes: row_bytes(outputs, y)?,
+            stride: 1,
+            reach: 1,
+            pad: 0,
+        })
+    }
+
+    /// The first row of its image that row `row` of y or a later one reads.
+    pub fn first(&self, row: u32) -> u32 {
+        row.saturating_mul(self.stride).saturating_sub(self.pad).min(self.x_rows)
+    }
+
+    /// The row after the last of its image that row `row` of y or an earlier one reads.
+    pub fn end(&self, row: u32) -> u32 {
+        let reach = row.saturating_mul(self.stride).saturating_add(self.reach);
+        reach.saturating_sub(self.pad).min(self.x_rows)
+    }
+
+    /// How far y must lie before or after x; `None` where that takes more than 32 bits.
+    ///
+    /// `before` is the largest `end of row r of y − begin of the rows of x that r or later rows read`,
+    /// `after` the largest `end of the rows of x that r or earlier rows read − begin of row r of y`, both
+    /// counted from the begin of the tensor. They are linear in r but for where `first` and `end` meet the
+    /// borders of x, so that a few rows of the first and last image decide.
+    pub fn overlap(&self) -> Option<Overlap> {
+        let &Self { x_rows, x_row_bytes, y_rows, y_row_bytes, stride, reach, pad, .. } = self;
+        let last = y_rows.checked_sub(1)?;
+        let last_image = self.images.checked_sub(1)?;
+        let after = |turn: u32| turn.saturating_add(1);
+        let turn = |row: u32| row.checked_div(stride);
+        let (begin, end) = (turn(pad)?, turn(x_rows.saturating_add(pad))?);
+        let firsts = [0, begin, after(begin), end, after(end), last];
+        let (begin, end) =
+            (turn(pad.saturating_sub(reach))?, turn(x_rows.saturating_add(pad).saturating_sub(reach))?);
+        let ends = [0, begin, after(begin), end, after(end), last];
+        let mut overlap = Overlap { before: 0, after: 0 };
+        for image in [0, last_image].iter().take(1 + usize::from(last_image > 0)) {
+            let (x, y) = (x_rows.checked_mul(*image)?, y_rows.checked_mul(*image)?);
+            let x_at = |row: u32| x.checked_add(row)?.checked_mul(x_row_bytes);
+            let y_at = |row: u32| y.checked_add(row)?.checked_mul(y_row_bytes);
+            for row in firsts {
+                let row = row.min(last);
+                let before = y_at(row.saturating_add(1))?.saturating_sub(x_at(self.first(row))?);
+                overlap.before = overlap.before.max(before);
+            }
+            for row in ends {
+                let row = row.min(last);
+                overlap.after = overlap.after.max(x_at(self.end(row))?.saturating_sub(y_at(row)?));
+            }
+        }
+        Some(overlap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// By trying every row.
+    fn by_trial(s: &RowWise) -> Overlap {
+        let [x_row, y_row] = [s.x_row_bytes, s.y_row_bytes].map(i64::from);
+        let (mut before, mut after) = (0, 0);
+        for image in 0..i64::from(s.images) {
+            let x = image * x_row * i64::from(s.x_rows);
+            let y = image * y_row * i64::from(s.y_rows);
+            for row in 0..i64::from(s.y_rows) {
+                let begin = row * i64::from(s.stride) - i64::from(s.pad);
+                let later = |at: &i64| *at >= begin;
+                let earlier = |at: &i64| *at < begin + i64::from(s.reach);
+                let rows = || 0..i64::from(s.x_rows);
+                let first = rows().find(later).unwrap_or(s.x_rows.into());
+                let end = rows().filter(earlier).last().map_or(0, |at| at + 1);
+                before = before.max(y + (row + 1) * y_row - x - first * x_row);
+                after = after.max(x + end * x_row - y - row * y_row);
+            }
+        }
+        Overlap { before: before as u32, after: after as u32 }
+    }
+
+    proptest! {
+        #[test]
+        fn a_few_rows_decide(
+            images in 1u32..4, x_rows in 1u32..14, x_row_bytes in 1u32..9, y_rows in 1u32..14,
+            y_row_bytes in 1u32..9, stride in 1u32..5, reach in 1u32..8, pad in 0u32..12,
+        ) {
+            let s = RowWise { points: false, images, x_rows, x_row_bytes, y_rows, y_row_bytes, stride, reach, pad };
+            prop_assert_eq!(s.overlap(), Some(by_trial(&s)));
+        }
+    }
+
+    #[test]
+    fn rows_of_the_largest_sizes_overflow_nothing() {
+        for stride in [1, 7, u32::MAX] {
+            let max = u32::MAX;
+            let s = RowWise {
+                points: false,
+                images: max,
+                x_rows: max,
+                x_row_bytes: max,
+                y_rows: max,
+                y_row_bytes: max,
+                stride,
+                reach: max,
+                pad: max,
+            };
+            assert_eq!(s.overlap(), None);
+        }
+    }
+}

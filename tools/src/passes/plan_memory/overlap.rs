@@ -1,0 +1,186 @@
+//! Plans in which the output of a step may lie over the input that it is the last to read.
+//!
+//! Two such blocks are not just apart or not: one may begin so far before the other, or so far after
+//! it. What was a search among stacked rectangles becomes one among offsets, and greedy placing in many
+//! orders is near enough: most networks meet the bound, which counts such a pair as what both take
+//! together.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Block, loads_of, peak, sections};
+
+/// Greedy plans that are tried beyond those of the fixed orders, for networks of few blocks.
+const MOST_TRIALS: usize = 4_000;
+
+/// Pairs of blocks that all trials together may look at.
+const MOST_PAIRS: usize = 30_000_000;
+
+/// An output, and the input that its step is the last to read: the distances at which the two may share
+/// memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// Index of the buffer that the step reads for the last time.
+    pub input: usize,
+    /// Index of the buffer that the step writes first.
+    pub output: usize,
+    /// Bytes from the begin of the output to that of the input, at least, if it begins before it.
+    pub before: u32,
+    /// Bytes from the begin of the input to that of the output, at least, if it begins after it.
+    pub after: u32,
+}
+
+impl Overlap {
+    /// Whether the two may lie there.
+    pub fn allows(&self, input_offset: u32, output_offset: u32) -> bool {
+        match input_offset.checked_sub(output_offset) {
+            Some(before) => before >= self.before,
+            None => output_offset - input_offset >= self.after,
+        }
+    }
+}
+
+/// Which blocks may lie over each other: distances of the second from the first, by pair.
+pub(super) struct Pairs {
+    distances: HashMap<(usize, usize), [u64; 2]>,
+}
+
+impl Pairs {
+    /// `index` gives the block of a buffer that occupies memory.
+    pub(super) fn new(overlaps: &[Overlap], align: u64, index: impl Fn(usize) -> Option<usize>) -> Self {
+        let mut distances = HashMap::new();
+        for overlap in overlaps {
+            let (Some(input), Some(output)) = (index(overlap.input), index(overlap.output)) else { continue };
+            let [before, after] =
+                [overlap.before, overlap.after].map(|bytes| u64::from(bytes.max(1)).next_multiple_of(align));
+            distances.insert((input, output), [before, after]);
+        }
+        Self { distances }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.distances.is_empty()
+    }
+
+    /// How far block `b` must begin before or after block `a`, where they are alive together.
+    fn apart(&self, blocks: &[Block], a: usize, b: usize) -> [u64; 2] {
+        let [before, after] = [blocks[b].size, blocks[a].size];
+        let least = |[x, y]: [u64; 2]| [x.min(before), y.min(after)];
+        let as_output = self.distances.get(&(a, b)).map(|&distances| least(distances));
+        let as_input = || self.distances.get(&(b, a)).map(|&[x, y]| least([y, x]));
+        as_output.or_else(as_input).unwrap_or([before, after])
+    }
+
+    /// The largest sum of sizes alive at one step, where such a pair counts as what it takes together.
+    pub(super) fn lower_bound(&self, blocks: &[Block]) -> u64 {
+        let (in_sections, _) = sections(blocks);
+        let mut loads = loads_of(&in_sections);
+        for &(input, output) in self.distances.keys() {
+            // Both are alive in one section: that of their step.
+            let [x, y] = [input, output].map(|block| blocks[block].size);
+            let [before, after] = self.apart(blocks, input, output);
+            let together = (before + x).max(y).min((after + y).max(x));
+            let both = in_sections[input].first.max(in_sections[output].first);
+            loads[both] -= (x + y).saturating_sub(together);
+        }
+        loads.into_iter().max().unwrap_or(0)
+    }
+
+    /// The lowest offset that is free for `block`.
+    fn lowest(&self, blocks: &[Block], offsets: &[Option<u64>], block: usize) -> u64 {
+        let mut taken: Vec<(u64, u64)> = Vec::new();
+        for (other, offset) in offsets.iter().enumerate() {
+            let Some(offset) = *offset else { continue };
+            if blocks[other].is_alive_with(&blocks[block]) {
+                let [before, after] = self.apart(blocks, other, block);
+                // Not between these two.
+                taken.push((offset.saturating_sub(before - 1), offset + after));
+                if offset < before {
+                    taken.push((0, offset + after));
+                }
+            }
+        }
+        taken.sort_unstable();
+        let mut lowest = 0;
+        for (from, to) in taken {
+            if from > lowest {
+                break;
+            }
+            lowest = lowest.max(to);
+        }
+        lowest
+    }
+
+    fn in_order(&self, blocks: &[Block], order: &[usize]) -> Vec<u64> {
+        let mut offsets = vec![None; blocks.len()];
+        for &block in order {
+            offsets[block] = Some(self.lowest(blocks, &offsets, block));
+        }
+        offsets.into_iter().flatten().collect()
+    }
+
+    /// The smallest plan that `orders` of placing and changes of the best of them lead to.
+    fn search(&self, blocks: &[Block], orders: Vec<Vec<usize>>, enough: u64) -> (u64, Vec<u64>, Vec<usize>) {
+        let mut best = (u64::MAX, Vec::new(), Vec::new());
+        let consider = |order: Vec<usize>, best: &mut (u64, Vec<u64>, Vec<usize>)| {
+            let offsets = self.in_order(blocks, &order);
+            let size = peak(blocks, &offsets);
+            if size <= best.0 {
+                *best = (size, offsets, order);
+            }
+        };
+        for order in orders {
+            consider(order, &mut best);
+        }
+        let trials = (MOST_PAIRS / (blocks.len() * blocks.len()).max(1)).min(MOST_TRIALS);
+        let mut state = 1u64;
+        let mut below = |limit: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % limit.max(1) as u64) as usize
+        };
+        for _ in 0..trials {
+            if best.0 <= enough {
+                break;
+            }
+            let mut order = best.2.clone();
+            let moved = order.remove(below(blocks.len()));
+            order.insert(below(blocks.len()), moved);
+            consider(order, &mut best);
+        }
+        best
+    }
+
+    /// A plan with an arena of less than `limit`, if one is found; in it no more pairs lie over each other
+    /// than that takes, as far as leaving out one after the other shows.
+    pub(super) fn plan(mut self, blocks: &[Block], limit: u64, lower_bound: u64) -> Option<Vec<u64>> {
+        let (size, mut offsets, order) =
+            self.search(blocks, super::fit::orders(blocks).collect(), lower_bound);
+        if size >= limit {
+            return None;
+        }
+        let over: HashSet<(usize, usize)> = self
+            .distances
+            .keys()
+            .copied()
+            .filter(|&(input, output)| {
+                offsets[input] < offsets[output] + blocks[output].size
+                    && offsets[output] < offsets[input] + blocks[input].size
+            })
+            .collect();
+        self.distances.retain(|pair, _| over.contains(pair));
+        let mut pairs: Vec<(usize, usize)> = over.into_iter().collect();
+        pairs.sort_unstable();
+        for pair in pairs {
+            let Some(distances) = self.distances.remove(&pair) else { continue };
+            let mut orders = vec![order.clone()];
+            orders.extend(super::fit::orders(blocks));
+            let plans = orders.iter().map(|order| self.in_order(blocks, order));
+            match plans.map(|plan| (peak(blocks, &plan), plan)).find(|(found, _)| *found <= size) {
+                Some((_, plan)) => offsets = plan,
+                None => {
+                    self.distances.insert(pair, distances);
+                }
+            }
+        }
+        Some(offsets)
+    }
+}
