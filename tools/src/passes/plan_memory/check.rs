@@ -159,6 +159,22 @@ mod tests {
     }
 
     #[test]
+    fn an_output_may_lie_over_its_input_at_its_distance_and_no_nearer() {
+        let overlaps = [Overlap { input: 0, output: 1, before: 3, after: 5 }];
+        for (offsets, fits) in [([3, 0], true), ([2, 0], false), ([0, 5], true), ([0, 4], false)] {
+            assert_eq!(check(&BUFFERS[..2], &overlaps, 1, &offsets).is_ok(), fits, "{offsets:?}");
+        }
+        assert!(check(&BUFFERS[..2], &[], 1, &[3, 0]).is_err());
+    }
+
+    #[test]
+    fn what_is_alive_together_for_more_than_a_step_may_not_overlap() {
+        let longer = [Buffer { last_step: 3, ..BUFFERS[0] }, BUFFERS[1]];
+        let overlaps = [Overlap { input: 0, output: 1, before: 3, after: 5 }];
+        assert!(check(&longer, &overlaps, 1, &[3, 0]).is_err());
+    }
+
+    #[test]
     fn an_overlap_by_one_byte_is_rejected() {
         let buffers = [
             Buffer { bytes: 9, first_step: 0, last_step: 2 },

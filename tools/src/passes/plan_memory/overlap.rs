@@ -10,10 +10,10 @@ use std::collections::{HashMap, HashSet};
 use super::{Block, loads_of, peak, sections};
 
 /// Greedy plans that are tried beyond those of the fixed orders, for networks of few blocks.
-const MOST_TRIALS: usize = 4_000;
+const MOST_TRIALS: usize = 1_000;
 
 /// Pairs of blocks that all trials together may look at.
-const MOST_PAIRS: usize = 30_000_000;
+const MOST_PAIRS: usize = 3_000_000;
 
 /// An output, and the input that its step is the last to read: the distances at which the two may share
 /// memory.
@@ -182,5 +182,106 @@ impl Pairs {
             }
         }
         Some(offsets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Buffer, check, plan};
+    use super::*;
+
+    /// A chain: each step reads one buffer for the last time and writes the next one, which may lie over it at
+    /// these distances.
+    fn chain(sizes: &[u32], distances: &[[u32; 2]]) -> (Vec<Buffer>, Vec<Overlap>) {
+        let buffer = |(step, &bytes): (u32, &u32)| Buffer { bytes, first_step: step, last_step: step + 1 };
+        let overlap = |(input, &[before, after]): (usize, &[u32; 2])| Overlap {
+            input,
+            output: input + 1,
+            before,
+            after,
+        };
+        let buffers = (0..).zip(sizes).map(buffer).collect();
+        (buffers, distances.iter().enumerate().take(sizes.len() - 1).map(overlap).collect())
+    }
+
+    #[test]
+    fn a_chain_of_equal_sizes_goes_up_and_down() {
+        let (buffers, overlaps) = chain(&[8000; 9], &[[640, 640], [512, 512]].repeat(4));
+        let plan = plan(&buffers, &overlaps, 16).unwrap();
+        assert_eq!(check(&buffers, &overlaps, 16, &plan.offsets), Ok(8640));
+        assert_eq!((plan.arena_bytes, plan.lower_bound_bytes, plan.optimal), (8640, 8640, true));
+    }
+
+    #[test]
+    fn no_pair_lies_over_each_other_where_that_helps_nothing() {
+        let (buffers, overlaps) = chain(&[100, 900, 900, 100, 100], &[[16, 16]; 4]);
+        let plan = plan(&buffers, &overlaps, 1).unwrap();
+        let over = |pair: &&Overlap| {
+            let end = |buffer: usize| plan.offsets[buffer] + buffers[buffer].bytes;
+            plan.offsets[pair.input] < end(pair.output) && plan.offsets[pair.output] < end(pair.input)
+        };
+        let over: Vec<usize> = overlaps.iter().filter(over).map(|pair| pair.input).collect();
+        assert_eq!((plan.arena_bytes, over), (916, vec![1]));
+    }
+
+    /// The smallest arena, by trying every offset.
+    fn smallest(buffers: &[Buffer], overlaps: &[Overlap]) -> u32 {
+        fn fits(buffers: &[Buffer], overlaps: &[Overlap], arena: u32, offsets: &mut Vec<u32>) -> bool {
+            let placed = &buffers[..offsets.len()];
+            if check(placed, overlaps, 1, offsets).is_err() {
+                return false;
+            }
+            let Some(next) = buffers.get(offsets.len()) else { return true };
+            (0..=arena.saturating_sub(next.bytes)).any(|offset| {
+                offsets.push(offset);
+                let fits = fits(buffers, overlaps, arena, offsets);
+                offsets.pop();
+                fits
+            })
+        }
+        let largest = buffers.iter().map(|buffer| buffer.bytes).max().unwrap();
+        (largest..).find(|&arena| fits(buffers, overlaps, arena, &mut Vec::new())).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn plans_of_short_chains_are_sound_and_the_smallest(
+            sizes in prop::collection::vec(1u32..7, 2..5),
+            distances in prop::collection::vec([1u32..7, 1u32..7], 4),
+        ) {
+            let (buffers, overlaps) = chain(&sizes, &distances);
+            let plan = plan(&buffers, &overlaps, 1).unwrap();
+            prop_assert_eq!(check(&buffers, &overlaps, 1, &plan.offsets), Ok(plan.arena_bytes));
+            let smallest = smallest(&buffers, &overlaps);
+            prop_assert!(plan.lower_bound_bytes <= smallest);
+            prop_assert_eq!(plan.arena_bytes, smallest);
+        }
+
+        #[test]
+        fn plans_with_residuals_are_sound_and_no_larger_than_without_overlaps(
+            steps in prop::collection::vec((1u32..4000, 1u32..5, [16u32..900, 16u32..900]), 2..40),
+            align in prop::sample::select(vec![1u32, 16]),
+        ) {
+            let buffers: Vec<Buffer> = (0..)
+                .zip(&steps)
+                .map(|(first_step, &(bytes, life, _))| Buffer { bytes, first_step, last_step: first_step + life })
+                .collect();
+            let follows = |input: &usize| buffers[*input].last_step == buffers[input + 1].first_step;
+            let overlaps: Vec<Overlap> = (0..buffers.len() - 1)
+                .filter(follows)
+                .map(|input| {
+                    let [before, after] = steps[input].2;
+                    Overlap { input, output: input + 1, before, after }
+                })
+                .collect();
+            let with = plan(&buffers, &overlaps, align).unwrap();
+            prop_assert_eq!(check(&buffers, &overlaps, align, &with.offsets), Ok(with.arena_bytes));
+            prop_assert!(with.arena_bytes >= with.lower_bound_bytes);
+            prop_assert!(with.arena_bytes <= plan(&buffers, &[], align).unwrap().arena_bytes);
+        }
     }
 }
