@@ -255,8 +255,9 @@ pub trait Arch {
         None
     }
 
-    /// A convolution of an image, or of some rows of it: `y[oh, ow, o] = requantize(bias[o] + Σ x[tap][i] · w[o][tap][i])`, where taps
-    /// beside the image have the zero point. `None` where it is not computed: y is then to be computed anew.
+    /// A convolution of an image, or of some rows of it: `y[oh, ow, o] = requantize(bias[o] + Σ x[tap][i] ·
+    /// w[o][tap][i])`, where taps beside the image have the zero point. `None` where it is not computed: y is
+    /// then to be computed anew.
     fn conv_image_i8(
         _scratch: &mut Self::Scratch,
         _image: &ImageI8,
@@ -282,11 +283,10 @@ pub trait Arch {
 
     /// A depthwise convolution of an image, or of some rows of it: `y[oh, ow, c] = requantize(bias[c] + Σ x[…, c] ·
     /// w[tap][c])`, where taps beside the image have the zero point. `None` where it is not computed: y is then
-    /// to be computed anew. `prepared` says whether the scratch holds what an earlier call with the same weights
-    /// left there; false at first.
+    /// to be computed anew. Calls with one scratch are for rows of one step: what the first prepares of the
+    /// weights serves the others.
     fn depthwise_image_i8(
         _scratch: &mut Self::Scratch,
-        _prepared: &mut bool,
         _image: &ImageI8,
         _w: &[i8],
         _outputs: &OutputsI8<'_>,

@@ -206,7 +206,7 @@ impl Images {
         let [h_windows, _] = self.windows;
         let x_width = of(x_row, channels);
         let y = [of(band.y.len(), layers.y_row), of(layers.y_row, layers.outputs), layers.outputs];
-        self.moves.image(h_windows.moved_on(band), [x_width, channels], x_zero_point, y, taps)
+        self.moves.image(h_windows.moved_on(band), band.x.len(), [x_width, channels], x_zero_point, y, taps)
     }
 }
 

@@ -60,6 +60,6 @@ impl Layers {
         let &Self { windows: [h_windows, _], taps, width, channels, outputs, y_width } = self;
         let rows = band.y.len().checked_div(y_width.wrapping_mul(outputs)).unwrap_or_default();
         let y = [rows, y_width, outputs];
-        moves.image(h_windows.moved_on(band), [width, channels], x_zero_point, y, taps)
+        moves.image(h_windows.moved_on(band), band.x.len(), [width, channels], x_zero_point, y, taps)
     }
 }

@@ -99,18 +99,21 @@ impl Moves {
         [Window::new(h, kh, sh, dh, pad_h), Window::new(w, kw, sw, dw, pad_w)]
     }
 
-    /// Rows of an image as an image by themselves: those over which `h_windows` moves.
+    /// Rows of an image as an image by themselves: those over which `h_windows` moves, as far as x, of `x_len`
+    /// elements, has them; no window reaches to others.
     pub(crate) fn image(
         &self,
         h_windows: Window,
+        x_len: usize,
         [width, channels]: [usize; 2],
         x_zero_point: i32,
         y: [usize; 3],
         taps: [usize; 2],
     ) -> ImageI8 {
         let [_, [left, _]] = self.pad;
+        let x_rows = x_len.checked_div(width.wrapping_mul(channels)).unwrap_or_default();
         ImageI8 {
-            x: [h_windows.input, width, channels],
+            x: [h_windows.input.min(x_rows), width, channels],
             x_zero_point,
             y,
             taps,

@@ -51,25 +51,32 @@ const WORDS: usize = 2 * QUADS;
 
 /// Five kilobytes.
 #[derive(Debug)]
-pub struct Memory([MaybeUninit<Quad>; QUADS]);
+pub struct Memory {
+    quads: [MaybeUninit<Quad>; QUADS],
+    /// How many words of the tiles of all channels of a depthwise convolution lie at its begin, written by the call before with
+    /// the same weights; 0 for none.
+    prepared: usize,
+}
 
 impl Memory {
     /// All of it.
     fn all(&mut self) -> &mut [MaybeUninit<u32>] {
+        self.prepared = 0;
         // SAFETY: a quad is two words at more than their alignment, and these need not be initialised.
-        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), WORDS) }
+        unsafe { slice::from_raw_parts_mut(self.quads.as_mut_ptr().cast(), WORDS) }
     }
 }
 
 impl Scratch for Memory {
     #[inline(always)]
     fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; QUADS])
+        Self { quads: [const { MaybeUninit::uninit() }; QUADS], prepared: 0 }
     }
 
     #[inline(always)]
     fn quads(&mut self, len: usize) -> &[Quad] {
-        let quads = self.0.get_mut(..len).unwrap_or_default();
+        self.prepared = 0;
+        let quads = self.quads.get_mut(..len).unwrap_or_default();
         quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
         // SAFETY: all of them were just written.
         unsafe { slice::from_raw_parts(quads.as_ptr().cast(), quads.len()) }
@@ -77,7 +84,8 @@ impl Scratch for Memory {
 
     #[inline(always)]
     fn words(&mut self, len: usize) -> &mut [i32] {
-        let quads = self.0.get_mut(..len.div_ceil(2)).unwrap_or_default();
+        self.prepared = 0;
+        let quads = self.quads.get_mut(..len.div_ceil(2)).unwrap_or_default();
         quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
         let words = quads.len().saturating_mul(2).min(len);
         // SAFETY: the quads were just written, nobody else has them, and each is two words, of any bits, at
@@ -163,14 +171,13 @@ impl Arch for Armv7em {
 
     fn depthwise_image_i8(
         memory: &mut Memory,
-        prepared: &mut bool,
         image: &ImageI8,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        depthwise::depthwise_image_i8(memory, prepared, image, w, outputs, x, y)
+        depthwise::depthwise_image_i8(memory, image, w, outputs, x, y)
     }
 }
 

@@ -35,21 +35,30 @@ use pool::Fold;
 #[derive(Clone, Copy, Debug)]
 pub struct Helium;
 
+/// Patches of up to 1024 elements, of two pixels.
+const QUADS: usize = 512;
+
 /// Four kilobytes: patches of up to 1024 elements, of two pixels.
 #[derive(Debug)]
-pub struct Memory([MaybeUninit<Quad>; 512]);
+pub struct Memory {
+    quads: [MaybeUninit<Quad>; QUADS],
+    /// How many tiles of all channels of a depthwise convolution lie at its begin, written by the call before with
+    /// the same weights; 0 for none.
+    prepared: usize,
+}
 
 impl Scratch for Memory {
     #[inline(always)]
     fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; 512])
+        Self { quads: [const { MaybeUninit::uninit() }; QUADS], prepared: 0 }
     }
 
     /// Patches are put together in whole chunks.
     #[inline(always)]
     fn quads(&mut self, len: usize) -> &[Quad] {
         let len = len.checked_next_multiple_of(8).unwrap_or(len);
-        let quads = self.0.get_mut(..len).unwrap_or_default();
+        self.prepared = 0;
+        let quads = self.quads.get_mut(..len).unwrap_or_default();
         quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
         // SAFETY: all of them were just written.
         unsafe { slice::from_raw_parts(quads.as_ptr().cast(), quads.len()) }
@@ -57,7 +66,8 @@ impl Scratch for Memory {
 
     #[inline(always)]
     fn words(&mut self, len: usize) -> &mut [i32] {
-        let quads = self.0.get_mut(..len.div_ceil(2)).unwrap_or_default();
+        self.prepared = 0;
+        let quads = self.quads.get_mut(..len.div_ceil(2)).unwrap_or_default();
         quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
         let words = quads.len().saturating_mul(2).min(len);
         // SAFETY: the quads were just written, nobody else has them, and each is two words, of any bits, at

@@ -70,12 +70,12 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &DepthwiseConv2dI8Params { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Layers::of(node, &moves)?;
-    let (mut scratch, mut prepared) = (A::Scratch::new(), false);
+    let mut scratch = A::Scratch::new();
     if weights.suit_loops() {
         let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
         let images = rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
-            A::depthwise_image_i8(&mut scratch, &mut prepared, &image, w, &outputs, band.x, band.y)
+            A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, band.y)
         });
         if images.is_some() {
             return Some(());

@@ -17,7 +17,6 @@ use core::mem::MaybeUninit;
 /// See [`Arch::depthwise_image_i8`](super::Arch::depthwise_image_i8).
 pub(super) fn depthwise_image_i8(
     memory: &mut Memory,
-    prepared: &mut bool,
     image: &ImageI8,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -31,8 +30,9 @@ pub(super) fn depthwise_image_i8(
     }
     let taps = kh.checked_mul(kw)?;
     let tile_words = taps.checked_mul(2)?.checked_add(4 + 4 * READY_WORDS)?;
-    let memory = memory.all();
-    let most = memory.len().checked_div(tile_words)?;
+    let prepared = memory.prepared;
+    let words = memory.all();
+    let most = words.len().checked_div(tile_words)?;
     if most == 0 {
         return None;
     }
@@ -44,14 +44,13 @@ pub(super) fn depthwise_image_i8(
         // The last tile begins early enough to be a whole one.
         let first = from.min(channels - 4);
         let tiles = (rest / 4).clamp(1, most);
-        let stream = memory.get_mut(..tiles * tile_words)?;
-        if !*prepared {
+        let stream = words.get_mut(..tiles * tile_words)?;
+        let of_all = 4 * tiles == channels;
+        if !of_all || prepared != tiles * tile_words {
             for (tile, to) in pieces_mut(stream, tile_words).enumerate() {
                 prepare(image, w, outputs, first + 4 * tile, to)?;
             }
         }
-        // A stream of all channels serves other rows, too.
-        *prepared = 4 * tiles == channels;
         let mut task = Depthwise {
             x: x.as_ptr(),
             x_step: image.stride[1].wrapping_mul(channels),
@@ -101,6 +100,9 @@ pub(super) fn depthwise_image_i8(
             Some(())
         })?;
         from = first + 4 * tiles;
+    }
+    if channels <= 4 * most && channels.is_multiple_of(4) {
+        memory.prepared = channels / 4 * tile_words;
     }
     Some(())
 }

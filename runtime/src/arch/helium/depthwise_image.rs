@@ -5,8 +5,8 @@
 //! multiplies and ends with is prepared once for all pixels, as a stream of vectors in the order in which the loop
 //! reads them.
 
-use super::Memory;
-use crate::arch::{ImageI8, OutputsI8};
+use super::{Memory, QUADS};
+use crate::arch::{ImageI8, OutputsI8, Quad};
 use crate::fixed;
 use crate::window::{Span, Windows};
 use core::arch::naked_asm;
@@ -30,7 +30,7 @@ struct Tile {
 }
 
 /// Tiles for which there is room, and for the zero points of their channels.
-const TILES: usize = size_of::<Memory>() / (size_of::<Tile>() + TILE);
+const TILES: usize = QUADS * size_of::<Quad>() / (size_of::<Tile>() + TILE);
 
 /// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8).
 pub(super) fn depthwise_image_i8(
@@ -56,14 +56,17 @@ pub(super) fn depthwise_image_i8(
     let x_tap = image.dilation[1].checked_mul(channels)?;
     let x_row = image.dilation[0].checked_mul(width)?.checked_mul(channels)?;
     let x_step = image.stride[1].checked_mul(channels)?;
+    let prepared = core::mem::take(&mut memory.prepared);
     for first in (0..channels).step_by(TILES * TILE) {
         let count = (channels - first).min(TILES * TILE);
         let (tiles, zeros) = memory.tiles();
         let tiles = tiles.get_mut(..count.div_ceil(TILE))?;
-        for (at, tile) in (first..).step_by(TILE).zip(tiles.iter_mut()) {
-            tile.write(prepare(w, outputs, channels, at)?);
+        if count < channels || prepared != count.div_ceil(TILE) {
+            for (at, tile) in (first..).step_by(TILE).zip(tiles.iter_mut()) {
+                tile.write(prepare(w, outputs, channels, at)?);
+            }
+            zeros.fill(MaybeUninit::new(zero));
         }
-        zeros.fill(MaybeUninit::new(zero));
         let past = tiles.len() * TILE;
         let mut task = Depthwise {
             pixels: 0,
@@ -107,13 +110,16 @@ pub(super) fn depthwise_image_i8(
             }
         }
     }
+    if channels <= TILES * TILE {
+        memory.prepared = channels.div_ceil(TILE);
+    }
     Some(())
 }
 
 impl Memory {
     /// Room for tiles, and for the zero points of their channels.
     fn tiles(&mut self) -> (&mut [MaybeUninit<Tile>; TILES], &mut [MaybeUninit<i8>; TILES * TILE]) {
-        let tiles = self.0.as_mut_ptr().cast::<MaybeUninit<Tile>>();
+        let tiles = self.quads.as_mut_ptr().cast::<MaybeUninit<Tile>>();
         let zeros = tiles.wrapping_add(TILES).cast::<[MaybeUninit<i8>; TILES * TILE]>();
         // SAFETY: the memory is large enough for both, aligned to more than they need, and need not be initialised.
         let tiles = unsafe { &mut *tiles.cast() };
