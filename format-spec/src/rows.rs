@@ -163,7 +163,7 @@ mod tests {
                 let earlier = |at: &i64| *at < begin + i64::from(s.reach);
                 let rows = || 0..i64::from(s.x_rows);
                 let first = rows().find(later).unwrap_or(s.x_rows.into());
-                let end = rows().filter(earlier).last().map_or(0, |at| at + 1);
+                let end = rows().rev().find(earlier).map_or(0, |at| at + 1);
                 before = before.max(y + (row + 1) * y_row - x - first * x_row);
                 after = after.max(x + end * x_row - y - row * y_row);
             }
