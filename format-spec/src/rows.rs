@@ -53,6 +53,7 @@ pub struct RowWise {
 
 impl RowWise {
     /// Convolution or pool of `[N, H, W, C]` to `[N, OH, OW, O]`, by windows of `taps` rows.
+    #[inline(never)]
     pub fn windows(
         x: &TensorType,
         y: &TensorType,
@@ -79,6 +80,7 @@ impl RowWise {
     }
 
     /// A product of each pixel by itself, [`POINTS`] of them for a row.
+    #[inline(never)]
     pub fn points(x: &TensorType, y: &TensorType) -> Option<Self> {
         let &[n, h, w, channels] = x.shape.dims() else { return None };
         let &[_, _, _, outputs] = y.shape.dims() else { return None };
@@ -115,6 +117,7 @@ impl RowWise {
     /// `after` the largest `end of the rows of x that r or earlier rows read − begin of row r of y`, both
     /// counted from the begin of the tensor. They are linear in r but for where `first` and `end` meet the
     /// borders of x, so that a few rows of the first and last image decide.
+    #[inline(never)]
     pub fn overlap(&self) -> Option<Overlap> {
         let &Self { x_rows, x_row_bytes, y_rows, y_row_bytes, stride, reach, pad, .. } = self;
         let last = y_rows.checked_sub(1)?;

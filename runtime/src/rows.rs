@@ -15,6 +15,7 @@ enum Memory<'r, T> {
 impl<T> Memory<'_, T> {
     /// The elements of x from `x_from` on, as far as they do not lie past the first or before the last of
     /// `y`, and the elements `y` of y.
+    #[inline(never)]
     fn cut(&mut self, x_from: usize, y: Range<usize>) -> Option<(&[T], &mut [T])> {
         match self {
             Self::Apart { x, y: all } => Some((x.get(x_from..)?, all.get_mut(y)?)),
@@ -59,6 +60,7 @@ pub(crate) struct Band<'b, T> {
 
 impl<'r, T: Pod> Rows<'r, T> {
     /// The rows of a step that its check has found fit, and its other inputs.
+    #[inline(never)]
     pub(crate) fn of(node: &Node<'_>, rule: &OpRule, operands: Operands<'r>) -> Option<(Reads<'r>, Self)> {
         let (x, y) = (node.input(0)?, node.output()?);
         let row_wise = node.row_wise(rule)?;
@@ -112,6 +114,7 @@ impl<'r, T: Pod> Rows<'r, T> {
 
     /// The next rows of one image. Nothing but `Some(None)` at the end; `None` where
     /// y lies too near to x, which the step's check excludes.
+    #[inline(never)]
     fn next(&self) -> Option<Option<(u32, Range<u32>)>> {
         let RowWise { images, x_rows, y_rows, .. } = self.row_wise;
         let turn = self.turns.start;
