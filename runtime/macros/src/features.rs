@@ -164,7 +164,7 @@ mod tests {
         assert!(refusal("{\"memory\": 3}").starts_with("`memory` is no field: expected operators, "));
         assert_eq!(
             refusal(&TEXT.replace("8704", "8706")),
-            "memory_bytes is 12290, expected a multiple of 16"
+            "memory_bytes is 8706, expected a multiple of 16"
         );
         assert_eq!(refusal("[]"), "expected curly braces");
     }
