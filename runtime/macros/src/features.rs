@@ -162,10 +162,7 @@ mod tests {
     fn fields_are_all_there_and_no_others() {
         assert_eq!(refusal("{}"), "the field format_version is missing");
         assert!(refusal("{\"memory\": 3}").starts_with("`memory` is no field: expected operators, "));
-        assert_eq!(
-            refusal(&TEXT.replace("8704", "8706")),
-            "memory_bytes is 8706, expected a multiple of 16"
-        );
+        assert_eq!(refusal(&TEXT.replace("8704", "8706")), "memory_bytes is 8706, expected a multiple of 16");
         assert_eq!(refusal("[]"), "expected curly braces");
     }
 }
