@@ -11,15 +11,22 @@ pub mod armv7em;
 #[cfg(flatpack_arch = "helium")]
 #[allow(unsafe_code)]
 pub mod helium;
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+
 mod image;
+mod patch;
+#[allow(unsafe_code)]
+mod scratch;
+
+pub use image::ImageI8;
+pub use patch::Patch;
+pub use scratch::{Quad, Scratch};
 
 use crate::fixed;
 use crate::weight::Weight;
-use core::cell::Cell;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
 use flatpack_format::{PANEL, pairs_at};
+use patch::{map, stretch};
 
 /// Outputs of a panel as an array length.
 pub(crate) const PANEL_LEN: usize = PANEL as usize;
@@ -29,109 +36,6 @@ pub(crate) const ROW_TILE: usize = 4;
 
 /// Channels of a pixel that a tile computes at once.
 pub(crate) const LANES: usize = 8;
-
-/// What the windows of `P` pixels see of the activations: taps along three axes, outermost first.
-#[derive(Clone, Copy, Debug)]
-pub struct Patch<'x, const P: usize, T = f32> {
-    /// For each pixel, the activations from its first tap on.
-    pub x: [&'x [T]; P],
-    /// Where the weights of the first tap begin.
-    pub w_at: usize,
-    /// Elements of a tap.
-    pub len: usize,
-    /// Number of taps along each axis.
-    pub counts: [usize; 3],
-    /// From one tap to the next along each axis, in elements of x.
-    pub x_steps: [usize; 3],
-    /// From one tap to the next along each axis, in elements of the weights.
-    pub w_steps: [isize; 3],
-}
-
-impl<'x, const P: usize, T> Patch<'x, P, T> {
-    /// One tap: `len` elements for each pixel.
-    pub fn one_tap(x: [&'x [T]; P], len: usize) -> Self {
-        Self { x, w_at: 0, len, counts: [1; 3], x_steps: [0; 3], w_steps: [0; 3] }
-    }
-
-    /// What pixel `p` sees.
-    pub(crate) fn pixel(&self, p: usize) -> Option<Patch<'x, 1, T>> {
-        let &Self { w_at, len, counts, x_steps, w_steps, .. } = self;
-        Some(Patch { x: [self.x.get(p)?], w_at, len, counts, x_steps, w_steps })
-    }
-
-    /// The activations, all of the same length, so that one check of an index serves all pixels.
-    #[inline(always)]
-    fn of_equal_len(&self) -> Option<[&'x [T]; P]> {
-        let len = self.x.iter().map(|x| x.len()).min()?;
-        map(self.x, |x| x.get(..len))
-    }
-
-    /// Calls `f` with where each tap begins, in x and in the weights.
-    #[inline(always)]
-    pub(crate) fn try_each_tap(&self, mut f: impl FnMut(usize, usize) -> Option<()>) -> Option<()> {
-        let ([planes, rows, columns], [x0, x1, x2], [w0, w1, w2]) = (self.counts, self.x_steps, self.w_steps);
-        let mut plane = (0usize, self.w_at);
-        for _ in 0..planes {
-            let mut row = plane;
-            for _ in 0..rows {
-                let mut tap = row;
-                for _ in 0..columns {
-                    f(tap.0, tap.1)?;
-                    tap = (tap.0.wrapping_add(x2), tap.1.wrapping_add_signed(w2));
-                }
-                row = (row.0.wrapping_add(x1), row.1.wrapping_add_signed(w1));
-            }
-            plane = (plane.0.wrapping_add(x0), plane.1.wrapping_add_signed(w0));
-        }
-        Some(())
-    }
-}
-
-/// `f` of each of `P` slices.
-#[inline(always)]
-fn map<'x, const P: usize, T>(
-    mut x: [&'x [T]; P],
-    f: impl Fn(&'x [T]) -> Option<&'x [T]>,
-) -> Option<[&'x [T]; P]> {
-    for x in &mut x {
-        *x = f(x)?;
-    }
-    Some(x)
-}
-
-/// `x[at..at + len]`.
-#[inline(always)]
-fn stretch<T>(x: &[T], at: usize, len: usize) -> Option<&[T]> {
-    x.get(at..)?.get(..len)
-}
-
-/// Four activations of a pixel, widened to 16 bits: elements 0, 2, 1 and 3.
-#[derive(Debug)]
-#[repr(C, align(8))]
-pub struct Quad(Cell<[i16; 4]>);
-
-#[cfg_attr(not(flatpack_arch = "armv7em"), allow(dead_code))]
-impl Quad {
-    const fn zero() -> Self {
-        Self(Cell::new([0; 4]))
-    }
-
-    /// The places of the elements.
-    const PLACES: [usize; 4] = [0, 2, 1, 3];
-
-    fn set(&self, elements: [i16; 4]) {
-        self.0.set(elements);
-    }
-
-    fn set_one(&self, element: usize, x: i16) {
-        let mut elements = self.0.get();
-        let place = Self::PLACES.get(element).copied().unwrap_or_default();
-        if let Some(to) = elements.get_mut(place) {
-            *to = x;
-        }
-        self.0.set(elements);
-    }
-}
 
 /// What becomes of the sums of outputs of 8 bits.
 #[derive(Clone, Copy, Debug)]
@@ -159,50 +63,6 @@ pub struct RowsI8<'a> {
     pub outputs: OutputsI8<'a>,
     /// Room for widened activations.
     pub quads: &'a [Quad],
-}
-
-/// An image of 8-bit integers, and the windows that move over it. Axes are height and width.
-#[derive(Clone, Copy, Debug)]
-pub struct ImageI8 {
-    /// Height, width and channels.
-    pub x: [usize; 3],
-    /// What taps beside the image have.
-    pub x_zero_point: i32,
-    /// Height, width and channels of the output.
-    pub y: [usize; 3],
-    /// Taps of the window.
-    pub taps: [usize; 2],
-    /// Input positions from a window to the next one.
-    pub stride: [usize; 2],
-    /// Input positions from a tap to the next one.
-    pub dilation: [usize; 2],
-    /// Positions of the first window before the image.
-    pub pad: [usize; 2],
-}
-
-/// Memory of a step for what the loops of an instruction set want beside the operands: some or none. It is
-/// lent for one use at a time.
-pub trait Scratch {
-    /// Not yet used.
-    fn new() -> Self;
-
-    /// Room for widened activations, or nothing.
-    fn quads(&mut self, len: usize) -> &[Quad];
-
-    /// Room for words, or nothing.
-    fn words(&mut self, len: usize) -> &mut [i32];
-}
-
-impl Scratch for () {
-    fn new() -> Self {}
-
-    fn quads(&mut self, _: usize) -> &[Quad] {
-        &[]
-    }
-
-    fn words(&mut self, _: usize) -> &mut [i32] {
-        &mut []
-    }
 }
 
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or

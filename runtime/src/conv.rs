@@ -200,8 +200,7 @@ impl Images {
         let of = |len: usize, row: usize| len.checked_div(row).unwrap_or_default();
         if self.points {
             let pixels = of(band.y.len(), layers.outputs);
-            let (x, y) = ([1, pixels, channels], [1, pixels, layers.outputs]);
-            return ImageI8 { x, x_zero_point, y, taps, stride: [1; 2], dilation: [1; 2], pad: [0; 2] };
+            return ImageI8::points(pixels, [channels, layers.outputs], x_zero_point);
         }
         let [h_windows, _] = self.windows;
         let x_width = of(x_row, channels);

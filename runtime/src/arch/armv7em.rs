@@ -1,4 +1,5 @@
-//! Cortex-M4 and M7, and M33 with the extension: the DSP instructions, which multiply two pairs of 16-bit integers at once.
+//! Cortex-M4 and M7, and M33 with the extension: the DSP instructions, which multiply two pairs of 16-bit
+//! integers at once.
 //!
 //! Activations are widened to 16 bits once for all outputs of a pair of pixels, in the order in which
 //! `sxtb16` widens four weights: elements 0 and 2, then 1 and 3. Four elements of two pixels and two
@@ -30,11 +31,9 @@ mod gemm;
 mod pairs;
 mod widen;
 
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
 use crate::fixed;
 use core::arch::asm;
-use core::mem::MaybeUninit;
-use core::slice;
 use flatpack_format::ops::{Multiplier, OutputI8};
 use gemm::tiles;
 use widen::widen;
@@ -50,49 +49,7 @@ const QUADS: usize = 650;
 const WORDS: usize = 2 * QUADS;
 
 /// Five kilobytes.
-#[derive(Debug)]
-pub struct Memory {
-    quads: [MaybeUninit<Quad>; QUADS],
-    /// How many words of the tiles of all channels of a depthwise convolution lie at its begin, written by the call before with
-    /// the same weights; 0 for none.
-    prepared: usize,
-}
-
-impl Memory {
-    /// All of it.
-    fn all(&mut self) -> &mut [MaybeUninit<u32>] {
-        self.prepared = 0;
-        // SAFETY: a quad is two words at more than their alignment, and these need not be initialised.
-        unsafe { slice::from_raw_parts_mut(self.quads.as_mut_ptr().cast(), WORDS) }
-    }
-}
-
-impl Scratch for Memory {
-    #[inline(always)]
-    fn new() -> Self {
-        Self { quads: [const { MaybeUninit::uninit() }; QUADS], prepared: 0 }
-    }
-
-    #[inline(always)]
-    fn quads(&mut self, len: usize) -> &[Quad] {
-        self.prepared = 0;
-        let quads = self.quads.get_mut(..len).unwrap_or_default();
-        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
-        // SAFETY: all of them were just written.
-        unsafe { slice::from_raw_parts(quads.as_ptr().cast(), quads.len()) }
-    }
-
-    #[inline(always)]
-    fn words(&mut self, len: usize) -> &mut [i32] {
-        self.prepared = 0;
-        let quads = self.quads.get_mut(..len.div_ceil(2)).unwrap_or_default();
-        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
-        let words = quads.len().saturating_mul(2).min(len);
-        // SAFETY: the quads were just written, nobody else has them, and each is two words, of any bits, at
-        // the alignment of words.
-        unsafe { slice::from_raw_parts_mut(quads.as_mut_ptr().cast(), words) }
-    }
-}
+pub type Memory = scratch::Memory<QUADS, 1>;
 
 impl Arch for Armv7em {
     type Scratch = Memory;

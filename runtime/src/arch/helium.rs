@@ -22,9 +22,7 @@ mod gemm;
 mod patches;
 mod pool;
 
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, Quad, RowsI8, Scratch};
-use core::mem::MaybeUninit;
-use core::slice;
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 use gemm::{Products, TILE};
@@ -38,43 +36,8 @@ pub struct Helium;
 /// Patches of up to 1024 elements, of two pixels.
 const QUADS: usize = 512;
 
-/// Four kilobytes: patches of up to 1024 elements, of two pixels.
-#[derive(Debug)]
-pub struct Memory {
-    quads: [MaybeUninit<Quad>; QUADS],
-    /// How many tiles of all channels of a depthwise convolution lie at its begin, written by the call before with
-    /// the same weights; 0 for none.
-    prepared: usize,
-}
-
-impl Scratch for Memory {
-    #[inline(always)]
-    fn new() -> Self {
-        Self { quads: [const { MaybeUninit::uninit() }; QUADS], prepared: 0 }
-    }
-
-    /// Patches are put together in whole chunks.
-    #[inline(always)]
-    fn quads(&mut self, len: usize) -> &[Quad] {
-        let len = len.checked_next_multiple_of(8).unwrap_or(len);
-        self.prepared = 0;
-        let quads = self.quads.get_mut(..len).unwrap_or_default();
-        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
-        // SAFETY: all of them were just written.
-        unsafe { slice::from_raw_parts(quads.as_ptr().cast(), quads.len()) }
-    }
-
-    #[inline(always)]
-    fn words(&mut self, len: usize) -> &mut [i32] {
-        self.prepared = 0;
-        let quads = self.quads.get_mut(..len.div_ceil(2)).unwrap_or_default();
-        quads.iter_mut().for_each(|quad| *quad = MaybeUninit::new(Quad::zero()));
-        let words = quads.len().saturating_mul(2).min(len);
-        // SAFETY: the quads were just written, nobody else has them, and each is two words, of any bits, at
-        // the alignment of words.
-        unsafe { slice::from_raw_parts_mut(quads.as_mut_ptr().cast(), words) }
-    }
-}
+/// Four kilobytes. Patches are put together in whole chunks.
+pub type Memory = scratch::Memory<QUADS, 8>;
 
 impl Arch for Helium {
     type Scratch = Memory;

@@ -1,9 +1,39 @@
-//! Which taps of an image its windows see.
+//! Images of integers, and which of their taps the windows see.
 
-use crate::arch::ImageI8;
+#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use crate::window::{Window, Windows};
+#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use core::ops::Range;
 
+/// An image of 8-bit integers, and the windows that move over it. Axes are height and width.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageI8 {
+    /// Height, width and channels.
+    pub x: [usize; 3],
+    /// What taps beside the image have.
+    pub x_zero_point: i32,
+    /// Height, width and channels of the output.
+    pub y: [usize; 3],
+    /// Taps of the window.
+    pub taps: [usize; 2],
+    /// Input positions from a window to the next one.
+    pub stride: [usize; 2],
+    /// Input positions from a tap to the next one.
+    pub dilation: [usize; 2],
+    /// Positions of the first window before the image.
+    pub pad: [usize; 2],
+}
+
+impl ImageI8 {
+    /// Pixels that are computed each by itself, in one row.
+    pub(crate) fn points(pixels: usize, [channels, outputs]: [usize; 2], x_zero_point: i32) -> Self {
+        let one = [1; 2];
+        let (x, y) = ([1, pixels, channels], [1, pixels, outputs]);
+        Self { x, x_zero_point, y, taps: one, stride: one, dilation: one, pad: [0; 2] }
+    }
+}
+
+#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 impl ImageI8 {
     /// How windows move along height and width.
     pub(super) fn windows(&self) -> [Window; 2] {

@@ -51,15 +51,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x: &[i8] = reads.get(node.input(0)?)?;
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
-    let image = ImageI8 {
-        x: [1, rows, depth],
-        x_zero_point: params.x_zero_point,
-        y: [1, rows, outputs],
-        taps: [1; 2],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad: [0; 2],
-    };
+    let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
     if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
         return Some(());
     }

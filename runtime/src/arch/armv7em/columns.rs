@@ -32,12 +32,6 @@ pub(super) struct Columns<'a> {
 impl<'a> Columns<'a> {
     /// `None` where there is no room for a window.
     pub(super) fn of(image: &ImageI8, x: &'a [i8], memory: &'a mut Memory) -> Option<Self> {
-        let mut image = *image;
-        if (image.taps, image.stride, image.pad) == ([1; 2], [1; 2], [0; 2]) {
-            // Pixels are rows of a matrix, of whatever width the image is.
-            let ([h, width, channels], [oh, ow, outputs]) = (image.x, image.y);
-            (image.x, image.y) = ([1, h * width, channels], [1, oh * ow, outputs]);
-        }
         let ([h, width, channels], [kh, kw]) = (image.x, image.taps);
         let run = kw.checked_mul(channels)?;
         let groups = run.checked_mul(kh)?.div_ceil(4);
@@ -55,8 +49,8 @@ impl<'a> Columns<'a> {
             direct: kh == 1 || run.is_multiple_of(4),
             groups,
             four: 8 * groups + bytes <= WORDS,
-            memory: memory.all(),
-            image,
+            memory: memory.all_words(),
+            image: *image,
         })
     }
 

@@ -30,8 +30,8 @@ pub(super) fn depthwise_image_i8(
     }
     let taps = kh.checked_mul(kw)?;
     let tile_words = taps.checked_mul(2)?.checked_add(4 + 4 * READY_WORDS)?;
-    let prepared = memory.prepared;
-    let words = memory.all();
+    let kept = memory.kept();
+    let words = memory.all_words();
     let most = words.len().checked_div(tile_words)?;
     if most == 0 {
         return None;
@@ -46,7 +46,7 @@ pub(super) fn depthwise_image_i8(
         let tiles = (rest / 4).clamp(1, most);
         let stream = words.get_mut(..tiles * tile_words)?;
         let of_all = 4 * tiles == channels;
-        if !of_all || prepared != tiles * tile_words {
+        if !of_all || kept != tiles * tile_words {
             for (tile, to) in pieces_mut(stream, tile_words).enumerate() {
                 prepare(image, w, outputs, first + 4 * tile, to)?;
             }
@@ -102,7 +102,7 @@ pub(super) fn depthwise_image_i8(
         from = first + 4 * tiles;
     }
     if channels <= 4 * most && channels.is_multiple_of(4) {
-        memory.prepared = channels / 4 * tile_words;
+        memory.keep(channels / 4 * tile_words);
     }
     Some(())
 }

@@ -56,12 +56,12 @@ pub(super) fn depthwise_image_i8(
     let x_tap = image.dilation[1].checked_mul(channels)?;
     let x_row = image.dilation[0].checked_mul(width)?.checked_mul(channels)?;
     let x_step = image.stride[1].checked_mul(channels)?;
-    let prepared = core::mem::take(&mut memory.prepared);
+    let kept = memory.kept();
     for first in (0..channels).step_by(TILES * TILE) {
         let count = (channels - first).min(TILES * TILE);
-        let (tiles, zeros) = memory.tiles();
+        let (tiles, zeros) = tiles_of(memory);
         let tiles = tiles.get_mut(..count.div_ceil(TILE))?;
-        if count < channels || prepared != count.div_ceil(TILE) {
+        if count < channels || kept != count.div_ceil(TILE) {
             for (at, tile) in (first..).step_by(TILE).zip(tiles.iter_mut()) {
                 tile.write(prepare(w, outputs, channels, at)?);
             }
@@ -111,21 +111,19 @@ pub(super) fn depthwise_image_i8(
         }
     }
     if channels <= TILES * TILE {
-        memory.prepared = channels.div_ceil(TILE);
+        memory.keep(channels.div_ceil(TILE));
     }
     Some(())
 }
 
-impl Memory {
-    /// Room for tiles, and for the zero points of their channels.
-    fn tiles(&mut self) -> (&mut [MaybeUninit<Tile>; TILES], &mut [MaybeUninit<i8>; TILES * TILE]) {
-        let tiles = self.quads.as_mut_ptr().cast::<MaybeUninit<Tile>>();
-        let zeros = tiles.wrapping_add(TILES).cast::<[MaybeUninit<i8>; TILES * TILE]>();
-        // SAFETY: the memory is large enough for both, aligned to more than they need, and need not be initialised.
-        let tiles = unsafe { &mut *tiles.cast() };
-        // SAFETY: as above; it begins where the tiles end.
-        (tiles, unsafe { &mut *zeros })
-    }
+/// Room for tiles, and for the zero points of their channels.
+fn tiles_of(memory: &mut Memory) -> (&mut [MaybeUninit<Tile>; TILES], &mut [MaybeUninit<i8>; TILES * TILE]) {
+    let tiles = memory.all().as_mut_ptr().cast::<MaybeUninit<Tile>>();
+    let zeros = tiles.wrapping_add(TILES).cast::<[MaybeUninit<i8>; TILES * TILE]>();
+    // SAFETY: the memory is large enough for both, aligned to more than they need, and need not be initialised.
+    let tiles = unsafe { &mut *tiles.cast() };
+    // SAFETY: as above; it begins where the tiles end.
+    (tiles, unsafe { &mut *zeros })
 }
 
 /// The tile of the channels from `first` on, with zeros past the last one. `None` if a sum of two products may leave

@@ -21,8 +21,8 @@ pub(super) struct Room<'m> {
 impl<'m> Room<'m> {
     /// In the memory of a step; `None` if there is too little.
     pub(super) fn of_memory(memory: &'m mut Memory, depth: usize, zero: i8) -> Option<Self> {
-        memory.prepared = 0;
-        Self::of(memory.quads.as_mut_ptr().cast(), size_of_val(&memory.quads), depth, zero)
+        let quads = memory.all();
+        Self::of(quads.as_mut_ptr().cast(), size_of_val(quads), depth, zero)
     }
 
     /// In cells: what is behind shared ones may be written, by one at a time.
