@@ -115,36 +115,52 @@ impl RowWise {
     ///
     /// `before` is the largest `end of row r of y − begin of the rows of x that r or later rows read`,
     /// `after` the largest `end of the rows of x that r or earlier rows read − begin of row r of y`, both
-    /// counted from the begin of the tensor. They are linear in r but for where `first` and `end` meet the
-    /// borders of x, so that a few rows of the first and last image decide.
-    #[inline(never)]
+    /// counted from the begin of the tensor.
     pub fn overlap(&self) -> Option<Overlap> {
-        let &Self { x_rows, x_row_bytes, y_rows, y_row_bytes, stride, reach, pad, .. } = self;
-        let last = y_rows.checked_sub(1)?;
+        Some(Overlap { before: self.before()?, after: self.after()? })
+    }
+
+    /// Whether y at one offset may lie over x at the other.
+    pub fn allows(&self, x: u32, y: u32) -> bool {
+        match x.checked_sub(y) {
+            Some(distance) => self.before().is_some_and(|before| distance >= before),
+            None => self.after().is_some_and(|after| y.saturating_sub(x) >= after),
+        }
+    }
+
+    fn before(&self) -> Option<u32> {
+        self.largest(true)
+    }
+
+    fn after(&self) -> Option<u32> {
+        self.largest(false)
+    }
+
+    /// The largest distance between a row of y and the rows of x that decide: `before`, or else `after`.
+    ///
+    /// It is linear in the row, but for where windows begin to reach over the borders of x. So a few rows of
+    /// the first and the last image decide.
+    #[inline(never)]
+    fn largest(&self, before: bool) -> Option<u32> {
+        let last = self.y_rows.checked_sub(1)?;
         let last_image = self.images.checked_sub(1)?;
-        let after = |turn: u32| turn.saturating_add(1);
-        let turn = |row: u32| row.checked_div(stride);
-        let (begin, end) = (turn(pad)?, turn(x_rows.saturating_add(pad))?);
-        let firsts = [0, begin, after(begin), end, after(end), last];
-        let (begin, end) =
-            (turn(pad.saturating_sub(reach))?, turn(x_rows.saturating_add(pad).saturating_sub(reach))?);
-        let ends = [0, begin, after(begin), end, after(end), last];
-        let mut overlap = Overlap { before: 0, after: 0 };
+        let turn = |at: u32| at.saturating_sub(if before { 0 } else { self.reach }).checked_div(self.stride);
+        let (begin, end) = (turn(self.pad)?, turn(self.x_rows.saturating_add(self.pad))?);
+        let rows = [0, begin, begin.saturating_add(1), end, end.saturating_add(1), last];
+        let mut largest = 0;
         for image in [0, last_image].iter().take(1 + usize::from(last_image > 0)) {
-            let (x, y) = (x_rows.checked_mul(*image)?, y_rows.checked_mul(*image)?);
-            let x_at = |row: u32| x.checked_add(row)?.checked_mul(x_row_bytes);
-            let y_at = |row: u32| y.checked_add(row)?.checked_mul(y_row_bytes);
-            for row in firsts {
+            let (x, y) = (self.x_rows.checked_mul(*image)?, self.y_rows.checked_mul(*image)?);
+            for row in rows {
                 let row = row.min(last);
-                let before = y_at(row.saturating_add(1))?.saturating_sub(x_at(self.first(row))?);
-                overlap.before = overlap.before.max(before);
-            }
-            for row in ends {
-                let row = row.min(last);
-                overlap.after = overlap.after.max(x_at(self.end(row))?.saturating_sub(y_at(row)?));
+                let (x_row, y_row) =
+                    if before { (self.first(row), row.saturating_add(1)) } else { (self.end(row), row) };
+                let x_at = x.checked_add(x_row)?.checked_mul(self.x_row_bytes)?;
+                let y_at = y.checked_add(y_row)?.checked_mul(self.y_row_bytes)?;
+                let distance = if before { y_at.saturating_sub(x_at) } else { x_at.saturating_sub(y_at) };
+                largest = largest.max(distance);
             }
         }
-        Some(overlap)
+        Some(largest)
     }
 }
 
@@ -181,7 +197,12 @@ mod tests {
             y_row_bytes in 1u32..9, stride in 1u32..5, reach in 1u32..8, pad in 0u32..12,
         ) {
             let s = RowWise { points: false, images, x_rows, x_row_bytes, y_rows, y_row_bytes, stride, reach, pad };
-            prop_assert_eq!(s.overlap(), Some(by_trial(&s)));
+            let overlap = by_trial(&s);
+            prop_assert_eq!(s.overlap(), Some(overlap));
+            for (x, y) in [(overlap.before, 0), (overlap.before.saturating_sub(1), 0), (0, overlap.after)] {
+                prop_assert_eq!(s.allows(x, y), overlap.allows(x, y));
+            }
+            prop_assert!(overlap.after == 0 || !s.allows(1, overlap.after));
         }
     }
 

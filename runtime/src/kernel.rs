@@ -223,10 +223,8 @@ impl<'a> Node<'a> {
     fn may_overlap(&self, rule: &OpRule) -> bool {
         let (Some(x), Some(y)) = (self.input(0), self.output()) else { return false };
         let others = self.step.inputs().skip(1).any(|other| other.overlaps(&x));
-        match self.row_wise(rule).and_then(|rows| rows.overlap()) {
-            Some(overlap) if !others && x.place() == y.place() => overlap.allows(x.offset(), y.offset()),
-            _ => false,
-        }
+        let far = |rows: RowWise| rows.allows(x.offset(), y.offset());
+        !others && x.place() == y.place() && self.row_wise(rule).is_some_and(far)
     }
 }
 

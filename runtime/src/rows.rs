@@ -97,7 +97,8 @@ impl<'r, T: Pod> Rows<'r, T> {
     ///
     /// If `f` gives `None`, its rows and those after them are left, for another call.
     pub(crate) fn each(&mut self, mut f: impl FnMut(Band<'_, T>) -> Option<()>) -> Option<()> {
-        while let Some((image, rows)) = self.next()? {
+        while !self.turns.is_empty() {
+            let (image, rows) = self.next()?;
             let count = rows.end.saturating_sub(rows.start);
             let [x_row, y_row] = self.row;
             let first = self.row_wise.first(rows.start) as usize;
@@ -112,16 +113,13 @@ impl<'r, T: Pod> Rows<'r, T> {
         Some(())
     }
 
-    /// The next rows of one image. Nothing but `Some(None)` at the end; `None` where
-    /// y lies too near to x, which the step's check excludes.
+    /// Of the rows that are left, those of one image that can be computed at once. `None` where y lies too near
+    /// to x, which the step's check excludes.
     #[inline(never)]
-    fn next(&self) -> Option<Option<(u32, Range<u32>)>> {
+    fn next(&self) -> Option<(u32, Range<u32>)> {
         let RowWise { images, x_rows, y_rows, .. } = self.row_wise;
         let turn = self.turns.start;
         let left = self.turns.end.saturating_sub(turn);
-        if left == 0 {
-            return Some(None);
-        }
         let [x_row, y_row] = self.row;
         let x_at = |image: u32, row: u32| {
             (image.saturating_mul(x_rows).saturating_add(row) as usize).saturating_mul(x_row)
@@ -150,9 +148,6 @@ impl<'r, T: Pod> Rows<'r, T> {
                 (image, begin..end)
             }
         };
-        if rows.is_empty() {
-            return None;
-        }
-        Some(Some((image, rows)))
+        (!rows.is_empty()).then_some((image, rows))
     }
 }

@@ -141,7 +141,7 @@ impl Window {
     /// From the first row of a band on, over the rows of x that the band has.
     pub(crate) fn moved_on<T>(&self, band: &Band<'_, T>) -> Self {
         let Band { first, row, .. } = *band;
-        let pad = (self.pad + first).saturating_sub(row * self.stride);
+        let pad = self.pad.saturating_sub(row * self.stride);
         Self { input: self.input.saturating_sub(first), pad, ..*self }
     }
 

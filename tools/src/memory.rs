@@ -345,8 +345,7 @@ fn overlaps(
         let (Some(&input), Some(&output)) = (index.get(&x_block), index.get(&y_block)) else { continue };
         let last = buffers[input].last_step == position && buffers[output].first_step == position;
         if last && !is_output && !read_twice && input != output {
-            let flatpack_format::Overlap { before, after } = distances;
-            overlaps.push(Overlap { input, output, before, after });
+            overlaps.push(Overlap { input, output, distances });
         }
     }
     overlaps

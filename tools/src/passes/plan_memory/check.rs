@@ -67,7 +67,7 @@ pub fn check(
             let pair = (overlap.input, overlap.output);
             let follow = buffers[pair.0].last_step == buffers[pair.1].first_step;
             let is_pair = pair == (first, second) || pair == (second, first);
-            is_pair && follow && overlap.allows(offsets[pair.0], offsets[pair.1])
+            is_pair && follow && overlap.distances.allows(offsets[pair.0], offsets[pair.1])
         })
     };
     let mut arena_bytes = 0;
@@ -97,6 +97,8 @@ pub fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const DISTANCES: flatpack_format::Overlap = flatpack_format::Overlap { before: 3, after: 5 };
 
     const BUFFERS: [Buffer; 3] = [
         Buffer { bytes: 10, first_step: 0, last_step: 2 },
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_output_may_lie_over_its_input_at_its_distance_and_no_nearer() {
-        let overlaps = [Overlap { input: 0, output: 1, before: 3, after: 5 }];
+        let overlaps = [Overlap { input: 0, output: 1, distances: DISTANCES }];
         for (offsets, fits) in [([3, 0], true), ([2, 0], false), ([0, 5], true), ([0, 4], false)] {
             assert_eq!(check(&BUFFERS[..2], &overlaps, 1, &offsets).is_ok(), fits, "{offsets:?}");
         }
@@ -170,7 +172,7 @@ mod tests {
     #[test]
     fn what_is_alive_together_for_more_than_a_step_may_not_overlap() {
         let longer = [Buffer { last_step: 3, ..BUFFERS[0] }, BUFFERS[1]];
-        let overlaps = [Overlap { input: 0, output: 1, before: 3, after: 5 }];
+        let overlaps = [Overlap { input: 0, output: 1, distances: DISTANCES }];
         assert!(check(&longer, &overlaps, 1, &[3, 0]).is_err());
     }
 

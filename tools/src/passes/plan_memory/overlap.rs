@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::fit::orders;
 use super::{Block, loads_of, peak, sections};
 
 /// Greedy plans that are tried beyond those of the fixed orders, for networks of few blocks.
@@ -15,28 +16,15 @@ const MOST_TRIALS: usize = 1_000;
 /// Pairs of blocks that all trials together may look at.
 const MOST_PAIRS: usize = 3_000_000;
 
-/// An output, and the input that its step is the last to read: the distances at which the two may share
-/// memory.
+/// An output, and the input that its step is the last to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Overlap {
     /// Index of the buffer that the step reads for the last time.
     pub input: usize,
     /// Index of the buffer that the step writes first.
     pub output: usize,
-    /// Bytes from the begin of the output to that of the input, at least, if it begins before it.
-    pub before: u32,
-    /// Bytes from the begin of the input to that of the output, at least, if it begins after it.
-    pub after: u32,
-}
-
-impl Overlap {
-    /// Whether the two may lie there.
-    pub fn allows(&self, input_offset: u32, output_offset: u32) -> bool {
-        match input_offset.checked_sub(output_offset) {
-            Some(before) => before >= self.before,
-            None => output_offset - input_offset >= self.after,
-        }
-    }
+    /// At which distances the two may share memory.
+    pub distances: flatpack_format::Overlap,
 }
 
 /// Which blocks may lie over each other: distances of the second from the first, by pair.
@@ -50,8 +38,9 @@ impl Pairs {
         let mut distances = HashMap::new();
         for overlap in overlaps {
             let (Some(input), Some(output)) = (index(overlap.input), index(overlap.output)) else { continue };
+            let flatpack_format::Overlap { before, after } = overlap.distances;
             let [before, after] =
-                [overlap.before, overlap.after].map(|bytes| u64::from(bytes.max(1)).next_multiple_of(align));
+                [before, after].map(|bytes| u64::from(bytes.max(1)).next_multiple_of(align));
             distances.insert((input, output), [before, after]);
         }
         Self { distances }
@@ -94,9 +83,6 @@ impl Pairs {
                 let [before, after] = self.apart(blocks, other, block);
                 // Not between these two.
                 taken.push((offset.saturating_sub(before - 1), offset + after));
-                if offset < before {
-                    taken.push((0, offset + after));
-                }
             }
         }
         taken.sort_unstable();
@@ -152,8 +138,7 @@ impl Pairs {
     /// A plan with an arena of less than `limit`, if one is found; in it no more pairs lie over each other
     /// than that takes, as far as leaving out one after the other shows.
     pub(super) fn plan(mut self, blocks: &[Block], limit: u64, lower_bound: u64) -> Option<Vec<u64>> {
-        let (size, mut offsets, order) =
-            self.search(blocks, super::fit::orders(blocks).collect(), lower_bound);
+        let (size, mut offsets, order) = self.search(blocks, orders(blocks).collect(), lower_bound);
         if size >= limit {
             return None;
         }
@@ -171,11 +156,10 @@ impl Pairs {
         pairs.sort_unstable();
         for pair in pairs {
             let Some(distances) = self.distances.remove(&pair) else { continue };
-            let mut orders = vec![order.clone()];
-            orders.extend(super::fit::orders(blocks));
-            let plans = orders.iter().map(|order| self.in_order(blocks, order));
-            match plans.map(|plan| (peak(blocks, &plan), plan)).find(|(found, _)| *found <= size) {
-                Some((_, plan)) => offsets = plan,
+            let plans = [order.clone()].into_iter().chain(orders(blocks));
+            let mut plans = plans.map(|order| self.in_order(blocks, &order));
+            match plans.find(|plan| peak(blocks, plan) <= size) {
+                Some(plan) => offsets = plan,
                 None => {
                     self.distances.insert(pair, distances);
                 }
@@ -199,8 +183,7 @@ mod tests {
         let overlap = |(input, &[before, after]): (usize, &[u32; 2])| Overlap {
             input,
             output: input + 1,
-            before,
-            after,
+            distances: flatpack_format::Overlap { before, after },
         };
         let buffers = (0..).zip(sizes).map(buffer).collect();
         (buffers, distances.iter().enumerate().take(sizes.len() - 1).map(overlap).collect())
@@ -277,7 +260,7 @@ mod tests {
                 .filter(follows)
                 .map(|input| {
                     let [before, after] = steps[input].2;
-                    Overlap { input, output: input + 1, before, after }
+                    Overlap { input, output: input + 1, distances: flatpack_format::Overlap { before, after } }
                 })
                 .collect();
             let with = plan(&buffers, &overlaps, align).unwrap();
