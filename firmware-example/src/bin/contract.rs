@@ -15,9 +15,9 @@ use flatpack_runtime::fixed;
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 3];
+    let mut met = [0u32; 4];
     for round in 0..ROUNDS {
-        for (test, met) in [depthwise_image, depthwise, sums].into_iter().zip(&mut met) {
+        for (test, met) in [depthwise_image, depthwise, sums, windows].into_iter().zip(&mut met) {
             match test(&mut random) {
                 Some(true) => *met += 1,
                 Some(false) => {}
@@ -28,8 +28,11 @@ fn main() -> ! {
             }
         }
     }
-    let [images, pixels, sums] = met;
-    println!("equal: {=u32} images, {=u32} pixels, {=u32} sums of {=u32} each", images, pixels, sums, ROUNDS);
+    let [images, pixels, sums, windows] = met;
+    println!(
+        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows of {=u32} each",
+        images, pixels, sums, windows, ROUNDS
+    );
     exit(true)
 }
 
@@ -144,9 +147,23 @@ fn depthwise_image(random: &mut Random) -> Option<bool> {
     let image =
         ImageI8 { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
     let w = weights.w.get(..taps[0] * taps[1] * channels)?;
+    // As two images of some rows each, with one scratch, as steps whose output lies over their input.
     let scratch = &mut <Active as Arch>::Scratch::new();
-    if Active::depthwise_image_i8(scratch, &image, w, &outputs, x, y).is_none() {
-        return Some(false);
+    let split = random.size(0, oh);
+    for [from, to] in [[0, split], [split, oh]] {
+        let ([stride_h, _], [pad_h, pad_w]) = (stride, pad);
+        let first = (from * stride_h).saturating_sub(pad_h).min(h);
+        let image = ImageI8 {
+            x: [h - first, width, channels],
+            y: [to - from, ow, channels],
+            pad: [pad_h.saturating_sub(from * stride_h), pad_w],
+            ..image
+        };
+        let (x, y) =
+            (x.get(first * width * channels..)?, y.get_mut(from * ow * channels..to * ow * channels)?);
+        if from < to && Active::depthwise_image_i8(scratch, &image, w, &outputs, x, y).is_none() {
+            return Some(false);
+        }
     }
     for (pixel, y) in y.chunks_exact(channels).enumerate() {
         let at = [pixel.checked_div(ow)?, pixel.checked_rem(ow)?];
@@ -208,6 +225,37 @@ fn depthwise(random: &mut Random) -> Option<bool> {
         }
     }
     Some(true)
+}
+
+/// Sums over windows of pools, of which some have more taps of one extreme than lanes of 16 bits hold.
+fn windows(random: &mut Random) -> Option<bool> {
+    let (rows, columns) = (random.size(1, 32), random.size(1, 32));
+    let mut x = [0; 8 * 32];
+    match random.next() & 3 {
+        0 => x.fill(i8::MIN),
+        1 => x.fill(i8::MAX),
+        _ => random.fill(&mut x, true),
+    }
+    let patch = Patch {
+        x: [&x],
+        w_at: 0,
+        len: 8,
+        counts: [1, rows, columns],
+        // All rows are one.
+        x_steps: [0, 0, 8],
+        w_steps: [0; 3],
+    };
+    let start: [i32; 8] = core::array::from_fn(|_| random.of(-1000, 1000));
+    let mut found = start;
+    Active::sum_tile_i8(&patch, &mut found)?;
+    let sum =
+        |channel: usize| x.iter().skip(channel).step_by(8).take(columns).map(|&x| i32::from(x)).sum::<i32>();
+    let met = found
+        .iter()
+        .zip(start)
+        .enumerate()
+        .all(|(channel, (found, start))| *found == start + rows as i32 * sum(channel));
+    met.then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {
