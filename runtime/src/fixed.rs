@@ -65,8 +65,6 @@ pub fn are_plain(requant: &[Multiplier]) -> bool {
 }
 
 /// A sum as an element of the output: multiplied, moved to the zero point, bounded.
-///
-/// Where an instruction set has loops of its own, few sums come here: one copy serves them all.
 #[inline]
 pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
     bound(multiply(sum, by).wrapping_add(y.zero_point), y)

@@ -34,10 +34,14 @@ pub(crate) struct WeightsI8<'a> {
 impl WeightsI8<'_> {
     /// As the loops of an instruction set take them, if they do.
     fn rows(&self) -> Option<RowsI8<'_>> {
-        let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
+        let outputs = self.outputs();
         let zero = i8::try_from(self.x_zero_point).ok()?;
         let rows = RowsI8 { w: self.w, depth: self.depth, zero, outputs, quads: self.quads };
         (self.folded && self.w_zero_point == 0 && !self.pairs).then_some(rows)
+    }
+
+    fn outputs(&self) -> OutputsI8<'_> {
+        OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y }
     }
 
     /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
@@ -49,8 +53,7 @@ impl WeightsI8<'_> {
         y: &mut [i8],
     ) -> Option<()> {
         if self.pairs && self.folded && self.w_zero_point == 0 {
-            let outputs = OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y };
-            return A::conv_image_in_pairs_i8(scratch, image, self.w, &outputs, x, y);
+            return A::conv_image_in_pairs_i8(scratch, image, self.w, &self.outputs(), x, y);
         }
         let RowsI8 { w, outputs, .. } = self.rows()?;
         A::conv_image_i8(scratch, image, w, &outputs, x, y)
