@@ -23,6 +23,7 @@ compile_error!("records are read in place and are little-endian; big-endian targ
 
 mod aligned;
 mod crc32;
+mod fit;
 mod golden;
 mod header;
 mod meta;

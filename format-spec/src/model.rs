@@ -43,6 +43,40 @@ impl<'a> Model<'a> {
     /// # Errors
     /// The first rule that the file breaks, and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
+        let (header, sections) = Self::head(bytes)?;
+        rules::v04_header_crc(header, sections)?;
+        rules::v06_header(header)?;
+        rules::v07_directory(sections)?;
+        rules::v08_sections(bytes, sections)?;
+        let spans = Spans::of(sections);
+        rules::v09_records(&spans)?;
+        let model = Self::view(bytes, header, sections, &spans);
+        let ends = rules::v10_to_v12_tensors(&model, &spans)?;
+        let used = rules::v13_to_v16_steps(&model, &spans)?;
+        rules::v17_interface(&model, &spans)?;
+        rules::v18_sums(header, &ends, &used)?;
+        rules::v19_quant(&model, &spans)?;
+        rules::v20_state(header, &spans)?;
+        rules::v21_cases(&model, &spans)?;
+        rules::v22_receipts(&model, &spans)?;
+        Ok(model)
+    }
+
+    /// The view of a file that [`Model::parse`] has accepted before, as of one that is part of a program and was
+    /// parsed while that was compiled. Takes no time worth mentioning.
+    ///
+    /// Of another file it may be a view of nonsense, which no accessor reads out of bounds for.
+    ///
+    /// # Errors
+    /// If the file does not lie in memory as it must, is shorter than its head, or has another version.
+    pub fn accepted(bytes: &'a [u8]) -> Result<Self, Error> {
+        let (header, sections) = Self::head(bytes)?;
+        Ok(Self::view(bytes, header, sections, &Spans::of(sections)))
+    }
+
+    /// The header and the section directory: rules V01, V02, V03 and V05, and of V07 that the directory lies
+    /// in the file.
+    fn head(bytes: &'a [u8]) -> Result<(&'a Header, &'a [SectionRecord]), Error> {
         rules::v05_alignment(bytes)?;
         rules::v02_magic(bytes)?;
         rules::v01_length(bytes)?;
@@ -55,15 +89,12 @@ impl<'a> Model<'a> {
             .checked_mul(size_of::<SectionRecord>())
             .and_then(|len| rest.get(..len))
             .ok_or(Error { rule: Rule::V07, at: 16 })?;
-        rules::v04_header_crc(header, directory)?;
-        rules::v06_header(header)?;
-        let sections: &[SectionRecord] =
-            bytemuck::try_cast_slice(directory).map_err(|_| Error { rule: Rule::V07, at: 16 })?;
-        rules::v07_directory(sections)?;
-        rules::v08_sections(bytes, sections)?;
-        let spans = Spans::of(sections);
-        rules::v09_records(&spans)?;
-        let model = Self {
+        let sections = bytemuck::try_cast_slice(directory).map_err(|_| Error { rule: Rule::V07, at: 16 })?;
+        Ok((header, sections))
+    }
+
+    fn view(bytes: &'a [u8], header: &'a Header, sections: &'a [SectionRecord], spans: &Spans) -> Self {
+        Self {
             bytes,
             header,
             sections,
@@ -72,16 +103,7 @@ impl<'a> Model<'a> {
             operands: records(bytes, spans.get(SectionKind::Operands)),
             inputs: records(bytes, spans.get(SectionKind::Inputs)),
             outputs: records(bytes, spans.get(SectionKind::Outputs)),
-        };
-        let ends = rules::v10_to_v12_tensors(&model, &spans)?;
-        let used = rules::v13_to_v16_steps(&model, &spans)?;
-        rules::v17_interface(&model, &spans)?;
-        rules::v18_sums(header, &ends, &used)?;
-        rules::v19_quant(&model, &spans)?;
-        rules::v20_state(header, &spans)?;
-        rules::v21_cases(&model, &spans)?;
-        rules::v22_receipts(&model, &spans)?;
-        Ok(model)
+        }
     }
 
     /// Reads the whole file: checks names and metadata (V23, V24), the sections' checksums and the pads
@@ -389,8 +411,8 @@ impl<'a> Step<'a> {
     }
 
     fn operand_range(&self, first: usize, count: usize) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
-        let start = self.record.first_operand as usize + first;
-        let numbers = self.model.operands.get(start..start + count).unwrap_or_default();
+        let start = (self.record.first_operand as usize).saturating_add(first);
+        let numbers = self.model.operands.get(start..start.saturating_add(count)).unwrap_or_default();
         let tensors = self.model.tensors;
         numbers
             .iter()

@@ -2,7 +2,7 @@
 
 use crate::ops;
 use crate::rows::RowWise;
-use crate::tensor::TensorType;
+use crate::tensor::{Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// The largest number of inputs a step may have.
@@ -89,6 +89,28 @@ pub struct OpRule {
     pub macs: fn(&[u8], &[TensorType], &TensorType) -> u64,
     /// How a step with these parameters, inputs and output goes row by row, if it does; see [`RowWise`].
     pub rows: fn(&[u8], &[TensorType], &TensorType) -> Option<RowWise>,
+    /// The layout that weights, input 1, may have besides `rows`, for these parameters; `rows` if none.
+    pub packed: fn(&[u8]) -> Layout,
+    /// The inputs, a bit for each, that may be the very memory of the output.
+    pub in_place: u32,
+    /// The input that holds constant [`Multiplier`](crate::ops::Multiplier)s.
+    pub multipliers: Option<u8>,
+    /// How many of the last inputs are states, which the step writes after its first output.
+    pub states: u8,
+}
+
+impl OpRule {
+    /// What no step meets.
+    pub const UNFIT: Self = Self {
+        params_bytes: 0,
+        output: |_, _| Err(Misfit::Count),
+        macs: |_, _, _| 0,
+        rows: |_, _, _| None,
+        packed: |_| Layout::Rows,
+        in_place: 0,
+        multipliers: None,
+        states: 0,
+    };
 }
 
 impl core::fmt::Debug for OpRule {

@@ -83,8 +83,7 @@ pub mod unary;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
 
-use crate::op::Misfit;
-use crate::rows::RowWise;
+use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -286,15 +285,9 @@ impl Weighted {
     }
 }
 
-/// Multiply-accumulates of an operator that multiplies nothing.
-pub(crate) fn no_macs(_: &[u8], _: &[TensorType], _: &TensorType) -> u64 {
-    0
-}
-
-/// The rows of an operator whose steps do not go row by row.
-pub(crate) fn no_rows(_: &[u8], _: &[TensorType], _: &TensorType) -> Option<RowWise> {
-    None
-}
+/// What a rule leaves out: the operator multiplies nothing, does not go row by row, takes weights in rows,
+/// and writes over none of its inputs.
+pub(crate) const PLAIN: OpRule = OpRule::UNFIT;
 
 /// A spatial window along one axis: the positions it takes over a padded input.
 ///

@@ -106,8 +106,8 @@ pub(crate) fn v03_version(header: &Header) -> Outcome {
     demand(header.version == VERSION, Rule::V03, 8)
 }
 
-pub(crate) fn v04_header_crc(header: &Header, directory: &[u8]) -> Outcome {
-    demand(header.header_crc32 == header_crc32(header, directory), Rule::V04, 20)
+pub(crate) fn v04_header_crc(header: &Header, sections: &[SectionRecord]) -> Outcome {
+    demand(header.header_crc32 == header_crc32(header, bytemuck::cast_slice(sections)), Rule::V04, 20)
 }
 
 pub(crate) fn header_crc32(header: &Header, directory: &[u8]) -> u32 {

@@ -14,7 +14,9 @@ use flatpack_format::{DType, Error, Model};
 /// The program is compiled anew when the file changes.
 ///
 /// The file is read and checked while the program is compiled: every rule of the format, every checksum,
-/// and that operands and parameters fit their operators. A file that is at fault does not compile.
+/// and each step by the rule of its operator, by the code that [`Session::load`](crate::Session::load) checks
+/// with. A file that is at fault does not compile, and what the compiler has proved, `load` does not prove again:
+/// that code is not in the program.
 ///
 /// | item | what it is |
 /// |---|---|
@@ -125,6 +127,17 @@ impl<'a> Session<'a> {
     pub fn from_file(file: &'a [u8], kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, FileError> {
         let model = Model::parse(file).map_err(FileError::Format)?;
         Self::load(model, kernels, memory).map_err(FileError::Load)
+    }
+
+    /// For `include_model!`: a file that was parsed, and whose steps were checked, by the compiler.
+    #[doc(hidden)]
+    pub fn from_checked_file(
+        file: &'a [u8],
+        kernels: &'a [Kernel],
+        memory: &'a mut [u8],
+    ) -> Result<Self, FileError> {
+        let model = Model::accepted(file).map_err(FileError::Format)?;
+        Self::of_checked_steps(model, kernels, memory).map_err(FileError::Load)
     }
 }
 

@@ -93,6 +93,23 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If the memory does not do, a kernel is missing, or a step does not fit its kernel.
     pub fn load(model: Model<'a>, kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, LoadError> {
+        let session = Self::of_checked_steps(model, kernels, memory)?;
+        for step in model.steps() {
+            let op = step.op();
+            let kernel =
+                kernels.iter().find(|k| k.op == op).ok_or(LoadError::MissingKernel { op: op as u16 })?;
+            let fits = kernel.rule.check(&step);
+            fits.map_err(|misfit| LoadError::Misfit { step: step.number(), misfit })?;
+        }
+        Ok(session)
+    }
+
+    /// [`Session::load`] of a model whose steps were checked before.
+    pub(crate) fn of_checked_steps(
+        model: Model<'a>,
+        kernels: &'a [Kernel],
+        memory: &'a mut [u8],
+    ) -> Result<Self, LoadError> {
         let header = model.header();
         if !memory.as_ptr().addr().is_multiple_of(ALIGN as usize) {
             return Err(LoadError::ArenaMisaligned);
@@ -101,13 +118,6 @@ impl<'a> Session<'a> {
         let too_small = LoadError::ArenaTooSmall { needed_bytes };
         let (arena, rest) = memory.split_at_mut_checked(header.arena_bytes as usize).ok_or(too_small)?;
         let (state, _) = rest.split_at_mut_checked(header.state_bytes as usize).ok_or(too_small)?;
-        for step in model.steps() {
-            let op = step.op();
-            let kernel =
-                kernels.iter().find(|k| k.op == op).ok_or(LoadError::MissingKernel { op: op as u16 })?;
-            (kernel.check)(&Node::new(step))
-                .map_err(|misfit| LoadError::Misfit { step: step.number(), misfit })?;
-        }
         let mut session = Self { model, kernels, arena, state, next: 0, row: 0 };
         session.reset();
         Ok(session)
@@ -202,18 +212,16 @@ impl<'a> Session<'a> {
         let refused = RunError::Refused { step: self.next };
         let op = step.op();
         let kernel = self.kernels.iter().find(|k| k.op == op).ok_or(refused)?;
-        let mut node = Node::new(step);
-        if let Some(rule) = kernel.rows {
-            let begin = core::mem::take(&mut self.row);
-            let mut end = u32::MAX;
-            if macs < u32::MAX {
-                let (rows, row_macs) = node.macs_of_rows(rule).ok_or(refused)?;
-                let count = macs.checked_div(row_macs).unwrap_or(macs).max(1);
-                end = begin.saturating_add(count);
-                self.row = if end < rows { end } else { 0 };
-            }
-            node = node.of_rows(begin..end);
+        let begin = core::mem::take(&mut self.row);
+        let mut end = u32::MAX;
+        if macs < u32::MAX
+            && let Some((rows, row_macs)) = kernel.rule.macs_of_rows(&step)
+        {
+            let count = macs.checked_div(row_macs).unwrap_or(macs).max(1);
+            end = begin.saturating_add(count);
+            self.row = if end < rows { end } else { 0 };
         }
+        let node = Node::new(step, begin..end);
         let operands = Operands::new(self.model, self.arena, self.state);
         (kernel.run)(&node, operands).ok_or(refused)?;
         if self.row > 0 {

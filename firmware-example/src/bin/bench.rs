@@ -26,10 +26,13 @@ fn run(arena: &mut MODEL::Arena) -> Option<()> {
         return None;
     };
     let stack = Stack::paint();
+    // As of a file that the compiler did not see.
     let (model, parse) = counter.instructions(|| Model::parse(MODEL::FILE));
     let model = model.map_err(|error| error!("{}", error)).ok()?;
-    let (session, load) =
-        counter.instructions(|| Session::load(model, MODEL::KERNELS, Block::bytes_mut(arena)));
+    let (loaded, check) =
+        counter.instructions(|| Session::load(model, MODEL::KERNELS, Block::bytes_mut(arena)).map(drop));
+    loaded.map_err(|error| error!("{}", error)).ok()?;
+    let (session, load) = counter.instructions(|| MODEL::load(arena));
     let mut session = session.map_err(|error| error!("{}", error)).ok()?;
     session.check_goldens().map_err(|error| error!("{}", error)).ok()?;
     for input in 0..model.inputs().count() {
@@ -42,7 +45,7 @@ fn run(arena: &mut MODEL::Arena) -> Option<()> {
         total += instructions;
         println!("{=u32} {=str} {=u32}", step.number(), step.op().name(), instructions);
     }
-    println!("parse {=u32}", parse);
+    println!("parse and check {=u32}", parse + check);
     println!("load {=u32}", load);
     println!("inference {=u32}", total);
     println!("arena bytes {=usize}", MODEL::ARENA_BYTES);

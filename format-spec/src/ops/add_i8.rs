@@ -1,6 +1,6 @@
 //! Sum of 8-bit integers, with broadcasting: a, b → y.
 
-use super::{Multiplier, OutputI8, inputs_of, no_macs, no_rows, read, zero_point_valid};
+use super::{Multiplier, OutputI8, PLAIN, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -26,7 +26,7 @@ pub struct AddI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<AddI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<AddI8Params>() as u32, output, in_place: 0b11, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<AddI8Params>(params)?;

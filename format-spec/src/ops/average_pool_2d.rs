@@ -1,7 +1,7 @@
 //! 2-D average pooling: x `[N, H, W, C]` → y `[N, OH, OW, C]`. Padding does not count: each output
 //! is the mean of the elements that its window covers.
 
-use super::{Clamp, f32_inputs, no_macs, read, window_positions};
+use super::{Clamp, PLAIN, f32_inputs, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::shape::Shape;
@@ -25,8 +25,7 @@ pub struct Pool2dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<Pool2dParams>() as u32, output, macs: no_macs, rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<Pool2dParams>() as u32, output, rows, ..PLAIN };
 
 pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<Pool2dParams>(params)?;

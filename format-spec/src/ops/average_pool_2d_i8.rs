@@ -2,7 +2,7 @@
 //! [`super::average_pool_2d`].
 
 use super::max_pool_2d_i8::pooled;
-use super::{no_macs, read, zero_point_valid};
+use super::{PLAIN, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::tensor::TensorType;
@@ -31,7 +31,7 @@ pub struct AveragePool2dI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<AveragePool2dI8Params>() as u32, output, macs: no_macs, rows };
+    OpRule { params_bytes: size_of::<AveragePool2dI8Params>() as u32, output, rows, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<AveragePool2dI8Params>(params)?;

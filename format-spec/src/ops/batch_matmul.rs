@@ -1,7 +1,7 @@
 //! Batched matrix product: a `[…, M, K]`, b `[…, K, N]` → y `[…, M, N]`. All dimensions but the
 //! last two are equal.
 
-use super::{f32_inputs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -17,7 +17,7 @@ pub struct BatchMatmulParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<BatchMatmulParams>() as u32, output, macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<BatchMatmulParams>() as u32, output, macs, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<BatchMatmulParams>(params)?;

@@ -2,7 +2,7 @@
 //! dimensions but the last two are equal.
 
 use super::batch_matmul::product_shape;
-use super::{Multiplier, OutputI8, inputs_of, no_rows, read, zero_point_valid};
+use super::{Multiplier, OutputI8, PLAIN, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -28,7 +28,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<BatchMatmulI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::batch_matmul::RULE.macs)(params, inputs, y),
-    rows: no_rows,
+    ..PLAIN
 };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {

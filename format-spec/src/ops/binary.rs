@@ -1,6 +1,6 @@
 //! Operators of two elements, with broadcasting: a, b → y.
 
-use super::{Clamp, f32_inputs, no_macs, no_rows, read};
+use super::{Clamp, PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +15,7 @@ pub struct BinaryParams {
 
 /// Two float32 inputs, broadcast to a common shape.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<BinaryParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<BinaryParams>() as u32, output, in_place: 0b11, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     read::<BinaryParams>(params)?.clamp.valid()?;

@@ -1,6 +1,6 @@
 //! Repetition along axes of length 1: x → y, by NumPy's broadcasting rule.
 
-use super::{no_macs, no_rows, read, shape};
+use super::{PLAIN, read, shape};
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::TensorType;
@@ -26,8 +26,7 @@ impl BroadcastToParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<BroadcastToParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<BroadcastToParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<BroadcastToParams>(params)?;

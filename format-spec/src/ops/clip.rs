@@ -1,6 +1,6 @@
 //! Bounds on each element: `y = min(max(x, min), max)`.
 
-use super::{Clamp, no_macs, no_rows, read, unary};
+use super::{Clamp, PLAIN, read, unary};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +15,7 @@ pub struct ClipParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ClipParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<ClipParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     read::<ClipParams>(params)?.clamp.valid()?;

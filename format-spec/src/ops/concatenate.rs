@@ -1,6 +1,6 @@
 //! Concatenation along one axis: x₀, x₁, … → y. All dimensions but that axis are equal.
 
-use super::{no_macs, no_rows, read};
+use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -14,8 +14,7 @@ pub struct ConcatenateParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ConcatenateParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<ConcatenateParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let axis = read::<ConcatenateParams>(params)?.axis as usize;

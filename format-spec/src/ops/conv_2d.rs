@@ -1,11 +1,11 @@
 //! 2-D convolution: x `[N, H, W, C]`, w `[O, KH, KW, C / groups]`, bias `[O]` (may be absent)
 //! → y `[N, OH, OW, O]`.
 
-use super::{Clamp, Weighted, read, window_positions};
+use super::{Clamp, PLAIN, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::shape::Shape;
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `conv_2d`: 44 bytes. Pairs are height, width.
@@ -32,7 +32,17 @@ pub const RULE: OpRule = OpRule {
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
     rows,
+    packed,
+    ..PLAIN
 };
+
+/// Only weights of one group are packed.
+fn packed(params: &[u8]) -> Layout {
+    match read::<Conv2dParams>(params) {
+        Ok(p) if p.groups == 1 => Layout::Panel16,
+        _ => Layout::Rows,
+    }
+}
 
 /// The rule for weights of type `dtype`.
 pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {

@@ -1,11 +1,13 @@
 //! 2-D convolution of 8-bit integers: x `[N, H, W, C]`, w `[O, KH, KW, C / groups]`, bias `[O]`,
 //! requant `[O or 1, 2]` → y `[N, OH, OW, O]`.
 
-use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid};
+use super::{
+    OutputI8, PLAIN, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid,
+};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::shape::Shape;
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `conv_2d_i8`: 56 bytes. Pairs are height, width.
@@ -36,7 +38,18 @@ pub const RULE: OpRule = OpRule {
     output,
     macs: |params, inputs, y| (super::conv_2d::RULE.macs)(params, inputs, y),
     rows,
+    packed,
+    multipliers: Some(3),
+    ..PLAIN
 };
+
+/// Only weights of one group are packed.
+fn packed(params: &[u8]) -> Layout {
+    match read::<Conv2dI8Params>(params) {
+        Ok(p) if p.groups == 1 => Layout::Pairs,
+        _ => Layout::Rows,
+    }
+}
 
 fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {
     let Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = read(params).ok()?;

@@ -1,10 +1,10 @@
 //! 3-D convolution: x `[N, D, H, W, C]`, w `[O, KD, KH, KW, C / groups]`, bias `[O]` (may be
 //! absent) → y `[N, OD, OH, OW, O]`.
 
-use super::{Clamp, check_bias, f32_inputs_and_bias, no_rows, read, window_positions};
+use super::{Clamp, PLAIN, check_bias, f32_inputs_and_bias, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::TensorType;
+use crate::tensor::{Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `conv_3d`: 60 bytes. Triples are depth, height, width.
@@ -25,7 +25,15 @@ pub struct Conv3dParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<Conv3dParams>() as u32, output, macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<Conv3dParams>() as u32, output, macs, packed, ..PLAIN };
+
+/// Only weights of one group are packed.
+fn packed(params: &[u8]) -> Layout {
+    match read::<Conv3dParams>(params) {
+        Ok(p) if p.groups == 1 => Layout::Panel16,
+        _ => Layout::Rows,
+    }
+}
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<Conv3dParams>(params)?;

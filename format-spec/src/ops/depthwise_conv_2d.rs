@@ -1,7 +1,7 @@
 //! Depthwise 2-D convolution: x `[N, H, W, C]`, w `[KH, KW, O]`, bias `[O]` (may be absent)
 //! → y `[N, OH, OW, O]`, where `O = C · multiplier` and output `o` reads channel `o / multiplier`.
 
-use super::{Clamp, Weighted, read, window_positions};
+use super::{Clamp, PLAIN, Weighted, read, window_positions};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::shape::Shape;
@@ -30,6 +30,7 @@ pub const RULE: OpRule = OpRule {
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
     rows,
+    ..PLAIN
 };
 
 /// The rule for weights of type `dtype`.

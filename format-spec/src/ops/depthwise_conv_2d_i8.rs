@@ -1,7 +1,9 @@
 //! Depthwise 2-D convolution of 8-bit integers: x `[N, H, W, C]`, w `[KH, KW, O]`, bias `[O]`,
 //! requant `[O or 1, 2]` → y `[N, OH, OW, O]`, where `O = C · multiplier`.
 
-use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid};
+use super::{
+    OutputI8, PLAIN, WEIGHTED_I8, check_requant, inputs_of, read, window_positions, zero_point_valid,
+};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::shape::Shape;
@@ -34,6 +36,8 @@ pub const RULE: OpRule = OpRule {
     output,
     macs: |params, inputs, y| (super::depthwise_conv_2d::RULE.macs)(params, inputs, y),
     rows,
+    multipliers: Some(3),
+    ..PLAIN
 };
 
 fn rows(params: &[u8], inputs: &[TensorType], y: &TensorType) -> Option<RowWise> {

@@ -1,7 +1,7 @@
 //! Integers of 8 or 16 bits to reals: `y = scale · (x − zero_point)`.
 
 use super::quantize::quant_valid;
-use super::{no_macs, no_rows, read};
+use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -17,8 +17,7 @@ pub struct DequantizeParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<DequantizeParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<DequantizeParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<DequantizeParams>(params)?;

@@ -1,8 +1,8 @@
 //! Fully connected: x `[…, I]`, w `[O, I]`, bias `[O]` (may be absent) → y `[…, O]`.
 
-use super::{Clamp, Weighted, no_rows, read};
+use super::{Clamp, PLAIN, Weighted, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `fully_connected`: 8 bytes.
@@ -18,7 +18,8 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<FullyConnectedParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
-    rows: no_rows,
+    packed: |_| Layout::Panel16,
+    ..PLAIN
 };
 
 /// The rule for weights of type `dtype`.

@@ -1,9 +1,9 @@
 //! Fully connected layer of 8-bit integers: x `[…, I]`, w `[O, I]`, bias `[O]`, requant
 //! `[O or 1, 2]` → y `[…, O]`.
 
-use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, no_rows, read, zero_point_valid};
+use super::{OutputI8, PLAIN, WEIGHTED_I8, check_requant, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `fully_connected_i8`: 20 bytes.
@@ -23,7 +23,9 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<FullyConnectedI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::fully_connected::RULE.macs)(params, inputs, y),
-    rows: no_rows,
+    packed: |_| Layout::Pairs,
+    multipliers: Some(3),
+    ..PLAIN
 };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {

@@ -1,7 +1,7 @@
 //! Gaussian error linear unit: `y = x / 2 · (1 + erf(x / √2))`, or its approximation
 //! `y = x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))` (Hendrycks and Gimpel, 2016).
 
-use super::{no_macs, no_rows, read, unary};
+use super::{PLAIN, read, unary};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -16,7 +16,7 @@ pub struct GeluParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<GeluParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<GeluParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if read::<GeluParams>(params)?.approximate > 1 {

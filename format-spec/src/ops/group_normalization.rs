@@ -2,7 +2,7 @@
 //! The channels are split into `groups`; each group of each sample is normalised with its own mean
 //! and variance over all positions: `y = (x − mean) / √(variance + epsilon) · scale + bias`.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -18,12 +18,8 @@ pub struct GroupNormalizationParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule {
-    params_bytes: size_of::<GroupNormalizationParams>() as u32,
-    output,
-    macs: no_macs,
-    rows: no_rows,
-};
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<GroupNormalizationParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<GroupNormalizationParams>(params)?;

@@ -1,6 +1,6 @@
 //! Piecewise linear sigmoid: `y = min(max(slope · x + offset, 0), 1)`.
 
-use super::{no_macs, no_rows, read, unary};
+use super::{PLAIN, read, unary};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -17,7 +17,7 @@ pub struct HardSigmoidParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<HardSigmoidParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<HardSigmoidParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     read::<HardSigmoidParams>(params)?;

@@ -1,7 +1,7 @@
 //! L2 normalisation along neighbouring axes: `y = x / √max(Σ x², epsilon)`.
 
 use super::mean::ReduceParams;
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -27,7 +27,7 @@ impl L2NormalizationParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<L2NormalizationParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<L2NormalizationParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<L2NormalizationParams>(params)?;

@@ -2,7 +2,7 @@
 //! point 0 and scale 1/128.
 
 use super::mean::ReduceParams;
-use super::{inputs_of, no_macs, no_rows, read, zero_point_valid};
+use super::{PLAIN, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -27,12 +27,8 @@ impl L2NormalizationI8Params {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule {
-    params_bytes: size_of::<L2NormalizationI8Params>() as u32,
-    output,
-    macs: no_macs,
-    rows: no_rows,
-};
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<L2NormalizationI8Params>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<L2NormalizationI8Params>(params)?;

@@ -2,7 +2,7 @@
 //! absent together) → y, `y = (x − mean) / √(variance + epsilon) · scale + bias`, where mean and
 //! variance are those of the `axis_count` last axes and `len` is their product.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -29,12 +29,8 @@ impl LayerNormalizationParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule {
-    params_bytes: size_of::<LayerNormalizationParams>() as u32,
-    output,
-    macs: no_macs,
-    rows: no_rows,
-};
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<LayerNormalizationParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<LayerNormalizationParams>(params)?;

@@ -1,6 +1,6 @@
 //! Logarithm of softmax along one axis: `yᵢ = xᵢ − max x − ln Σⱼ exp(xⱼ − max x)`.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +15,7 @@ pub struct LogSoftmaxParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<LogSoftmaxParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<LogSoftmaxParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<LogSoftmaxParams>(params)?;

@@ -1,7 +1,7 @@
 //! Logarithm of softmax of 8-bit integers along one axis, in fixed point. The output has zero point 127
 //! and scale 1/16.
 
-use super::{Multiplier, inputs_of, no_macs, no_rows, read};
+use super::{Multiplier, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -23,7 +23,7 @@ pub struct LogSoftmaxI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<LogSoftmaxI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<LogSoftmaxI8Params>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let LogSoftmaxI8Params { axis, multiplier, reverse, diff_min } = read(params)?;

@@ -1,12 +1,12 @@
 //! Any function of one 8-bit integer, as a table: x, table `[256]` → y. The element of the table at the
 //! byte that x is, read as an unsigned number.
 
-use super::{no_macs, no_rows};
+use super::PLAIN;
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 
 /// See the module. The output has the element type of the table.
-pub const RULE: OpRule = OpRule { params_bytes: 0, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { output, in_place: 0b1, ..PLAIN };
 
 fn output(_: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let [x, table] = inputs else { return Err(Misfit::Count) };

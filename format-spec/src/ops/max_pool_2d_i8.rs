@@ -2,7 +2,7 @@
 //! [`super::average_pool_2d`].
 
 use super::average_pool_2d::pooled_shape;
-use super::{OutputI8, inputs_of, no_macs, read};
+use super::{OutputI8, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::rows::RowWise;
 use crate::tensor::{DType, TensorType};
@@ -28,7 +28,7 @@ pub struct MaxPool2dI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<MaxPool2dI8Params>() as u32, output, macs: no_macs, rows };
+    OpRule { params_bytes: size_of::<MaxPool2dI8Params>() as u32, output, rows, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<MaxPool2dI8Params>(params)?;

@@ -1,7 +1,7 @@
 //! Maximum of 8-bit integers that stand for reals alike, with broadcasting: a, b → y.
 
 use super::add_i8::broadcast;
-use super::{OutputI8, no_macs, no_rows, read};
+use super::{OutputI8, PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -25,7 +25,7 @@ impl MaximumI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<MaximumI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<MaximumI8Params>() as u32, output, in_place: 0b11, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     read::<MaximumI8Params>(params)?.y().valid()?;

@@ -1,7 +1,7 @@
 //! Mean over neighbouring axes: x `[outer…, axes…, inner…]` → y `[outer…, inner…]`, or with ones in
 //! place of the axes.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::TensorType;
@@ -31,8 +31,7 @@ impl ReduceParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ReduceParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<ReduceParams>() as u32, output, ..PLAIN };
 
 pub(crate) fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<ReduceParams>(params)?;

@@ -1,7 +1,7 @@
 //! Product of 8-bit integers, with broadcasting: a, b → y.
 
 use super::add_i8::broadcast;
-use super::{Multiplier, OutputI8, no_macs, no_rows, read, zero_point_valid};
+use super::{Multiplier, OutputI8, PLAIN, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -22,7 +22,7 @@ pub struct MulI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<MulI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<MulI8Params>() as u32, output, in_place: 0b11, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<MulI8Params>(params)?;

@@ -1,6 +1,6 @@
 //! Padding with a constant: x → y, `before` and `after` elements more on each axis.
 
-use super::{f32_or_byte, no_macs, no_rows, read};
+use super::{PLAIN, f32_or_byte, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::MAX_RANK;
 use crate::tensor::{DType, TensorType};
@@ -19,8 +19,7 @@ pub struct PadParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<PadParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<PadParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<PadParams>(params)?;

@@ -1,6 +1,6 @@
 //! Parametric rectifier of 8-bit integers: x, alpha (broadcast to x) → y.
 
-use super::{Multiplier, OutputI8, inputs_of, no_macs, no_rows, read, zero_point_valid};
+use super::{Multiplier, OutputI8, PLAIN, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -23,7 +23,7 @@ pub struct PreluI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<PreluI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<PreluI8Params>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<PreluI8Params>(params)?;

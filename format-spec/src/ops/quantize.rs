@@ -1,7 +1,7 @@
 //! Reals to 8-bit integers: `y = clamp(round(x / scale) + zero_point)`; of two nearest integers, the
 //! one away from zero.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -19,8 +19,7 @@ pub struct QuantizeParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<QuantizeParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<QuantizeParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<QuantizeParams>(params)?;

@@ -1,7 +1,7 @@
 //! Integers of one width and scale to those of another: `y = clamp((x − x_zero_point) · multiplier +
 //! y_zero_point)`. Signed bytes to signed bytes are a `lookup` instead.
 
-use super::{Multiplier, no_macs, no_rows, read};
+use super::{Multiplier, PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -21,8 +21,7 @@ pub struct RequantizeParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<RequantizeParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<RequantizeParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<RequantizeParams>(params)?;

@@ -1,7 +1,7 @@
 //! Another shape over the same elements in the same order: x → y. Where memory allows, y lies in the
 //! place of x and the step is left out of the file.
 
-use super::{no_macs, no_rows, read, shape};
+use super::{PLAIN, read, shape};
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::TensorType;
@@ -28,7 +28,7 @@ impl ReshapeParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ReshapeParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<ReshapeParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<ReshapeParams>(params)?;

@@ -4,7 +4,7 @@
 //! input; columns likewise. This is what TensorFlow 2 and Keras do.
 
 use super::resize_nearest_neighbor::{ALIGN_CORNERS, resized};
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -21,8 +21,7 @@ pub struct ResizeBilinearParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ResizeBilinearParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<ResizeBilinearParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let ResizeBilinearParams { size: [oh, ow], grid } = read(params)?;

@@ -2,7 +2,7 @@
 //! OW, C]`. Both stand for reals alike.
 
 use super::resize_nearest_neighbor::resized;
-use super::{inputs_of, no_macs, no_rows, read};
+use super::{PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -21,8 +21,7 @@ pub struct ResizeBilinearI8Params {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ResizeBilinearI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<ResizeBilinearI8Params>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let ResizeBilinearI8Params { size: [oh, ow], step, first } = read(params)?;

@@ -1,6 +1,6 @@
 //! Resizing by the nearest element: x `[N, H, W, C]` → y `[N, OH, OW, C]`.
 
-use super::{f32_or_byte, no_macs, no_rows, read};
+use super::{PLAIN, f32_or_byte, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -27,12 +27,8 @@ pub struct ResizeNearestNeighborParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule {
-    params_bytes: size_of::<ResizeNearestNeighborParams>() as u32,
-    output,
-    macs: no_macs,
-    rows: no_rows,
-};
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<ResizeNearestNeighborParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let ResizeNearestNeighborParams { size: [oh, ow], grid } = read(params)?;

@@ -2,7 +2,7 @@
 //! `y = x / √(mean(x²) + epsilon) · scale` (Zhang and Sennrich, 2019).
 
 use super::layer_normalization::LayerNormalizationParams;
-use super::{f32_inputs_and_bias, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs_and_bias, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 
@@ -11,7 +11,7 @@ pub type RmsNormalizationParams = LayerNormalizationParams;
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<RmsNormalizationParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<RmsNormalizationParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<RmsNormalizationParams>(params)?;

@@ -1,7 +1,7 @@
 //! Softmax of 8-bit integers along one axis, in fixed point. The output has zero point −128 and scale
 //! 1/256.
 
-use super::{Multiplier, inputs_of, no_macs, no_rows, read};
+use super::{Multiplier, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -21,7 +21,7 @@ pub struct SoftmaxI8Params {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SoftmaxI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<SoftmaxI8Params>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let SoftmaxI8Params { axis, multiplier, diff_min } = read(params)?;

@@ -7,7 +7,7 @@ use crate::tensor::{DType, TensorType};
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SoftmaxI8Params>() as u32, output, ..softmax_i8::RULE };
+    OpRule { params_bytes: size_of::<SoftmaxI8Params>() as u32, output, in_place: 0, ..softmax_i8::RULE };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     Ok(TensorType { dtype: DType::I16, ..(softmax_i8::RULE.output)(params, inputs)? })

@@ -9,7 +9,7 @@
 //! up elements. Both are the same where k = 1; elsewhere y does not sum to 1. Models are trained with
 //! what Keras computes, and must go on to see it.
 
-use super::{f32_inputs, no_macs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -24,7 +24,7 @@ pub struct SparsemaxParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SparsemaxParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<SparsemaxParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<SparsemaxParams>(params)?;

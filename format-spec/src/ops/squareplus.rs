@@ -1,6 +1,6 @@
 //! Squareplus: `y = (x + √(x² + b)) / 2`.
 
-use super::{no_macs, no_rows, read, unary};
+use super::{PLAIN, read, unary};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -15,7 +15,7 @@ pub struct SquareplusParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SquareplusParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<SquareplusParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let b = read::<SquareplusParams>(params)?.b;

@@ -1,6 +1,6 @@
 //! Slicing with strides: x → y of the same rank, `y[i…] = x[begin + i · stride…]`.
 
-use super::{no_macs, no_rows, read};
+use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::MAX_RANK;
 use crate::tensor::TensorType;
@@ -19,8 +19,7 @@ pub struct StridedSliceParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<StridedSliceParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<StridedSliceParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<StridedSliceParams>(params)?;

@@ -2,7 +2,7 @@
 //! [`super::mean`] for shapes.
 
 use super::mean::{ReduceParams, reduced_shape};
-use super::{Multiplier, OutputI8, inputs_of, no_macs, no_rows, read, zero_point_valid};
+use super::{Multiplier, OutputI8, PLAIN, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -34,8 +34,7 @@ impl SumI8Params {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SumI8Params>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<SumI8Params>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<SumI8Params>(params)?;

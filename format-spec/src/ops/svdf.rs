@@ -2,7 +2,7 @@
 //! `[U]`, state `[N, F, M]` → y `[N, U]`, with F = U · rank. The last M features of each filter are the
 //! state.
 
-use super::{Clamp, f32_inputs, no_rows, read};
+use super::{Clamp, PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -19,7 +19,8 @@ pub struct SvdfParams {
 }
 
 /// See the module.
-pub const RULE: OpRule = OpRule { params_bytes: size_of::<SvdfParams>() as u32, output, macs, rows: no_rows };
+pub const RULE: OpRule =
+    OpRule { params_bytes: size_of::<SvdfParams>() as u32, output, macs, states: 1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<SvdfParams>(params)?;

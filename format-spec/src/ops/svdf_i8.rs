@@ -2,7 +2,7 @@
 //! `[N, I]`, w_feature `[F, I]`, feature_bias `[F]`, w_time `[F, M]`, bias `[U]`, requant `[2, 2]`, state
 //! `[N, F, M]` → y `[N, U]`, with F = U · rank.
 
-use super::{OutputI8, inputs_of, no_rows, read};
+use super::{OutputI8, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -18,8 +18,14 @@ pub struct SvdfI8Params {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<SvdfI8Params>() as u32, output, macs, rows: no_rows };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<SvdfI8Params>() as u32,
+    output,
+    macs,
+    multipliers: Some(5),
+    states: 1,
+    ..PLAIN
+};
 
 const OPERANDS: [DType; 7] =
     [DType::I8, DType::I8, DType::I32, DType::I16, DType::I32, DType::I32, DType::I16];

@@ -1,7 +1,7 @@
 //! Rectifier with threshold, slope and bound: `y = min(x, max)` where x > threshold, else
 //! `slope · (x − threshold)`.
 
-use super::{no_macs, no_rows, read, unary};
+use super::{PLAIN, read, unary};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
@@ -20,7 +20,7 @@ pub struct ThresholdedReluParams {
 
 /// See the module.
 pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<ThresholdedReluParams>() as u32, output, macs: no_macs, rows: no_rows };
+    OpRule { params_bytes: size_of::<ThresholdedReluParams>() as u32, output, in_place: 0b1, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     read::<ThresholdedReluParams>(params)?;

@@ -1,6 +1,6 @@
 //! Transposition: x → y, axis `i` of y is axis `perm[i]` of x.
 
-use super::{no_macs, no_rows, read};
+use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::MAX_RANK;
 use crate::tensor::TensorType;
@@ -15,8 +15,7 @@ pub struct TransposeParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<TransposeParams>() as u32, output, macs: no_macs, rows: no_rows };
+pub const RULE: OpRule = OpRule { params_bytes: size_of::<TransposeParams>() as u32, output, ..PLAIN };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<TransposeParams>(params)?;

@@ -5,10 +5,10 @@
 //! takes rows and columns off the result, `extend` adds some that only the bias reaches:
 //! `OH = (H − 1) · stride + (KH − 1) · dilation + 1 − crop + extend`.
 
-use super::{Clamp, Weighted, no_rows, read};
+use super::{Clamp, PLAIN, Weighted, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `transpose_conv_2d`: 40 bytes. Pairs are height, width.
@@ -32,7 +32,8 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<TransposeConv2dParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
-    rows: no_rows,
+    packed: |_| Layout::Panel16,
+    ..PLAIN
 };
 
 /// The rule for weights of type `dtype`.

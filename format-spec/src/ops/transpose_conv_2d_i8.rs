@@ -2,7 +2,7 @@
 //! requant `[O or 1, 2]` → y `[N, OH, OW, O]`; see [`super::transpose_conv_2d`].
 
 use super::transpose_conv_2d::check_transposed;
-use super::{OutputI8, WEIGHTED_I8, check_requant, inputs_of, no_rows, read, zero_point_valid};
+use super::{OutputI8, PLAIN, WEIGHTED_I8, check_requant, inputs_of, read, zero_point_valid};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
@@ -33,7 +33,8 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<TransposeConv2dI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::transpose_conv_2d::RULE.macs)(params, inputs, y),
-    rows: no_rows,
+    multipliers: Some(3),
+    ..PLAIN
 };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {

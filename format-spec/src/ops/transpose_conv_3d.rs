@@ -2,10 +2,10 @@
 //! absent) → y `[N, OD, OH, OW, O]`. See [`super::transpose_conv_2d`] for sizes.
 
 use super::transpose_conv_2d::check_transposed;
-use super::{Clamp, check_bias, f32_inputs_and_bias, no_rows, read};
+use super::{Clamp, PLAIN, check_bias, f32_inputs_and_bias, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
-use crate::tensor::TensorType;
+use crate::tensor::{Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `transpose_conv_3d`: 56 bytes. Triples are depth, height, width.
@@ -25,8 +25,13 @@ pub struct TransposeConv3dParams {
 }
 
 /// See the module.
-pub const RULE: OpRule =
-    OpRule { params_bytes: size_of::<TransposeConv3dParams>() as u32, output, macs, rows: no_rows };
+pub const RULE: OpRule = OpRule {
+    params_bytes: size_of::<TransposeConv3dParams>() as u32,
+    output,
+    macs,
+    packed: |_| Layout::Panel16,
+    ..PLAIN
+};
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     let p = read::<TransposeConv3dParams>(params)?;

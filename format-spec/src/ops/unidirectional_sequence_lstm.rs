@@ -2,7 +2,7 @@
 //! `[4, S, S]`, bias `[4, S]`, hidden `[N, S]`, cell `[N, S]` → y as x, with S in the place of I. Gates
 //! are in the order input, forget, cell, output; hidden and cell are states.
 
-use super::{f32_inputs, no_rows, read};
+use super::{PLAIN, f32_inputs, read};
 use crate::op::{Misfit, OpRule};
 use crate::shape::Shape;
 use crate::tensor::TensorType;
@@ -23,7 +23,8 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceLstmParams>() as u32,
     output,
     macs,
-    rows: no_rows,
+    states: 2,
+    ..PLAIN
 };
 
 fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {

@@ -3,7 +3,7 @@
 //! cell `[N, S]` → y as x, with S in the place of I. Gates are in the order input, forget, cell, output;
 //! hidden and cell are states.
 
-use super::{OutputI8, inputs_of, no_rows, read};
+use super::{OutputI8, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
@@ -27,7 +27,9 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceLstmI8Params>() as u32,
     output,
     macs: super::unidirectional_sequence_lstm::macs,
-    rows: no_rows,
+    multipliers: Some(4),
+    states: 2,
+    ..PLAIN
 };
 
 const OPERANDS: [DType; 7] = [DType::I8, DType::I8, DType::I8, DType::I32, DType::I32, DType::I8, DType::I16];

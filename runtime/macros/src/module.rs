@@ -13,10 +13,8 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let (arena_bytes, state_bytes) = (header.arena_bytes as usize, header.state_bytes as usize);
     let blocks = Block::count(arena_bytes + state_bytes);
     let macs = header.macs;
-    let kernels = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16)).map(|op| {
-        let op = format_ident!("{}", op.name());
-        quote!(#runtime::ops::#op::KERNEL)
-    });
+    let operators = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16));
+    let kernels: Vec<_> = operators.map(|op| format_ident!("{}", op.name())).collect();
     let classes: Vec<&str> = model
         .metadata()
         .find(|(key, _)| *key == "labels")
@@ -66,7 +64,11 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             pub const ARENA: Arena = [#runtime::Block::ZERO; #blocks];
 
             /// The kernels of the model, and no others.
-            pub static KERNELS: &[#runtime::Kernel] = &[#(#kernels),*];
+            pub static KERNELS: &[#runtime::Kernel] = &[#(#runtime::ops::#kernels::KERNEL),*];
+
+            /// For steps that the compiler has checked.
+            static OF_CHECKED_STEPS: &[#runtime::Kernel] =
+                &[#(#runtime::ops::#kernels::KERNEL.of_checked_steps()),*];
 
             /// Names of the classes, in the order of the first output's elements; none if the file has none.
             pub const CLASSES: [&str; #class_count] = [#(#classes),*];
@@ -74,12 +76,12 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             #inputs
             #outputs
 
-            /// Parses the file and checks every step against its kernel.
+            /// A session of the model, which the compiler has checked.
             ///
             /// # Errors
             /// None while flash and program are those that the compiler made.
             pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
-                #runtime::Session::from_file(FILE, KERNELS, #runtime::Block::bytes_mut(arena))
+                #runtime::Session::from_checked_file(FILE, OF_CHECKED_STEPS, #runtime::Block::bytes_mut(arena))
             }
 
             /// Runs the goldens of the file and compares each step with its receipt and the outputs with

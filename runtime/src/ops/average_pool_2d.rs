@@ -6,7 +6,7 @@
 //! | x       | f32   | `[N, H, W, C]`   | rows    |
 //! | y       | f32   | `[N, OH, OW, C]` | rows    |
 //!
-//! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
+//! The rule proves the shapes, that every window covers an element, that strides are at least 1, that
 //! positions fit `i32`, and that y shares no memory with x but as rows may overlap.
 
 use super::pool::{self, Fold};
@@ -15,15 +15,11 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::average_pool_2d::{Pool2dParams, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2d, check, run::<Active>).by_rows(&RULE);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2d, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;
@@ -59,6 +55,7 @@ mod tests {
         refuses_other_operands, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

@@ -8,7 +8,7 @@
 //! | x       | i8    | `[N, H, W, C]`   | rows    |
 //! | y       | i8    | `[N, OH, OW, C]` | rows    |
 //!
-//! `check` proves the shapes, that every window covers an element and none more than 2²², that strides
+//! The rule proves the shapes, that every window covers an element and none more than 2²², that strides
 //! are at least 1, that positions fit `i32`, that origin and bounds are 8-bit integers, and that y
 //! shares no memory with x but as rows may overlap.
 
@@ -19,16 +19,12 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::average_pool_2d_i8::{AveragePool2dI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2dI8, check, run::<Active>).by_rows(&RULE);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2dI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &AveragePool2dI8Params { window, stride, pad_h, pad_w, origin, min, max } = node.params()?;
@@ -55,7 +51,7 @@ mod tests {
     };
     use crate::one_step_i8::{floats, output_i8, zero_point};
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec::Vec;
 

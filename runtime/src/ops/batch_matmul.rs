@@ -6,7 +6,7 @@
 //! | b       | f32   | […, K, N]; […, N, K] if transposed | rows    |
 //! | y       | f32   | `[…, M, N]`                          | rows    |
 //!
-//! `check` proves the shapes and that y shares no memory with an input.
+//! The rule proves the shapes and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch, PANEL_LEN};
 use crate::gemm::Weights;
@@ -15,14 +15,10 @@ use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::batch_matmul::{BatchMatmulParams, RULE};
-use flatpack_format::{Layout, Misfit, OpCode};
+use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmul, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmul, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &BatchMatmulParams = node.params()?;
@@ -85,6 +81,7 @@ mod tests {
         Input, difference, input, noise, positions, refusal, refuses_other_operands, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -7,7 +7,7 @@
 //! | b       | i8    | […, K, N]; […, N, K] if transposed | rows    |
 //! | y       | i8    | `[…, M, N]`                          | rows    |
 //!
-//! `check` proves the shapes, that multiplier and zero points are in their domains, and that y shares
+//! The rule proves the shapes, that multiplier and zero points are in their domains, and that y shares
 //! no memory with an input.
 
 use crate::arch::{Active, Arch, LANES, Patch};
@@ -19,15 +19,11 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use core::slice;
+use flatpack_format::OpCode;
 use flatpack_format::ops::batch_matmul_i8::{BatchMatmulI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmulI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmulI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &BatchMatmulI8Params = node.params()?;
@@ -134,8 +130,8 @@ mod tests {
         BAD_MULTIPLIERS, BAD_OUTPUTS, ONE, OPEN, floats, multiplier, output_i8, requantized_by, zero_point,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec::Vec;
 

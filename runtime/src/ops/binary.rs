@@ -7,7 +7,7 @@
 //! | b       | f32   | any that fits a's       | rows    |
 //! | y       | f32   | a and b, broadcast      | rows    |
 //!
-//! y may lie in the place of a, of b, or of both. `check` proves the shapes, that the bounds are
+//! y may lie in the place of a, of b, or of both. The rule proves the shapes, that the bounds are
 //! ordered, and that an input which shares memory with y has all of it: then it is as long as y and
 //! does not repeat.
 
@@ -17,12 +17,7 @@ use crate::operands::Operands;
 use crate::pieces::pieces_mut;
 use crate::walk::{Axis, Walk, broadcast_dims, strides};
 use bytemuck::Pod;
-use flatpack_format::Misfit;
-use flatpack_format::ops::binary::{BinaryParams, RULE};
-
-pub(crate) fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0b11)
-}
+use flatpack_format::ops::binary::BinaryParams;
 
 pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
     let params: &BinaryParams = node.params()?;
@@ -125,7 +120,7 @@ macro_rules! kernel {
         /// The kernel.
         pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
             flatpack_format::OpCode::$op,
-            $crate::ops::binary::check,
+            flatpack_format::ops::binary::RULE,
             |node, operands| $crate::ops::binary::run(node, operands, $f),
         );
     };
@@ -138,8 +133,8 @@ pub(crate) mod tests {
     use crate::one_step::{EDGES, Input, input, meets, noise, refusal, run_in_place, run_twice, ulps};
     use crate::one_step::{output_type, run as run_step};
     use bytemuck::bytes_of;
-    use flatpack_format::OpCode;
     use flatpack_format::ops::Clamp;
+    use flatpack_format::{Misfit, OpCode};
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -5,7 +5,7 @@
 //! | x₀, x₁, …  | any   | `[…, Lᵢ, …]`              | rows    |
 //! | y          | of x₀ | `[…, L₀ + L₁ + …, …]`     | rows    |
 //!
-//! `check` proves that there is an input, that types and dimensions but that of the axis are equal,
+//! The rule proves that there is an input, that types and dimensions but that of the axis are equal,
 //! and that y shares no memory with an input.
 
 use super::gather::copy;
@@ -13,14 +13,10 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::concatenate::{ConcatenateParams, RULE};
-use flatpack_format::{Misfit, OpCode, Tensor};
+use flatpack_format::{OpCode, Tensor};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Concatenate, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Concatenate, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &ConcatenateParams = node.params()?;
@@ -51,7 +47,7 @@ mod tests {
     use super::*;
     use crate::one_step::{indices, noise, refusal, refusal_in_place, run as run_step, whole};
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -8,7 +8,7 @@
 //! | bias    | f32   | `[O]`                | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]`     | rows                |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, and
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, and
 //! that y shares no memory with an input but as rows may overlap.
 
 use crate::arch::{Active, Arch};
@@ -19,19 +19,11 @@ use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::weight::Weight;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
-use flatpack_format::{Layout, Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::Conv2d, |node| check(node, &RULE), run::<Active, f32>).by_rows(&RULE);
-
-pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
-    node.check(rule, true, 0)?;
-    let params: &Conv2dParams = node.params().ok_or(Misfit::Params)?;
-    let packed = node.input(1).is_some_and(|w| w.layout() == Layout::Panel16);
-    if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2d, RULE, run::<Active, f32>);
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
@@ -52,6 +44,7 @@ mod tests {
         refusal, refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

@@ -10,7 +10,7 @@
 //! | requant | i32   | `[O, 2]` or `[1, 2]`     | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`       | rows    |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, that
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, that
 //! multipliers and zero points are in their domains, and that y shares no memory with an input but as
 //! rows may overlap.
 
@@ -23,20 +23,10 @@ use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
-use flatpack_format::{Layout, Misfit, OpCode};
+use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, check, run::<Active>).by_rows(&RULE);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check_with_pairs(&RULE)?;
-    let params: &Conv2dI8Params = node.params().ok_or(Misfit::Params)?;
-    let packed = node.input(1).is_some_and(|w| w.layout() != Layout::Rows);
-    if packed && params.groups != 1 {
-        return Err(Misfit::Layout(1));
-    }
-    node.check_requant(3)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
@@ -82,8 +72,8 @@ mod tests {
         weighted, zero_point,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[O]`                | rows; may be absent    |
 //! | y       | f32   | `[N, OH, OW, O]`     | rows                   |
 //!
-//! `check` proves what it proves for `conv_2d`.
+//! The rule proves what it proves for `conv_2d`.
 
 use super::conv_2d;
 use crate::arch::Active;
@@ -18,6 +18,4 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::Conv2dW8, |node| conv_2d::check(node, &RULE), conv_2d::run::<Active, i8>)
-        .by_rows(&RULE);
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dW8, RULE, conv_2d::run::<Active, i8>);

@@ -8,7 +8,7 @@
 //! | bias    | f32   | `[O]`                    | rows; may be absent    |
 //! | y       | f32   | `[N, OD, OH, OW, O]`     | rows                   |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
@@ -16,18 +16,11 @@ use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::window::Window;
+use flatpack_format::OpCode;
 use flatpack_format::ops::conv_3d::{Conv3dParams, RULE};
-use flatpack_format::{Layout, Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Conv3d, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, true, 0)?;
-    let params: &Conv3dParams = node.params().ok_or(Misfit::Params)?;
-    let packed = node.input(1).is_some_and(|w| w.layout() == Layout::Panel16);
-    if packed && params.groups != 1 { Err(Misfit::Layout(1)) } else { Ok(()) }
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv3d, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv3dParams = node.params()?;
@@ -51,6 +44,7 @@ mod tests {
         run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

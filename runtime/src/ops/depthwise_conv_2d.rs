@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[O]`            | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
-//! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
+//! The rule proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, and that y shares no memory with an input but as rows may overlap.
 
 use crate::arch::{Active, Arch, LANES, Patch, clamp};
@@ -22,17 +22,12 @@ use crate::pieces::{pieces, pieces_mut};
 use crate::rows::Rows;
 use crate::weight::Weight;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
-use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::DepthwiseConv2d, |node| check(node, &RULE), run::<Active, f32>).by_rows(&RULE);
-
-pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
-    node.check(rule, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2d, RULE, run::<Active, f32>);
 
 struct Weights<'a, W> {
     w: &'a [W],
@@ -143,6 +138,7 @@ mod tests {
         refusal, refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -11,7 +11,7 @@
 //! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`   | rows    |
 //!
-//! `check` proves the shapes, that C divides O, that strides and dilations are at least 1, that
+//! The rule proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
 //! memory with an input but as rows may overlap.
 
@@ -24,17 +24,12 @@ use crate::operands::Operands;
 use crate::pieces::pieces;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, check, run::<Active>).by_rows(&RULE);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)?;
-    node.check_requant(3)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Active>);
 
 struct Weights<'a> {
     w: &'a [i8],
@@ -254,8 +249,8 @@ mod tests {
         weighted, zero_point,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

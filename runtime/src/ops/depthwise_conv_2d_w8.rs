@@ -10,7 +10,7 @@
 //! | bias    | f32   | `[O]`            | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
-//! `check` proves what it proves for `depthwise_conv_2d`.
+//! The rule proves what it proves for `depthwise_conv_2d`.
 
 use super::depthwise_conv_2d;
 use crate::arch::Active;
@@ -19,9 +19,4 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::depthwise_conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(
-    OpCode::DepthwiseConv2dW8,
-    |node| depthwise_conv_2d::check(node, &RULE),
-    depthwise_conv_2d::run::<Active, i8>,
-)
-.by_rows(&RULE);
+pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dW8, RULE, depthwise_conv_2d::run::<Active, i8>);

@@ -7,22 +7,18 @@
 //! | bias    | f32   | `[O]`      | rows; may be absent |
 //! | y       | f32   | `[..., O]` | rows            |
 //!
-//! `check` proves the shapes, I ≥ 1, and that y shares no memory with an input.
+//! The rule proves the shapes, I ≥ 1, and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::weight::Weight;
+use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected::{FullyConnectedParams, RULE};
-use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnected, |node| check(node, &RULE), run::<Active, f32>);
-
-pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
-    node.check(rule, true, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnected, RULE, run::<Active, f32>);
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedParams = node.params()?;
@@ -40,6 +36,7 @@ mod tests {
         refuses_other_operands_with_stored_weights, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

@@ -9,7 +9,7 @@
 //! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
 //! | y       | i8    | `[…, O]`           | rows    |
 //!
-//! `check` proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
+//! The rule proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
 use crate::arch::{Active, Arch, ImageI8, Scratch};
@@ -19,15 +19,10 @@ use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
-use flatpack_format::{Layout, Misfit, OpCode};
+use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check_with_pairs(&RULE)?;
-    node.check_requant(3)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
@@ -68,8 +63,8 @@ mod tests {
         weighted, zero_point,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

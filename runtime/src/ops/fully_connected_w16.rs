@@ -8,7 +8,7 @@
 //! | bias    | f32   | `[O]`      | rows; may be absent |
 //! | y       | f32   | `[..., O]` | rows                |
 //!
-//! `check` proves what it proves for `fully_connected`.
+//! The rule proves what it proves for `fully_connected`.
 
 use super::fully_connected;
 use crate::arch::Active;
@@ -18,8 +18,4 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(
-    OpCode::FullyConnectedW16,
-    |node| fully_connected::check(node, &RULE),
-    fully_connected::run::<Active, Half>,
-);
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedW16, RULE, fully_connected::run::<Active, Half>);

@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[C]`        | rows; absent if scale is |
 //! | y       | f32   | x's        | rows                     |
 //!
-//! y may lie in the place of x. `check` proves the shapes, that the groups divide the channels, that
+//! y may lie in the place of x. The rule proves the shapes, that the groups divide the channels, that
 //! epsilon is not negative, and that y shares no memory with scale and bias.
 
 use super::layer_normalization::affine;
@@ -18,15 +18,11 @@ use crate::lanes::{LANES, Lanes, NO_VALUES, Rows};
 use crate::math::rsqrt;
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
+use flatpack_format::OpCode;
 use flatpack_format::ops::group_normalization::{GroupNormalizationParams, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::GroupNormalization, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::GroupNormalization, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &GroupNormalizationParams = node.params()?;
@@ -76,6 +72,7 @@ mod tests {
         run as run_step, run_in_place,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

@@ -6,26 +6,22 @@
 //! | x       | i8    | any   | rows    |
 //! | y       | i8    | x's   | rows    |
 //!
-//! y may lie in the place of x. `check` proves the shapes, that the axes are some of x, and that the
+//! y may lie in the place of x. The rule proves the shapes, that the axes are some of x, and that the
 //! zero point is an integer of 8 bits.
 
 use crate::fixed::{inverse_sqrt, multiply};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::each_strided;
+use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::l2_normalization_i8::{L2NormalizationI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::L2NormalizationI8, check, run);
+pub const KERNEL: Kernel = Kernel::new(OpCode::L2NormalizationI8, RULE, run);
 
 /// Bits after the point of y.
 const PLACES: i32 = 7;
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &L2NormalizationI8Params = node.params()?;
@@ -51,7 +47,7 @@ mod tests {
     };
     use crate::ops::binary_i8::tests::multiplied;
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
 
     const OP: OpCode = OpCode::L2NormalizationI8;

@@ -8,7 +8,7 @@
 //! | bias    | f32   | `[elements of the axes]` | rows; absent if scale is   |
 //! | y       | f32   | x's                    | rows                       |
 //!
-//! y may lie in the place of x. `check` proves the shapes, that x has the axes, that epsilon is not
+//! y may lie in the place of x. The rule proves the shapes, that x has the axes, that epsilon is not
 //! negative, and that y shares no memory with scale and bias.
 
 use crate::kernel::{Kernel, Node};
@@ -16,15 +16,11 @@ use crate::lanes::{NO_VALUES, each_vector};
 use crate::math::rsqrt;
 use crate::operands::{Operands, Reads};
 use crate::pieces::pieces_mut;
+use flatpack_format::OpCode;
 use flatpack_format::ops::layer_normalization::{LayerNormalizationParams, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::LayerNormalization, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::LayerNormalization, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &LayerNormalizationParams = node.params()?;
@@ -62,6 +58,7 @@ mod tests {
         run_in_place, shape_and_axis,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

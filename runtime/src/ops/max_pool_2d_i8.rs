@@ -6,7 +6,7 @@
 //! | x       | i8    | `[N, H, W, C]`   | rows    |
 //! | y       | i8    | `[N, OH, OW, C]` | rows    |
 //!
-//! `check` proves the shapes, that every window covers an element, that strides are at least 1, that
+//! The rule proves the shapes, that every window covers an element, that strides are at least 1, that
 //! positions fit `i32`, that bounds are 8-bit integers, and that y shares no memory with x but as rows
 //! may overlap.
 
@@ -17,16 +17,12 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::max_pool_2d_i8::{MaxPool2dI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::MaxPool2dI8, check, run::<Active>).by_rows(&RULE);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::MaxPool2dI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &MaxPool2dI8Params { window, stride, pad_h, pad_w, min, max } = node.params()?;

@@ -7,7 +7,7 @@
 //! | b       | i8    | any that fits a's       | rows    |
 //! | y       | i8    | a and b, broadcast      | rows    |
 //!
-//! y may lie in the place of a, of b, or of both. `check` proves the shapes, that the bounds are ordered
+//! y may lie in the place of a, of b, or of both. The rule proves the shapes, that the bounds are ordered
 //! integers of 8 bits, and that an input which shares memory with y has all of it: then it is as long as
 //! y and does not repeat.
 
@@ -15,15 +15,11 @@ use super::binary::broadcast;
 use crate::fixed::bound;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::maximum_i8::{MaximumI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::MaximumI8, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0b11)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::MaximumI8, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &MaximumI8Params = node.params()?;

@@ -6,20 +6,16 @@
 //! | alpha   | f32   | broadcast to x's    | rows    |
 //! | y       | f32   | of x                | rows    |
 //!
-//! y may lie in the place of x. `check` proves the shapes, and that y shares no memory with alpha.
+//! y may lie in the place of x. The rule proves the shapes, and that y shares no memory with alpha.
 
 use super::binary;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::prelu::RULE;
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Prelu, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Prelu, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     binary::broadcast::<f32>(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
@@ -32,7 +28,7 @@ mod tests {
         EDGES, input, meets, noise, refusal, refusal_in_place, run as run_step, run_in_place,
     };
     use crate::ops::binary::tests::{formula, shapes};
-    use flatpack_format::Shape;
+    use flatpack_format::{Misfit, Shape};
     use proptest::prelude::*;
 
     fn prelu(x: f64, alpha: f64) -> f64 {

@@ -8,22 +8,18 @@
 //! | alpha   | i8    | broadcast to x's    | rows    |
 //! | y       | i8    | of x                | rows    |
 //!
-//! y may lie in the place of x. `check` proves the shapes, that multipliers, zero points and bounds are
+//! y may lie in the place of x. The rule proves the shapes, that multipliers, zero points and bounds are
 //! in their domains, and that y shares no memory with alpha.
 
 use super::binary::broadcast;
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::prelu_i8::{PreluI8Params, RULE};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::PreluI8, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::PreluI8, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &PreluI8Params = node.params()?;
@@ -44,8 +40,8 @@ mod tests {
     use crate::ops::binary::tests::formula;
     use crate::ops::binary_i8::tests::{HALF, Y, assert_params_refused, multiplier, operands, requantized};
     use bytemuck::bytes_of;
-    use flatpack_format::Shape;
     use flatpack_format::ops::{Multiplier, OutputI8};
+    use flatpack_format::{Misfit, Shape};
     use proptest::prelude::*;
 
     const OP: OpCode = OpCode::PreluI8;

@@ -38,7 +38,7 @@ macro_rules! kernel {
         /// The kernel.
         pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
             flatpack_format::OpCode::$op,
-            |node| node.check(&flatpack_format::ops::$module::RULE, false, 0),
+            flatpack_format::ops::$module::RULE,
             |node, operands| $crate::ops::reduce::run(node, operands, $identity, $join, $result),
         );
     };

@@ -5,22 +5,18 @@
 //! | x       | i8    | `[outer…, axes…, inner…]`                             | rows    |
 //! | y       | i8    | [outer…, inner…], or with ones in place of the axes | rows    |
 //!
-//! `check` proves the shapes and that y shares no memory with x.
+//! The rule proves the shapes and that y shares no memory with x.
 
 use super::pool::MaxI8;
 use super::reduce_i8;
 use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::reduce_max_i8::RULE;
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ReduceMaxI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::ReduceMaxI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     reduce_i8::run::<A, MaxI8>(node, operands, node.params()?, i8::max, |max, _| max)

@@ -11,23 +11,19 @@
 //! | x       | f32   | `[N, H, W, C]`    | rows    |
 //! | y       | f32   | `[N, OH, OW, C]`  | rows    |
 //!
-//! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
+//! The rule proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 
 use super::resize_nearest_neighbor::fractions;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
+use flatpack_format::OpCode;
 use flatpack_format::ops::resize_bilinear::{RULE, ResizeBilinearParams};
 use flatpack_format::ops::resize_nearest_neighbor::{ALIGN_CORNERS, HALF_PIXEL_CENTERS};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinear, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinear, RULE, run);
 
 /// Where one output row or column lies among those of the input.
 struct Between {
@@ -93,6 +89,7 @@ mod tests {
         Input, difference, indices, noise, recorded, refusal, refusal_in_place, run as run_step,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -8,25 +8,21 @@
 //! | x       | i8    | `[N, H, W, C]`    | rows    |
 //! | y       | i8    | `[N, OH, OW, C]`  | rows    |
 //!
-//! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
+//! The rule proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 
 use super::resize_bilinear::part;
 use crate::fixed::divide_by_power_of_two;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use flatpack_format::OpCode;
 use flatpack_format::ops::resize_bilinear_i8::{RULE, ResizeBilinearI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinearI8, check, run);
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeBilinearI8, RULE, run);
 
 /// Bits after the point of a position.
 const PLACES: u32 = 10;
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
 
 /// Where one output row or column lies among those of the input.
 struct Between {
@@ -87,6 +83,7 @@ mod tests {
     use super::*;
     use crate::one_step::{i8s, indices, refusal, refuses_other_operands, run as run_step};
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
 
     const OP: OpCode = OpCode::ResizeBilinearI8;

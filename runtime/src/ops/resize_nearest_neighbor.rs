@@ -7,7 +7,7 @@
 //! | x       | f32 or of one byte | `[N, H, W, C]`    | rows    |
 //! | y       | x's   | `[N, OH, OW, C]`  | rows    |
 //!
-//! `check` proves the shapes, that positions fit `i32`, and that y shares no memory with x.
+//! The rule proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 
 use super::gather::copy;
 use crate::kernel::{Kernel, Node};
@@ -17,14 +17,10 @@ use bytemuck::Pod;
 use flatpack_format::ops::resize_nearest_neighbor::{
     ALIGN_CORNERS, HALF_PIXEL_CENTERS, RULE, ResizeNearestNeighborParams,
 };
-use flatpack_format::{DType, Misfit, OpCode};
+use flatpack_format::{DType, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeNearestNeighbor, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::ResizeNearestNeighbor, RULE, run);
 
 /// The fractions `(start + i · step) / over` for i = 0, 1, …, each as its floor and the remainder.
 /// Divides for the first only. `start` may be negative, the others may not; `over` is below 2³⁰.
@@ -84,6 +80,7 @@ mod tests {
     use super::*;
     use crate::one_step::{i8s, indices, input, noise, refusal, refusal_in_place, run as run_step, whole};
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::resize_nearest_neighbor::CORNERS;
     use proptest::prelude::*;
 

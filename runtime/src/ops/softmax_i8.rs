@@ -7,7 +7,7 @@
 //! | x       | i8    | any   | rows    |
 //! | y       | i8    | x's   | rows    |
 //!
-//! y may lie in the place of x. `check` proves the shapes, that the axis is one of x, and that the
+//! y may lie in the place of x. The rule proves the shapes, that the axis is one of x, and that the
 //! parameters are in their domains.
 
 use crate::fixed::{
@@ -16,16 +16,12 @@ use crate::fixed::{
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::each_strided;
+use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SoftmaxI8, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::SoftmaxI8, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SoftmaxI8Params = node.params()?;
@@ -96,7 +92,7 @@ pub(crate) mod tests {
         along, i8s, refusal, refuses_other_operands, run as run_step, run_in_place, shape_and_axis, words,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

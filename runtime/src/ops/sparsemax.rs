@@ -15,7 +15,7 @@
 //! | x       | f32   | any   | rows    |
 //! | y       | f32   | x's   | rows    |
 //!
-//! y may lie in the place of x. `check` proves the shapes and that the axis is one of x.
+//! y may lie in the place of x. The rule proves the shapes and that the axis is one of x.
 //!
 //! Nothing is sorted: each pass over a vector finds the largest of what is left, so there are about as
 //! many passes as elements in the support.
@@ -24,15 +24,11 @@ use crate::arch::maximum;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
+use flatpack_format::OpCode;
 use flatpack_format::ops::sparsemax::{RULE, SparsemaxParams};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Sparsemax, check, run);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Sparsemax, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SparsemaxParams = node.params()?;
@@ -83,6 +79,7 @@ mod tests {
     };
     use bytemuck::bytes_of;
     use core::cell::Cell;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -8,7 +8,7 @@
 //! | b       | i8    | any that fits a's       | rows    |
 //! | y       | i8    | a and b, broadcast      | rows    |
 //!
-//! y may lie in the place of a, of b, or of both. `check` proves the shapes, that multipliers, zero
+//! y may lie in the place of a, of b, or of both. The rule proves the shapes, that multipliers, zero
 //! points and bounds are in their domains, and that an input which shares memory with y has all of it:
 //! then it is as long as y and does not repeat.
 
@@ -17,18 +17,14 @@ use super::binary_i8::at_common_scale;
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::squared_difference_i8::{RULE, SquaredDifferenceI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SquaredDifferenceI8, check, run);
+pub const KERNEL: Kernel = Kernel::new(OpCode::SquaredDifferenceI8, RULE, run);
 
 /// Bits after the point of what is squared.
 const BITS: u32 = 7;
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0b11)
-}
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SquaredDifferenceI8Params = node.params()?;

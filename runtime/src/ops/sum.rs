@@ -5,7 +5,7 @@
 //! | x       | f32   | `[outer…, axes…, inner…]`                             | rows    |
 //! | y       | f32   | [outer…, inner…], or with ones in place of the axes | rows    |
 //!
-//! `check` proves the shapes and that y shares no memory with x.
+//! The rule proves the shapes and that y shares no memory with x.
 
 super::reduce::kernel!(Sum, sum, 0.0, |a, b| a + b, |sum, _| sum);
 

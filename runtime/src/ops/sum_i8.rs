@@ -6,7 +6,7 @@
 //! | x       | i8    | `[outer…, axes…, inner…]`                             | rows    |
 //! | y       | i8    | [outer…, inner…], or with ones in place of the axes | rows    |
 //!
-//! `check` proves the shapes, that multiplier and zero points are in their domains, and that y shares
+//! The rule proves the shapes, that multiplier and zero points are in their domains, and that y shares
 //! no memory with x.
 
 use super::pool::SumI8;
@@ -15,15 +15,11 @@ use crate::arch::{Active, Arch};
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::OpCode;
 use flatpack_format::ops::sum_i8::{RULE, SumI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SumI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::SumI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SumI8Params = node.params()?;
@@ -42,9 +38,9 @@ mod tests {
     };
     use crate::ops::reduce_i8::tests::it_meets;
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
     use flatpack_format::ops::mean::ReduceParams;
+    use flatpack_format::{DType, Misfit};
 
     const OP: OpCode = OpCode::SumI8;
 

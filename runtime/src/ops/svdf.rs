@@ -13,7 +13,7 @@
 //! | state     | f32   | `[N, F, M]` | rows; state |
 //! | y         | f32   | `[N, U]`    | rows    |
 //!
-//! `check` proves the shapes, F = U · rank, rank ≥ 1, that the state is one, and that nothing written
+//! The rule proves the shapes, F = U · rank, rank ≥ 1, that the state is one, and that nothing written
 //! shares memory with another operand.
 
 use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp};
@@ -23,15 +23,11 @@ use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use bytemuck::try_cast_slice_mut;
 use core::mem::swap;
+use flatpack_format::OpCode;
 use flatpack_format::ops::svdf::{RULE, SvdfParams};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Svdf, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check_with_state(&RULE, 1)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::Svdf, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SvdfParams = node.params()?;
@@ -78,6 +74,7 @@ mod tests {
     use super::*;
     use crate::one_step::{Input, difference, noise, refusal_with_states, stream};
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec;

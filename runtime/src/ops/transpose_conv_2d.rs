@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[O]`            | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
@@ -18,16 +18,11 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::weight::Weight;
 use crate::window::TransposedWindow;
+use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d::{RULE, TransposeConv2dParams};
-use flatpack_format::{Misfit, OpCode, OpRule};
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::TransposeConv2d, |node| check(node, &RULE), run::<Active, f32>);
-
-pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
-    node.check(rule, true, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2d, RULE, run::<Active, f32>);
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dParams = node.params()?;
@@ -50,6 +45,7 @@ mod tests {
         refuses_other_operands, refuses_other_operands_with_stored_weights, run as run_step, transposed_axis,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

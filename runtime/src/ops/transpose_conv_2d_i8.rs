@@ -10,7 +10,7 @@
 //! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`   | rows    |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! that multipliers and zero points are in their domains, and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
@@ -19,16 +19,11 @@ use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::window::TransposedWindow;
+use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_i8::{RULE, TransposeConv2dI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, false, 0)?;
-    node.check_requant(3)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dI8, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dI8Params = node.params()?;
@@ -68,8 +63,8 @@ mod tests {
         weighted, zero_point,
     };
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

@@ -8,7 +8,7 @@
 //! | bias    | f32   | `[O]`            | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
-//! `check` proves what it proves for `transpose_conv_2d`.
+//! The rule proves what it proves for `transpose_conv_2d`.
 
 use super::transpose_conv_2d;
 use crate::arch::Active;
@@ -18,8 +18,5 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(
-    OpCode::TransposeConv2dW16,
-    |node| transpose_conv_2d::check(node, &RULE),
-    transpose_conv_2d::run::<Active, Half>,
-);
+pub const KERNEL: Kernel =
+    Kernel::new(OpCode::TransposeConv2dW16, RULE, transpose_conv_2d::run::<Active, Half>);

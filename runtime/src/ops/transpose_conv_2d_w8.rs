@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[O]`            | rows; may be absent |
 //! | y       | f32   | `[N, OH, OW, O]` | rows                |
 //!
-//! `check` proves what it proves for `transpose_conv_2d`.
+//! The rule proves what it proves for `transpose_conv_2d`.
 
 use super::transpose_conv_2d;
 use crate::arch::Active;
@@ -18,8 +18,4 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(
-    OpCode::TransposeConv2dW8,
-    |node| transpose_conv_2d::check(node, &RULE),
-    transpose_conv_2d::run::<Active, i8>,
-);
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dW8, RULE, transpose_conv_2d::run::<Active, i8>);

@@ -9,7 +9,7 @@
 //! | bias    | f32   | `[O]`                | rows; may be absent |
 //! | y       | f32   | `[N, OD, OH, OW, O]` | rows                |
 //!
-//! `check` proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
+//! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! and that y shares no memory with an input.
 
 use crate::arch::{Active, Arch};
@@ -17,15 +17,11 @@ use crate::conv;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::window::TransposedWindow;
+use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_3d::{RULE, TransposeConv3dParams};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv3d, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check(&RULE, true, 0)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv3d, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv3dParams = node.params()?;
@@ -49,6 +45,7 @@ mod tests {
         run as run_step, transposed_axis,
     };
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use flatpack_format::ops::Clamp;
     use proptest::prelude::*;
     use std::vec::Vec;

@@ -2,13 +2,8 @@
 
 use crate::kernel::Node;
 use crate::operands::Operands;
-use flatpack_format::{Misfit, OpRule};
 
 /// Proves the shapes; only x may share memory with y, and then exactly.
-pub(crate) fn check(node: &Node<'_>, rule: &OpRule) -> Result<(), Misfit> {
-    node.check(rule, false, 1)
-}
-
 /// `y[i] = f(x[i])`.
 #[inline(always)]
 pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f32) -> Option<()> {
@@ -29,33 +24,30 @@ macro_rules! kernel {
         /// The kernel.
         pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
             flatpack_format::OpCode::$op,
-            |node| $crate::ops::unary::check(node, &flatpack_format::ops::unary::RULE),
+            flatpack_format::ops::unary::RULE,
             |node, operands| $crate::ops::unary::run(node, operands, $f),
         );
     };
     ($op:ident, $rule:expr, $params:ty, $f:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
-            flatpack_format::OpCode::$op,
-            |node| $crate::ops::unary::check(node, &$rule),
-            |node, operands| {
+        pub const KERNEL: $crate::kernel::Kernel =
+            $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |node, operands| {
                 let params: &$params = node.params()?;
                 $crate::ops::unary::run(node, operands, |x| ($f)(params, x))
-            },
-        );
+            });
     };
 }
 pub(crate) use kernel;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::*;
+
     use crate::one_step::run as run_step;
     use crate::one_step::{EDGES, difference, input, meets, noise, recorded, refusal, run_in_place, whole};
     use bytemuck::bytes_of;
     use flatpack_format::ops::thresholded_relu::ThresholdedReluParams;
     use flatpack_format::ops::{Clamp, celu, clip, elu, gelu, hard_sigmoid, leaky_relu, squareplus};
-    use flatpack_format::{DType, OpCode};
+    use flatpack_format::{DType, Misfit, OpCode};
     use proptest::prelude::*;
     use std::vec::Vec;
 

@@ -20,7 +20,7 @@
 //! | cell      | f32   | `[N, S]`                | rows; state |
 //! | y         | f32   | `[N, T, S]` or `[T, N, S]` | rows    |
 //!
-//! `check` proves the shapes, that the bound is not negative, that the states are such, and that nothing
+//! The rule proves the shapes, that the bound is not negative, that the states are such, and that nothing
 //! written shares memory with another operand.
 
 use super::recurrence::Sequence;
@@ -30,15 +30,11 @@ use crate::kernel::{Kernel, Node};
 use crate::math::{logistic, tanh};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
+use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSequenceLstmParams};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check_with_state(&RULE, 2)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE, run::<Active>);
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmParams = node.params()?;
@@ -85,6 +81,7 @@ mod tests {
     use super::*;
     use crate::one_step::{Input, difference, noise, refusal_with_states, stream};
     use bytemuck::bytes_of;
+    use flatpack_format::Misfit;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;

@@ -22,7 +22,7 @@
 //! | cell      | i16   | `[N, S]`                | rows; state |
 //! | y         | i8    | `[N, T, S]` or `[T, N, S]` | rows    |
 //!
-//! `check` proves the shapes, that parameters and multipliers are in their domains, that the states are
+//! The rule proves the shapes, that parameters and multipliers are in their domains, that the states are
 //! such, and that nothing written shares memory with another operand.
 
 use super::recurrence::Sequence;
@@ -33,17 +33,12 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
 use core::ops::Range;
+use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, UnidirectionalSequenceLstmI8Params};
-use flatpack_format::{Misfit, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstmI8, check, run::<Active>);
-
-fn check(node: &Node<'_>) -> Result<(), Misfit> {
-    node.check_with_state(&RULE, 2)?;
-    node.check_requant(4)
-}
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstmI8, RULE, run::<Active>);
 
 /// The sums of one product for four units, multiplied: what x, or h, adds to a gate.
 fn part<A: Arch>(
@@ -111,8 +106,8 @@ mod tests {
     use super::*;
     use crate::one_step::{Input, refusal_with_states, stream, typed, whole};
     use bytemuck::bytes_of;
-    use flatpack_format::DType;
     use flatpack_format::ops::OutputI8;
+    use flatpack_format::{DType, Misfit};
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
