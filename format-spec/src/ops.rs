@@ -165,6 +165,12 @@ impl Multiplier {
         rest.iter().for_each(take);
         mantissas >= 0 && shifts < 32
     }
+
+    /// Whether all are between 2⁻²² and ½ with mantissas of full length, as those of products in real models
+    /// are: then twice the mantissa has exactly 32 bits, and a zero point can be added before the shift.
+    pub fn all_plain(multipliers: &[Self]) -> bool {
+        multipliers.iter().all(|by| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift))
+    }
 }
 
 /// Demands inputs of exactly these element types and gives their shapes.

@@ -44,7 +44,7 @@ pub struct OutputsI8<'a> {
     pub bias: &'a [i32],
     /// A multiplier for all outputs, or one for each.
     pub requant: &'a [Multiplier],
-    /// See [`fixed::are_plain`].
+    /// See [`Multiplier::all_plain`].
     pub plain: bool,
     /// Zero point and bounds.
     pub y: OutputI8,
@@ -73,7 +73,12 @@ pub trait Arch {
     /// Memory of a step.
     type Scratch: Scratch;
 
-    /// A sum as an element of y. `plain`: see [`fixed::are_plain`].
+    /// Whether [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) and
+    /// [`depthwise_image_i8`](Self::depthwise_image_i8) take whatever real models have, so that a kernel can do
+    /// without other fast loops.
+    const WHOLE_IMAGES: bool = false;
+
+    /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].
     #[inline(always)]
     fn requantize_i8(sum: i32, by: Multiplier, _plain: bool, y: &OutputI8) -> i8 {
         fixed::requantize(sum, by, y)

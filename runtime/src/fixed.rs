@@ -57,13 +57,6 @@ pub fn of_output(requant: &[Multiplier], output: usize) -> Option<Multiplier> {
     if let [one] = requant { Some(*one) } else { requant.get(output).copied() }
 }
 
-/// Whether all multipliers are between 2⁻²² and ½ with mantissas of full length, as those of products in
-/// real models are: then twice the mantissa has exactly 32 bits, and the zero point can be added before the
-/// shift.
-pub fn are_plain(requant: &[Multiplier]) -> bool {
-    requant.iter().all(|by| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift))
-}
-
 /// A sum as an element of the output: multiplied, moved to the zero point, bounded.
 #[inline]
 pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
@@ -142,7 +135,7 @@ mod tests {
             let y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
             for mantissa in [mantissa, 1 << 30, i32::MAX] {
                 let by = Multiplier { mantissa, shift };
-                prop_assert!(are_plain(&[by]));
+                prop_assert!(Multiplier::all_plain(&[by]));
                 for sum in [sum, sum >> places, i32::MIN, i32::MAX, 1 << 30, -(1 << 30), (1 << 30) - 1] {
                     prop_assert_eq!(by_instructions(sum, by, &y), requantize(sum, by, &y), "{} {:?}", sum, by);
                 }
@@ -155,11 +148,11 @@ mod tests {
         let open = OutputI8 { zero_point: -128, min: -128, max: 127 };
         for by in [Multiplier { mantissa: 1 << 20, shift: -13 }, Multiplier { mantissa: 1 << 30, shift: -25 }]
         {
-            assert!(!are_plain(&[by]));
+            assert!(!Multiplier::all_plain(&[by]));
             assert_ne!(by_instructions(1 << 20, by, &open), requantize(1 << 20, by, &open), "{by:?}");
         }
         for shift in [0, -32, 1] {
-            assert!(!are_plain(&[Multiplier { mantissa: 1 << 30, shift }]));
+            assert!(!Multiplier::all_plain(&[Multiplier { mantissa: 1 << 30, shift }]));
         }
     }
 

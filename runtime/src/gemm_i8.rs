@@ -5,9 +5,10 @@ use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
-use crate::pieces::pieces;
+use crate::pieces::{pieces, pieces_mut};
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
+use flatpack_format::pairs_at;
 
 /// Weights of `outputs` rows of `depth` elements, the bias, and what becomes of the sums.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ pub(crate) struct WeightsI8<'a> {
     /// The bias has `−x_zero_point · Σ (w − w_zero_point)` over all taps in it.
     pub(crate) folded: bool,
     pub(crate) y: OutputI8,
-    /// See [`fixed::are_plain`].
+    /// See [`Multiplier::all_plain`].
     pub(crate) plain: bool,
     /// Room for widened activations; empty for none.
     pub(crate) quads: &'a [Quad],
@@ -57,6 +58,54 @@ impl WeightsI8<'_> {
         }
         let RowsI8 { w, outputs, .. } = self.rows()?;
         A::conv_image_i8(scratch, image, w, &outputs, x, y)
+    }
+
+    /// As [`image`](Self::image), or else by a plain loop, which is slow.
+    #[inline(always)]
+    pub(crate) fn image_or_plain<A: Arch>(
+        &self,
+        scratch: &mut A::Scratch,
+        image: &ImageI8,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        self.image::<A>(scratch, image, x, y).or_else(|| self.plain_image(image, x, y))
+    }
+
+    /// An image, or some rows of it, output by output.
+    #[inline(never)]
+    pub(crate) fn plain_image(&self, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
+        let [_, _, channels] = image.x;
+        let [.., outputs] = image.y;
+        for (at, y) in pieces_mut(y, outputs).enumerate() {
+            for (o, y) in y.iter_mut().enumerate() {
+                let mut sum = *self.bias.get(o)?;
+                let mut element = 0;
+                image.try_each_tap(at, x, |x| {
+                    for channel in 0..channels {
+                        // Beside the image are zeros, which the bias takes off again.
+                        let x = x.map_or(self.x_zero_point, |x| x.get(channel).copied().unwrap_or(0).into());
+                        let w = self.weight(o, element)?.wrapping_sub(self.w_zero_point);
+                        sum = sum.wrapping_add(x.wrapping_mul(w));
+                        element += 1;
+                    }
+                    Some(())
+                })?;
+                *y = fixed::requantize(sum, fixed::of_output(self.requant, o)?, &self.y);
+            }
+        }
+        Some(())
+    }
+
+    /// An element of the weights of output `o`.
+    fn weight(&self, o: usize, element: usize) -> Option<i32> {
+        let at = match self.pairs {
+            true => {
+                (o / 2).wrapping_mul(self.pair_bytes()).wrapping_add(pairs_at(element)).wrapping_add(o % 2)
+            }
+            false => o.wrapping_mul(self.depth).wrapping_add(element),
+        };
+        self.w.get(at).copied().map(i32::from)
     }
 
     /// Bytes of the weights of a pair of outputs.

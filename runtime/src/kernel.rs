@@ -23,6 +23,12 @@ impl Kernel {
         Self { op, rule, run }
     }
 
+    /// The same kernel with another way to compute a step.
+    #[must_use]
+    pub(crate) const fn by(self, run: fn(&Node<'_>, Operands<'_>) -> Option<()>) -> Self {
+        Self { run, ..self }
+    }
+
     /// The kernel without what the rule demands, for steps that the compiler has checked: of the rule is left how
     /// steps go row by row. No step passes its check.
     #[doc(hidden)]

@@ -1,7 +1,11 @@
 //! The module that stands for a model in a program.
 
 use crate::call::Call;
-use flatpack_format::{Block, Case, DType, Model, OpCode, Tensor};
+use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
+use flatpack_format::ops::depthwise_conv_2d_i8::DepthwiseConv2dI8Params;
+use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
+use flatpack_format::{Block, Case, DType, Layout, Model, OpCode, Step, Tensor};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::path::Path;
@@ -14,7 +18,11 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let blocks = Block::count(arena_bytes + state_bytes);
     let macs = header.macs;
     let operators = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16));
-    let kernels: Vec<_> = operators.map(|op| format_ident!("{}", op.name())).collect();
+    let kernels: Vec<_> = operators.clone().map(|op| format_ident!("{}", op.name())).collect();
+    let variants = operators.map(|op| match model.steps().filter(|step| step.op() == *op).all(is_lean) {
+        true => quote!(LEAN),
+        false => quote!(KERNEL),
+    });
     let classes: Vec<&str> = model
         .metadata()
         .find(|(key, _)| *key == "labels")
@@ -68,7 +76,7 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
 
             /// For steps that the compiler has checked.
             static OF_CHECKED_STEPS: &[#runtime::Kernel] =
-                &[#(#runtime::ops::#kernels::KERNEL.of_checked_steps()),*];
+                &[#(#runtime::ops::#kernels::#variants.of_checked_steps()),*];
 
             /// Names of the classes, in the order of the first output's elements; none if the file has none.
             pub const CLASSES: [&str; #class_count] = [#(#classes),*];
@@ -95,6 +103,38 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
                 session.#check()
             }
         }
+    }
+}
+
+/// Whether the operator has a kernel of less code, `LEAN`, that is as fast for this step.
+fn is_lean(step: Step<'_>) -> bool {
+    let input = |at: usize| step.inputs().nth(at);
+    let in_pairs = input(1).is_some_and(|w| w.layout() == Layout::Pairs);
+    let plain = || {
+        let multipliers = input(3).and_then(|requant| {
+            let start = requant.offset() as usize;
+            step.model().bytes().get(start..start + requant.bytes() as usize)
+        });
+        let multipliers = multipliers.and_then(|bytes| bytemuck::try_cast_slice(bytes).ok());
+        multipliers.is_some_and(Multiplier::all_plain)
+    };
+    match step.op() {
+        OpCode::Conv2dI8 => {
+            let params = bytemuck::try_from_bytes::<Conv2dI8Params>(step.params());
+            let suits = |p: &Conv2dI8Params| p.w_zero_point == 0 && p.dilation == [1; 2];
+            in_pairs && params.is_ok_and(suits) && plain()
+        }
+        OpCode::FullyConnectedI8 => {
+            let params = bytemuck::try_from_bytes::<FullyConnectedI8Params>(step.params());
+            in_pairs && params.is_ok_and(|p| p.w_zero_point == 0) && plain()
+        }
+        OpCode::DepthwiseConv2dI8 => {
+            let params = bytemuck::try_from_bytes::<DepthwiseConv2dI8Params>(step.params());
+            let channels = [0, 1].map(|at| input(at).map_or(0, |tensor| tensor.shape().last()));
+            let suits = channels[0] == channels[1] && channels[0] >= 4;
+            suits && params.is_ok_and(|p| p.w_zero_point == 0) && plain()
+        }
+        _ => false,
     }
 }
 

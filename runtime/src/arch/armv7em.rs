@@ -54,6 +54,8 @@ pub type Memory = scratch::Memory<QUADS, 1>;
 impl Arch for Armv7em {
     type Scratch = Memory;
 
+    const WHOLE_IMAGES: bool = true;
+
     #[inline(always)]
     fn requantize_i8(sum: i32, by: Multiplier, plain: bool, y: &OutputI8) -> i8 {
         if !plain {

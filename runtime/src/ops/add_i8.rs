@@ -14,11 +14,12 @@
 use super::binary::{broadcast, broadcast_runs};
 use super::binary_i8::at_common_scale;
 use crate::arch::{Active, Arch, Scratch};
-use crate::fixed::{self, are_plain};
+use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use core::slice;
 use flatpack_format::OpCode;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::{AddI8Params, RULE};
 
 /// The kernel.
@@ -34,7 +35,7 @@ pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Ope
     let f = |a: i32, b: i32| if MINUS { a.wrapping_sub(b) } else { a.wrapping_add(b) };
     let at_a = |a: i8| at_common_scale::<20>(a, p.a_zero_point, p.a_multiplier);
     let at_b = |b: i8| at_common_scale::<20>(b, p.b_zero_point, p.b_multiplier);
-    let plain = are_plain(slice::from_ref(&p.multiplier));
+    let plain = Multiplier::all_plain(slice::from_ref(&p.multiplier));
     if A::adds_i8(p) {
         let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| A::add_run_i8::<MINUS>(p, a, b, y);
         return broadcast_runs(node, operands, run, |a, b| {

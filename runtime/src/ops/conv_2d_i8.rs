@@ -16,19 +16,23 @@
 
 use crate::arch::{Active, Arch, Scratch};
 use crate::conv::Images;
-use crate::fixed;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active, false>);
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel with no loops but an instruction set's over images, and a slow one: less code, for weights in
+/// layout `pairs`.
+pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
+
+fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
     let [_, kh, kw, depth] = node.input_dims(1)?;
     let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
@@ -44,12 +48,18 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         w_zero_point: params.w_zero_point,
         folded: true,
         y: params.y,
-        plain: fixed::are_plain(requant),
+        plain: Multiplier::all_plain(requant),
         quads: &[],
     };
     let &Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Images::of(node, &moves, groups, rows.are_points())?;
+    if LEAN {
+        return rows.each(|band| {
+            let image = layers.image(params.x_zero_point, &band);
+            weights.image_or_plain::<A>(&mut scratch, &image, band.x, band.y)
+        });
+    }
     if groups == 1 {
         let images = rows.each(|band| {
             let image = layers.image(params.x_zero_point, &band);

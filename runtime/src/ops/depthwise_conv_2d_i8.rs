@@ -15,13 +15,13 @@
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
 //! memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
+use crate::arch::{Active, Arch, ImageI8, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::pieces;
+use crate::pieces::{pieces, pieces_mut};
 use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::OpCode;
@@ -29,7 +29,11 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Active, false>);
+
+/// The kernel with no loops but an instruction set's over images, and a slow one: less code, for one output a
+/// channel, and weights whose zero point is 0.
+pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
 
 struct Weights<'a> {
     w: &'a [i8],
@@ -40,12 +44,12 @@ struct Weights<'a> {
     multiplier: usize,
     /// The bias without what it has of the zero point of x; empty where there is no room for it.
     unfolded: &'a [i32],
-    /// See [`fixed::are_plain`].
+    /// See [`Multiplier::all_plain`].
     plain: bool,
     params: &'a DepthwiseConv2dI8Params,
 }
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dI8Params = node.params()?;
     let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let [.., channels] = node.input_dims::<4>(0)?;
@@ -57,7 +61,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         bias,
         unfolded: &[],
         requant,
-        plain: fixed::are_plain(requant),
+        plain: Multiplier::all_plain(requant),
         outputs,
         multiplier: outputs.checked_div(channels)?,
         params,
@@ -66,8 +70,18 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Layers::of(node, &moves)?;
     let mut scratch = A::Scratch::new();
+    let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
+    if LEAN {
+        return rows.each(|band| {
+            let image = layers.image(&moves, params.x_zero_point, &band);
+            let suits = weights.suit_loops().then_some(());
+            let fast = suits.and_then(|()| {
+                A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, &mut *band.y)
+            });
+            fast.or_else(|| weights.plain_image(&image, band.x, band.y))
+        });
+    }
     if weights.suit_loops() {
-        let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
         let images = rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
             A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, band.y)
@@ -152,6 +166,28 @@ impl Product for Weights<'_> {
 }
 
 impl Weights<'_> {
+    /// An image, or some rows of it, output by output.
+    #[inline(never)]
+    fn plain_image(&self, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
+        for (at, y) in pieces_mut(y, self.outputs).enumerate() {
+            for (o, y) in y.iter_mut().enumerate() {
+                let channel = o.checked_div(self.multiplier)?;
+                let mut sum = *self.bias.get(o)?;
+                let mut w = self.w.iter().skip(o).step_by(self.outputs.max(1));
+                image.try_each_tap(at, x, |x| {
+                    // Beside the image are zeros, which the bias takes off again.
+                    let x =
+                        x.map_or(self.params.x_zero_point, |x| x.get(channel).copied().unwrap_or(0).into());
+                    let w = i32::from(*w.next()?).wrapping_sub(self.params.w_zero_point);
+                    sum = sum.wrapping_add(x.wrapping_mul(w));
+                    Some(())
+                })?;
+                *y = fixed::requantize(sum, fixed::of_output(self.requant, o)?, &self.params.y);
+            }
+        }
+        Some(())
+    }
+
     /// Whether they are such as [`Arch::depthwise_i8`] takes.
     fn suit_loops(&self) -> bool {
         self.multiplier == 1 && self.params.w_zero_point == 0

@@ -13,18 +13,21 @@
 //! y shares no memory with an input.
 
 use crate::arch::{Active, Arch, ImageI8, Scratch};
-use crate::fixed;
 use crate::gemm;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Active, false>);
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// See [`conv_2d_i8::LEAN`](super::conv_2d_i8::LEAN).
+pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
+
+fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let [outputs, depth] = node.input_dims(1)?;
@@ -40,13 +43,16 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         w_zero_point: params.w_zero_point,
         folded: true,
         y: params.y,
-        plain: fixed::are_plain(requant),
+        plain: Multiplier::all_plain(requant),
         quads: &[],
     };
     let x: &[i8] = reads.get(node.input(0)?)?;
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
     let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
+    if LEAN {
+        return weights.image_or_plain::<A>(&mut scratch, &image, x, y);
+    }
     if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
         return Some(());
     }

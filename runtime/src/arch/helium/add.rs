@@ -1,14 +1,15 @@
 //! Sums and differences of elements, four at a time.
 
-use crate::fixed;
 use core::arch::naked_asm;
 use core::slice;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
 /// See [`Arch::adds_i8`](crate::arch::Arch::adds_i8).
 pub(super) fn adds_i8(p: &AddI8Params) -> bool {
     let shifts = [p.a_multiplier.shift, p.b_multiplier.shift];
-    shifts.iter().all(|shift| (-31..=0).contains(shift)) && fixed::are_plain(slice::from_ref(&p.multiplier))
+    shifts.iter().all(|shift| (-31..=0).contains(shift))
+        && Multiplier::all_plain(slice::from_ref(&p.multiplier))
 }
 
 /// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
