@@ -25,7 +25,7 @@ use crate::fixed;
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
-use flatpack_format::{PANEL, pairs_at};
+use flatpack_format::{PAIR_GROUP, PANEL, pairs_at};
 use patch::{map, stretch};
 
 /// Outputs of a panel as an array length.
@@ -251,17 +251,11 @@ pub trait Arch {
         let w = map(w, |w| w.get(..depth))?;
         patch.try_each_tap(|x_at, w_at| {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
-            let [w0, w1, w2, w3] = map(w, |w| stretch(w, w_at, patch.len))?;
+            let w = map(w, |w| stretch(w, w_at, patch.len))?;
             for (x, acc) in x.iter().zip(&mut acc) {
-                // Four sums in one loop: x is loaded and widened once for them.
-                let [mut a0, mut a1, mut a2, mut a3] = *acc;
-                for ((((&x, &w0), &w1), &w2), &w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
-                    a0 = a0.wrapping_add(product_i8(x, offset, w0));
-                    a1 = a1.wrapping_add(product_i8(x, offset, w1));
-                    a2 = a2.wrapping_add(product_i8(x, offset, w2));
-                    a3 = a3.wrapping_add(product_i8(x, offset, w3));
-                }
-                *acc = [a0, a1, a2, a3];
+                // Nearly all patches have no offset.
+                *acc =
+                    if offset == 0 { four_sums_i8(*acc, x, 0, w) } else { four_sums_i8(*acc, x, offset, w) };
             }
             Some(())
         })?;
@@ -282,7 +276,16 @@ pub trait Arch {
         let x = patch.of_equal_len()?;
         patch.try_each_tap(|x_at, w_at| {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
-            for i in 0..patch.len {
+            let mut done = 0;
+            if w_at.is_multiple_of(PAIR_GROUP as usize) {
+                // Groups as they lie.
+                let (groups, _) = w.get(pairs_at(w_at)..)?.as_chunks();
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    *acc = two_sums_i8(*acc, x, offset, groups);
+                }
+                done = patch.len.min(groups.len() * 4) / 4 * 4;
+            }
+            for i in done..patch.len {
                 let w: [i8; 2] = *w.get(pairs_at(w_at.wrapping_add(i))..)?.first_chunk()?;
                 for (acc, x) in acc.iter_mut().zip(x) {
                     let x = *x.get(i)?;
@@ -466,6 +469,32 @@ fn fold_tile<T: Copy, S: Copy>(
     })?;
     *lanes = acc;
     Some(())
+}
+
+/// Four sums in one loop, as x is loaded and widened once for them: `sums[o] += Σ (x[i] + offset) · w[o][i]`.
+#[inline(always)]
+fn four_sums_i8(sums: [i32; ROW_TILE], x: &[i8], offset: i16, w: [&[i8]; ROW_TILE]) -> [i32; ROW_TILE] {
+    let ([mut a0, mut a1, mut a2, mut a3], [w0, w1, w2, w3]) = (sums, w);
+    for ((((&x, &w0), &w1), &w2), &w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+        a0 = a0.wrapping_add(product_i8(x, offset, w0));
+        a1 = a1.wrapping_add(product_i8(x, offset, w1));
+        a2 = a2.wrapping_add(product_i8(x, offset, w2));
+        a3 = a3.wrapping_add(product_i8(x, offset, w3));
+    }
+    [a0, a1, a2, a3]
+}
+
+/// Two sums in one loop, over whole groups of layout `pairs`.
+#[inline(always)]
+fn two_sums_i8([mut a, mut b]: [i32; 2], x: &[i8], offset: i16, groups: &[[i8; 8]]) -> [i32; 2] {
+    let (x, _) = x.as_chunks();
+    for (&[x0, x1, x2, x3], &[a0, b0, a2, b2, a1, b1, a3, b3]) in x.iter().zip(groups) {
+        a = a.wrapping_add(product_i8(x0, offset, a0)).wrapping_add(product_i8(x2, offset, a2));
+        b = b.wrapping_add(product_i8(x0, offset, b0)).wrapping_add(product_i8(x2, offset, b2));
+        a = a.wrapping_add(product_i8(x1, offset, a1)).wrapping_add(product_i8(x3, offset, a3));
+        b = b.wrapping_add(product_i8(x1, offset, b1)).wrapping_add(product_i8(x3, offset, b3));
+    }
+    [a, b]
 }
 
 /// `(x + offset) · w`.

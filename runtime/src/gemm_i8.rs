@@ -32,6 +32,16 @@ pub(crate) struct WeightsI8<'a> {
     pub(crate) quads: &'a [Quad],
 }
 
+/// Which channels an output is made of, and the order of weights that are not in layout `pairs`.
+pub(crate) struct Order {
+    /// Outputs of the same channels.
+    pub(crate) group_outputs: usize,
+    /// How many channels these are.
+    pub(crate) channels: usize,
+    /// Elements from the weights of an output to those of the next, and from one to the next of an output.
+    pub(crate) steps: [usize; 2],
+}
+
 impl WeightsI8<'_> {
     /// As the loops of an instruction set take them, if they do.
     fn rows(&self) -> Option<RowsI8<'_>> {
@@ -65,27 +75,35 @@ impl WeightsI8<'_> {
     pub(crate) fn image_or_plain<A: Arch>(
         &self,
         scratch: &mut A::Scratch,
+        order: &Order,
         image: &ImageI8,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        self.image::<A>(scratch, image, x, y).or_else(|| self.plain_image(image, x, y))
+        let one_group = order.group_outputs == self.bias.len();
+        let fast = one_group.then(|| self.image::<A>(scratch, image, x, y)).flatten();
+        fast.or_else(|| self.plain_image(order, image, x, y))
     }
 
     /// An image, or some rows of it, output by output.
     #[inline(never)]
-    pub(crate) fn plain_image(&self, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
-        let [_, _, channels] = image.x;
+    pub(crate) fn plain_image(&self, order: &Order, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
         let [.., outputs] = image.y;
+        let [output_step, tap_step] = order.steps;
         for (at, y) in pieces_mut(y, outputs).enumerate() {
             for (o, y) in y.iter_mut().enumerate() {
+                let first = o.checked_div(order.group_outputs)?.wrapping_mul(order.channels);
                 let mut sum = *self.bias.get(o)?;
                 let mut element = 0;
                 image.try_each_tap(at, x, |x| {
-                    for channel in 0..channels {
+                    for channel in first..first.wrapping_add(order.channels) {
                         // Beside the image are zeros, which the bias takes off again.
-                        let x = x.map_or(self.x_zero_point, |x| x.get(channel).copied().unwrap_or(0).into());
-                        let w = self.weight(o, element)?.wrapping_sub(self.w_zero_point);
+                        let x = x.map_or(Some(self.x_zero_point), |x| x.get(channel).map(|x| (*x).into()))?;
+                        let w = match self.pairs {
+                            true => (o / 2).wrapping_mul(self.pair_bytes()) + pairs_at(element) + o % 2,
+                            false => o.wrapping_mul(output_step).wrapping_add(tap_step.wrapping_mul(element)),
+                        };
+                        let w = i32::from(*self.w.get(w)?).wrapping_sub(self.w_zero_point);
                         sum = sum.wrapping_add(x.wrapping_mul(w));
                         element += 1;
                     }
@@ -95,17 +113,6 @@ impl WeightsI8<'_> {
             }
         }
         Some(())
-    }
-
-    /// An element of the weights of output `o`.
-    fn weight(&self, o: usize, element: usize) -> Option<i32> {
-        let at = match self.pairs {
-            true => {
-                (o / 2).wrapping_mul(self.pair_bytes()).wrapping_add(pairs_at(element)).wrapping_add(o % 2)
-            }
-            false => o.wrapping_mul(self.depth).wrapping_add(element),
-        };
-        self.w.get(at).copied().map(i32::from)
     }
 
     /// Bytes of the weights of a pair of outputs.

@@ -66,8 +66,8 @@ impl<'a> Node<'a> {
     }
 
     /// The step.
-    pub fn step(&self) -> Step<'a> {
-        self.step
+    pub fn step(&self) -> &Step<'a> {
+        &self.step
     }
 
     /// The parameter record.

@@ -12,7 +12,8 @@ pub(crate) use stored::{meets_with_stored_weights, refuses_other_operands_with_s
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 
-use crate::{LoadError, Progress, Session, ops};
+use crate::ops::{conv_2d_i8, depthwise_conv_2d_i8, fully_connected_i8};
+use crate::{Kernel, LoadError, Progress, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Overlap, Target, TensorType};
 use input::values;
@@ -108,9 +109,10 @@ pub(crate) fn file(
     draft.write().unwrap().0
 }
 
-/// Loads a file of one step, and gives what it computes in parts of `macs` multiply-accumulates.
+/// Loads a file of one step, and gives what these kernels compute in parts of `macs` multiply-accumulates.
 fn load_and_run(
     blocks: &[Block],
+    kernels: &[Kernel],
     inputs: &[Input],
     aliasing: Aliasing,
     macs: u32,
@@ -119,7 +121,7 @@ fn load_and_run(
     let file_bytes = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let model = Model::parse(&bytes[..file_bytes]).unwrap();
     let mut memory = vec![Block([0x7f; 16]); Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
+    let mut session = Session::load(model, kernels, Block::bytes_mut(&mut memory))?;
     session.input_bytes(0).unwrap().copy_from_slice(&inputs[0].bytes());
     if let Aliasing::InPlace(index @ 1..) | Aliasing::Varying(index @ 1..) = aliasing {
         session.input_bytes(1).unwrap().copy_from_slice(&inputs[index].bytes());
@@ -132,28 +134,32 @@ fn load_and_run(
 fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing) -> Vec<f32> {
     let given = if aliasing == Aliasing::Twice { vec![inputs[0].clone(); 2] } else { inputs.to_vec() };
     let output = output_type(op, params, &given).unwrap();
-    load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing, u32::MAX).unwrap()
+    load_and_run(&file(op, params, inputs, output, aliasing), ops::ALL, inputs, aliasing, u32::MAX).unwrap()
 }
 
 /// What the step computes. It computes the same bits row by row, if it goes so, and with its output over its
-/// input, as near as that may be; nearer is refused.
+/// input, as near as that may be; nearer is refused. A kernel's slow loop computes them, too.
 pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
     let apart = run_aliasing(op, params, inputs, Aliasing::Apart);
     let types: Vec<_> = inputs.iter().map(Input::tensor_type).collect();
     let output = output_type(op, params, inputs).unwrap();
+    let same = |kernels: &[Kernel], aliasing: Aliasing, macs: u32| {
+        let blocks = file(op, params, inputs, output, aliasing);
+        let found = load_and_run(&blocks, kernels, inputs, aliasing, macs).unwrap();
+        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&found), bits(&apart), "{aliasing:?}, {macs} at a time");
+    };
+    let slow = [conv_2d_i8::SLOW, depthwise_conv_2d_i8::SLOW, fully_connected_i8::SLOW];
+    let slow = slow.into_iter().find(|kernel| kernel.op == op);
+    slow.iter().for_each(|slow| same(std::slice::from_ref(slow), Aliasing::Apart, u32::MAX));
     if let Some(rows) = (op.rule().rows)(params, &types, &output) {
         let Overlap { before, after } = rows.overlap().unwrap();
         let [before, after] = [before, after].map(|bytes| bytes.max(1).next_multiple_of(16));
-        let same = |aliasing: Aliasing, macs: u32| {
-            let blocks = file(op, params, inputs, output, aliasing);
-            let found = load_and_run(&blocks, inputs, aliasing, macs).unwrap();
-            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&found), bits(&apart), "{aliasing:?}, {macs} at a time");
-        };
         for aliasing in [Aliasing::Apart, Aliasing::Before(before), Aliasing::After(after)] {
             for macs in [1, 300, u32::MAX] {
-                same(aliasing, macs);
+                same(ops::ALL, aliasing, macs);
             }
+            slow.iter().for_each(|slow| same(std::slice::from_ref(slow), aliasing, 300));
         }
         let x_bytes = types[0].bytes(Layout::Rows).unwrap();
         let y_bytes = output.bytes(Layout::Rows).unwrap();
@@ -198,7 +204,7 @@ pub(crate) fn refusal_of_varying(op: OpCode, params: &[u8], inputs: &[Input], in
 }
 
 fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, aliasing: Aliasing) -> Misfit {
-    match load_and_run(&file(op, params, inputs, output, aliasing), inputs, aliasing, u32::MAX) {
+    match load_and_run(&file(op, params, inputs, output, aliasing), ops::ALL, inputs, aliasing, u32::MAX) {
         Err(LoadError::Misfit { misfit, .. }) => misfit,
         other => panic!("not refused: {other:?}"),
     }

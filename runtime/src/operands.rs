@@ -3,31 +3,31 @@
 
 use bytemuck::Pod;
 use core::ops::Range;
-use flatpack_format::{MAX_WRITES, Model, Place, Tensor};
+use flatpack_format::{Place, Tensor};
 
 /// All memory of a session, for one step.
 #[derive(Debug)]
 pub struct Operands<'r> {
-    model: Model<'r>,
+    file: &'r [u8],
     arena: &'r mut [u8],
     state: &'r mut [u8],
 }
 
-/// What is left to read once the written ranges are taken out.
+/// What is left to read once `W` written ranges are taken out.
 #[derive(Debug)]
-pub struct Reads<'r> {
-    model: Model<'r>,
-    arena: Gaps<'r>,
-    state: Gaps<'r>,
+pub struct Reads<'r, const W: usize = 1> {
+    file: &'r [u8],
+    arena: Gaps<'r, W>,
+    state: Gaps<'r, W>,
 }
 
 impl<'r> Operands<'r> {
-    pub(crate) fn new(model: Model<'r>, arena: &'r mut [u8], state: &'r mut [u8]) -> Self {
-        Self { model, arena, state }
+    pub(crate) fn new(file: &'r [u8], arena: &'r mut [u8], state: &'r mut [u8]) -> Self {
+        Self { file, arena, state }
     }
 
     /// Takes out the written tensors. `None` if they overlap each other.
-    pub fn split<const W: usize>(self, writes: [Tensor<'_>; W]) -> Option<(Reads<'r>, [&'r mut [u8]; W])> {
+    pub fn split<const W: usize>(self, writes: [Tensor<'_>; W]) -> Option<(Reads<'r, W>, [&'r mut [u8]; W])> {
         self.split_ranges(writes.map(|write| (write.place(), range(write))))
     }
 
@@ -40,7 +40,7 @@ impl<'r> Operands<'r> {
     fn split_ranges<const W: usize>(
         self,
         writes: [(Place, Range<u32>); W],
-    ) -> Option<(Reads<'r>, [&'r mut [u8]; W])> {
+    ) -> Option<(Reads<'r, W>, [&'r mut [u8]; W])> {
         let mut taken = [const { None }; W];
         let arena = carve(self.arena, Place::Arena, &writes, &mut taken)?;
         let state = carve(self.state, Place::State, &writes, &mut taken)?;
@@ -48,7 +48,7 @@ impl<'r> Operands<'r> {
             return None;
         }
         let written = taken.map(Option::unwrap_or_default);
-        Some((Reads { model: self.model, arena, state }, written))
+        Some((Reads { file: self.file, arena, state }, written))
     }
 
     /// Takes out `y` with the elements of `x` in it: a copy, unless the two are the same memory.
@@ -68,13 +68,13 @@ impl<'r> Operands<'r> {
     }
 }
 
-impl<'r> Reads<'r> {
+impl<'r, const W: usize> Reads<'r, W> {
     /// The bytes of a tensor that the step does not write.
     pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&'r [u8]> {
         let Range { start, end } = range(tensor);
         let (start, end) = (start as usize, end as usize);
         match tensor.place() {
-            Place::Constant => self.model.bytes().get(start..end),
+            Place::Constant => self.file.get(start..end),
             Place::Arena => self.arena.get(start, end),
             Place::State => self.state.get(start, end),
         }
@@ -91,13 +91,18 @@ fn range(tensor: Tensor<'_>) -> Range<u32> {
     tensor.offset()..tensor.offset().saturating_add(tensor.bytes())
 }
 
-/// Pieces of memory with the position of each.
+/// What is left of a memory of which up to `W` ranges were taken: the piece that it begins with, then those after
+/// each range, with their positions.
 #[derive(Debug)]
-struct Gaps<'r>([(usize, &'r [u8]); MAX_WRITES + 1]);
+struct Gaps<'r, const W: usize> {
+    first: &'r [u8],
+    after: [(usize, &'r [u8]); W],
+}
 
-impl<'r> Gaps<'r> {
+impl<'r, const W: usize> Gaps<'r, W> {
     fn get(&self, start: usize, end: usize) -> Option<&'r [u8]> {
-        self.0.iter().find_map(|(at, piece)| piece.get(start.checked_sub(*at)?..end.checked_sub(*at)?))
+        let in_piece = |at: usize, piece: &'r [u8]| piece.get(start.checked_sub(at)?..end.checked_sub(at)?);
+        in_piece(0, self.first).or_else(|| self.after.iter().find_map(|(at, piece)| in_piece(*at, piece)))
     }
 }
 
@@ -107,12 +112,12 @@ fn carve<'r, const W: usize>(
     place: Place,
     writes: &[(Place, Range<u32>); W],
     taken: &mut [Option<&'r mut [u8]>; W],
-) -> Option<Gaps<'r>> {
-    let mut gaps: [(usize, &'r [u8]); MAX_WRITES + 1] = [(0, &[]); MAX_WRITES + 1];
-    let mut rest = memory;
-    let mut at = 0;
-    let mut gap = gaps.iter_mut();
-    loop {
+) -> Option<Gaps<'r, W>> {
+    let mut pieces = Gaps { first: &[], after: [(0, &[][..]); W] };
+    let Gaps { first, after } = &mut pieces;
+    let (mut rest, mut at) = (memory, 0);
+    let mut piece = first;
+    for (position, next_piece) in after {
         let next = writes
             .iter()
             .zip(taken.iter_mut())
@@ -120,12 +125,12 @@ fn carve<'r, const W: usize>(
             .min_by_key(|((_, bytes), _)| bytes.start);
         let Some(((_, bytes), slot)) = next else { break };
         let (before, from) = rest.split_at_mut_checked((bytes.start as usize).checked_sub(at)?)?;
-        let (own, after) = from.split_at_mut_checked(bytes.end.checked_sub(bytes.start)? as usize)?;
-        *gap.next()? = (at, before);
+        let (own, behind) = from.split_at_mut_checked(bytes.end.checked_sub(bytes.start)? as usize)?;
+        *piece = before;
         *slot = Some(own);
-        at = bytes.end as usize;
-        rest = after;
+        (rest, at) = (behind, bytes.end as usize);
+        (*position, piece) = (at, next_piece);
     }
-    *gap.next()? = (at, rest);
-    Some(Gaps(gaps))
+    *piece = rest;
+    Some(pieces)
 }

@@ -63,7 +63,7 @@ impl<'r, T: Pod> Rows<'r, T> {
     #[inline(never)]
     pub(crate) fn of(node: &Node<'_>, rule: &OpRule, operands: Operands<'r>) -> Option<(Reads<'r>, Self)> {
         let (x, y) = (node.input(0)?, node.output()?);
-        let row_wise = rule.row_wise(&node.step())?;
+        let row_wise = rule.row_wise(node.step())?;
         let size = size_of::<T>().max(1);
         let y_len = y.bytes() as usize / size;
         let (reads, memory) = if x.overlaps(&y) {

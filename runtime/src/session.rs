@@ -222,7 +222,7 @@ impl<'a> Session<'a> {
             self.row = if end < rows { end } else { 0 };
         }
         let node = Node::new(step, begin..end);
-        let operands = Operands::new(self.model, self.arena, self.state);
+        let operands = Operands::new(self.model.bytes(), self.arena, self.state);
         (kernel.run)(&node, operands).ok_or(refused)?;
         if self.row > 0 {
             return Ok(Progress::Running);

@@ -1,12 +1,12 @@
 //! A model in float32, then every operator's cases on integers: each is a model that checks itself, bit for bit,
-//! and is computed once more row by row.
+//! and is computed once more row by row, and by lean kernels.
 
 #![no_std]
 #![no_main]
 
 use defmt::{error, println};
 use firmware_example::{checked, entry, exit, init};
-use flatpack_runtime::{Aligned, Block, Progress, Session, include_model, ops};
+use flatpack_runtime::{Aligned, Block, Kernel, OpCode, Progress, Session, include_model, ops};
 use static_cell::ConstStaticCell;
 
 include_model!(DIGITS, "digits_cnn.fpk");
@@ -16,6 +16,22 @@ const BYTES: &[u8] = include_bytes!(env!("FLATPACK_CONFORMANCE_PATH"));
 // SAFETY: the section holds constants; a board with little flash has it elsewhere.
 #[unsafe(link_section = ".rodata.large")]
 static PACK: Aligned<[u8; BYTES.len()]> = Aligned(*include_bytes!(env!("FLATPACK_CONFORMANCE_PATH")));
+
+/// All kernels, those that have one by their lean variant.
+static LEAN: [Kernel; ops::ALL.len()] = {
+    let mut kernels = [ops::conv_2d_i8::LEAN; ops::ALL.len()];
+    let mut at = 0;
+    while at < kernels.len() {
+        kernels[at] = match ops::ALL[at].op {
+            OpCode::Conv2dI8 => ops::conv_2d_i8::LEAN,
+            OpCode::DepthwiseConv2dI8 => ops::depthwise_conv_2d_i8::LEAN,
+            OpCode::FullyConnectedI8 => ops::fully_connected_i8::LEAN,
+            _ => ops::ALL[at],
+        };
+        at += 1;
+    }
+    kernels
+};
 
 const BLOCKS: usize = 2 << 10;
 static ARENA: ConstStaticCell<[Block; BLOCKS]> = ConstStaticCell::new([Block::ZERO; BLOCKS]);
@@ -33,8 +49,10 @@ fn run(arena: &mut [u8]) -> bool {
     while let Some((name, file, after)) = next(rest) {
         rest = after;
         let session = Session::from_file(file, ops::ALL, arena);
-        match session.map(|mut session| session.check_goldens().map(|_| is_met_by_rows(&mut session))) {
-            Ok(Ok(Some(true))) => met += 1,
+        let by_rows = session.map(|mut session| session.check_goldens().map(|_| is_met_by_rows(&mut session)));
+        let lean = Session::from_file(file, &LEAN, arena).map(|mut session| session.check_goldens());
+        match (by_rows, lean) {
+            (Ok(Ok(Some(true))), Ok(Ok(_))) => met += 1,
             other => {
                 missed += 1;
                 error!("{=str}: {}", name, other);

@@ -16,7 +16,7 @@
 
 use crate::arch::{Active, Arch, Scratch};
 use crate::conv::Images;
-use crate::gemm_i8::WeightsI8;
+use crate::gemm_i8::{Order, WeightsI8};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
@@ -31,6 +31,10 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active, fal
 /// The kernel with no loops but an instruction set's over images, and a slow one: less code, for weights in
 /// layout `pairs`.
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
+
+/// The slow loop alone.
+#[cfg(test)]
+pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
@@ -55,9 +59,11 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Images::of(node, &moves, groups, rows.are_points())?;
     if LEAN {
+        let group_outputs = weights.bias.len().checked_div(groups as usize)?;
+        let order = Order { group_outputs, channels: depth, steps: [weights.depth, 1] };
         return rows.each(|band| {
             let image = layers.image(params.x_zero_point, &band);
-            weights.image_or_plain::<A>(&mut scratch, &image, band.x, band.y)
+            weights.image_or_plain::<A>(&mut scratch, &order, &image, band.x, band.y)
         });
     }
     if groups == 1 {

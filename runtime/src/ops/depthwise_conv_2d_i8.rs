@@ -15,13 +15,14 @@
 //! positions fit `i32`, that multipliers and zero points are in their domains, and that y shares no
 //! memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, ImageI8, LANES, OutputsI8, Patch, Scratch};
+use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::fixed;
+use crate::gemm_i8::{Order, WeightsI8};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces;
 use crate::rows::Rows;
 use crate::window::Moves;
 use flatpack_format::OpCode;
@@ -34,6 +35,10 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Ac
 /// The kernel with no loops but an instruction set's over images, and a slow one: less code, for one output a
 /// channel, and weights whose zero point is 0.
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
+
+/// The slow loop alone.
+#[cfg(test)]
+pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 struct Weights<'a> {
     w: &'a [i8],
@@ -72,13 +77,28 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let mut scratch = A::Scratch::new();
     let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
     if LEAN {
+        let &DepthwiseConv2dI8Params { x_zero_point, w_zero_point, y, .. } = params;
+        let plain = WeightsI8 {
+            w,
+            pairs: false,
+            bias,
+            requant,
+            depth: 0,
+            x_zero_point,
+            w_zero_point,
+            folded: true,
+            y,
+            plain: weights.plain,
+            quads: &[],
+        };
+        let order = Order { group_outputs: weights.multiplier, channels: 1, steps: [1, weights.outputs] };
         return rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
             let suits = weights.suit_loops().then_some(());
             let fast = suits.and_then(|()| {
                 A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, &mut *band.y)
             });
-            fast.or_else(|| weights.plain_image(&image, band.x, band.y))
+            fast.or_else(|| plain.plain_image(&order, &image, band.x, band.y))
         });
     }
     if weights.suit_loops() {
@@ -166,28 +186,6 @@ impl Product for Weights<'_> {
 }
 
 impl Weights<'_> {
-    /// An image, or some rows of it, output by output.
-    #[inline(never)]
-    fn plain_image(&self, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
-        for (at, y) in pieces_mut(y, self.outputs).enumerate() {
-            for (o, y) in y.iter_mut().enumerate() {
-                let channel = o.checked_div(self.multiplier)?;
-                let mut sum = *self.bias.get(o)?;
-                let mut w = self.w.iter().skip(o).step_by(self.outputs.max(1));
-                image.try_each_tap(at, x, |x| {
-                    // Beside the image are zeros, which the bias takes off again.
-                    let x =
-                        x.map_or(self.params.x_zero_point, |x| x.get(channel).copied().unwrap_or(0).into());
-                    let w = i32::from(*w.next()?).wrapping_sub(self.params.w_zero_point);
-                    sum = sum.wrapping_add(x.wrapping_mul(w));
-                    Some(())
-                })?;
-                *y = fixed::requantize(sum, fixed::of_output(self.requant, o)?, &self.params.y);
-            }
-        }
-        Some(())
-    }
-
     /// Whether they are such as [`Arch::depthwise_i8`] takes.
     fn suit_loops(&self) -> bool {
         self.multiplier == 1 && self.params.w_zero_point == 0

@@ -14,7 +14,7 @@
 
 use crate::arch::{Active, Arch, ImageI8, Scratch};
 use crate::gemm;
-use crate::gemm_i8::WeightsI8;
+use crate::gemm_i8::{Order, WeightsI8};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::Multiplier;
@@ -26,6 +26,10 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Act
 
 /// See [`conv_2d_i8::LEAN`](super::conv_2d_i8::LEAN).
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
+
+/// The slow loop alone.
+#[cfg(test)]
+pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
@@ -51,7 +55,8 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let rows = x.len().checked_div(depth)?;
     let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
     if LEAN {
-        return weights.image_or_plain::<A>(&mut scratch, &image, x, y);
+        let order = Order { group_outputs: outputs, channels: depth, steps: [depth, 1] };
+        return weights.image_or_plain::<A>(&mut scratch, &order, &image, x, y);
     }
     if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
         return Some(());
