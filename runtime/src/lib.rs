@@ -1,7 +1,7 @@
 //! Runs `.fpk` models in place: `no_std`, no heap, no panics.
 //!
 //! A model goes through three moments. **Parse**: are the bytes well formed? That is
-//! [`Model::parse`]. **Check**: does each step meet its kernel's assumptions? That is
+//! [`Model::parse`]. **Check**: does each step meet its operator's rule, on which its kernel relies? That is
 //! [`Session::load`]. **Run**: [`Session::run`] multiplies, and asks nothing again.
 //!
 //! ```

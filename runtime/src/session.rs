@@ -20,7 +20,7 @@ pub enum LoadError {
         /// The opcode.
         op: u16,
     },
-    /// A step does not meet its kernel's assumptions.
+    /// A step does not meet the rule of its operator, on which the kernel relies.
     Misfit {
         /// Number of the step.
         step: u32,
@@ -86,12 +86,12 @@ impl<'a> Session<'a> {
         model.header().arena_bytes as usize + model.header().state_bytes as usize
     }
 
-    /// Checks every step against its kernel and sets the state to its initial values.
+    /// Checks every step by its operator's rule and sets the state to its initial values.
     ///
     /// `memory` must begin at a multiple of 16 bytes and have [`Session::memory_bytes`] or more.
     ///
     /// # Errors
-    /// If the memory does not do, a kernel is missing, or a step does not fit its kernel.
+    /// If the memory does not do, a kernel is missing, or a step does not meet its rule.
     pub fn load(model: Model<'a>, kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, LoadError> {
         let session = Self::of_checked_steps(model, kernels, memory)?;
         for step in model.steps() {

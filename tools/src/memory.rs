@@ -235,7 +235,7 @@ impl Blocks {
     fn may_take(&mut self, graph: &Graph, node: &Node) -> Vec<TensorId> {
         let reads = self.reads(node);
         let in_state = self.state(node.output).is_some();
-        let allowed = if in_state { 0 } else { ops::operator(node.op).in_place };
+        let allowed = if in_state { 0 } else { node.op.rule().in_place };
         let inputs = node.inputs.iter().enumerate().filter(|(at, _)| allowed >> at & 1 == 1);
         inputs
             .map(|(_, &input)| input)

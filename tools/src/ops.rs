@@ -165,11 +165,6 @@ pub struct Operator {
     pub integer: Option<Lower>,
     /// How integers stand for its output.
     pub scale: OutputScale,
-    /// How many of the last inputs are states that the operator reads and updates.
-    pub states: usize,
-    /// Inputs whose memory the output may take if it is as long, one bit each: what the kernel's check
-    /// allows.
-    pub in_place: u32,
     /// Where the record holds a [`flatpack_format::ops::Clamp`], in bytes: activations fuse there.
     pub clamp: Option<usize>,
     /// The operator is linear in its weights (input 1) and a bias (input 2): per-output factors and
@@ -219,8 +214,6 @@ impl Operator {
             exact: None,
             integer: None,
             scale: OutputScale::Own,
-            states: 0,
-            in_place: 0,
             clamp: None,
             linear: None,
             packs: |_| false,
@@ -357,7 +350,7 @@ pub fn operator(op: OpCode) -> &'static Operator {
 
 /// The states that a node updates, which are the last of its inputs.
 pub fn updated(node: &Node) -> &[TensorId] {
-    &node.inputs[node.inputs.len().saturating_sub(operator(node.op).states)..]
+    &node.inputs[node.inputs.len().saturating_sub(node.op.rule().states.into())..]
 }
 
 #[cfg(test)]

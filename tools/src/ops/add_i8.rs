@@ -12,7 +12,7 @@ use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::binary::BinaryParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::AddI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::AddI8, exact);
 
 /// A sum of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -15,7 +15,7 @@ pub(crate) const fn operator(
     op: OpCode,
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
 ) -> Operator {
-    Operator { in_place: 0b11, clamp: Some(offset_of!(BinaryParams, clamp)), ..Operator::new(op, reference) }
+    Operator { clamp: Some(offset_of!(BinaryParams, clamp)), ..Operator::new(op, reference) }
 }
 
 /// One of tract's operators, then the fused activation.

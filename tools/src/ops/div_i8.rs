@@ -9,7 +9,7 @@ use flatpack_format::ops::binary::BinaryParams;
 use flatpack_format::ops::div_i8::DivI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::DivI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::DivI8, exact);
 
 /// A quotient of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

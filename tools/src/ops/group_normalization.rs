@@ -9,8 +9,7 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { in_place: 1, ..Operator::new(OpCode::GroupNormalization, reference) };
+pub const OPERATOR: Operator = Operator::new(OpCode::GroupNormalization, reference);
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: GroupNormalizationParams = node.params();

@@ -9,7 +9,6 @@ use tract_core::ops::nn::Reducer;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    in_place: 1,
     integer: Some(l2_normalization_i8::from_reals),
     scale: OutputScale::Fixed { scale: 1.0 / 128.0, zero_point: 0 },
     ..Operator::new(OpCode::L2Normalization, |r, _, node, inputs| {

@@ -11,8 +11,7 @@ use flatpack_format::ops::l2_normalization::L2NormalizationParams;
 use flatpack_format::ops::l2_normalization_i8::L2NormalizationI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { in_place: 1, ..Operator::on_integers(OpCode::L2NormalizationI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::L2NormalizationI8, exact);
 
 /// A normalisation of reals of quantised operands, for which `epsilon` is less than a step.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

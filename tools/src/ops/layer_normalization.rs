@@ -9,8 +9,7 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { in_place: 1, ..Operator::new(OpCode::LayerNormalization, reference) };
+pub const OPERATOR: Operator = Operator::new(OpCode::LayerNormalization, reference);
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: LayerNormalizationParams = node.params();

@@ -8,7 +8,6 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    in_place: 1,
     integer: Some(log_softmax_i8::from_reals),
     scale: OutputScale::Fixed { scale: 16.0 / 256.0, zero_point: 127 },
     ..Operator::new(OpCode::LogSoftmax, |r, _, node, inputs| {

@@ -11,7 +11,7 @@ use flatpack_format::ops::log_softmax::LogSoftmaxParams;
 use flatpack_format::ops::log_softmax_i8::LogSoftmaxI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::on_integers(OpCode::LogSoftmaxI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::LogSoftmaxI8, exact);
 
 /// The logarithm of a softmax of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -10,7 +10,7 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::on_integers(OpCode::Lookup, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::Lookup, exact);
 
 /// The node that computes `f` of each integer that `node` reads, by a table. `f` is given an integer
 /// of the type of the input, and gives one of the type of the output.

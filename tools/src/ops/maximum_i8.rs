@@ -7,7 +7,7 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::maximum_i8::MaximumI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::MaximumI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::MaximumI8, exact);
 
 /// The maximum of reals that integers stand for alike.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -7,7 +7,7 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::minimum_i8::MinimumI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::MinimumI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::MinimumI8, exact);
 
 /// The minimum of reals that integers stand for alike.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

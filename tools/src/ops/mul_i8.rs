@@ -11,7 +11,7 @@ use flatpack_format::ops::mul_i8::MulI8Params;
 use flatpack_format::ops::reshape::ReshapeParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::MulI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::MulI8, exact);
 
 /// A product of reals of quantised operands. A product with a constant that is not quantised is the same
 /// integers, if they stand for the product.

@@ -7,7 +7,6 @@ use tract_core::ops::math::mul;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    in_place: 1,
     integer: Some(prelu_i8::from_reals),
     ..Operator::new(OpCode::Prelu, |r, _, _, inputs| {
         let x = inputs[0];

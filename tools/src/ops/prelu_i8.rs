@@ -11,7 +11,7 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::prelu_i8::PreluI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::on_integers(OpCode::PreluI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::PreluI8, exact);
 
 /// A parametric rectifier of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -7,7 +7,6 @@ use flatpack_format::OpCode;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
-    in_place: 1,
     scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::Reshape, |r, graph, node, inputs| {
         r.reshape(&sizes(graph.dims(node.output)), inputs[0])

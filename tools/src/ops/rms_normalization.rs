@@ -9,7 +9,7 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::new(OpCode::RmsNormalization, reference) };
+pub const OPERATOR: Operator = Operator::new(OpCode::RmsNormalization, reference);
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: RmsNormalizationParams = node.params();

@@ -8,7 +8,6 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    in_place: 1,
     integer: Some(softmax_i8::from_reals),
     scale: OutputScale::Fixed { scale: 1.0 / 256.0, zero_point: -128 },
     ..Operator::new(OpCode::Softmax, |r, _, node, inputs| {

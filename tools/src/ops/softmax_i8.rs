@@ -11,10 +11,8 @@ use flatpack_format::ops::{Clamp, Multiplier, binary::BinaryParams};
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator {
-    in_place: 1,
-    ..Operator::on_integers(OpCode::SoftmaxI8, |node, inputs, _| shares(node, &inputs[0], 8))
-};
+pub const OPERATOR: Operator =
+    Operator::on_integers(OpCode::SoftmaxI8, |node, inputs, _| shares(node, &inputs[0], 8));
 
 /// Bits after the point of an exponent.
 pub(crate) const POINT: u32 = 26;

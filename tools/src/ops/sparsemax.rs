@@ -19,7 +19,7 @@ use tract_core::ops::math::{add, div, max, mul, sub};
 use tract_core::ops::nn::Reducer;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 1, ..Operator::new(OpCode::Sparsemax, reference) };
+pub const OPERATOR: Operator = Operator::new(OpCode::Sparsemax, reference);
 
 fn reference(r: &mut Reference, _: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let axis = node.params::<SparsemaxParams>().axis as usize;

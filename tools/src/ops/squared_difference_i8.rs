@@ -9,8 +9,7 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::squared_difference_i8::SquaredDifferenceI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { in_place: 0b11, ..Operator::on_integers(OpCode::SquaredDifferenceI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::SquaredDifferenceI8, exact);
 
 /// Bits that a difference has more than its terms.
 const BITS: u32 = 7;

@@ -9,7 +9,7 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::sub_i8::SubI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { in_place: 0b11, ..Operator::on_integers(OpCode::SubI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::SubI8, exact);
 
 /// A difference of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -16,7 +16,6 @@ use tract_core::ops::nn::Reducer;
 pub const OPERATOR: Operator = Operator {
     clamp: Some(offset_of!(SvdfParams, clamp)),
     integer: Some(svdf_i8::from_reals),
-    states: 1,
     ..Operator::new(OpCode::Svdf, reference)
 };
 

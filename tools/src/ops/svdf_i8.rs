@@ -12,7 +12,7 @@ use flatpack_format::ops::svdf_i8::SvdfI8Params;
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator { states: 1, ..Operator::on_integers(OpCode::SvdfI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::SvdfI8, exact);
 
 /// A tensor's integers stand for reals with one scale, and have this type.
 pub(crate) fn one_scale<'a>(

@@ -13,5 +13,5 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
     integer: Lower,
 ) -> Operator {
-    Operator { in_place: 1, integer: Some(integer), ..Operator::new(op, reference) }
+    Operator { integer: Some(integer), ..Operator::new(op, reference) }
 }

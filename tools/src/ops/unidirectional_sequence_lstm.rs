@@ -14,7 +14,6 @@ use tract_core::ops::math::{add, mul, tanh};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(unidirectional_sequence_lstm_i8::from_reals),
-    states: 2,
     ..Operator::new(OpCode::UnidirectionalSequenceLstm, reference)
 };
 

@@ -13,8 +13,7 @@ use flatpack_format::ops::unidirectional_sequence_lstm_i8::UnidirectionalSequenc
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator { states: 2, ..Operator::on_integers(OpCode::UnidirectionalSequenceLstmI8, exact) };
+pub const OPERATOR: Operator = Operator::on_integers(OpCode::UnidirectionalSequenceLstmI8, exact);
 
 /// What the sums of a gate count in.
 const GATE_SCALE: f64 = 1.0 / 4096.0;
