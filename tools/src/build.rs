@@ -5,6 +5,7 @@ use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan};
 use crate::passes::compress_weights::{self, WeightFormat};
+use crate::passes::patches::{self, PatchError, Patches};
 use crate::passes::{self, Change, keep_states, lower_integers, pack, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
@@ -29,6 +30,8 @@ pub struct Options {
     pub goldens: Goldens,
     /// Leave out names and metadata.
     pub strip: bool,
+    /// The most bytes that the arena may take: layers are computed in patches where that is what it takes.
+    pub max_arena: Option<u32>,
     /// Metadata about the source.
     pub meta: BTreeMap<String, String>,
 }
@@ -42,6 +45,7 @@ impl Default for Options {
             keep_float: Vec::new(),
             goldens: Goldens::Predicted(2),
             strip: false,
+            max_arena: None,
             meta: BTreeMap::new(),
         }
     }
@@ -97,6 +101,8 @@ pub struct Built {
     pub changes: Vec<Change>,
     /// Where tensors lie.
     pub plan: MemoryPlan,
+    /// What patches do, if the arena was to be no larger than some size.
+    pub patches: Option<Patches>,
     /// How far it is from its goldens.
     pub checked: Checked,
     /// Of weights in fewer bytes, if there are some.
@@ -178,6 +184,9 @@ pub enum BuildError {
     /// There is no memory plan.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// The arena takes more than it may.
+    #[error(transparent)]
+    Patches(#[from] PatchError),
     /// The file breaks a rule of the format.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -249,7 +258,9 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     });
     changed("compress weights", compressed.details);
     changed("pack", pack::run(&mut graph, options.target));
-    let plan = memory::plan(&graph)?;
+    let mut plan = memory::plan(&graph)?;
+    let fit = |most_bytes| patches::run(&mut graph, &mut plan, most_bytes);
+    let patches = options.max_arena.map(fit).transpose()?;
     let (mut draft, _) = emit::draft(&graph, &plan, options.target);
     let step_outputs: Vec<TensorId> = plan.steps.iter().map(|node| node.output).collect();
     let exact = if graph.has_integers() { exact::reproducible(&graph) } else { HashSet::new() };
@@ -275,7 +286,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let checked = check(&model)?;
     let input_names = graph.inputs.iter().map(|&id| graph.tensor(id).name.clone()).collect();
     let inputs = graph.inputs;
-    Ok(Built { blocks, file_bytes, draft, inputs, input_names, changes, plan, checked, weights })
+    Ok(Built { blocks, file_bytes, draft, inputs, input_names, changes, plan, patches, checked, weights })
 }
 
 /// Gives each output memory of its own, and runs the passes on reals.

@@ -3,7 +3,8 @@
 //!
 //! A *block* is memory that several tensors may take one after the other: a reshape's output is its
 //! input's block seen with another shape, and an operator that works in place writes over the block
-//! of an input that nobody reads any more.
+//! of an input that nobody reads any more. A tensor may also be a piece of a block: what a slice takes,
+//! where its elements follow each other in memory, and what a concatenation puts one after the other.
 //!
 //! States lie outside of the arena, one after the other. The value that a run finds and the value that
 //! it leaves are two blocks in the same memory: the step that writes the second runs after all that
@@ -13,6 +14,8 @@ use crate::graph::{Graph, Node, TensorId};
 use crate::ops;
 use crate::passes::plan_memory::{self, Buffer, CheckError, Overlap, Plan, PlanError};
 use crate::passes::schedule::{self, OrderError, Problem, Step};
+use flatpack_format::ops::concatenate::ConcatenateParams;
+use flatpack_format::ops::strided_slice::StridedSliceParams;
 use flatpack_format::{ALIGN, OpCode, TensorType};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
@@ -20,8 +23,8 @@ use thiserror::Error;
 /// Where tensors lie, and in which order steps run.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan {
-    /// The nodes that compute, in the order in which they run; reshapes that only rename memory are
-    /// left out.
+    /// The nodes that compute, in the order in which they run; reshapes, slices and concatenations that
+    /// only rename memory are left out.
     pub steps: Vec<Node>,
     /// Offset of each activation in the arena.
     pub offsets: HashMap<TensorId, u32>,
@@ -41,6 +44,8 @@ pub struct MemoryPlan {
     pub order_optimal: bool,
     /// Number of reshapes that cost nothing.
     pub free_reshapes: usize,
+    /// Number of slices and concatenations that cost nothing.
+    pub free_pieces: usize,
     /// Number of steps that write over their input.
     pub in_place: usize,
     /// Number of steps whose output lies over a part of their input.
@@ -74,56 +79,122 @@ pub enum MemoryError {
 
 /// Plans the memory of a graph.
 ///
+/// Slices and concatenations whose elements are in their places already cost nothing; but a piece keeps
+/// the whole of its block alive, so that they copy where that makes the arena smaller.
+///
 /// # Errors
 /// If the activations need more than 4 GiB, or the graph is not in order.
 pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
-    let mut blocks = Blocks::new(graph);
-    let (reshapes, mut steps): (Vec<&Node>, Vec<&Node>) =
-        graph.nodes.iter().partition(|node| renames_memory(graph, node));
-    for reshape in &reshapes {
-        blocks.join(reshape.inputs[0], reshape.output);
+    let mut layout = Layout::new(graph, true);
+    let plan = layout.plan()?;
+    if plan.free_pieces == 0 {
+        return Ok(plan);
     }
-    blocks.set_states(graph);
-    let order = schedule::order(&problem(graph, &mut blocks, &steps))?;
-    steps = order.steps.iter().map(|&step| steps[step]).collect();
+    let copying = Layout::new(graph, false).plan()?;
+    Ok(if copying.arena_bytes < plan.arena_bytes { copying } else { plan })
+}
 
-    let in_place = work_in_place(graph, &mut blocks, &steps);
-    let (roots, buffers) = buffers(graph, &mut blocks, &steps);
-    let overlaps = overlaps(graph, &mut blocks, &steps, &roots, &buffers);
-    let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } =
-        plan_memory::plan(&buffers, &overlaps, ALIGN)?;
-    plan_memory::check(&buffers, &overlaps, ALIGN, &offsets)?;
-    let over_input = overlaps.iter().filter(|&&Overlap { input, output, .. }| {
-        let end = |buffer: usize| offsets[buffer] + buffers[buffer].bytes;
-        offsets[input] < end(output) && offsets[output] < end(input)
-    });
-    let over_input = over_input.count();
-    let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
-    let tensors = || (0..graph.tensors.len()).map(TensorId);
-    let in_state = tensors().filter_map(|id| Some((id, blocks.state(id)?))).collect();
-    check_states(graph, &steps, &in_state)?;
-    let mut state_offsets = Vec::new();
-    let mut state_bytes = 0u32;
-    for state in &graph.states {
-        state_offsets.push(state_bytes);
-        let end = state_bytes.checked_add(graph.bytes(state.value));
-        state_bytes =
-            end.and_then(|end| end.checked_next_multiple_of(ALIGN)).ok_or(MemoryError::StatesTooLarge)?;
+/// The bytes that are alive at each step of a graph in its own order, with the output of the step: no plan
+/// for this order is smaller than the largest.
+///
+/// # Errors
+/// If the activations need more than 4 GiB.
+pub(crate) fn loads(graph: &Graph) -> Result<Vec<(TensorId, u64)>, MemoryError> {
+    let mut layout = Layout::new(graph, true);
+    layout.work_in_place();
+    let (_, buffers, overlaps) = layout.buffers_and_overlaps();
+    let loads = plan_memory::step_loads(&buffers, &overlaps, ALIGN)?;
+    Ok(layout.steps.iter().map(|step| step.output).zip(loads).collect())
+}
+
+/// The steps of a graph and the blocks of its tensors, before places are sought.
+struct Layout<'a> {
+    graph: &'a Graph,
+    blocks: Blocks,
+    steps: Vec<&'a Node>,
+    free_reshapes: usize,
+    free_pieces: usize,
+}
+
+impl<'a> Layout<'a> {
+    /// The steps in the order of the graph; `pieces`: slices and concatenations may cost nothing.
+    fn new(graph: &'a Graph, pieces: bool) -> Self {
+        let mut blocks = Blocks::new(graph);
+        let (reshapes, mut steps): (Vec<&Node>, Vec<&Node>) =
+            graph.nodes.iter().partition(|node| renames_memory(graph, node));
+        for reshape in &reshapes {
+            blocks.join(reshape.inputs[0], reshape.output);
+        }
+        blocks.set_states(graph);
+        let before = steps.len();
+        if pieces {
+            // From the last to the first: what a piece is put into may be a piece itself.
+            steps.reverse();
+            steps.retain(|node| !blocks.joins_pieces(graph, node));
+            steps.reverse();
+        }
+        let (free_reshapes, free_pieces) = (reshapes.len(), before - steps.len());
+        Self { graph, blocks, steps, free_reshapes, free_pieces }
     }
-    Ok(MemoryPlan {
-        steps: steps.into_iter().cloned().collect(),
-        offsets: tensors().filter_map(|id| Some((id, *place.get(&blocks.root(id))?))).collect(),
-        in_state,
-        state_offsets,
-        arena_bytes,
-        state_bytes,
-        lower_bound_bytes,
-        optimal,
-        order_optimal: order.optimal && over_input == 0,
-        free_reshapes: reshapes.len(),
-        in_place,
-        over_input,
-    })
+
+    fn work_in_place(&mut self) -> usize {
+        work_in_place(self.graph, &mut self.blocks, &self.steps)
+    }
+
+    fn buffers_and_overlaps(&mut self) -> (Vec<usize>, Vec<Buffer>, Vec<Overlap>) {
+        let (graph, blocks, steps) = (self.graph, &mut self.blocks, &self.steps);
+        let (roots, buffers) = buffers(graph, blocks, steps);
+        let overlaps = overlaps(graph, blocks, steps, &roots, &buffers);
+        (roots, buffers, overlaps)
+    }
+
+    fn plan(&mut self) -> Result<MemoryPlan, MemoryError> {
+        let graph = self.graph;
+        let order = schedule::order(&problem(graph, &mut self.blocks, &self.steps))?;
+        self.steps = order.steps.iter().map(|&step| self.steps[step]).collect();
+        let in_place = self.work_in_place();
+        let (roots, buffers, overlaps) = self.buffers_and_overlaps();
+        let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } =
+            plan_memory::plan(&buffers, &overlaps, ALIGN)?;
+        plan_memory::check(&buffers, &overlaps, ALIGN, &offsets)?;
+        let over_input = overlaps.iter().filter(|&&Overlap { input, output, .. }| {
+            let end = |buffer: usize| offsets[buffer] + buffers[buffer].bytes;
+            offsets[input] < end(output) && offsets[output] < end(input)
+        });
+        let over_input = over_input.count();
+        let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
+        let blocks = &mut self.blocks;
+        let tensors = || (0..graph.tensors.len()).map(TensorId);
+        let in_state = tensors().filter_map(|id| Some((id, blocks.state(id)?))).collect();
+        check_states(graph, &self.steps, &in_state)?;
+        let mut state_offsets = Vec::new();
+        let mut state_bytes = 0u32;
+        for state in &graph.states {
+            state_offsets.push(state_bytes);
+            let end = state_bytes.checked_add(graph.bytes(state.value));
+            state_bytes =
+                end.and_then(|end| end.checked_next_multiple_of(ALIGN)).ok_or(MemoryError::StatesTooLarge)?;
+        }
+        let offset = |id| {
+            let (root, at) = blocks.place(id);
+            Some((id, *place.get(&root)? + at))
+        };
+        Ok(MemoryPlan {
+            steps: self.steps.iter().copied().cloned().collect(),
+            offsets: tensors().filter_map(offset).collect(),
+            in_state,
+            state_offsets,
+            arena_bytes,
+            state_bytes,
+            lower_bound_bytes,
+            optimal,
+            order_optimal: order.optimal && over_input == 0 && self.free_pieces == 0,
+            free_reshapes: self.free_reshapes,
+            free_pieces: self.free_pieces,
+            in_place,
+            over_input,
+        })
+    }
 }
 
 /// Whether a node is a reshape that gives memory another shape. One of a constant copies, and so does
@@ -176,9 +247,13 @@ fn check_states(
     Ok(())
 }
 
-/// Which tensors share a block: a union-find.
+/// Which tensors share a block: a union-find, with the place of each tensor in its block. The root of a
+/// block is as large as the block.
 struct Blocks {
     parent: Vec<usize>,
+    /// First byte of each tensor in its parent.
+    at: Vec<u32>,
+    bytes: Vec<u32>,
     constant: Vec<bool>,
     /// The state whose memory the block with this root is.
     states: HashMap<usize, usize>,
@@ -186,8 +261,11 @@ struct Blocks {
 
 impl Blocks {
     fn new(graph: &Graph) -> Self {
+        let count = graph.tensors.len();
         Self {
-            parent: (0..graph.tensors.len()).collect(),
+            parent: (0..count).collect(),
+            at: vec![0; count],
+            bytes: (0..count).map(|id| graph.bytes(TensorId(id))).collect(),
             constant: graph.tensors.iter().map(|tensor| tensor.data.is_some()).collect(),
             states: HashMap::new(),
         }
@@ -208,18 +286,61 @@ impl Blocks {
         self.states.get(&root).copied()
     }
 
-    fn root(&mut self, id: TensorId) -> usize {
-        let mut root = id.0;
+    /// The root of a tensor's block, and the first byte of the tensor in it.
+    fn place(&mut self, id: TensorId) -> (usize, u32) {
+        let (mut root, mut at) = (id.0, 0);
         while self.parent[root] != root {
-            self.parent[root] = self.parent[self.parent[root]];
+            at += self.at[root];
             root = self.parent[root];
         }
-        root
+        (self.parent[id.0], self.at[id.0]) = (root, at);
+        (root, at)
     }
 
-    fn join(&mut self, first: TensorId, second: TensorId) {
-        let (first, second) = (self.root(first), self.root(second));
-        self.parent[second] = first;
+    fn root(&mut self, id: TensorId) -> usize {
+        self.place(id).0
+    }
+
+    /// The root of a tensor's block, if the tensor is the whole of it.
+    fn whole(&mut self, id: TensorId) -> Option<usize> {
+        let root = self.root(id);
+        (self.bytes[root] == self.bytes[id.0]).then_some(root)
+    }
+
+    /// Makes the block of `inner` a piece of that of `outer`, from a byte of `outer` on.
+    fn put(&mut self, inner: usize, outer: TensorId, byte: u32) {
+        let (root, at) = self.place(outer);
+        (self.parent[inner], self.at[inner]) = (root, at + byte);
+    }
+
+    /// Makes one block of those of two tensors as large as each other, of which at least one is the whole of
+    /// its block. Whether that is so.
+    fn join(&mut self, first: TensorId, second: TensorId) -> bool {
+        if let Some(second) = self.whole(second) {
+            self.put(second, first, 0);
+            return true;
+        }
+        let first = self.whole(first);
+        first.inspect(|&first| self.put(first, second, 0)).is_some()
+    }
+
+    /// Whether a node is a slice or a concatenation whose output need only be a name for memory, or whose
+    /// inputs can be computed in their places in the output: then it makes them pieces of one block.
+    fn joins_pieces(&mut self, graph: &Graph, node: &Node) -> bool {
+        let Some(pieces) = pieces(graph, node) else { return false };
+        let mut roots = HashSet::new();
+        for &(inner, outer, byte) in &pieces {
+            let in_arena = [inner, outer].iter().all(|&id| !self.constant[id.0] && self.state(id).is_none());
+            let whole = self.whole(inner).filter(|&root| root != self.root(outer) && roots.insert(root));
+            if !in_arena || whole.is_none() || !byte.is_multiple_of(ALIGN) {
+                return false;
+            }
+        }
+        for (inner, outer, byte) in pieces {
+            let inner = self.root(inner);
+            self.put(inner, outer, byte);
+        }
+        true
     }
 
     /// The blocks of a node's inputs that are no constants.
@@ -268,7 +389,7 @@ fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
         })
     };
     let found = graph.inputs.iter().copied().chain(graph.states.iter().map(|state| state.value));
-    let inputs = found.map(|id| number(blocks, id)).collect();
+    let inputs: Vec<usize> = found.map(|id| number(blocks, id)).collect();
     let readers: Vec<Vec<usize>> = graph
         .states
         .iter()
@@ -287,22 +408,77 @@ fn problem(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> Problem {
         first.sort_unstable();
         first
     };
+    let writers = writers(graph, steps);
+    // A block of pieces is alive once one of them is: the first step writes all of it.
+    let mut written: HashSet<usize> = inputs.iter().copied().collect();
     let steps = steps
         .iter()
         .enumerate()
         .map(|(position, node)| {
             let activations: Vec<TensorId> =
                 node.inputs.iter().copied().filter(|&id| !graph.is_constant(id)).collect();
-            Step {
-                in_place: blocks.may_take(graph, node).first().map(|&id| number(blocks, id)),
-                reads: activations.into_iter().map(|id| number(blocks, id)).collect(),
-                writes: vec![number(blocks, node.output)],
-                after: after(position, node),
+            let before = activations.iter().filter_map(|id| writers.get(id)).flatten().copied();
+            let mut reads: Vec<usize> = activations.iter().map(|&id| number(blocks, id)).collect();
+            let mut writes = vec![number(blocks, node.output)];
+            let in_place = blocks.may_take(graph, node).first().map(|&id| number(blocks, id));
+            if !written.insert(writes[0]) {
+                reads.append(&mut writes);
             }
+            let after = after(position, node).into_iter().chain(before).collect();
+            Step { in_place, reads, writes, after }
         })
         .collect();
     let outputs = graph.outputs.iter().map(|&id| number(blocks, id)).collect();
     Problem { buffer_bytes, inputs, outputs, steps }
+}
+
+/// For each tensor, the steps that write a part of it.
+fn writers(graph: &Graph, steps: &[&Node]) -> HashMap<TensorId, Vec<usize>> {
+    let step_of: HashMap<TensorId, usize> =
+        steps.iter().enumerate().map(|(position, node)| (node.output, position)).collect();
+    let mut writers: HashMap<TensorId, Vec<usize>> = HashMap::new();
+    for node in &graph.nodes {
+        let of_node = match step_of.get(&node.output) {
+            Some(&step) => vec![step],
+            None => node.inputs.iter().filter_map(|input| writers.get(input)).flatten().copied().collect(),
+        };
+        writers.insert(node.output, of_node);
+    }
+    writers
+}
+
+/// What is a piece of what if a node is a slice or a concatenation whose elements follow each other in
+/// memory: inner tensor, outer tensor, and the byte of the outer with which the inner begins.
+fn pieces(graph: &Graph, node: &Node) -> Option<Vec<(TensorId, TensorId, u32)>> {
+    let bytes_of_index = |id: TensorId, axis: usize| {
+        let inner = graph.dims(id)[axis + 1..].iter().product::<u32>();
+        inner * graph.tensor(id).tensor_type.dtype.bytes()
+    };
+    let y = node.output;
+    match node.op {
+        OpCode::Concatenate => {
+            let axis = node.params::<ConcatenateParams>().axis as usize;
+            let is_outermost = graph.dims(y)[..axis].iter().all(|&dim| dim == 1);
+            let mut end = 0;
+            let mut piece = |&x: &TensorId| {
+                let begin = end;
+                end += graph.bytes(x);
+                (x, y, begin)
+            };
+            is_outermost.then(|| node.inputs.iter().map(&mut piece).collect())
+        }
+        OpCode::StridedSlice => {
+            let StridedSliceParams { begin, stride, .. } = node.params();
+            let (x, sizes) = (node.inputs[0], graph.dims(y));
+            // Up to an axis single indices, after it all of them.
+            let axis = sizes.iter().position(|&size| size != 1).unwrap_or(0);
+            let all = (axis + 1..sizes.len()).all(|axis| sizes[axis] == graph.dims(x)[axis]);
+            let forward = (axis..sizes.len()).all(|axis| stride[axis] == 1 || sizes[axis] == 1);
+            let first = (0..sizes.len()).map(|axis| begin[axis] * bytes_of_index(x, axis)).sum();
+            (all && forward).then(|| vec![(y, x, first)])
+        }
+        _ => None,
+    }
 }
 
 /// Joins outputs with inputs that die there; gives how many.
@@ -315,8 +491,7 @@ fn work_in_place(graph: &Graph, blocks: &mut Blocks, steps: &[&Node]) -> usize {
             let is_output = graph.outputs.iter().any(|&output| blocks.root(output) == block);
             !read_later && !is_output
         });
-        if let Some(input) = taken {
-            blocks.join(input, node.output);
+        if taken.is_some_and(|input| blocks.join(input, node.output)) {
             count += 1;
         }
     }
@@ -339,12 +514,13 @@ fn overlaps(
         let types: Vec<TensorType> = node.inputs.iter().map(|&id| graph.tensor(id).tensor_type).collect();
         let rows = (node.op.rule().rows)(&node.params, &types, &graph.tensor(y).tensor_type);
         let Some(distances) = rows.and_then(|rows| rows.overlap()) else { continue };
-        let (x_block, y_block) = (blocks.root(x), blocks.root(y));
+        let ((x_block, x_at), (y_block, y_at)) = (blocks.place(x), blocks.place(y));
         let is_output = graph.outputs.iter().any(|&output| blocks.root(output) == x_block);
         let read_twice = blocks.reads(node).iter().filter(|&&read| read == x_block).count() != 1;
         let (Some(&input), Some(&output)) = (index.get(&x_block), index.get(&y_block)) else { continue };
         let last = buffers[input].last_step == position && buffers[output].first_step == position;
-        if last && !is_output && !read_twice && input != output {
+        let begin = x_at == 0 && y_at == 0;
+        if last && begin && !is_output && !read_twice && input != output {
             overlaps.push(Overlap { input, output, distances });
         }
     }

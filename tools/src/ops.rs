@@ -7,12 +7,15 @@ use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node, TensorId};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
+use part::Part;
+use std::ops::Range;
 use tract_core::internal::{TractResult, bail};
 use tract_core::model::OutletId;
 
 mod binary;
 mod binary_i8;
 mod moves;
+pub mod part;
 mod pool_i8;
 mod reduction;
 mod unary;
@@ -134,6 +137,9 @@ pub type Exact = fn(&Node, &[Operand<'_>], &[u32]) -> Values;
 /// none.
 pub type Lower = fn(&mut Graph, &Node) -> Result<Node, String>;
 
+/// Some rows of a node's output alone; `None` where they are not computed from some rows of the inputs.
+pub type PartOf = fn(&Graph, &Node, Range<u32>) -> Option<Part>;
+
 /// How integers stand for the reals that an operator computes, where its operands are quantised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OutputScale {
@@ -174,6 +180,8 @@ pub struct Operator {
     pub packs: fn(&Node) -> bool,
     /// Whether the weights may be written in layout `pairs`, and are read faster so.
     pub pairs: fn(&Node) -> bool,
+    /// Some rows of the output, where each is computed from some rows of the inputs.
+    pub part: Option<PartOf>,
     /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
 }
@@ -218,6 +226,7 @@ impl Operator {
             linear: None,
             packs: |_| false,
             pairs: |_| false,
+            part: None,
             fewer_bytes: None,
         }
     }

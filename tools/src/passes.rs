@@ -11,6 +11,7 @@ pub mod lower_integers;
 pub mod merge_padding;
 pub mod one_channel;
 pub mod pack;
+pub mod patches;
 pub mod plan_memory;
 pub mod quantize;
 pub mod schedule;

@@ -9,6 +9,7 @@ use crate::graph::{Graph, TensorId};
 use crate::import::keras;
 use crate::import::{self, Origin};
 use crate::passes::compress_weights::WeightFormat;
+use crate::passes::patches::Patches;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
 use serde_json::json;
@@ -60,6 +61,10 @@ pub struct Args {
     /// report then says how far off, and the file is checked against predictions of its own.
     #[arg(long, value_name = "FILE", requires = "golden_inputs")]
     golden_outputs: Option<PathBuf>,
+    /// The most memory that the arena may take, such as 32K: where it takes more, layers are computed in
+    /// bands of rows, some rows of them more than once.
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    max_arena: Option<u32>,
     /// Leave out names and metadata.
     #[arg(long)]
     strip: bool,
@@ -76,6 +81,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.h5 -o model.fpk --target linux
   flatpack build model.tflite
   flatpack build model.tflite --for features.json
+  flatpack build model.tflite --max-arena 32K
   flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
@@ -128,6 +134,20 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     parsed.ok_or_else(|| "expected a name and extents, such as image=96,96,3".into())
 }
 
+/// A number of bytes: `32768`, `32K`, `32KiB`, `1M`.
+fn byte_count(text: &str) -> Result<u32, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = match unit.trim_start() {
+        "" | "B" => Some(1),
+        "K" | "KiB" => Some(1 << 10),
+        "M" | "MiB" => Some(1 << 20),
+        _ => None,
+    };
+    let bytes = number.parse::<u32>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    bytes.ok_or_else(|| "expected bytes, such as 32768, 32K or 32KiB, below 4 GiB".into())
+}
+
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     if args.quantize != Some(Quantize::Int8) && args.integers.calibrate.is_some() {
         return Err(Failure::usage(miette::miette!("--calibrate is for --quantize int8")));
@@ -151,6 +171,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         keep_float: args.keep_float.clone(),
         goldens: goldens(args, &graph)?,
         strip: args.strip,
+        max_arena: args.max_arena,
         meta: metadata(args, &origin)?,
     };
     let outputs: Vec<String> =
@@ -283,6 +304,9 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     if args.quantize == Some(Quantize::Int8) {
         options += &args.integers.described();
     }
+    if let Some(bytes) = args.max_arena {
+        let _ = write!(options, " --max-arena {bytes}");
+    }
     if !args.keep_float.is_empty() {
         let _ = write!(options, " --keep-float {}", args.keep_float.join(" "));
     }
@@ -324,6 +348,19 @@ fn readable(file: &std::fs::File) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn readable(_: &std::fs::File) -> std::io::Result<()> {
     Ok(())
+}
+
+/// What patches do, in a line.
+fn described(patches: &Patches) -> String {
+    let [before, after] = patches.arena_bytes;
+    match &patches.layers {
+        None => "no patches: the arena is small enough without".into(),
+        Some([first, last]) => format!(
+            "{} patches from {first} to {last}: arena {before} to {after} bytes, {:.1} % more multiply-accumulates",
+            patches.bands,
+            patches.more_macs_percent()
+        ),
+    }
 }
 
 fn report(
@@ -389,6 +426,9 @@ fn report(
         if plan.state_bytes > 0 { format!(", state {} bytes", plan.state_bytes) } else { String::new() },
         model.header().macs
     );
+    if let Some(patches) = &built.patches {
+        let _ = writeln!(text, "         {}", described(patches));
+    }
     let checked = &built.checked;
     let _ = writeln!(
         text,
@@ -424,6 +464,15 @@ fn report(
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "arena_optimal": plan.optimal,
         "order_optimal": plan.order_optimal,
+        "patches": built.patches.as_ref().map(|patches| json!({
+            "count": patches.bands,
+            "layers": patches.layers,
+            "arena_bytes_before": patches.arena_bytes[0],
+            "arena_bytes_after": patches.arena_bytes[1],
+            "macs_before": patches.macs[0],
+            "macs_after": patches.macs[1],
+            "more_macs_percent": patches.more_macs_percent(),
+        })),
         "macs": model.header().macs,
         "goldens": checked.cases,
         "receipts": checked.receipts,

@@ -1,7 +1,7 @@
 //! Sum of 8-bit integers.
 
 use super::weighted_i8::{multiplied, requantized};
-use super::{Operator, binary_i8, lookup};
+use super::{Operator, binary_i8, lookup, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Graph, Node};
@@ -12,7 +12,8 @@ use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::binary::BinaryParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::AddI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::AddI8, exact) };
 
 /// A sum of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -1,16 +1,20 @@
 //! 2-D average pooling of 8-bit integers.
 
 use super::pool_i8::{Window, pooled};
-use super::{Operator, moves};
+use super::{Operator, moves, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::average_pool_2d::Pool2dParams;
 use flatpack_format::ops::average_pool_2d_i8::AveragePool2dI8Params;
+use std::mem::offset_of;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::AveragePool2dI8, exact);
+pub const OPERATOR: Operator = Operator {
+    part: Some(part::windows::<{ offset_of!(AveragePool2dI8Params, pad_h) }>),
+    ..Operator::on_integers(OpCode::AveragePool2dI8, exact)
+};
 
 /// An average of reals on quantised operands. TensorFlow Lite rounds integers as they are, whatever
 /// they stand for: halves away from zero, which for unsigned ones is up.

@@ -1,6 +1,6 @@
 //! What the elementwise operators of two inputs have in common.
 
-use super::Operator;
+use super::{Operator, part};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -15,7 +15,11 @@ pub(crate) const fn operator(
     op: OpCode,
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
 ) -> Operator {
-    Operator { clamp: Some(offset_of!(BinaryParams, clamp)), ..Operator::new(op, reference) }
+    Operator {
+        part: Some(part::same_rows),
+        clamp: Some(offset_of!(BinaryParams, clamp)),
+        ..Operator::new(op, reference)
+    }
 }
 
 /// One of tract's operators, then the fused activation.

@@ -1,15 +1,17 @@
 //! 2-D convolution of 8-bit integers.
 
-use super::Operator;
 use super::weighted_i8::{operands, requantize};
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
+use std::mem::offset_of;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    part: Some(part::windows::<{ offset_of!(Conv2dI8Params, pad_h) }>),
     pairs: |node| {
         let params: Conv2dI8Params = node.params();
         params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]

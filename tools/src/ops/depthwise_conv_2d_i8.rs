@@ -1,15 +1,19 @@
 //! Depthwise 2-D convolution of 8-bit integers.
 
-use super::Operator;
 use super::weighted_i8::{operands, requantize};
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
 use flatpack_format::ops::depthwise_conv_2d_i8::DepthwiseConv2dI8Params;
+use std::mem::offset_of;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::DepthwiseConv2dI8, exact);
+pub const OPERATOR: Operator = Operator {
+    part: Some(part::windows::<{ offset_of!(DepthwiseConv2dI8Params, pad_h) }>),
+    ..Operator::on_integers(OpCode::DepthwiseConv2dI8, exact)
+};
 
 /// A depthwise convolution of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

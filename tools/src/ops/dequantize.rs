@@ -1,6 +1,6 @@
 //! Integers of 8 or 16 bits to reals.
 
-use super::Operator;
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::graph::Node;
 use crate::quant::Quant;
@@ -8,7 +8,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::dequantize::DequantizeParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::Dequantize, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::Dequantize, exact) };
 
 /// The node that makes reals of the integers which `node` reads.
 pub(crate) fn node(node: &Node, x: &Quant) -> Node {

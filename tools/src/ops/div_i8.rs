@@ -1,6 +1,6 @@
 //! Quotient of 8-bit integers.
 
-use super::{Operator, binary_i8, lookup};
+use super::{Operator, binary_i8, lookup, part};
 use crate::exact::{Operand, Values};
 use crate::fixed::{self, functions};
 use crate::graph::{Graph, Node};
@@ -9,7 +9,8 @@ use flatpack_format::ops::binary::BinaryParams;
 use flatpack_format::ops::div_i8::DivI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::DivI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::DivI8, exact) };
 
 /// A quotient of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -1,7 +1,7 @@
 //! Any function of one 8-bit integer, as a table.
 
-use super::Operator;
 use super::weighted_i8::{activation, multiplied};
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Data, Graph, Node};
@@ -10,7 +10,8 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::Lookup, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::Lookup, exact) };
 
 /// The node that computes `f` of each integer that `node` reads, by a table. `f` is given an integer
 /// of the type of the input, and gives one of the type of the output.

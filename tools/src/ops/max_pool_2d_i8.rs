@@ -1,16 +1,20 @@
 //! 2-D maximum pooling of 8-bit integers.
 
 use super::pool_i8::{Window, pooled};
-use super::{Operator, moves};
+use super::{Operator, moves, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::max_pool_2d::Pool2dParams;
 use flatpack_format::ops::max_pool_2d_i8::MaxPool2dI8Params;
+use std::mem::offset_of;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::MaxPool2dI8, exact);
+pub const OPERATOR: Operator = Operator {
+    part: Some(part::windows::<{ offset_of!(MaxPool2dI8Params, pad_h) }>),
+    ..Operator::on_integers(OpCode::MaxPool2dI8, exact)
+};
 
 /// A maximum of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -1,13 +1,14 @@
 //! Maximum of 8-bit integers.
 
-use super::{Operator, binary_i8};
+use super::{Operator, binary_i8, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::maximum_i8::MaximumI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::MaximumI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::MaximumI8, exact) };
 
 /// The maximum of reals that integers stand for alike.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

@@ -1,13 +1,14 @@
 //! Minimum of 8-bit integers.
 
-use super::{Operator, binary_i8};
+use super::{Operator, binary_i8, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::minimum_i8::MinimumI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::MinimumI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::MinimumI8, exact) };
 
 /// The minimum of reals that integers stand for alike.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

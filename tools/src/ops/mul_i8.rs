@@ -1,7 +1,7 @@
 //! Product of 8-bit integers.
 
 use super::weighted_i8::requantized;
-use super::{Operator, binary_i8, lookup};
+use super::{Operator, binary_i8, lookup, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Graph, Node};
@@ -11,7 +11,8 @@ use flatpack_format::ops::mul_i8::MulI8Params;
 use flatpack_format::ops::reshape::ReshapeParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::MulI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::MulI8, exact) };
 
 /// A product of reals of quantised operands. A product with a constant that is not quantised is the same
 /// integers, if they stand for the product.

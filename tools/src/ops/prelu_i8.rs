@@ -1,7 +1,7 @@
 //! Parametric rectifier of 8-bit integers.
 
 use super::weighted_i8::requantized;
-use super::{Operator, binary_i8, lookup};
+use super::{Operator, binary_i8, lookup, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::{Graph, Node};
@@ -11,7 +11,8 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::prelu_i8::PreluI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::PreluI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::PreluI8, exact) };
 
 /// A parametric rectifier of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

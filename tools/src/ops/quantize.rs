@@ -1,6 +1,6 @@
 //! Reals to 8-bit integers.
 
-use super::Operator;
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::graph::Node;
 use crate::quant::Quant;
@@ -8,7 +8,8 @@ use flatpack_format::ops::quantize::QuantizeParams;
 use flatpack_format::{DType, OpCode};
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::Quantize, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::Quantize, exact) };
 
 /// The node that makes integers of the reals which `node` reads.
 pub(crate) fn node(node: &Node, y: &Quant) -> Node {

@@ -1,7 +1,7 @@
 //! Integers of one width and scale to those of another.
 
-use super::Operator;
 use super::weighted_i8::multiplied;
+use super::{Operator, part};
 use crate::exact::{Operand, Values};
 use crate::fixed;
 use crate::graph::Node;
@@ -10,7 +10,8 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::requantize::RequantizeParams;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::Requantize, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::Requantize, exact) };
 
 /// The node that makes integers which stand for reals as `y` says of those which `node` reads.
 pub(crate) fn node(node: &Node, x: &Quant, y: &Quant) -> Result<Node, String> {

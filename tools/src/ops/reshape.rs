@@ -1,14 +1,29 @@
 //! Another shape over the same elements.
 
+use super::part::Part;
 use super::{Operator, OutputScale, moves};
+use crate::graph::{Graph, Node};
 use crate::reference::sizes;
+use bytemuck::bytes_of;
 use flatpack_format::OpCode;
+use flatpack_format::ops::reshape::ReshapeParams;
+use std::ops::Range;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
+    part: Some(part),
     scale: OutputScale::OfInputs,
     ..Operator::new(OpCode::Reshape, |r, graph, node, inputs| {
         r.reshape(&sizes(graph.dims(node.output)), inputs[0])
     })
 };
+
+/// The same rows, where the shapes of rows alone differ.
+fn part(graph: &Graph, node: &Node, rows: Range<u32>) -> Option<Part> {
+    let (x, y) = (graph.dims(node.inputs[0]), graph.dims(node.output));
+    let mut params: ReshapeParams = node.params();
+    params.dims[1] = rows.end - rows.start;
+    let same = x.len() >= 2 && y.len() >= 2 && x[..2] == y[..2];
+    same.then(|| Part { params: bytes_of(&params).to_vec(), reads: vec![Some(rows)] })
+}

@@ -2,14 +2,15 @@
 
 use super::add_i8::{at_common_scale, at_common_scale_from_reals};
 use super::weighted_i8::requantized;
-use super::{Operator, binary_i8};
+use super::{Operator, binary_i8, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::squared_difference_i8::SquaredDifferenceI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::SquaredDifferenceI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::SquaredDifferenceI8, exact) };
 
 /// Bits that a difference has more than its terms.
 const BITS: u32 = 7;

@@ -2,14 +2,15 @@
 
 use super::add_i8::{self, BITS, at_common_scale};
 use super::weighted_i8::requantized;
-use super::{Operator, binary_i8};
+use super::{Operator, binary_i8, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
 use flatpack_format::ops::sub_i8::SubI8Params;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::on_integers(OpCode::SubI8, exact);
+pub const OPERATOR: Operator =
+    Operator { part: Some(part::same_rows), ..Operator::on_integers(OpCode::SubI8, exact) };
 
 /// A difference of reals of quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

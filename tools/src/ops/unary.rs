@@ -1,6 +1,6 @@
 //! What the elementwise operators of one input have in common.
 
-use super::{Lower, Operator};
+use super::{Lower, Operator, part};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -13,5 +13,5 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
     integer: Lower,
 ) -> Operator {
-    Operator { integer: Some(integer), ..Operator::new(op, reference) }
+    Operator { part: Some(part::same_rows), integer: Some(integer), ..Operator::new(op, reference) }
 }

@@ -81,25 +81,7 @@ pub enum PlanError {
 ///
 /// The result depends on nothing but the arguments.
 pub fn plan(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Plan, PlanError> {
-    if align == 0 {
-        return Err(PlanError::ZeroAlign);
-    }
-    let mut occupied = Vec::new();
-    let mut blocks = Vec::new();
-    for (buffer, &Buffer { bytes, first_step, last_step }) in buffers.iter().enumerate() {
-        if last_step < first_step {
-            return Err(PlanError::EndsBeforeItBegins { buffer, first_step, last_step });
-        }
-        if bytes > 0 {
-            occupied.push(buffer);
-            blocks.push(Block {
-                size: u64::from(bytes).next_multiple_of(u64::from(align)),
-                first: first_step as usize,
-                last: last_step as usize,
-            });
-        }
-    }
-
+    let (occupied, blocks) = blocks(buffers, align)?;
     let lower_bound = lower_bound(&blocks);
     let fitted = fit::best(&blocks, lower_bound);
     let (mut block_offsets, mut optimal) = search::improve(&blocks, lower_bound, fitted);
@@ -123,6 +105,40 @@ pub fn plan(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Plan
         offsets[buffer] = narrow(offset)?;
     }
     Ok(Plan { offsets, arena_bytes: narrow(arena_bytes)?, lower_bound_bytes: narrow(lower_bound)?, optimal })
+}
+
+/// The sum of the sizes alive at each step, each rounded up to the alignment, where an output and the input
+/// that it may lie over count as what they take together. No plan is smaller than the largest.
+///
+/// # Errors
+/// As [`plan`].
+pub fn step_loads(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Vec<u64>, PlanError> {
+    let (occupied, blocks) = blocks(buffers, align)?;
+    let pairs = Pairs::new(overlaps, align.into(), |buffer| occupied.iter().position(|&o| o == buffer));
+    Ok(pairs.loads(&blocks))
+}
+
+/// The buffers that occupy memory, and their blocks.
+fn blocks(buffers: &[Buffer], align: u32) -> Result<(Vec<usize>, Vec<Block>), PlanError> {
+    if align == 0 {
+        return Err(PlanError::ZeroAlign);
+    }
+    let mut occupied = Vec::new();
+    let mut blocks = Vec::new();
+    for (buffer, &Buffer { bytes, first_step, last_step }) in buffers.iter().enumerate() {
+        if last_step < first_step {
+            return Err(PlanError::EndsBeforeItBegins { buffer, first_step, last_step });
+        }
+        if bytes > 0 {
+            occupied.push(buffer);
+            blocks.push(Block {
+                size: u64::from(bytes).next_multiple_of(u64::from(align)),
+                first: first_step as usize,
+                last: last_step as usize,
+            });
+        }
+    }
+    Ok((occupied, blocks))
 }
 
 /// A buffer that occupies memory, with its aligned size. Sizes and offsets are 64 bits wide on the

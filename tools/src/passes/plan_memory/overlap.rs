@@ -62,16 +62,21 @@ impl Pairs {
     /// The largest sum of sizes alive at one step, where such a pair counts as what it takes together.
     pub(super) fn lower_bound(&self, blocks: &[Block]) -> u64 {
         let (in_sections, _) = sections(blocks);
-        let mut loads = loads_of(&in_sections);
+        self.loads(&in_sections).into_iter().max().unwrap_or(0)
+    }
+
+    /// The sums of sizes alive at each step, or section, where such a pair counts as what it takes together.
+    pub(super) fn loads(&self, blocks: &[Block]) -> Vec<u64> {
+        let mut loads = loads_of(blocks);
         for &(input, output) in self.distances.keys() {
             // Both are alive in one section: that of their step.
             let [x, y] = [input, output].map(|block| blocks[block].size);
             let [before, after] = self.apart(blocks, input, output);
             let together = (before + x).max(y).min((after + y).max(x));
-            let both = in_sections[input].first.max(in_sections[output].first);
+            let both = blocks[input].first.max(blocks[output].first);
             loads[both] -= (x + y).saturating_sub(together);
         }
-        loads.into_iter().max().unwrap_or(0)
+        loads
     }
 
     /// The lowest offset that is free for `block`.

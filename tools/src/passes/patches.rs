@@ -1,0 +1,410 @@
+//! Patches: some neighbouring layers are computed band by band of rows, so that of the tensors between them
+//! only a band is in memory at a time. As "patch-based inference" of Lin, Chen, Cai, Gan and Han, "MCUNetV2:
+//! Memory-Efficient Patch-based Inference for Tiny Deep Learning" (2021), in bands as wide as the image.
+//!
+//! The layers lie between two tensors, *entry* and *exit*, and all that reads what they compute, but the
+//! exit, is among them. The exit's rows are cut into bands; what a band needs of each tensor follows
+//! backwards from the windows. Neighbouring bands overlap there, and what lies in two of them is computed
+//! twice:
+//!
+//! ```text
+//! entry ─┬─ slice ─ layers on few rows ─┐
+//!        ├─ slice ─ layers on few rows ─┼─ concatenation ─ exit
+//!        └─ slice ─ layers on few rows ─┘
+//! ```
+//!
+//! Slices and concatenations of rows are names for memory ([`crate::memory`]), so that the runtime sees nothing
+//! but layers on smaller images.
+
+use crate::graph::{Graph, Node, TensorId};
+use crate::memory::{self, MemoryError, MemoryPlan};
+use crate::ops::{self, part::Part};
+use flatpack_format::ops::concatenate::ConcatenateParams;
+use flatpack_format::ops::strided_slice::StridedSliceParams;
+use flatpack_format::{ALIGN, MAX_INPUTS, MAX_RANK, OpCode};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use thiserror::Error;
+
+/// The most bands: a concatenation takes no more inputs.
+const MOST_BANDS: u32 = MAX_INPUTS as u32;
+
+/// Plans that are made for one model, of cuts that seem to fit.
+const MOST_PLANS: usize = 24;
+
+/// The height, of images `[N, H, W, C]`.
+const HEIGHT: usize = 1;
+
+/// What patches do to a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patches {
+    /// Number of bands; 1 if the model fits as it is.
+    pub bands: usize,
+    /// The first and the last of the layers that are computed in bands.
+    pub layers: Option<[String; 2]>,
+    /// Size of the arena without and with patches.
+    pub arena_bytes: [u32; 2],
+    /// Multiply-accumulates without and with patches.
+    pub macs: [u64; 2],
+}
+
+impl Patches {
+    /// Multiply-accumulates that patches add, in per cent.
+    pub fn more_macs_percent(&self) -> f64 {
+        let [before, after] = self.macs.map(|macs| macs as f64);
+        if before == 0.0 { 0.0 } else { 100.0 * (after / before - 1.0) }
+    }
+}
+
+/// Why there are no patches.
+#[derive(Debug, Error)]
+pub enum PatchError {
+    /// No patches that were tried make the arena small enough.
+    #[error("{}", too_large(*.most_bytes, .smallest))]
+    TooLarge {
+        /// The arena that was wished for.
+        most_bytes: u32,
+        /// What comes nearest.
+        smallest: Patches,
+    },
+    /// There is no memory plan.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+}
+
+fn too_large(most: u32, smallest: &Patches) -> String {
+    let [plain, patched] = smallest.arena_bytes;
+    let wish = format!("the arena takes {plain} bytes, more than the {most} that it may");
+    match &smallest.layers {
+        None => format!("{wish}, and patches make it no smaller"),
+        Some([first, last]) => format!(
+            "{wish}; the smallest that was found takes {patched} bytes, with {} patches of the layers from \
+             `{first}` to `{last}` and {:.1} % more multiply-accumulates",
+            smallest.bands,
+            smallest.more_macs_percent()
+        ),
+    }
+}
+
+/// Rewrites a graph so that its arena takes `most_bytes` at most, with as few multiply-accumulates as can be
+/// found; leaves it as it is if its `plan` fits. The plan becomes that of the graph.
+///
+/// # Errors
+/// If no patches are found that fit, or a plan cannot be made.
+pub fn run(graph: &mut Graph, plan: &mut MemoryPlan, most_bytes: u32) -> Result<Patches, PatchError> {
+    let macs = graph.nodes.iter().map(|node| graph.macs(node)).sum();
+    let none = Patches { bands: 1, layers: None, arena_bytes: [plan.arena_bytes; 2], macs: [macs; 2] };
+    if plan.arena_bytes <= most_bytes {
+        return Ok(none);
+    }
+    let found = Search::new(graph, plan.arena_bytes).best(most_bytes)?;
+    let (cut, patched, smaller) = match found {
+        Some(found) => found,
+        None => return Err(PatchError::TooLarge { most_bytes, smallest: none }),
+    };
+    let layer = |position: Option<&usize>| position.map(|&at| graph.nodes[at].layer.clone());
+    let layers = layer(cut.nodes.first()).zip(layer(cut.nodes.last())).map(<[String; 2]>::from);
+    let patches = Patches {
+        bands: cut.bands.len(),
+        layers,
+        arena_bytes: [plan.arena_bytes, smaller.arena_bytes],
+        macs: [macs, patched.nodes.iter().map(|node| patched.macs(node)).sum()],
+    };
+    if smaller.arena_bytes > most_bytes {
+        return Err(PatchError::TooLarge { most_bytes, smallest: patches });
+    }
+    (*graph, *plan) = (patched, smaller);
+    Ok(patches)
+}
+
+/// Layers that are computed in bands.
+#[derive(Clone, Debug)]
+struct Cut {
+    entry: TensorId,
+    exit: TensorId,
+    /// Positions of the layers, ascending.
+    nodes: Vec<usize>,
+    bands: Vec<Band>,
+    /// Multiply-accumulates that bands compute more than once.
+    more_macs: u64,
+    /// No plan takes less.
+    least_bytes: u64,
+}
+
+/// Some rows of the exit, and what they need.
+#[derive(Clone, Debug)]
+struct Band {
+    /// Rows of every tensor of the cut.
+    rows: HashMap<TensorId, Range<u32>>,
+    /// For each layer of the cut, its part; none where the band does not need it.
+    parts: Vec<Option<Part>>,
+}
+
+/// All cuts of a graph.
+struct Search<'a> {
+    graph: &'a Graph,
+    plain_bytes: u32,
+    /// Of each tensor: who computes it, who reads it.
+    producer: HashMap<TensorId, usize>,
+    readers: HashMap<TensorId, BTreeSet<usize>>,
+}
+
+impl<'a> Search<'a> {
+    fn new(graph: &'a Graph, plain_bytes: u32) -> Self {
+        let (mut producer, mut readers) = (HashMap::new(), HashMap::<_, BTreeSet<_>>::new());
+        for (position, node) in graph.nodes.iter().enumerate() {
+            producer.insert(node.output, position);
+            node.inputs.iter().for_each(|&input| {
+                readers.entry(input).or_default().insert(position);
+            });
+        }
+        Self { graph, plain_bytes, producer, readers }
+    }
+
+    /// The cut that fits with the fewest multiply-accumulates, or else one with a small arena; none where no
+    /// cut makes it smaller.
+    fn best(&self, most_bytes: u32) -> Result<Option<(Cut, Graph, MemoryPlan)>, MemoryError> {
+        let mut smallest = None;
+        let mut cuts = self.cuts(most_bytes.into())?;
+        cuts.sort_by_key(|cut| (cut.more_macs, cut.bands.len()));
+        let mut plans = 0;
+        for cut in cuts {
+            if plans < MOST_PLANS {
+                plans += usize::from(self.consider(cut, most_bytes.into(), &mut smallest)?);
+            }
+            if smallest.as_ref().is_some_and(|(_, _, plan)| plan.arena_bytes <= most_bytes) {
+                return Ok(smallest);
+            }
+        }
+        let mut cuts = self.cuts(u64::from(self.plain_bytes) - 1)?;
+        cuts.sort_by_key(|cut| (cut.least_bytes, cut.more_macs));
+        let mut plans = 0;
+        for cut in cuts {
+            let limit = smallest.as_ref().map_or(self.plain_bytes, |(_, _, plan)| plan.arena_bytes) - 1;
+            if plans == MOST_PLANS || cut.least_bytes > limit.into() {
+                break;
+            }
+            plans += usize::from(self.consider(cut, limit.into(), &mut smallest)?);
+        }
+        Ok(smallest)
+    }
+
+    /// Plans a cut unless it is known to take more than `limit`, and keeps it if it is the smallest. Whether
+    /// it was planned.
+    fn consider(
+        &self,
+        cut: Cut,
+        limit: u64,
+        smallest: &mut Option<(Cut, Graph, MemoryPlan)>,
+    ) -> Result<bool, MemoryError> {
+        let Some(patched) = self.patched(&cut) else { return Ok(false) };
+        if memory::loads(&patched)?.iter().any(|&(_, load)| load > limit) {
+            return Ok(false);
+        }
+        let plan = memory::plan(&patched)?;
+        let before = smallest.as_ref().map_or(self.plain_bytes, |(_, _, plan)| plan.arena_bytes);
+        if plan.arena_bytes < before {
+            *smallest = Some((cut, patched, plan));
+        }
+        Ok(true)
+    }
+
+    /// Every cut that may take no more than `limit`.
+    fn cuts(&self, limit: u64) -> Result<Vec<Cut>, MemoryError> {
+        let loads = memory::loads(self.graph)?;
+        // Steps that take more are to be in the cut: patches leave all others as they are.
+        let busy: BTreeSet<usize> =
+            loads.iter().filter(|(_, load)| *load > limit).map(|(output, _)| self.producer[output]).collect();
+        let images: Vec<TensorId> = (0..self.graph.tensors.len())
+            .map(TensorId)
+            .filter(|&id| {
+                let given = self.graph.inputs.contains(&id) || self.producer.contains_key(&id);
+                given && self.graph.dims(id).len() > HEIGHT + 1 && self.graph.dims(id)[0] == 1
+            })
+            .collect();
+        let bytes = |id: TensorId| u64::from(self.graph.bytes(id));
+        let mut cuts = Vec::new();
+        for &exit in &images {
+            for &entry in &images {
+                if entry == exit || bytes(entry) + bytes(exit) > limit {
+                    continue;
+                }
+                let Some(nodes) = self.between(entry, exit) else { continue };
+                if nodes.len() < 2 || !busy.iter().all(|step| nodes.contains(step)) {
+                    continue;
+                }
+                let counts = 2..=MOST_BANDS;
+                let cuts_of = counts.filter_map(|count| self.cut(entry, exit, &nodes, count));
+                cuts.extend(cuts_of.filter(|cut| cut.least_bytes <= limit));
+            }
+        }
+        Ok(cuts)
+    }
+
+    /// Positions of the layers that compute `exit` from `entry`, if nothing else reads what they compute and
+    /// they read nothing else.
+    fn between(&self, entry: TensorId, exit: TensorId) -> Option<Vec<usize>> {
+        let mut nodes = BTreeSet::new();
+        let mut todo = vec![exit];
+        while let Some(id) = todo.pop() {
+            let position = *self.producer.get(&id)?;
+            let node = &self.graph.nodes[position];
+            ops::operator(node.op).part?;
+            if nodes.insert(position) {
+                let read = node.inputs.iter().copied();
+                todo.extend(read.filter(|&input| input != entry && !self.graph.is_constant(input)));
+            }
+        }
+        let inside = |&position: &usize| {
+            let y = self.graph.nodes[position].output;
+            let mut readers = self.readers.get(&y).into_iter().flatten();
+            y == exit || (!self.graph.is_kept(y) && readers.all(|reader| nodes.contains(reader)))
+        };
+        nodes.iter().all(inside).then(|| nodes.into_iter().collect())
+    }
+
+    fn cut(&self, entry: TensorId, exit: TensorId, nodes: &[usize], count: u32) -> Option<Cut> {
+        let graph = self.graph;
+        let rows = |id: TensorId| graph.dims(id)[HEIGHT];
+        let bands: Vec<Band> = band_rows(rows(exit), graph.bytes(exit) / rows(exit), count)?
+            .into_iter()
+            .map(|rows| self.band(exit, nodes, rows))
+            .collect::<Option<_>>()?;
+        let (mut before, mut after) = (0, 0);
+        for &position in nodes {
+            let node = &graph.nodes[position];
+            let (macs, all) = (graph.macs(node), u64::from(rows(node.output)));
+            let of_bands = bands.iter().filter_map(|band| band.rows.get(&node.output));
+            before += macs;
+            after += of_bands.map(|rows| macs / all * u64::from(rows.end - rows.start)).sum::<u64>();
+        }
+        // While an inner band is computed, so much of each tensor is there besides entry and exit.
+        let inner = bands.get(1..bands.len() - 1)?.iter().flat_map(|band| &band.rows);
+        let inner = inner.filter(|(id, _)| **id != entry && **id != exit);
+        let most = inner.map(|(&id, band)| graph.bytes(id) / rows(id) * (band.end - band.start)).max();
+        let least_bytes = [Some(graph.bytes(entry)), Some(graph.bytes(exit)), most]
+            .into_iter()
+            .flatten()
+            .map(u64::from)
+            .sum();
+        let more_macs = after.saturating_sub(before);
+        Some(Cut { entry, exit, nodes: nodes.to_vec(), bands, more_macs, least_bytes })
+    }
+
+    /// What `rows` of the exit need.
+    fn band(&self, exit: TensorId, nodes: &[usize], rows: Range<u32>) -> Option<Band> {
+        let mut band = Band { rows: HashMap::from([(exit, rows)]), parts: vec![None; nodes.len()] };
+        for (part, &position) in band.parts.iter_mut().zip(nodes).rev() {
+            let node = &self.graph.nodes[position];
+            let Some(rows) = band.rows.get(&node.output) else { continue };
+            let found = ops::operator(node.op).part?(self.graph, node, rows.clone())?;
+            for (&input, read) in node.inputs.iter().zip(&found.reads) {
+                match read {
+                    Some(read) => {
+                        let needed = band.rows.entry(input).or_insert_with(|| read.clone());
+                        *needed = needed.start.min(read.start)..needed.end.max(read.end);
+                    }
+                    None if self.graph.is_constant(input) => {}
+                    None => return None,
+                }
+            }
+            *part = Some(found);
+        }
+        Some(band)
+    }
+
+    /// The graph with the layers of a cut in bands.
+    fn patched(&self, cut: &Cut) -> Option<Graph> {
+        let mut graph = self.graph.clone();
+        let mut made = Vec::new();
+        let mut pieces = Vec::new();
+        for band in &cut.bands {
+            // Rows of each tensor that the band has, and the tensor that holds them.
+            let mut parts: BTreeMap<TensorId, (Range<u32>, TensorId)> = BTreeMap::new();
+            let whole = 0..graph.dims(cut.entry)[HEIGHT];
+            parts.insert(cut.entry, (whole, cut.entry));
+            for (&position, part) in cut.nodes.iter().zip(&band.parts) {
+                let Some(part) = part else { continue };
+                let node = &self.graph.nodes[position];
+                let mut inputs = Vec::new();
+                for (&input, read) in node.inputs.iter().zip(&part.reads) {
+                    inputs.push(match read {
+                        None => input,
+                        Some(read) => {
+                            let (has, from) = parts.get(&input)?;
+                            let (has, from) = (has.clone(), *from);
+                            if has == *read {
+                                from
+                            } else {
+                                let slice = slice(&mut graph, &node.layer, from, has.start, read)?;
+                                made.push(slice.clone());
+                                slice.output
+                            }
+                        }
+                    });
+                }
+                let rows = band.rows.get(&node.output)?;
+                let output = rows_of(&mut graph, node.output, rows.end - rows.start);
+                let node = Node { params: part.params.clone(), inputs, output, ..node.clone() };
+                let fits = graph.infer(node.op, &node.params, &node.inputs).ok()?;
+                (fits == graph.tensor(output).tensor_type).then_some(())?;
+                parts.insert(self.graph.nodes[position].output, (rows.clone(), output));
+                made.push(node);
+            }
+            pieces.push(parts.get(&cut.exit)?.1);
+        }
+        let last = *cut.nodes.last()?;
+        let mut join = Node {
+            layer: self.graph.nodes[last].layer.clone(),
+            op: OpCode::Concatenate,
+            params: Vec::new(),
+            inputs: pieces,
+            output: cut.exit,
+        };
+        join.set_params(ConcatenateParams { axis: HEIGHT as u32 });
+        made.push(join);
+        let is_cut = |position: &usize| cut.nodes.binary_search(position).is_ok();
+        let (before, after) = self.graph.nodes.split_at(last);
+        let before =
+            before.iter().enumerate().filter(|(position, _)| !is_cut(position)).map(|(_, node)| node);
+        graph.nodes = before.cloned().chain(made).chain(after.iter().skip(1).cloned()).collect();
+        Some(graph)
+    }
+}
+
+/// Cuts `rows` into `count` bands, each but the first beginning at a multiple of the alignment; as even as
+/// that allows. `None` if there are not so many.
+fn band_rows(rows: u32, row_bytes: u32, count: u32) -> Option<Vec<Range<u32>>> {
+    let common = |a: u32, b: u32| (1..=b).rev().find(|d| a.is_multiple_of(*d) && b.is_multiple_of(*d));
+    let unit = ALIGN / common(row_bytes, ALIGN)?;
+    let units = rows.div_ceil(unit);
+    let begin = |band: u32| (band * units / count * unit).min(rows);
+    let bands: Vec<Range<u32>> = (0..count).map(|band| begin(band)..begin(band + 1)).collect();
+    bands.iter().all(|band| !band.is_empty()).then_some(bands)
+}
+
+/// A tensor for `rows` rows of another.
+fn rows_of(graph: &mut Graph, id: TensorId, rows: u32) -> TensorId {
+    let mut tensor = graph.tensor(id).clone();
+    tensor.tensor_type.shape = tensor.shape().with_dim(HEIGHT, rows);
+    graph.tensors.push(tensor);
+    TensorId(graph.tensors.len() - 1)
+}
+
+/// The node that takes these rows of a tensor, the first of whose own rows is `first`.
+fn slice(graph: &mut Graph, layer: &str, x: TensorId, first: u32, rows: &Range<u32>) -> Option<Node> {
+    let mut params = StridedSliceParams { begin: [0; MAX_RANK], stride: [1; MAX_RANK], size: [1; MAX_RANK] };
+    params.size.iter_mut().zip(graph.dims(x)).for_each(|(size, &dim)| *size = dim);
+    params.begin[HEIGHT] = rows.start.checked_sub(first)?;
+    params.size[HEIGHT] = rows.end - rows.start;
+    let output = rows_of(graph, x, rows.end - rows.start);
+    let mut node = Node {
+        layer: layer.to_owned(),
+        op: OpCode::StridedSlice,
+        params: Vec::new(),
+        inputs: vec![x],
+        output,
+    };
+    node.set_params(params);
+    Some(node)
+}
