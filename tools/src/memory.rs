@@ -79,32 +79,39 @@ pub enum MemoryError {
 
 /// Plans the memory of a graph.
 ///
-/// Slices and concatenations whose elements are in their places already cost nothing; but a piece keeps
-/// the whole of its block alive, so that they copy where that makes the arena smaller.
+/// Slices and concatenations whose elements are in their places already cost nothing. But a piece keeps the
+/// whole of its block alive: where the arena is smaller if they copy, they do.
 ///
 /// # Errors
 /// If the activations need more than 4 GiB, or the graph is not in order.
 pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
-    let mut layout = Layout::new(graph, true);
-    let plan = layout.plan()?;
-    if plan.free_pieces == 0 {
-        return Ok(plan);
+    let mut layouts = Layout::all(graph);
+    let mut best = layouts.next().unwrap_or_else(|| Layout::new(graph, &[])).plan()?;
+    for mut layout in layouts {
+        let plan = layout.plan()?;
+        if plan.arena_bytes < best.arena_bytes {
+            best = plan;
+        }
     }
-    let copying = Layout::new(graph, false).plan()?;
-    Ok(if copying.arena_bytes < plan.arena_bytes { copying } else { plan })
+    Ok(best)
 }
 
-/// The bytes that are alive at each step of a graph in its own order, with the output of the step: no plan
-/// for this order is smaller than the largest.
+/// The bytes that are alive at each step of a graph in its own order, with the output of the step, where the
+/// largest of them is as small as slices and concatenations allow. Few plans for this order are smaller than
+/// that.
 ///
 /// # Errors
 /// If the activations need more than 4 GiB.
 pub(crate) fn loads(graph: &Graph) -> Result<Vec<(TensorId, u64)>, MemoryError> {
-    let mut layout = Layout::new(graph, true);
-    layout.work_in_place();
-    let (_, buffers, overlaps) = layout.buffers_and_overlaps();
-    let loads = plan_memory::step_loads(&buffers, &overlaps, ALIGN)?;
-    Ok(layout.steps.iter().map(|step| step.output).zip(loads).collect())
+    let mut best: Option<Vec<(TensorId, u64)>> = None;
+    let most = |loads: &[(TensorId, u64)]| loads.iter().map(|&(_, load)| load).max();
+    for mut layout in Layout::all(graph) {
+        let loads = layout.loads()?;
+        if best.as_ref().is_none_or(|best| most(&loads) < most(best)) {
+            best = Some(loads);
+        }
+    }
+    Ok(best.unwrap_or_default())
 }
 
 /// The steps of a graph and the blocks of its tensors, before places are sought.
@@ -113,12 +120,26 @@ struct Layout<'a> {
     blocks: Blocks,
     steps: Vec<&'a Node>,
     free_reshapes: usize,
-    free_pieces: usize,
+    /// Slices that cost nothing, and concatenations.
+    free_pieces: [usize; 2],
 }
 
 impl<'a> Layout<'a> {
-    /// The steps in the order of the graph; `pieces`: slices and concatenations may cost nothing.
-    fn new(graph: &'a Graph, pieces: bool) -> Self {
+    /// Every choice of the operators that may only rename memory.
+    fn all(graph: &'a Graph) -> impl Iterator<Item = Self> {
+        const CHOICES: [&[OpCode]; 4] = [
+            &[OpCode::StridedSlice, OpCode::Concatenate],
+            &[OpCode::StridedSlice],
+            &[OpCode::Concatenate],
+            &[],
+        ];
+        let mut known = HashSet::new();
+        let layouts = CHOICES.into_iter().map(|free| Self::new(graph, free));
+        layouts.filter(move |layout| known.insert(layout.free_pieces))
+    }
+
+    /// The steps in the order of the graph; operators in `free` are none where they only rename memory.
+    fn new(graph: &'a Graph, free: &[OpCode]) -> Self {
         let mut blocks = Blocks::new(graph);
         let (reshapes, mut steps): (Vec<&Node>, Vec<&Node>) =
             graph.nodes.iter().partition(|node| renames_memory(graph, node));
@@ -126,15 +147,23 @@ impl<'a> Layout<'a> {
             blocks.join(reshape.inputs[0], reshape.output);
         }
         blocks.set_states(graph);
-        let before = steps.len();
-        if pieces {
-            // From the last to the first: what a piece is put into may be a piece itself.
-            steps.reverse();
-            steps.retain(|node| !blocks.joins_pieces(graph, node));
-            steps.reverse();
-        }
-        let (free_reshapes, free_pieces) = (reshapes.len(), before - steps.len());
-        Self { graph, blocks, steps, free_reshapes, free_pieces }
+        let mut free_pieces = [0; 2];
+        // From the last to the first: what a piece is put into may be a piece itself.
+        steps.reverse();
+        steps.retain(|node| {
+            let joins = free.contains(&node.op) && blocks.joins_pieces(graph, node);
+            free_pieces[usize::from(node.op == OpCode::Concatenate)] += usize::from(joins);
+            !joins
+        });
+        steps.reverse();
+        Self { graph, blocks, steps, free_reshapes: reshapes.len(), free_pieces }
+    }
+
+    fn loads(&mut self) -> Result<Vec<(TensorId, u64)>, MemoryError> {
+        self.work_in_place();
+        let (_, buffers, overlaps) = self.buffers_and_overlaps();
+        let loads = plan_memory::step_loads(&buffers, &overlaps, ALIGN)?;
+        Ok(self.steps.iter().map(|step| step.output).zip(loads).collect())
     }
 
     fn work_in_place(&mut self) -> usize {
@@ -188,9 +217,9 @@ impl<'a> Layout<'a> {
             state_bytes,
             lower_bound_bytes,
             optimal,
-            order_optimal: order.optimal && over_input == 0 && self.free_pieces == 0,
+            order_optimal: order.optimal && over_input == 0 && self.free_pieces == [0; 2],
             free_reshapes: self.free_reshapes,
-            free_pieces: self.free_pieces,
+            free_pieces: self.free_pieces.iter().sum(),
             in_place,
             over_input,
         })
@@ -519,8 +548,13 @@ fn overlaps(
         let read_twice = blocks.reads(node).iter().filter(|&&read| read == x_block).count() != 1;
         let (Some(&input), Some(&output)) = (index.get(&x_block), index.get(&y_block)) else { continue };
         let last = buffers[input].last_step == position && buffers[output].first_step == position;
-        let begin = x_at == 0 && y_at == 0;
-        if last && begin && !is_output && !read_twice && input != output {
+        if last && !is_output && !read_twice && input != output {
+            // Distances of the tensors, as those of their blocks.
+            let between = |bytes: u32, from: u32, to: u32| bytes.saturating_add(to).saturating_sub(from);
+            let distances = flatpack_format::Overlap {
+                before: between(distances.before, x_at, y_at),
+                after: between(distances.after, y_at, x_at),
+            };
             overlaps.push(Overlap { input, output, distances });
         }
     }

@@ -29,8 +29,11 @@ use thiserror::Error;
 /// The most bands: a concatenation takes no more inputs.
 const MOST_BANDS: u32 = MAX_INPUTS as u32;
 
-/// Plans that are made for one model, of cuts that seem to fit.
-const MOST_PLANS: usize = 24;
+/// Plans that are made for one model, of cuts that fit in the order in which their steps are given.
+const MOST_PLANS: usize = 8;
+
+/// Plans that are made of cuts that may fit in another order.
+const MOST_GUESSES: usize = 6;
 
 /// The height, of images `[N, H, W, C]`.
 const HEIGHT: usize = 1;
@@ -97,23 +100,21 @@ pub fn run(graph: &mut Graph, plan: &mut MemoryPlan, most_bytes: u32) -> Result<
     if plan.arena_bytes <= most_bytes {
         return Ok(none);
     }
-    let found = Search::new(graph, plan.arena_bytes).best(most_bytes)?;
-    let (cut, patched, smaller) = match found {
-        Some(found) => found,
-        None => return Err(PatchError::TooLarge { most_bytes, smallest: none }),
+    let Some(found) = Search::new(graph, plan.arena_bytes).best(most_bytes)? else {
+        return Err(PatchError::TooLarge { most_bytes, smallest: none });
     };
     let layer = |position: Option<&usize>| position.map(|&at| graph.nodes[at].layer.clone());
-    let layers = layer(cut.nodes.first()).zip(layer(cut.nodes.last())).map(<[String; 2]>::from);
+    let nodes = &found.cut.nodes;
     let patches = Patches {
-        bands: cut.bands.len(),
-        layers,
-        arena_bytes: [plan.arena_bytes, smaller.arena_bytes],
-        macs: [macs, patched.nodes.iter().map(|node| patched.macs(node)).sum()],
+        bands: found.cut.bands.len(),
+        layers: layer(nodes.first()).zip(layer(nodes.last())).map(<[String; 2]>::from),
+        arena_bytes: [plan.arena_bytes, found.plan.arena_bytes],
+        macs: [macs, found.graph.nodes.iter().map(|node| found.graph.macs(node)).sum()],
     };
-    if smaller.arena_bytes > most_bytes {
+    if found.plan.arena_bytes > most_bytes {
         return Err(PatchError::TooLarge { most_bytes, smallest: patches });
     }
-    (*graph, *plan) = (patched, smaller);
+    (*graph, *plan) = (found.graph, found.plan);
     Ok(patches)
 }
 
@@ -140,6 +141,13 @@ struct Band {
     parts: Vec<Option<Part>>,
 }
 
+/// A cut, the graph that it makes, and its plan.
+struct Found {
+    cut: Cut,
+    graph: Graph,
+    plan: MemoryPlan,
+}
+
 /// All cuts of a graph.
 struct Search<'a> {
     graph: &'a Graph,
@@ -163,50 +171,61 @@ impl<'a> Search<'a> {
 
     /// The cut that fits with the fewest multiply-accumulates, or else one with a small arena; none where no
     /// cut makes it smaller.
-    fn best(&self, most_bytes: u32) -> Result<Option<(Cut, Graph, MemoryPlan)>, MemoryError> {
+    fn best(&self, most_bytes: u32) -> Result<Option<Found>, MemoryError> {
         let mut smallest = None;
         let mut cuts = self.cuts(most_bytes.into())?;
         cuts.sort_by_key(|cut| (cut.more_macs, cut.bands.len()));
-        let mut plans = 0;
+        let (mut plans, mut guesses) = (MOST_PLANS, MOST_GUESSES);
         for cut in cuts {
-            if plans < MOST_PLANS {
-                plans += usize::from(self.consider(cut, most_bytes.into(), &mut smallest)?);
+            let Some((patched, load)) = self.patched_with_load(&cut)? else { continue };
+            // Another order of the steps may take less than the one that they are given in.
+            let budget = if load <= most_bytes.into() {
+                &mut plans
+            } else if load / 4 * 3 <= most_bytes.into() {
+                &mut guesses
+            } else {
+                continue;
+            };
+            if *budget == 0 {
+                continue;
             }
-            if smallest.as_ref().is_some_and(|(_, _, plan)| plan.arena_bytes <= most_bytes) {
+            *budget -= 1;
+            self.consider(cut, patched, &mut smallest)?;
+            if smallest.as_ref().is_some_and(|found| found.plan.arena_bytes <= most_bytes) {
                 return Ok(smallest);
             }
         }
         let mut cuts = self.cuts(u64::from(self.plain_bytes) - 1)?;
         cuts.sort_by_key(|cut| (cut.least_bytes, cut.more_macs));
-        let mut plans = 0;
         for cut in cuts {
-            let limit = smallest.as_ref().map_or(self.plain_bytes, |(_, _, plan)| plan.arena_bytes) - 1;
-            if plans == MOST_PLANS || cut.least_bytes > limit.into() {
+            let limit = smallest.as_ref().map_or(self.plain_bytes, |found| found.plan.arena_bytes);
+            if plans == 0 || cut.least_bytes >= limit.into() {
                 break;
             }
-            plans += usize::from(self.consider(cut, limit.into(), &mut smallest)?);
+            let Some((patched, load)) = self.patched_with_load(&cut)? else { continue };
+            if load < limit.into() {
+                plans -= 1;
+                self.consider(cut, patched, &mut smallest)?;
+            }
         }
         Ok(smallest)
     }
 
-    /// Plans a cut unless it is known to take more than `limit`, and keeps it if it is the smallest. Whether
-    /// it was planned.
-    fn consider(
-        &self,
-        cut: Cut,
-        limit: u64,
-        smallest: &mut Option<(Cut, Graph, MemoryPlan)>,
-    ) -> Result<bool, MemoryError> {
-        let Some(patched) = self.patched(&cut) else { return Ok(false) };
-        if memory::loads(&patched)?.iter().any(|&(_, load)| load > limit) {
-            return Ok(false);
-        }
-        let plan = memory::plan(&patched)?;
-        let before = smallest.as_ref().map_or(self.plain_bytes, |(_, _, plan)| plan.arena_bytes);
+    /// The graph with the layers of a cut in bands, and the bytes alive at its busiest step.
+    fn patched_with_load(&self, cut: &Cut) -> Result<Option<(Graph, u64)>, MemoryError> {
+        let Some(patched) = self.patched(cut) else { return Ok(None) };
+        let load = memory::loads(&patched)?.into_iter().map(|(_, load)| load).max();
+        Ok(Some((patched, load.unwrap_or(0))))
+    }
+
+    /// Plans a cut, and keeps it if it is the smallest.
+    fn consider(&self, cut: Cut, graph: Graph, smallest: &mut Option<Found>) -> Result<(), MemoryError> {
+        let plan = memory::plan(&graph)?;
+        let before = smallest.as_ref().map_or(self.plain_bytes, |found| found.plan.arena_bytes);
         if plan.arena_bytes < before {
-            *smallest = Some((cut, patched, plan));
+            *smallest = Some(Found { cut, graph, plan });
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Every cut that may take no more than `limit`.
