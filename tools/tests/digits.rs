@@ -67,6 +67,21 @@ fn a_batch_gives_the_same_bits_as_its_rows() {
 }
 
 #[test]
+fn patches_give_the_same_bits_in_half_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (x, _, _) = test_set("digits_cnn");
+    let run = |options: &[&str]| {
+        let mapped = MappedModel::open(build(folder.path(), "digits_cnn", options)).unwrap();
+        let model = mapped.model().unwrap();
+        (model.header().arena_bytes, predict::predict(model, std::slice::from_ref(&x)).unwrap())
+    };
+    let (plain_bytes, plain) = run(&[]);
+    let (bytes, patched) = run(&["--max-arena", "4K"]);
+    assert!(bytes <= 4096 && plain_bytes > 8192, "{bytes} {plain_bytes}");
+    assert_eq!(patched, plain);
+}
+
+#[test]
 fn eval_gives_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     for (model, accuracy) in

@@ -1,10 +1,11 @@
 //! Random graphs of convolutions, pools, additions and dense layers on 8-bit integers: what the
 //! kernels compute is what naive formulas in 64 bits say, tensor by tensor and bit by bit.
 
-use flatpack::build::{self, Goldens, Options};
+use flatpack::build::{self, BuildError, Built, Goldens, Options};
 use flatpack::exact::{self, Values};
 use flatpack::graph::{Data, Graph, TensorId};
 use flatpack::passes::lower_integers;
+use flatpack::passes::patches::PatchError;
 use flatpack::quant::Quant;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::average_pool_2d::Pool2dParams;
@@ -164,6 +165,28 @@ fn random_graph(seed: u64) -> Graph {
     build.graph
 }
 
+/// What the file computes of the first input.
+fn computed(built: &Built, x: &[i32]) -> Values {
+    let model = Model::parse(built.bytes()).expect("a file that was checked");
+    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
+    let mut session =
+        Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).expect("a file that was loaded");
+    let input = session.input::<i8>(0).expect("signed bytes");
+    input.iter_mut().zip(x).for_each(|(to, &from)| *to = from as i8);
+    session.run().expect("a loaded file runs");
+    Values::Integers(session.output::<i8>(0).expect("signed bytes").iter().map(|&v| v.into()).collect())
+}
+
+/// A graph whose operators are those of the file, and an input of the largest and smallest integers.
+fn lowered(graph: &Graph, seed: u64) -> (Graph, Vec<i32>) {
+    let mut lowered = graph.clone();
+    lower_integers::run(&mut lowered).expect("a graph that lowers");
+    let mut draw = Draw(!seed);
+    let len = lowered.tensor(lowered.inputs[0]).shape().len().expect("a small input");
+    let x = (0..len).map(|_| [-128, 127][draw.size(0..=1) as usize]).collect();
+    (lowered, x)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
@@ -175,20 +198,32 @@ proptest! {
         let built = build::build(graph.clone(), &options).expect("a file that meets its goldens");
 
         // And once more beside the goldens: the largest and smallest integers.
-        let mut lowered = graph;
-        lower_integers::run(&mut lowered).expect("a graph that lowers");
-        let mut draw = Draw(!seed);
-        let len = lowered.tensor(lowered.inputs[0]).shape().len().expect("a small input");
-        let x: Vec<i32> = (0..len).map(|_| [-128, 127][draw.size(0..=1) as usize]).collect();
+        let (lowered, x) = lowered(&graph, seed);
         let wanted = exact::predict(&lowered, &[Values::Integers(x.clone())]).expect("integers alone");
-        let model = Model::parse(built.bytes()).expect("a file that was checked");
-        let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-        let mut session =
-            Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).expect("a file that was loaded");
-        let input = session.input::<i8>(0).expect("signed bytes");
-        input.iter_mut().zip(&x).for_each(|(to, &from)| *to = from as i8);
-        session.run().expect("a loaded file runs");
-        let got: Vec<i32> = session.output::<i8>(0).expect("signed bytes").iter().map(|&v| v.into()).collect();
-        prop_assert_eq!(Values::Integers(got), wanted[&lowered.outputs[0]].clone());
+        prop_assert_eq!(computed(&built, &x), wanted[&lowered.outputs[0]].clone());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn patches_compute_the_same_bits_in_less_memory(seed: u64) {
+        let graph = random_graph(seed);
+        let with = |max_arena| {
+            let goldens = Goldens::Predicted(1);
+            build::build(graph.clone(), &Options { goldens, max_arena, strip: true, ..Options::default() })
+        };
+        // No arena at all is never had: what is refused says what is.
+        let refused = with(Some(0));
+        let Err(BuildError::Patches(PatchError::TooLarge { smallest, .. })) = refused else {
+            panic!("{refused:?}");
+        };
+        let [plain, least] = smallest.arena_bytes;
+        let built = with(Some(least)).expect("what was promised");
+        prop_assert!(built.plan.arena_bytes <= least && (least < plain || smallest.layers.is_none()));
+        let (lowered, x) = lowered(&graph, seed);
+        let wanted = exact::predict(&lowered, &[Values::Integers(x.clone())]).expect("integers alone");
+        prop_assert_eq!(computed(&built, &x), wanted[&lowered.outputs[0]].clone());
     }
 }

@@ -191,14 +191,22 @@ impl<'a> Search<'a> {
             }
             *budget -= 1;
             self.consider(cut, patched, &mut smallest)?;
-            if smallest.as_ref().is_some_and(|found| found.plan.arena_bytes <= most_bytes) {
+            if smallest.as_ref().is_some_and(|found: &Found| found.plan.arena_bytes <= most_bytes) {
                 return Ok(smallest);
             }
         }
+        let others = self.smallest()?;
+        Ok(smallest.into_iter().chain(others).min_by_key(|found| found.plan.arena_bytes))
+    }
+
+    /// The smallest arena that is found among the cuts with the smallest bounds; the same for every wish.
+    fn smallest(&self) -> Result<Option<Found>, MemoryError> {
+        let mut smallest = None;
         let mut cuts = self.cuts(u64::from(self.plain_bytes) - 1)?;
         cuts.sort_by_key(|cut| (cut.least_bytes, cut.more_macs));
+        let mut plans = MOST_PLANS;
         for cut in cuts {
-            let limit = smallest.as_ref().map_or(self.plain_bytes, |found| found.plan.arena_bytes);
+            let limit = smallest.as_ref().map_or(self.plain_bytes, |found: &Found| found.plan.arena_bytes);
             if plans == 0 || cut.least_bytes >= limit.into() {
                 break;
             }
@@ -426,4 +434,144 @@ fn slice(graph: &mut Graph, layer: &str, x: TensorId, first: u32, rows: &Range<u
     };
     node.set_params(params);
     Some(node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exact::{self, Values};
+    use crate::graph::Data;
+    use crate::passes::lower_integers;
+    use crate::quant::Quant;
+    use flatpack_format::ops::Clamp;
+    use flatpack_format::ops::average_pool_2d::Pool2dParams;
+    use flatpack_format::ops::binary::BinaryParams;
+    use flatpack_format::ops::conv_2d::Conv2dParams;
+    use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
+    use flatpack_format::ops::pad::PadParams;
+    use flatpack_format::{DType, Shape};
+
+    fn quantised(graph: &mut Graph, id: TensorId) -> TensorId {
+        graph.tensors[id.0].quant = Some(Quant::per_tensor(DType::I8, 0.05, 3));
+        id
+    }
+
+    fn weights(graph: &mut Graph, dims: &[u32]) -> TensorId {
+        let values = (0..dims.iter().product::<u32>()).map(|at| (at * 37 % 101) as i8 - 50);
+        let quant = Quant::per_tensor(DType::I8, 0.01, 0);
+        graph.add_stored("w", dims, Data::I8(values.collect()), Some(quant))
+    }
+
+    /// Layers of odd heights, with strides and padding on both sides, an addition past two of them, and a pool.
+    fn network() -> Graph {
+        let mut graph = Graph::default();
+        let clamp = Clamp::NONE;
+        let x = graph.add_input("x", Shape::new(&[1, 13, 6, 3]).unwrap());
+        quantised(&mut graph, x);
+        let add = |graph: &mut Graph, layer: &str, op: OpCode, params: Vec<u8>, inputs: &[TensorId]| {
+            let tensor_type = graph.infer(op, &params, inputs).unwrap();
+            let output = graph.add_tensor(layer, tensor_type, None);
+            graph.nodes.push(Node { layer: layer.into(), op, params, inputs: inputs.to_vec(), output });
+            quantised(graph, output)
+        };
+        let conv = |taps: u32, pad: u32| {
+            let pad = [pad; 2];
+            let params =
+                Conv2dParams { stride: [1; 2], dilation: [1; 2], pad_h: pad, pad_w: pad, groups: 1, clamp };
+            (bytemuck::bytes_of(&params).to_vec(), taps)
+        };
+        let (params, taps) = conv(3, 1);
+        let w = weights(&mut graph, &[16, taps, taps, 3]);
+        let first = add(&mut graph, "first", OpCode::Conv2d, params, &[x, w]);
+        let w = weights(&mut graph, &[3, 3, 16]);
+        let params =
+            DepthwiseConv2dParams { stride: [1; 2], dilation: [1; 2], pad_h: [1; 2], pad_w: [1; 2], clamp };
+        let params = bytemuck::bytes_of(&params).to_vec();
+        let deep = add(&mut graph, "deep", OpCode::DepthwiseConv2d, params, &[first, w]);
+        let params = bytemuck::bytes_of(&BinaryParams { clamp }).to_vec();
+        let sum = add(&mut graph, "sum", OpCode::Add, params, &[first, deep]);
+        let params = Pool2dParams { window: [3; 2], stride: [2; 2], pad_h: [1; 2], pad_w: [0, 1], clamp };
+        let params = bytemuck::bytes_of(&params).to_vec();
+        let pool = add(&mut graph, "pool", OpCode::AveragePool2d, params, &[sum]);
+        let mut pads = [0; MAX_RANK];
+        pads[1..3].fill(1);
+        let params = bytemuck::bytes_of(&PadParams { before: pads, after: pads, value: 0.0 }).to_vec();
+        let padded = add(&mut graph, "padded", OpCode::Pad, params, &[pool]);
+        let (params, taps) = conv(3, 0);
+        let w = weights(&mut graph, &[8, taps, taps, 16]);
+        let last = add(&mut graph, "last", OpCode::Conv2d, params, &[padded, w]);
+        graph.outputs.push(last);
+        lower_integers::run(&mut graph).unwrap();
+        graph
+    }
+
+    fn input(graph: &Graph) -> Vec<Values> {
+        let len = graph.tensor(graph.inputs[0]).shape().len().unwrap() as i32;
+        vec![Values::Integers((0..len).map(|at| at * 73 % 256 - 128).collect())]
+    }
+
+    #[test]
+    fn every_cut_keeps_every_value() {
+        let graph = network();
+        let x = input(&graph);
+        let wanted = exact::predict(&graph, &x).unwrap();
+        let search = Search::new(&graph, u32::MAX);
+        let mut seen = BTreeSet::new();
+        for cut in search.cuts(u64::MAX).unwrap() {
+            // Of many bands all but the first and the last are alike.
+            if cut.bands.len() > 5 && cut.bands.len() != 13 {
+                continue;
+            }
+            let patched = search.patched(&cut).unwrap();
+            let values = exact::predict(&patched, &x).unwrap();
+            let common = values.keys().filter(|id| wanted.contains_key(id));
+            let differ: Vec<_> = common.filter(|id| values[id] != wanted[id]).collect();
+            assert!(values.contains_key(&cut.exit) && differ.is_empty(), "{cut:?}: {differ:?}");
+            let macs = |graph: &Graph| graph.nodes.iter().map(|node| graph.macs(node)).sum::<u64>();
+            assert_eq!(macs(&patched), macs(&graph) + cut.more_macs);
+            seen.insert((cut.entry.0, cut.exit.0, cut.bands.len()));
+        }
+        let id = |layer: &str| graph.nodes.iter().find(|node| node.layer == layer).unwrap().output.0;
+        // 13 rows in 2, 4 and 13 bands; 7 rows in 3; the addition within; nothing from between its branches.
+        for (exit, bands) in [("sum", 2), ("sum", 4), ("sum", 13), ("pool", 3), ("last", 2)] {
+            assert!(seen.contains(&(graph.inputs[0].0, id(exit), bands)), "{exit} {bands}");
+        }
+        assert!(seen.iter().all(|&(entry, exit, _)| entry != id("deep") && exit != id("deep")));
+    }
+
+    #[test]
+    fn bands_begin_where_memory_is_aligned() {
+        assert_eq!(band_rows(7, 96, 3), Some(vec![0..2, 2..4, 4..7]));
+        assert_eq!(band_rows(7, 24, 3), Some(vec![0..2, 2..4, 4..7]));
+        assert_eq!(band_rows(7, 4, 2), Some(vec![0..4, 4..7]));
+        assert_eq!(band_rows(7, 4, 3), None);
+        assert_eq!(band_rows(7, 1, 2), None);
+        assert_eq!(band_rows(2, 96, 3), None);
+    }
+
+    #[test]
+    fn a_graph_that_fits_stays_as_it_is() {
+        let mut graph = network();
+        let nodes = format!("{:?}", graph.nodes);
+        let mut plan = memory::plan(&graph).unwrap();
+        let arena_bytes = plan.arena_bytes;
+        let patches = run(&mut graph, &mut plan, arena_bytes).unwrap();
+        assert_eq!((patches.bands, patches.layers), (1, None));
+        assert_eq!((format!("{:?}", graph.nodes), plan.arena_bytes), (nodes, arena_bytes));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused_with_what_can() {
+        let mut graph = network();
+        let mut plan = memory::plan(&graph).unwrap();
+        let Err(PatchError::TooLarge { most_bytes: 16, smallest }) = run(&mut graph, &mut plan, 16) else {
+            panic!("an arena of 16 bytes");
+        };
+        let [plain, least] = smallest.arena_bytes;
+        assert!(least < plain && plain == plan.arena_bytes, "{smallest:?}");
+        assert!(matches!(run(&mut graph, &mut plan, least - 1), Err(PatchError::TooLarge { .. })));
+        let patches = run(&mut graph, &mut plan, least).unwrap();
+        assert!(patches.bands > 1 && patches.macs[1] > patches.macs[0], "{patches:?}");
+        assert_eq!((patches.arena_bytes, plan.arena_bytes), ([plain, least], least));
+    }
 }
