@@ -17,6 +17,7 @@ use flatpack_format::ops::reshape::ReshapeParams;
 use flatpack_format::{Block, DType, Model, OpCode, Shape};
 use flatpack_runtime::{Session, ops};
 use proptest::prelude::*;
+use std::ops::RangeInclusive;
 
 /// Numbers that look random, from a seed.
 struct Draw(u64);
@@ -27,11 +28,11 @@ impl Draw {
         self.0 >> 33
     }
 
-    fn from(&mut self, range: std::ops::RangeInclusive<i64>) -> i64 {
+    fn from(&mut self, range: RangeInclusive<i64>) -> i64 {
         range.start() + (self.next() % (range.end() - range.start() + 1) as u64) as i64
     }
 
-    fn size(&mut self, range: std::ops::RangeInclusive<i64>) -> u32 {
+    fn size(&mut self, range: RangeInclusive<i64>) -> u32 {
         self.from(range) as u32
     }
 
@@ -62,6 +63,17 @@ struct Build {
 }
 
 impl Build {
+    /// An input image of these heights, widths and channels.
+    fn new(seed: u64, [h, w, c]: [RangeInclusive<i64>; 3]) -> Self {
+        let mut build = Self { draw: Draw(seed), graph: Graph::default(), images: Vec::new() };
+        let dims = [1, build.draw.size(h), build.draw.size(w), build.draw.size(c)];
+        let x = build.graph.add_input("x", Shape::new(&dims).expect("four dimensions"));
+        let quant = build.draw.activation();
+        build.quantised(x, quant);
+        build.images.push((x, dims));
+        build
+    }
+
     fn dims(&self, id: TensorId) -> [u32; 4] {
         self.graph.dims(id).try_into().expect("an image")
     }
@@ -97,13 +109,25 @@ impl Build {
         (taps, self.draw.size(1..=2), pad)
     }
 
+    /// A random layer on a random image.
     fn layer(&mut self) {
-        let (x, [_, h, w, c]) = self.images[self.draw.next() as usize % self.images.len()];
+        let x = self.images[self.draw.next() as usize % self.images.len()];
+        self.layer_on(x, 0..=4, 1..=9);
+    }
+
+    /// A layer of one of these kinds: a convolution to so many channels, a depthwise one, a pool of either
+    /// kind, or an addition.
+    fn layer_on(
+        &mut self,
+        (x, [_, h, w, c]): (TensorId, [u32; 4]),
+        kinds: RangeInclusive<i64>,
+        outputs: RangeInclusive<i64>,
+    ) {
         let ((kh, sh, pad_h), (kw, sw, pad_w)) = (self.window(h), self.window(w));
         let (stride, clamp) = ([sh, sw], self.draw.clamp());
-        let y = match self.draw.size(0..=4) {
+        let y = match self.draw.size(kinds) {
             0 => {
-                let outputs = self.draw.size(1..=9);
+                let outputs = self.draw.size(outputs);
                 let operands = [vec![x], self.weights(&[outputs, kh, kw, c], 0, x)].concat();
                 let params = Conv2dParams { stride, dilation: [1, 1], pad_h, pad_w, groups: 1, clamp };
                 self.graph.add_node("conv", OpCode::Conv2d, params, &operands)
@@ -135,34 +159,49 @@ impl Build {
         self.quantised(y, quant);
         self.images.push((y, self.dims(y)));
     }
+
+    /// The graph, with a dense layer on the last image.
+    fn classified(mut self) -> Graph {
+        let (last, dims) = self.images[self.images.len() - 1];
+        let len = dims.iter().product();
+        let flat = Shape::new(&[1, len]).expect("two dimensions");
+        let reshape = ReshapeParams::new(&flat);
+        let flat =
+            self.graph.add_node("flatten", OpCode::Reshape, reshape, &[last]).expect("as many elements");
+        let quant = self.graph.quant(last).expect("a quantised tensor").clone();
+        self.quantised(flat, quant);
+        let outputs = self.draw.size(1..=7);
+        let operands = [vec![flat], self.weights(&[outputs, len], 0, flat)].concat();
+        let params = FullyConnectedParams { clamp: self.draw.clamp() };
+        let y = self
+            .graph
+            .add_node("dense", OpCode::FullyConnected, params, &operands)
+            .expect("operands that fit");
+        let quant = self.draw.activation();
+        self.quantised(y, quant);
+        self.graph.outputs.push(y);
+        self.graph
+    }
 }
 
 fn random_graph(seed: u64) -> Graph {
-    let mut build = Build { draw: Draw(seed), graph: Graph::default(), images: Vec::new() };
-    let dims = [1, build.draw.size(1..=8), build.draw.size(1..=8), build.draw.size(1..=9)];
-    let x = build.graph.add_input("x", Shape::new(&dims).expect("four dimensions"));
-    let quant = build.draw.activation();
-    build.quantised(x, quant);
-    build.images.push((x, dims));
+    let mut build = Build::new(seed, [1..=8, 1..=8, 1..=9]);
     for _ in 0..build.draw.size(1..=6) {
         build.layer();
     }
-    let (last, dims) = build.images[build.images.len() - 1];
-    let len = dims.iter().product();
-    let flat = Shape::new(&[1, len]).expect("two dimensions");
-    let reshape = ReshapeParams::new(&flat);
-    let flat = build.graph.add_node("flatten", OpCode::Reshape, reshape, &[last]).expect("as many elements");
-    let quant = build.graph.quant(last).expect("a quantised tensor").clone();
-    build.quantised(flat, quant);
-    let outputs = build.draw.size(1..=7);
-    let operands = [vec![flat], build.weights(&[outputs, len], 0, flat)].concat();
-    let params = FullyConnectedParams { clamp: build.draw.clamp() };
-    let y =
-        build.graph.add_node("dense", OpCode::FullyConnected, params, &operands).expect("operands that fit");
-    let quant = build.draw.activation();
-    build.quantised(y, quant);
-    build.graph.outputs.push(y);
-    build.graph
+    build.classified()
+}
+
+/// A graph whose tensors are largest after the first layer: many channels, then few.
+fn random_network(seed: u64) -> Graph {
+    let mut build = Build::new(seed, [13..=29, 8..=12, 1..=3]);
+    let last = |build: &Build| build.images[build.images.len() - 1];
+    build.layer_on(last(&build), 0..=0, 16..=24);
+    for _ in 0..build.draw.size(1..=3) {
+        build.layer_on(last(&build), 1..=4, 16..=24);
+    }
+    build.layer_on(last(&build), 0..=0, 1..=4);
+    build.classified()
 }
 
 /// What the file computes of the first input.
@@ -204,12 +243,11 @@ proptest! {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-
-    #[test]
-    fn patches_compute_the_same_bits_in_less_memory(seed: u64) {
-        let graph = random_graph(seed);
+#[test]
+fn patches_compute_the_same_bits_in_less_memory() {
+    let mut patched = 0;
+    for seed in 0..24 {
+        let graph = random_network(seed);
         let with = |max_arena| {
             let goldens = Goldens::Predicted(1);
             build::build(graph.clone(), &Options { goldens, max_arena, strip: true, ..Options::default() })
@@ -217,13 +255,17 @@ proptest! {
         // No arena at all is never had: what is refused says what is.
         let refused = with(Some(0));
         let Err(BuildError::Patches(PatchError::TooLarge { smallest, .. })) = refused else {
-            panic!("{refused:?}");
+            panic!("seed {seed}: {refused:?}");
         };
         let [plain, least] = smallest.arena_bytes;
-        let built = with(Some(least)).expect("what was promised");
-        prop_assert!(built.plan.arena_bytes <= least && (least < plain || smallest.layers.is_none()));
         let (lowered, x) = lowered(&graph, seed);
         let wanted = exact::predict(&lowered, &[Values::Integers(x.clone())]).expect("integers alone");
-        prop_assert_eq!(computed(&built, &x), wanted[&lowered.outputs[0]].clone());
+        for wish in [least, (plain + least) / 2] {
+            let built = with(Some(wish)).expect("what was promised");
+            assert!(built.plan.arena_bytes <= wish, "seed {seed}");
+            assert_eq!(computed(&built, &x), wanted[&lowered.outputs[0]], "seed {seed}, {wish} bytes");
+            patched += usize::from(built.patches.is_some_and(|patches| patches.bands > 1));
+        }
     }
+    assert!(patched > 12, "{patched} of 48");
 }
