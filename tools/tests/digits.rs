@@ -82,6 +82,27 @@ fn patches_give_the_same_bits_in_half_the_memory() {
 }
 
 #[test]
+fn the_report_says_what_patches_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, plain) = build_report(folder.path(), "digits_cnn", &["--max-arena", "16KiB"]);
+    let unchanged = &plain["patches"];
+    assert_eq!((&unchanged["count"], &unchanged["layers"]), (&1.into(), &serde_json::Value::Null));
+    assert_eq!(unchanged["macs_after"], plain["macs"]);
+
+    let (file, patched) = build_report(folder.path(), "digits_cnn", &["--max-arena", "6000"]);
+    let patches = &patched["patches"];
+    assert_eq!(patches["count"], 2);
+    assert_eq!(patches["layers"], serde_json::json!(["conv2d", "max_pooling2d"]));
+    assert_eq!(patches["arena_bytes_before"], plain["arena_bytes"]);
+    assert_eq!(patches["arena_bytes_after"], patched["arena_bytes"]);
+    assert_eq!(patches["macs_before"], plain["macs"]);
+    assert_eq!(patches["macs_after"], patched["macs"]);
+    let [before, after] = ["macs_before", "macs_after"].map(|macs| patches[macs].as_f64().unwrap());
+    assert_eq!(patches["more_macs_percent"].as_f64(), Some(100.0 * (after / before - 1.0)));
+    assert_eq!(flatpack(&["verify", file.to_str().unwrap()]).status.code(), Some(0));
+}
+
+#[test]
 fn eval_gives_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     for (model, accuracy) in

@@ -199,13 +199,26 @@ impl<'a> Search<'a> {
         Ok(smallest.into_iter().chain(others).min_by_key(|found| found.plan.arena_bytes))
     }
 
-    /// The smallest arena that is found among the cuts with the smallest bounds; the same for every wish.
+    /// The smallest arena that is found, the same for every wish: among cuts in two, which other orders of
+    /// the steps help most, and then among those with the smallest bounds.
     fn smallest(&self) -> Result<Option<Found>, MemoryError> {
         let mut smallest = None;
-        let mut cuts = self.cuts(u64::from(self.plain_bytes) - 1)?;
-        cuts.sort_by_key(|cut| (cut.least_bytes, cut.more_macs));
+        let cuts = self.cuts(u64::from(self.plain_bytes) - 1)?;
+        let (in_two, mut in_more): (Vec<Cut>, Vec<Cut>) =
+            cuts.into_iter().partition(|cut| cut.bands.len() == 2);
+        let mut guesses = Vec::new();
+        for cut in in_two {
+            if let Some((patched, load)) = self.patched_with_load(&cut)? {
+                guesses.push((load, cut, patched));
+            }
+        }
+        guesses.sort_by_key(|(load, cut, _)| (*load, cut.more_macs));
+        for (_, cut, patched) in guesses.into_iter().take(MOST_GUESSES) {
+            self.consider(cut, patched, &mut smallest)?;
+        }
+        in_more.sort_by_key(|cut| (cut.least_bytes, cut.more_macs));
         let mut plans = MOST_PLANS;
-        for cut in cuts {
+        for cut in in_more {
             let limit = smallest.as_ref().map_or(self.plain_bytes, |found: &Found| found.plan.arena_bytes);
             if plans == 0 || cut.least_bytes >= limit.into() {
                 break;
