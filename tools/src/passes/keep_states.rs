@@ -3,7 +3,6 @@
 
 use crate::graph::{Graph, Node, TensorId};
 use crate::memory::renames_memory;
-use crate::ops;
 use flatpack_format::ops::reshape::ReshapeParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 use flatpack_format::{MAX_RANK, OpCode};
@@ -77,7 +76,7 @@ fn is_left_there(graph: &Graph, at: usize, next: TensorId) -> bool {
         if renames_memory(graph, node) {
             names.insert(node.output);
         } else if node.output == next {
-            let in_place = ops::operator(node.op).in_place;
+            let in_place = node.op.rule().in_place;
             let mut inputs = node.inputs.iter().enumerate();
             let allowed = inputs.any(|(at, input)| names.contains(input) && in_place >> at & 1 == 1);
             if reads > 1 || !allowed || graph.bytes(value) != graph.bytes(next) {
