@@ -4,7 +4,7 @@
 //! `cargo run -p flatpack --example scoreboard -- CORPUS [--verbose]`
 //!
 //! A corpus has folders `open`, `layers/*` and `trained`, with a folder per model: `model.h5` (or
-//! `model.json` and `model_weights.h5`, or `model.tflite`), `input_N.npy` and `output_N.npy` or
+//! `model.json` and `model_weights.h5`, or `model.tflite`), `model.keras`, or both, `input_N.npy` and `output_N.npy` or
 //! `test.npz`, and `info.json`, whose `expect` says where reading must be refused. Where all inputs and
 //! outputs of a `.tflite` are integers, `tflm_output_N.npy` must be met exactly.
 

@@ -4,6 +4,7 @@
 //! Nothing in a file is executed, and nothing is computed here: an importer reads, checks and moves
 //! values.
 
+mod archive;
 mod content;
 mod error;
 mod hdf5;

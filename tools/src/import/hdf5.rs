@@ -32,7 +32,13 @@ impl File {
     /// Opens a file that is in memory.
     pub(crate) fn parse(bytes: Vec<u8>) -> Result<Self, Fault> {
         let length_bytes = bytes.len() as u64;
-        let budget_bytes = length_bytes.saturating_mul(MAX_EXPANSION).saturating_add(FREE_BYTES);
+        Self::unpacked(bytes, length_bytes)
+    }
+
+    /// Opens a file that was packed in one of `packed_bytes`, which is what its datasets may expand.
+    pub(crate) fn unpacked(bytes: Vec<u8>, packed_bytes: u64) -> Result<Self, Fault> {
+        let length_bytes = bytes.len() as u64;
+        let budget_bytes = packed_bytes.saturating_mul(MAX_EXPANSION).saturating_add(FREE_BYTES);
         let chunk_bytes = usize::try_from(budget_bytes).unwrap_or(usize::MAX);
         let options = OpenOptions::default()
             .with_chunk_cache_bytes(0)
@@ -113,35 +119,68 @@ impl Group {
         Ok(())
     }
 
-    /// The size in bytes of all datasets in this group and below. Each group counts once, however
-    /// often it is linked.
+    /// The size in bytes of all datasets in this group and below.
     pub(crate) fn dataset_bytes(&self) -> Result<u64, Fault> {
-        fn walk(
-            group: &hdf5_reader::group::Group,
-            seen: &mut HashSet<u64>,
-            depth: usize,
-        ) -> Result<u64, Fault> {
-            if depth > MAX_DEPTH {
-                return Err(Fault::Limit {
-                    what: "the depth of groups",
-                    found: depth as u64,
-                    limit: MAX_DEPTH as u64,
-                });
-            }
-            if !seen.insert(group.address()) {
-                return Ok(0);
-            }
-            let (groups, datasets) = group.members().map_err(damaged)?;
-            let mut sum = 0u64;
-            for dataset in datasets {
-                sum = sum.saturating_add(dataset.raw_byte_len().map_err(damaged)? as u64);
-            }
-            for group in groups {
-                sum = sum.saturating_add(walk(&group, seen, depth + 1)?);
-            }
-            Ok(sum)
+        let mut sum = 0u64;
+        for dataset in self.datasets_below()? {
+            sum = sum.saturating_add(dataset.bytes()?);
         }
-        walk(&self.group, &mut HashSet::new(), 0)
+        Ok(sum)
+    }
+
+    /// All datasets in this group and below. Each group counts once, however often it is linked.
+    pub(crate) fn datasets_below(&self) -> Result<Vec<Found>, Fault> {
+        let mut found = Vec::new();
+        self.walk(&self.group, "", &mut HashSet::new(), 0, &mut found)?;
+        Ok(found)
+    }
+
+    fn walk(
+        &self,
+        group: &hdf5_reader::group::Group,
+        path: &str,
+        seen: &mut HashSet<u64>,
+        depth: usize,
+        found: &mut Vec<Found>,
+    ) -> Result<(), Fault> {
+        if depth > MAX_DEPTH {
+            return Err(Fault::Limit {
+                what: "the depth of groups",
+                found: depth as u64,
+                limit: MAX_DEPTH as u64,
+            });
+        }
+        if !seen.insert(group.address()) {
+            return Ok(());
+        }
+        let (groups, datasets) = group.members().map_err(damaged)?;
+        for dataset in datasets {
+            found.push(Found { path: format!("{path}{}", dataset.name()), dataset });
+        }
+        for group in groups {
+            self.walk(&group, &format!("{path}{}/", group.name()), seen, depth + 1, found)?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of a dataset that was found in this file.
+    pub(crate) fn read(&self, found: &Found) -> Result<Numbers, Fault> {
+        self.spend(found.bytes()?)?;
+        Numbers::read(&found.dataset)
+    }
+}
+
+/// A dataset somewhere below a group.
+pub(crate) struct Found {
+    /// Its path from that group.
+    pub(crate) path: String,
+    dataset: Dataset,
+}
+
+impl Found {
+    /// The size of its values.
+    pub(crate) fn bytes(&self) -> Result<u64, Fault> {
+        Ok(self.dataset.raw_byte_len().map_err(damaged)? as u64)
     }
 }
 

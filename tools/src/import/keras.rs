@@ -7,6 +7,7 @@
 //!
 //! Nothing is executed: the code inside a `Lambda` layer stays the text it is.
 
+mod archive;
 mod arguments;
 mod assign;
 mod dialect;
@@ -21,6 +22,7 @@ mod operations;
 mod order;
 mod saved;
 mod stored;
+mod variables;
 mod version;
 mod weight_counts;
 

@@ -5,6 +5,10 @@
 //! all the rest, so that the moving averages of a nested batch normalization are far from its gamma.
 //! The arrays' names (`block/conv/kernel:0`, `conv_W`) say whose they are, unless a layer was renamed
 //! after it was made; then the order decides, as it does in Keras.
+//!
+//! A `.keras` archive lists variables by their [places] instead.
+
+mod places;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -23,6 +27,9 @@ pub(super) fn weights(
     network: &mut Network,
     weights: &Weights,
 ) -> Result<(), ImportError> {
+    if weights.are_by_path() {
+        return places::weights(file, dialect, network, weights);
+    }
     let assigner = Assigner { file, dialect };
     let groups = weights.groups();
     let positions: HashMap<&str, usize> =
@@ -98,18 +105,8 @@ impl Assigner<'_> {
         Ok(())
     }
 
-    /// The number of arrays of a layer and all layers inside.
     fn count(&self, layer: &Layer) -> Result<usize, ImportError> {
-        fn sum(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
-            match layer.inner {
-                Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
-                _ => {
-                    let inside = layer.inner.layers().iter().map(|layer| sum(layer, dialect));
-                    Ok(inside.sum::<Result<usize, Fault>>()? + usize::from(layer.class == SPECTRAL))
-                }
-            }
-        }
-        sum(layer, self.dialect).map_err(|fault| self.error(layer, fault))
+        count(layer, self.dialect).map_err(|fault| self.error(layer, fault))
     }
 
     /// Hands `weights` to `layer` or to the layers inside it.
@@ -139,6 +136,17 @@ impl Assigner<'_> {
 
     fn error(&self, layer: &Layer, fault: Fault) -> ImportError {
         ImportError::in_layer(self.file, &layer.name, &layer.class, fault)
+    }
+}
+
+/// The number of arrays of a layer and all layers inside.
+fn count(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
+    match layer.inner {
+        Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
+        _ => {
+            let inside = layer.inner.layers().iter().map(|layer| count(layer, dialect));
+            Ok(inside.sum::<Result<usize, Fault>>()? + usize::from(layer.class == SPECTRAL))
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! A whole model has the root attributes `model_config`, `keras_version`, `backend` and
 //! `training_config` and the groups `model_weights` and `optimizer_weights`; a file of weights alone
 //! has in its root what a model has in `model_weights`: the attribute `layer_names`, and for each
-//! layer a group whose attribute `weight_names` lists its datasets.
+//! layer a group whose attribute `weight_names` lists its datasets. A `.weights.h5` has [variables] in
+//! their places instead.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -13,7 +14,8 @@ use serde_json::Value;
 use super::json;
 use super::network::Weight;
 use super::saved::{Container, Dropped, Saved, Weights};
-use crate::import::hdf5::{Attributes, File, Group};
+use super::variables;
+use crate::import::hdf5::{Attributes, File, Group, Numbers};
 use crate::import::{Content, Fault, ImportError};
 
 /// Weights of a model as a whole, outside its layers (Keras 2.12 and later).
@@ -129,7 +131,7 @@ fn no_architecture(root: &Group, attributes: &Attributes) -> Result<Fault, Fault
     };
     Ok(if attributes.texts("layer_names")?.is_some() || has("model_weights") {
         weights_only("Keras weights without an architecture (no `model_config`)")
-    } else if has("layers") || has("_layer_checkpoint_dependencies") {
+    } else if variables::are_in(&members) {
         weights_only(
             "Keras weights without an architecture (as of `model.save_weights(\"model.weights.h5\")`)",
         )
@@ -150,25 +152,20 @@ fn no_architecture(root: &Group, attributes: &Attributes) -> Result<Fault, Fault
 
 /// What reading weights leaves behind besides the weights.
 #[derive(Default)]
-struct Read {
-    dropped: Vec<Dropped>,
+pub(super) struct Read {
+    pub(super) dropped: Vec<Dropped>,
     notes: Conversions,
 }
 
 impl Read {
-    /// The weights in `group`, by `layer_names` and `weight_names`.
+    /// The weights in `group`, by `layer_names` and `weight_names` or by their places.
     fn weights(&mut self, group: &Group) -> Result<Weights, Fault> {
         let Some(layer_names) = group.attributes()?.texts("layer_names")? else {
             let members = group.member_names()?;
-            let found =
-                if members.iter().any(|name| name == "layers" || name == "_layer_checkpoint_dependencies") {
-                    return Err(Fault::Unsupported {
-                        what: "a weights file in the layout of `model.weights.h5`".into(),
-                        remedy: "save the whole model with `model.save(\"model.h5\")`".into(),
-                    });
-                } else {
-                    format!("an HDF5 group with {} members and no `layer_names`", members.len())
-                };
+            if variables::are_in(&members) {
+                return variables::read(group, self);
+            }
+            let found = format!("an HDF5 group with {} members and no `layer_names`", members.len());
             return Err(Fault::WrongContent {
                 found,
                 expected: "Keras weights, which have an attribute `layer_names`",
@@ -210,10 +207,20 @@ impl Read {
                     expected: "a dataset for each of `weight_names`".into(),
                 });
             };
-            self.notes.count(&numbers.dtype, numbers.rounded);
-            weights.push(Weight::new(name, numbers.array));
+            weights.push(self.weight(name, numbers));
         }
         Ok(weights)
+    }
+
+    /// A weight, and whether that took a conversion.
+    pub(super) fn weight(&mut self, name: String, numbers: Numbers) -> Weight {
+        self.notes.count(&numbers.dtype, numbers.rounded);
+        Weight::new(name, numbers.array)
+    }
+
+    /// What the user should know of the weights.
+    pub(super) fn into_notes(self) -> Vec<String> {
+        self.notes.into_notes()
     }
 
     /// Notes a group that is not read; empty ones are not worth a word.

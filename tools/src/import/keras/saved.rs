@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
-use super::{assign, graph, h5, json, stored};
+use super::{archive, assign, graph, h5, json, stored};
 use crate::array::Array;
 use crate::import::{Content, Fault, ImportError};
 
@@ -19,6 +19,8 @@ pub enum Container {
     Hdf5,
     /// The architecture as JSON text, the weights as HDF5.
     JsonAndHdf5,
+    /// The zip archive of Keras 2.12 and later, as of `model.save("model.keras")`.
+    Archive,
 }
 
 impl Container {
@@ -27,6 +29,7 @@ impl Container {
         match self {
             Self::Hdf5 => "HDF5",
             Self::JsonAndHdf5 => "JSON and HDF5",
+            Self::Archive => ".keras",
         }
     }
 }
@@ -77,25 +80,39 @@ impl Saved {
     }
 }
 
-/// Weights in the order of the file, by layer.
+/// Weights in the order of the file, in groups.
 #[derive(Clone, Debug, Default)]
-pub struct Weights(Vec<(String, Vec<Weight>)>);
+pub struct Weights {
+    groups: Vec<(String, Vec<Weight>)>,
+    by_path: bool,
+}
 
 impl Weights {
     /// Weights by layer name, in the order of the model's layers.
     pub fn new(groups: Vec<(String, Vec<Weight>)>) -> Self {
-        Self(groups)
+        Self { groups, by_path: false }
     }
 
-    /// Each layer's name and its weights. The weights of a nested model are under the model's name:
-    /// all trainable ones in layer order, then all others.
+    /// Weights by the place of their layer among the attributes of the model, such as
+    /// `layers/bidirectional/forward_layer/cell`.
+    pub fn by_path(groups: Vec<(String, Vec<Weight>)>) -> Self {
+        Self { groups, by_path: true }
+    }
+
+    /// Whether groups are called by places and not by names of layers.
+    pub fn are_by_path(&self) -> bool {
+        self.by_path
+    }
+
+    /// Each layer's name or place and its weights. Under a name, the weights of a nested model are all
+    /// trainable ones in layer order, then all others.
     pub fn groups(&self) -> &[(String, Vec<Weight>)] {
-        &self.0
+        &self.groups
     }
 
     /// The weights under `name`.
     pub fn group(&self, name: &str) -> Option<&[Weight]> {
-        self.0.iter().find(|(group, _)| group == name).map(|(_, weights)| weights.as_slice())
+        self.groups.iter().find(|(group, _)| group == name).map(|(_, weights)| weights.as_slice())
     }
 }
 
@@ -130,12 +147,13 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
 pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Saved, ImportError> {
     let mut saved = match (Content::of(&bytes), weights) {
         (Content::Hdf5, None) => h5::model(path, bytes),
-        (Content::Hdf5, Some(_)) => Err(ImportError::in_file(
+        (Content::Zip, None) => archive::model(path, &bytes),
+        (Content::Hdf5 | Content::Zip, Some(_)) => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
-                found: "an HDF5 file".into(),
+                found: Content::of(&bytes).looks_like().into(),
                 expected: "the architecture as JSON, since weights are given apart",
-                remedy: "an HDF5 model holds its own weights: leave `--weights` out",
+                remedy: "a model in one file holds its own weights: leave `--weights` out",
             },
         )),
         (Content::Json, _) => {
@@ -154,7 +172,7 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
             path,
             Fault::WrongContent {
                 found: other.looks_like().into(),
-                expected: "a Keras model in HDF5, or a .tflite file",
+                expected: "a Keras model (.keras or .h5), or a .tflite file",
                 remedy: other.remedy(),
             },
         )),
@@ -167,7 +185,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
     if path.is_dir() {
         let fault = Fault::WrongContent {
             found: "a folder (a SavedModel?)".into(),
-            expected: "a Keras model in HDF5, or a .tflite file",
+            expected: "a Keras model (.keras or .h5), or a .tflite file",
             remedy: "in Python, load the model and save it with `model.save(\"model.h5\")`",
         };
         return Err(ImportError::in_file(path, fault));
