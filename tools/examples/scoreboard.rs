@@ -42,26 +42,35 @@ fn main() -> ExitCode {
     let (mut passed, mut close, mut refused, mut skipped, mut failed) = (0, 0, 0, Vec::new(), Vec::new());
     for folder in ["trained", "open", "layers/keras3", "layers/keras2"] {
         for entry in folders(&corpus.join(folder)) {
-            let name = format!("{folder}/{}", entry.file_name().unwrap_or_default().to_string_lossy());
-            match judge(&entry) {
-                Verdict::Passed { difference, limit, arena_bytes, lower_bound_bytes, optimal, macs } => {
-                    passed += 1;
-                    close += usize::from(difference <= 1e-5);
-                    table.add_row([
-                        name,
-                        format!("{difference:.1e}"),
-                        format!("{limit:.1e}"),
-                        arena_bytes.to_string(),
-                        format!("{lower_bound_bytes}{}", if optimal { "" } else { " (not proved)" }),
-                        macs.to_string(),
-                    ]);
+            let entry_name = format!("{folder}/{}", entry.file_name().unwrap_or_default().to_string_lossy());
+            let models = models(&entry);
+            if models.is_empty() {
+                let why = "a container that is not read yet (not .h5, .keras, .json or .tflite)";
+                skipped.push((entry_name.clone(), why.to_owned()));
+            }
+            for model in models {
+                let name =
+                    format!("{entry_name} {}", model.0.extension().unwrap_or_default().to_string_lossy());
+                match judge(&entry, &model) {
+                    Verdict::Passed { difference, limit, arena_bytes, lower_bound_bytes, optimal, macs } => {
+                        passed += 1;
+                        close += usize::from(difference <= 1e-5);
+                        table.add_row([
+                            name,
+                            format!("{difference:.1e}"),
+                            format!("{limit:.1e}"),
+                            arena_bytes.to_string(),
+                            format!("{lower_bound_bytes}{}", if optimal { "" } else { " (not proved)" }),
+                            macs.to_string(),
+                        ]);
+                    }
+                    Verdict::RefusedAsExpected(why) => {
+                        refused += 1;
+                        println!("refused as expected: {name}: {why}");
+                    }
+                    Verdict::Skipped(why) => skipped.push((name, why)),
+                    Verdict::Failed(why) => failed.push((name, why)),
                 }
-                Verdict::RefusedAsExpected(why) => {
-                    refused += 1;
-                    println!("refused as expected: {name}: {why}");
-                }
-                Verdict::Skipped(why) => skipped.push((name, why)),
-                Verdict::Failed(why) => failed.push((name, why)),
             }
         }
     }
@@ -91,22 +100,22 @@ fn folders(within: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn judge(entry: &Path) -> Verdict {
+/// The models of an entry, which are one model in several containers, and weights that are apart.
+fn models(entry: &Path) -> Vec<(PathBuf, Option<PathBuf>)> {
+    let whole = ["model.h5", "model.keras", "model.tflite"].map(|name| (entry.join(name), None));
+    let apart = (entry.join("model.json"), Some(entry.join("model_weights.h5")));
+    let found: Vec<_> = whole.into_iter().filter(|(model, _)| model.is_file()).collect();
+    if found.is_empty() && apart.0.is_file() { vec![apart] } else { found }
+}
+
+fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict {
     let info: serde_json::Value = std::fs::read_to_string(entry.join("info.json"))
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
     let expect = info["expect"].as_str().unwrap_or("");
-    let whole = ["model.h5", "model.tflite"].map(|name| entry.join(name));
-    let (model, weights) = if let Some(model) = whole.iter().find(|model| model.is_file()) {
-        (model.clone(), None)
-    } else if entry.join("model.json").is_file() {
-        (entry.join("model.json"), Some(entry.join("model_weights.h5")))
-    } else {
-        return Verdict::Skipped("a container that is not read yet (not .h5, .json or .tflite)".into());
-    };
     let mut later = None;
-    let graph = import::open(&model, weights.as_deref()).and_then(|source| {
+    let graph = import::open(model, weights.as_deref()).and_then(|source| {
         let mut options = keras::Options::default();
         if let Source::Keras(saved) = &source {
             let network = saved.network()?;

@@ -40,13 +40,19 @@ impl Content {
         if bytes.is_empty() {
             return Self::Empty;
         }
+        if bytes.starts_with(HDF5_SIGNATURE) {
+            return Self::Hdf5;
+        }
+        // An HDF5 file in an archive may lie where one behind a user block does.
+        if let [b'P', b'K', 3 | 5, 4 | 6, ..] = bytes {
+            return Self::Zip;
+        }
         if has_hdf5_signature(bytes) {
             return Self::Hdf5;
         }
         let text =
             std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim_start());
         match (bytes, text) {
-            ([b'P', b'K', 3 | 5, 4 | 6, ..], _) => Self::Zip,
             ([_, _, _, _, b'T', b'F', b'L', b'3', ..], _) => Self::TfLite,
             ([0x80, 2..=5, ..], _) => Self::Pickle,
             ([0x93, b'N', b'U', b'M', b'P', b'Y', ..], _) => Self::Npy,
@@ -66,7 +72,7 @@ impl Content {
         match self {
             Self::Empty => "an empty file",
             Self::Hdf5 => "an HDF5 file",
-            Self::Zip => "a zip archive (a .keras file?)",
+            Self::Zip => "a zip archive",
             Self::Json => "JSON text",
             Self::TfLite => "a TensorFlow Lite model",
             Self::Pickle => "a Python pickle",
@@ -94,10 +100,9 @@ impl Content {
     }
 }
 
-/// The superblock is at byte 0 or, behind a user block, at 512, 1024, 2048 and so on.
+/// Behind a user block, the superblock is at 512, 1024, 2048 and so on.
 fn has_hdf5_signature(bytes: &[u8]) -> bool {
-    std::iter::once(0)
-        .chain(std::iter::successors(Some(512usize), |at| at.checked_mul(2)))
+    std::iter::successors(Some(512usize), |at| at.checked_mul(2))
         .take_while(|at| *at < bytes.len())
         .any(|at| bytes[at..].starts_with(HDF5_SIGNATURE))
 }
@@ -133,5 +138,7 @@ mod tests {
         let mut bytes = vec![0; 1024];
         bytes.extend(HDF5_SIGNATURE);
         assert_eq!(Content::of(&bytes), Content::Hdf5);
+        bytes[..4].copy_from_slice(b"PK\x03\x04");
+        assert_eq!(Content::of(&bytes), Content::Zip);
     }
 }
