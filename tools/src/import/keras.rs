@@ -10,6 +10,7 @@
 mod archive;
 mod arguments;
 mod assign;
+mod code;
 mod dialect;
 mod graph;
 mod h5;

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::code;
 use super::dialect::{self, MODEL_CLASSES};
 use super::json::short;
 use super::network::{Config, Inner, Input, Layer, Network, TensorRef};
@@ -26,7 +27,8 @@ pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<N
     let Some(inside) = config.get("config").filter(|_| !class.is_empty()) else {
         return Err(at(unexpected("the architecture", config, "an object with `class_name` and `config`")));
     };
-    if !MODEL_CLASSES.contains(&class) {
+    let module = config.get("module").and_then(Value::as_str);
+    if !MODEL_CLASSES.contains(&class) || !module.is_none_or(code::is_keras) {
         return Err(at(Fault::Unsupported {
             what: format!("a model of the class `{class}`"),
             remedy: format!(
@@ -101,6 +103,7 @@ impl Reader<'_> {
             return Err(self.error(path, "", fault));
         }
         let path = join(path, &name);
+        code::refuse(value).map_err(|fault| self.error(&path, class, fault))?;
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut layer = Layer {
             class: class.to_owned(),
@@ -112,7 +115,7 @@ impl Reader<'_> {
             weights: Vec::new(),
             name,
         };
-        if MODEL_CLASSES.contains(&class) {
+        if MODEL_CLASSES.contains(&class) && layer.module.as_deref().is_none_or(code::is_keras) {
             layer.inner = Inner::Network(Box::new(self.model(&path, class, config, &layer.name)?));
             let settings = config.as_object().into_iter().flatten();
             let kept = settings.filter(|(key, _)| matches!(key.as_str(), "trainable" | "dtype"));

@@ -1,9 +1,11 @@
 //! What each class of layers becomes: one module per family, each with its table.
 
+use super::code;
 use super::lower::Lowering;
-use super::network::{Call, Layer};
+use super::network::{Call, Inner, Layer};
 use crate::graph::TensorId;
-use crate::import::Fault;
+use crate::import::{Fault, ImportError};
+use std::path::Path;
 
 mod activation;
 mod conv;
@@ -101,6 +103,9 @@ const NOT_YET: &[&str] = &[
 pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     let class = layer.class.as_str();
     let custom = layer.registered_name.as_deref().filter(|name| name.contains('>'));
+    if let (None, Some((what, remedy))) = (custom, code::class(class, layer.module.as_deref())) {
+        return Err(Fault::Unsupported { what, remedy: remedy.into() });
+    }
     if custom.is_none() && layer.is_operation {
         return Ok(Lower::Call(operation::lower));
     }
@@ -109,12 +114,7 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     {
         return Ok(*lower);
     }
-    let (what, remedy) = if class == "Lambda" {
-        (
-            "Python code, which flatpack never runs,".to_owned(),
-            "replace it by built-in layers such as Rescaling before saving",
-        )
-    } else if custom.is_none() && NOT_YET.contains(&class) {
+    let (what, remedy) = if custom.is_none() && NOT_YET.contains(&class) {
         (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")
     } else {
         let name = custom.unwrap_or(class);
@@ -124,6 +124,20 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
         )
     };
     Err(Fault::Unsupported { what, remedy: remedy.into() })
+}
+
+/// Why the first of these layers that is not lowered is not, where there is one.
+pub(super) fn refused(file: &Path, path: &str, layers: &[Layer]) -> Option<ImportError> {
+    layers.iter().find_map(|layer| {
+        let path = if path.is_empty() { layer.name.clone() } else { format!("{path}/{}", layer.name) };
+        match layer.inner {
+            Inner::None if layer.class == "InputLayer" => None,
+            Inner::None => {
+                lower(layer).err().map(|fault| ImportError::in_layer(file, &path, &layer.class, fault))
+            }
+            _ => refused(file, &path, layer.inner.layers()),
+        }
+    })
 }
 
 /// The classes that are read: layers, then operations of functional graphs, each sorted.

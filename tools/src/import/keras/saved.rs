@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
-use super::{archive, assign, graph, h5, json, stored};
+use super::{archive, assign, code, graph, h5, json, layers, stored};
 use crate::array::Array;
 use crate::import::{Content, Fault, ImportError};
 
@@ -73,7 +73,9 @@ impl Saved {
     pub fn network(&self) -> Result<Network, ImportError> {
         let dialect = self.dialect().map_err(|fault| ImportError::in_file(&self.file, fault))?;
         let mut network = graph::network(&self.file, dialect, &self.config)?;
-        assign::weights(&self.file, dialect, &mut network, &self.weights)?;
+        // Where weights do not fit, a layer that is none of Keras' is the likelier reason.
+        assign::weights(&self.file, dialect, &mut network, &self.weights)
+            .map_err(|error| layers::refused(&self.file, "", &network.layers).unwrap_or(error))?;
         let writer = stored::Writer { dialect, backend: self.backend.as_deref() };
         stored::to_keras3(&self.file, writer, &mut network.layers)?;
         Ok(network)
@@ -178,6 +180,7 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
         )),
     }?;
     saved.notes.extend(note_on_kernels(&saved));
+    saved.notes.extend(code::notes(&saved.config));
     Ok(saved)
 }
 
