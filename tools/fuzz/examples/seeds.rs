@@ -1,5 +1,6 @@
 //! Writes the first inputs for fuzzing: the small `.h5` files below some folders and their short forms,
-//! or, into a folder `import_tflite`, the small `.tflite` files, also those in `.npz` files.
+//! or, into a folder `import_tflite`, the small `.tflite` files, also those in `.npz` files, or, into a folder
+//! `import_keras`, the small `.keras` files.
 //!
 //!     seeds FOLDER-TO-WRITE FOLDER-TO-READ…
 
@@ -48,12 +49,28 @@ fn tflite_files(to: &Path, folders: impl Iterator<Item = PathBuf>) -> io::Result
     Ok(())
 }
 
+fn archives(to: &Path, folders: impl Iterator<Item = PathBuf>) -> io::Result<()> {
+    let mut found = vec![];
+    for folder in folders {
+        files(&folder, &["keras"], &mut found)?;
+    }
+    for (number, path) in found.iter().enumerate() {
+        if fs::metadata(path)?.len() <= MAX_BYTES as u64 {
+            fs::copy(path, to.join(format!("{number}.keras")))?;
+        }
+    }
+    Ok(())
+}
+
 fn main() -> io::Result<()> {
     let mut folders = env::args_os().skip(1).map(PathBuf::from);
     let to = folders.next().expect("the folder to write");
     fs::create_dir_all(&to)?;
     if to.ends_with("import_tflite") {
         return tflite_files(&to, folders);
+    }
+    if to.ends_with("import_keras") {
+        return archives(&to, folders);
     }
     let mut found = vec![];
     for folder in folders {

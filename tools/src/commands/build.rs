@@ -77,7 +77,7 @@ pub struct Args {
 }
 
 const EXAMPLES: &str = "Examples:
-  flatpack build model.h5
+  flatpack build model.keras
   flatpack build model.h5 -o model.fpk --target linux
   flatpack build model.tflite
   flatpack build model.tflite --for features.json

@@ -86,7 +86,7 @@ impl Content {
         }
     }
 
-    /// For a message: how to get an HDF5 model instead.
+    /// For a message: how to get a model that is read instead.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::GitLfsPointer => "run `git lfs pull` in the repository the file is from",
@@ -95,7 +95,7 @@ impl Content {
             Self::Json => {
                 "the JSON file is the architecture: pass it as the model and the HDF5 file as its weights"
             }
-            _ => "in Python, load the model and save it with `model.save(\"model.h5\")`",
+            _ => "in Python, load the model and save it with `model.save(\"model.keras\")`",
         }
     }
 }

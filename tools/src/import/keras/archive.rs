@@ -1,4 +1,4 @@
-//! The `.keras` archive of Keras 2.12 and later.
+//! The `.keras` archive of Keras 2.13 and later.
 //!
 //! A zip with `config.json`, the architecture; `metadata.json`, which says what wrote it; and
 //! `model.weights.h5`, [variables](super::variables) in their places. Other files in it, such as

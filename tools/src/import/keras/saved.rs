@@ -19,7 +19,7 @@ pub enum Container {
     Hdf5,
     /// The architecture as JSON text, the weights as HDF5.
     JsonAndHdf5,
-    /// The zip archive of Keras 2.12 and later, as of `model.save("model.keras")`.
+    /// The zip archive of Keras 2.13 and later, as of `model.save("model.keras")`.
     Archive,
 }
 
@@ -189,7 +189,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
         let fault = Fault::WrongContent {
             found: "a folder (a SavedModel?)".into(),
             expected: "a Keras model (.keras or .h5), or a .tflite file",
-            remedy: "in Python, load the model and save it with `model.save(\"model.h5\")`",
+            remedy: "in Python, load the model and save it with `model.save(\"model.keras\")`",
         };
         return Err(ImportError::in_file(path, fault));
     }

@@ -12,7 +12,7 @@ use super::saved::{Dropped, Weights};
 use crate::import::Fault;
 use crate::import::hdf5::{Found, Group};
 
-/// Attributes of a model that hold its layers, the one of Keras 2.12 to 2.14 last.
+/// Attributes of a model that hold its layers, the one of Keras 2.13 and 2.14 last.
 pub(super) const CONTAINERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
 
 /// State of a random number generator: nothing that a prediction takes.
