@@ -146,7 +146,7 @@ impl<'a> Lowering<'_, 'a> {
     }
 
     /// The elements of a constant.
-    pub(in crate::import::tflite) fn stored(&mut self, tensor: &Tensor<'a>) -> Result<Data, Fault> {
+    pub(in super::super) fn stored(&mut self, tensor: &Tensor<'a>) -> Result<Data, Fault> {
         let Some(bytes) = tensor.data else {
             let found = format!("`{}`, which nothing computes", tensor.name);
             return Err(misfit("an input", found, "a tensor that an operator before computes"));

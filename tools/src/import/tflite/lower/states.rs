@@ -13,21 +13,21 @@ pub(super) const MAX_MADE: usize = 1 << 26;
 
 /// A variable of the model.
 #[derive(Clone, Debug)]
-pub(in crate::import::tflite) struct Variable {
+pub(in super::super) struct Variable {
     container: String,
     /// Its name.
-    pub(in crate::import::tflite) name: String,
+    pub(in super::super) name: String,
     /// Its elements before the first run, where the model gives them.
-    pub(in crate::import::tflite) init: Option<Data>,
+    pub(in super::super) init: Option<Data>,
     /// What a run finds there, if an operator asks for it.
-    pub(in crate::import::tflite) state: Option<TensorId>,
+    pub(in super::super) state: Option<TensorId>,
     /// What it holds after the operators so far, if they look at it.
-    pub(in crate::import::tflite) held: Option<TensorId>,
+    pub(in super::super) held: Option<TensorId>,
 }
 
 impl Lowering<'_, '_> {
     /// The number of the variable of this name.
-    pub(in crate::import::tflite) fn variable(&mut self, container: &str, name: &str) -> usize {
+    pub(in super::super) fn variable(&mut self, container: &str, name: &str) -> usize {
         let known = self.variables.iter().position(|v| v.container == container && v.name == name);
         known.unwrap_or_else(|| {
             let (container, name) = (container.to_owned(), name.to_owned());
@@ -37,7 +37,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The variable that the first input of an operator names.
-    pub(in crate::import::tflite) fn handle(&self, operator: &Operator<'_>) -> Result<usize, Fault> {
+    pub(in super::super) fn handle(&self, operator: &Operator<'_>) -> Result<usize, Fault> {
         let handle = operator.inputs.first().copied().flatten();
         match handle.and_then(|handle| self.values[handle].as_ref()) {
             Some(Value::Variable(number)) => Ok(*number),
@@ -56,7 +56,7 @@ impl Lowering<'_, '_> {
 
     /// Counts elements that are in no file, of states and of constants put together, and refuses them
     /// beyond any real model's.
-    pub(in crate::import::tflite) fn count_made(&mut self, len: usize) -> Result<(), Fault> {
+    pub(in super::super) fn count_made(&mut self, len: usize) -> Result<(), Fault> {
         let left = self.made_left.checked_sub(len);
         self.made_left = left.ok_or(Fault::Limit {
             what: "the number of elements of states and gates",
@@ -68,7 +68,7 @@ impl Lowering<'_, '_> {
 
     /// Extents of a tensor that nothing has written yet, what it holds, and what its integers stand for:
     /// zeros, or for signed bytes their zero point.
-    pub(in crate::import::tflite) fn blank(
+    pub(in super::super) fn blank(
         &mut self,
         tensor: usize,
     ) -> Result<(Vec<u32>, Data, Option<Quant>), Fault> {
@@ -98,7 +98,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The state that an operator has as an input, in this shape.
-    pub(in crate::import::tflite) fn state(
+    pub(in super::super) fn state(
         &mut self,
         operator: &Operator<'_>,
         number: usize,
