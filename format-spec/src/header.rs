@@ -48,16 +48,18 @@ pub struct Header {
     pub required_ops: [u32; 8],
     /// Capabilities besides operators that a reader must have.
     pub features: u32,
-    /// Exact size of the arena: activations and scratch.
+    /// Exact size of the arena: activations and scratch, but those in the far arena.
     pub arena_bytes: u32,
     /// Exact size of the state memory.
     pub state_bytes: u32,
-    /// The largest scratch of a step; it is part of the arena.
+    /// The largest scratch of a step; it is part of the memory that it lies in.
     pub scratch_bytes: u32,
     /// Multiply-accumulates of one run.
     pub macs: u64,
+    /// Exact size of the far arena.
+    pub far_bytes: u32,
     /// Zero.
-    pub reserved: u64,
+    pub reserved: u32,
 }
 
 impl Header {

@@ -51,8 +51,8 @@ rules! {
     V14 = "operands are numbers of tensors, those of each step following those of the one before";
     V15 = "parameter records follow each other, without holes, through their section";
     V16 = "a step writes at most 8 tensors, each in memory of its own; only an output may take the place of an input, and then exactly, but the first may share a part with the first";
-    V17 = "inputs and outputs are arena tensors, and no two inputs share memory";
-    V18 = "the header sums up the steps and tensors: operators, arena, scratch, state";
+    V17 = "inputs and outputs lie in an arena, and no two inputs share memory";
+    V18 = "the header sums up the steps and tensors: operators, arenas, scratch, state";
     V19 = "a quantisation record has a positive scale, and scales that exist and fit the tensors that use it";
     V20 = "the initial state is as long as the state memory";
     V21 = "a golden's data are as long as the inputs and outputs, and its tolerances are numbers";
@@ -123,7 +123,7 @@ pub(crate) fn v06_header(header: &Header) -> Outcome {
     demand(Target::from_number(header.target).is_some(), Rule::V06, 24)?;
     demand(matches!(header.align, 16 | 64), Rule::V06, 28)?;
     demand(header.features & !Features::KNOWN == 0, Rule::V06, 64)?;
-    demand(header.reserved == 0, Rule::V06, 88)
+    demand(header.reserved == 0, Rule::V06, 92)
 }
 
 pub(crate) fn v07_directory(sections: &[SectionRecord]) -> Outcome {
@@ -185,6 +185,7 @@ pub(crate) fn v09_records(spans: &Spans) -> Outcome {
 pub(crate) struct Ends {
     arena: u32,
     state: u32,
+    far: u32,
 }
 
 /// Rules 10 and 11 for each tensor, then rule 12.
@@ -202,6 +203,7 @@ pub(crate) fn v10_to_v12_tensors(model: &Model<'_>, spans: &Spans) -> Result<End
             Place::Constant => (weights.offset, weights.end(), header.align),
             Place::Arena => (0, header.arena_bytes, ALIGN),
             Place::State => (0, header.state_bytes, ALIGN),
+            Place::Far => (0, header.far_bytes, ALIGN),
         };
         let end = tensor.offset.checked_add(tensor.bytes).filter(|&end| end <= limit);
         let aligned = tensor.offset & align.wrapping_sub(1) == 0;
@@ -214,6 +216,7 @@ pub(crate) fn v10_to_v12_tensors(model: &Model<'_>, spans: &Spans) -> Result<End
             }
             Place::Arena => ends.arena = ends.arena.max(end),
             Place::State => ends.state = ends.state.max(end),
+            Place::Far => ends.far = ends.far.max(end),
         }
     }
     let end = (constants.end != weights.end()).then_some(constants.end);
@@ -343,7 +346,7 @@ pub(crate) fn v17_interface(model: &Model<'_>, spans: &Spans) -> Outcome {
         for (position, &number) in tensors.iter().enumerate() {
             let at = at::<u32>(spans.get(kind).offset, position);
             let tensor = model.tensor(number).ok_or(Error { rule: Rule::V17, at })?;
-            demand(tensor.place() == Place::Arena, Rule::V17, at)?;
+            demand(matches!(tensor.place(), Place::Arena | Place::Far), Rule::V17, at)?;
             if kind == SectionKind::Inputs {
                 let mut others = tensors.iter().skip(position + 1).filter_map(|&other| model.tensor(other));
                 demand(position < MAX_MODEL_INPUTS && !others.any(|o| o.overlaps(&tensor)), Rule::V17, at)?;
@@ -359,7 +362,9 @@ pub(crate) fn v18_sums(header: &Header, ends: &Ends, used: &Used) -> Outcome {
     demand(header.required_ops == used.ops, Rule::V18, 32)?;
     demand(Some(header.arena_bytes) == padded(ends.arena), Rule::V18, 68)?;
     demand(Some(header.state_bytes) == padded(ends.state), Rule::V18, 72)?;
-    demand(header.arena_bytes.checked_add(header.state_bytes).is_some(), Rule::V18, 72)?;
+    demand(Some(header.far_bytes) == padded(ends.far), Rule::V18, 88)?;
+    let together = header.arena_bytes.checked_add(header.state_bytes);
+    demand(together.and_then(|bytes| bytes.checked_add(header.far_bytes)).is_some(), Rule::V18, 72)?;
     demand(header.scratch_bytes == used.scratch_bytes, Rule::V18, 76)
 }
 

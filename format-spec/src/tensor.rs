@@ -75,10 +75,12 @@ numbered! {
         /// The weights section; `offset` counts from the start of the file.
         Constant = 0, "constant";
         /// Activation memory given by the caller; `offset` counts from its start. Model inputs and
-        /// outputs are arena tensors that the input and output sections list.
+        /// outputs are tensors of an arena that the input and output sections list.
         Arena = 1, "arena";
         /// Memory that survives a run; `offset` counts from its start.
         State = 2, "state";
+        /// A second arena, for boards with a second memory; `offset` counts from its start.
+        Far = 3, "far";
     }
 }
 

@@ -62,6 +62,8 @@ pub enum Memory {
     Arena(u32),
     /// At this offset of the state memory, with these bytes before the first run.
     State(u32, Vec<u8>),
+    /// At this offset of the far arena.
+    Far(u32),
 }
 
 /// A step of a [`Draft`].
@@ -229,7 +231,7 @@ impl Draft {
             .map(|(key, value)| MetaRecord { key: strings.push(key), value: strings.push(value) })
             .collect();
         let goldens = self.golden_records(&tensors)?;
-        let arena_bytes = arena_end(&tensors);
+        let [arena_bytes, far_bytes] = [Place::Arena, Place::Far].map(|place| end_of(place, &tensors));
 
         sections.records(SectionKind::Tensors, &tensors);
         sections.records(SectionKind::Steps, &steps);
@@ -261,6 +263,7 @@ impl Draft {
             state_bytes: state.len() as u32,
             scratch_bytes: self.scratch_bytes(),
             macs: self.macs(),
+            far_bytes,
             ..Header::zeroed()
         };
         let blocks = assemble(header, &sections, &offsets);
@@ -298,6 +301,10 @@ impl Draft {
                 }
                 Memory::Arena(offset) => {
                     record.place = Place::Arena as u8;
+                    record.offset = *offset;
+                }
+                Memory::Far(offset) => {
+                    record.place = Place::Far as u8;
                     record.offset = *offset;
                 }
                 Memory::State(offset, init) => {
@@ -430,9 +437,10 @@ fn append_aligned(to: &mut Vec<u8>, bytes: &[u8], align: u32) -> Result<u32, Wri
     Ok(offset)
 }
 
-fn arena_end(tensors: &[TensorRecord]) -> u32 {
-    let arena = tensors.iter().filter(|t| t.place == Place::Arena as u8);
-    arena.map(|t| t.offset.saturating_add(t.bytes)).max().unwrap_or(0).next_multiple_of(ALIGN)
+/// Where the last tensor of a place ends, aligned.
+fn end_of(place: Place, tensors: &[TensorRecord]) -> u32 {
+    let tensors = tensors.iter().filter(|t| t.place == place as u8);
+    tensors.map(|t| t.offset.saturating_add(t.bytes)).max().unwrap_or(0).next_multiple_of(ALIGN)
 }
 
 fn assemble(mut header: Header, sections: &Sections, offsets: &[u32]) -> Vec<Block> {

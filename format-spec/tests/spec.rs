@@ -78,7 +78,8 @@ fn records_are_as_their_tables_say() {
             state_bytes: u32,
             scratch_bytes: u32,
             macs: u64,
-            reserved: u64
+            far_bytes: u32,
+            reserved: u32
         }),
         record!(SectionRecord {
             kind: u16,
@@ -457,7 +458,7 @@ fn limits_are_as_their_table_says() {
     let told: BTreeMap<_, _> = table("## Limits", ["limit", "value"]).into_iter().map(Into::into).collect();
     let limits = [
         ("file, in bytes", u64::from(u32::MAX)),
-        ("arena and state together, in bytes", u32::MAX.into()),
+        ("arena, state and far arena together, in bytes", u32::MAX.into()),
         ("elements of a tensor", u32::MAX.into()),
         ("dimensions of a tensor", MAX_RANK as u64),
         ("inputs of a step", MAX_INPUTS as u64),

@@ -3,7 +3,7 @@
 mod file;
 
 use bytemuck::{Zeroable, bytes_of};
-use file::{BIAS, File, SCALES, TOTAL, W, X, sample};
+use file::{BIAS, CLIPPED, File, SCALES, TOTAL, W, X, Y, sample};
 use flatpack_format::writer::{CaseDraft, Draft, Memory, StepDraft, TensorDraft, WriteError};
 use flatpack_format::{
     CaseRecord, DType, Error, Layout, Model, OpCode, Place, QuantRecord, ReceiptRecord, Rule, SectionKind,
@@ -18,7 +18,7 @@ use proptest::sample::{Index, select, subsequence};
 type TensorPlan = (Option<String>, DType, Vec<u32>, bool, Place, Option<Index>);
 
 fn tensor_plan() -> impl Strategy<Value = TensorPlan> {
-    let place = select(vec![Place::Constant, Place::Arena, Place::Arena, Place::State]);
+    let place = select(vec![Place::Constant, Place::Arena, Place::Arena, Place::State, Place::Far]);
     (
         option::of(".{0,8}"),
         select(DType::ALL.to_vec()),
@@ -55,7 +55,7 @@ fn panel_output(dims: &[u32], dtype: DType, at: usize) -> u32 {
 
 /// Gives each tensor memory of its own, and bytes made from `fill`.
 fn tensors(plans: Vec<TensorPlan>, quants: usize, fill: u8) -> Vec<TensorDraft> {
-    let (mut arena, mut state) = (0u32, 0u32);
+    let (mut arena, mut state, mut far) = (0u32, 0u32, 0u32);
     let mut byte = fill;
     plans
         .into_iter()
@@ -78,6 +78,7 @@ fn tensors(plans: Vec<TensorPlan>, quants: usize, fill: u8) -> Vec<TensorDraft> 
                 Place::Constant => Memory::Constant({ data }()),
                 Place::Arena => Memory::Arena(at(&mut arena)),
                 Place::State => Memory::State(at(&mut state), { data }()),
+                Place::Far => Memory::Far(at(&mut far)),
             };
             let quant = quant.filter(|_| quants > 0).map_or(0, |index| index.index(quants) as u32 + 1);
             TensorDraft { name, tensor_type, layout, quant, memory }
@@ -160,7 +161,7 @@ prop_compose! {
     ) -> Draft {
         let tensors = tensors(plans, quants.len(), fill);
         let arena: Vec<u32> = (0..tensors.len() as u32)
-            .filter(|&t| matches!(tensors[t as usize].memory, Memory::Arena(_)))
+            .filter(|&t| matches!(tensors[t as usize].memory, Memory::Arena(_) | Memory::Far(_)))
             .collect();
         let mut draft = Draft {
             target,
@@ -186,7 +187,7 @@ fn initial<'a>(model: &Model<'a>, number: u32) -> Option<&'a [u8]> {
     let range = tensor.offset() as usize..(tensor.offset() + tensor.bytes()) as usize;
     match tensor.place() {
         Place::Constant => model.bytes().get(range),
-        Place::Arena => None,
+        Place::Arena | Place::Far => None,
         Place::State => model.section(SectionKind::StateInit).get(range),
     }
 }
@@ -210,6 +211,7 @@ fn assert_reads_back(draft: &Draft, model: &Model<'_>) {
                 assert_eq!(tensor.offset() % model.header().align, 0);
             }
             Memory::Arena(offset) => assert_eq!((tensor.place(), tensor.offset()), (Place::Arena, *offset)),
+            Memory::Far(offset) => assert_eq!((tensor.place(), tensor.offset()), (Place::Far, *offset)),
             Memory::State(offset, data) => {
                 assert_eq!((tensor.place(), tensor.offset()), (Place::State, *offset));
                 assert_eq!(initial(model, tensor.number()), Some(data.as_slice()));
@@ -336,6 +338,20 @@ fn the_header_sums_up_the_draft() {
         .iter()
         .for_each(|&op| ops[op as usize / 32] |= 1 << (op as u32 % 32));
     assert_eq!(header.required_ops, ops);
+}
+
+#[test]
+fn the_header_has_the_size_of_each_arena() {
+    let mut draft = sample();
+    // An output may have the offset of an input: they lie in different memories.
+    draft.tensors[Y as usize].memory = Memory::Far(16);
+    let file = File::of(&draft);
+    assert_eq!(file.verify(), Ok(()));
+    let model = Model::parse(file.bytes()).unwrap();
+    let (x, y) = (model.tensor(CLIPPED).unwrap(), model.tensor(Y).unwrap());
+    assert_eq!((x.offset(), x.bytes()), (y.offset(), y.bytes()));
+    assert!(!x.overlaps(&y) && !x.same_memory(&y));
+    assert_eq!((model.header().arena_bytes, model.header().far_bytes), (96, 48));
 }
 
 #[test]

@@ -134,10 +134,11 @@ impl<'a> Session<'a> {
     pub fn from_checked_file(
         file: &'a [u8],
         kernels: &'a [Kernel],
-        memory: &'a mut [u8],
+        near: &'a mut [u8],
+        far: &'a mut [u8],
     ) -> Result<Self, FileError> {
         let model = Model::accepted(file).map_err(FileError::Format)?;
-        Self::of_checked_steps(model, kernels, memory).map_err(FileError::Load)
+        Self::of_checked_steps(model, kernels, near, far).map_err(FileError::Load)
     }
 }
 

@@ -1,29 +1,31 @@
-//! The memory of a step: what it writes exclusively, what it reads shared. No unsafe: the arena is
-//! cut at the written ranges.
+//! The memory of a step: what it writes exclusively, what it reads shared. No unsafe: the memories
+//! are cut at the written ranges.
 
 use bytemuck::Pod;
 use core::ops::Range;
 use flatpack_format::{Place, Tensor};
 
+/// Memories that can be written: those of the places `arena`, `state`, `far`.
+pub(crate) type Memories<'r> = [&'r mut [u8]; 3];
+
 /// All memory of a session, for one step.
 #[derive(Debug)]
 pub struct Operands<'r> {
     file: &'r [u8],
-    arena: &'r mut [u8],
-    state: &'r mut [u8],
+    memories: Memories<'r>,
 }
 
 /// What is left to read once `W` written ranges are taken out.
 #[derive(Debug)]
 pub struct Reads<'r, const W: usize = 1> {
     file: &'r [u8],
-    arena: Gaps<'r, W>,
-    state: Gaps<'r, W>,
+    /// Of arena, state, far arena.
+    gaps: [Gaps<'r, W>; 3],
 }
 
 impl<'r> Operands<'r> {
-    pub(crate) fn new(file: &'r [u8], arena: &'r mut [u8], state: &'r mut [u8]) -> Self {
-        Self { file, arena, state }
+    pub(crate) fn new(file: &'r [u8], memories: Memories<'r>) -> Self {
+        Self { file, memories }
     }
 
     /// Takes out the written tensors. `None` if they overlap each other.
@@ -42,13 +44,17 @@ impl<'r> Operands<'r> {
         writes: [(Place, Range<u32>); W],
     ) -> Option<(Reads<'r, W>, [&'r mut [u8]; W])> {
         let mut taken = [const { None }; W];
-        let arena = carve(self.arena, Place::Arena, &writes, &mut taken)?;
-        let state = carve(self.state, Place::State, &writes, &mut taken)?;
+        let [arena, state, far] = self.memories;
+        let gaps = [
+            carve(arena, Place::Arena, &writes, &mut taken)?,
+            carve(state, Place::State, &writes, &mut taken)?,
+            carve(far, Place::Far, &writes, &mut taken)?,
+        ];
         if taken.iter().any(Option::is_none) {
             return None;
         }
         let written = taken.map(Option::unwrap_or_default);
-        Some((Reads { file: self.file, arena, state }, written))
+        Some((Reads { file: self.file, gaps }, written))
     }
 
     /// Takes out `y` with the elements of `x` in it: a copy, unless the two are the same memory.
@@ -73,11 +79,14 @@ impl<'r, const W: usize> Reads<'r, W> {
     pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&'r [u8]> {
         let Range { start, end } = range(tensor);
         let (start, end) = (start as usize, end as usize);
-        match tensor.place() {
-            Place::Constant => self.file.get(start..end),
-            Place::Arena => self.arena.get(start, end),
-            Place::State => self.state.get(start, end),
-        }
+        let [arena, state, far] = &self.gaps;
+        let gaps = match tensor.place() {
+            Place::Constant => return self.file.get(start..end),
+            Place::Arena => arena,
+            Place::State => state,
+            Place::Far => far,
+        };
+        gaps.get(start, end)
     }
 
     /// The elements of a tensor that the step does not write.

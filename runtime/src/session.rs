@@ -1,20 +1,27 @@
 //! A model with its kernels and its memory.
 
 use crate::kernel::{Kernel, Node};
-use crate::operands::Operands;
+use crate::operands::{Memories, Operands};
 use bytemuck::Pod;
 use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Tensor};
 
 /// Why a model cannot run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadError {
-    /// The memory given is smaller than the arena and state of the model, whose size this is.
+    /// The memory given is smaller than what the model needs of it.
     ArenaTooSmall {
         /// Bytes that the model needs.
         needed_bytes: u32,
     },
     /// The memory given does not begin at a multiple of 16 bytes.
     ArenaMisaligned,
+    /// The second memory given is smaller than the far arena of the model.
+    FarTooSmall {
+        /// Bytes of the far arena.
+        needed_bytes: u32,
+    },
+    /// The second memory given does not begin at a multiple of 16 bytes.
+    FarMisaligned,
     /// There is no kernel for an operator of the model.
     MissingKernel {
         /// The opcode.
@@ -32,6 +39,8 @@ pub enum LoadError {
 flatpack_format::say! { LoadError:
     Self::ArenaTooSmall { needed_bytes } => "the arena is too small: the model needs {} bytes", needed_bytes;
     Self::ArenaMisaligned => "the arena must begin at a multiple of {} bytes", ALIGN;
+    Self::FarTooSmall { needed_bytes } => "the far arena is too small: the model needs {} bytes", needed_bytes;
+    Self::FarMisaligned => "the far arena must begin at a multiple of {} bytes", ALIGN;
     Self::MissingKernel { op } => "there is no kernel for {} (opcode {})",
         OpCode::from_number(op).map_or("an unknown operator", OpCode::name), op;
     Self::Misfit { step, misfit } => "step {} does not fit its kernel: {}", step, misfit;
@@ -67,33 +76,55 @@ pub enum Progress {
 
 /// A model with its kernels and its memory.
 ///
-/// Inputs and outputs live in the arena: write the inputs, run, read the outputs. A run may reuse
+/// Inputs and outputs live in the arenas: write the inputs, run, read the outputs. A run may reuse
 /// the memory of its inputs, so that they are to be written anew for each.
 #[derive(Debug)]
 pub struct Session<'a> {
     model: Model<'a>,
     kernels: &'a [Kernel],
-    arena: &'a mut [u8],
-    state: &'a mut [u8],
+    memories: Memories<'a>,
     next: u32,
     /// How many rows of the next step are computed.
     row: u32,
 }
 
 impl<'a> Session<'a> {
-    /// Bytes of memory that [`Session::load`] needs for `model`: its arena and its state.
+    /// Bytes of memory that [`Session::load`] needs for `model`: its arena, its state, and its far arena if it
+    /// has one.
     pub fn memory_bytes(model: &Model<'_>) -> usize {
-        model.header().arena_bytes as usize + model.header().state_bytes as usize
+        near_bytes(model) + model.header().far_bytes as usize
     }
 
     /// Checks every step by its operator's rule and sets the state to its initial values.
     ///
-    /// `memory` must begin at a multiple of 16 bytes and have [`Session::memory_bytes`] or more.
+    /// `memory` must begin at a multiple of 16 bytes and have [`Session::memory_bytes`] or more. A far arena
+    /// lies there too: [`Session::load_with_far`] takes another memory for it.
     ///
     /// # Errors
     /// If the memory does not do, a kernel is missing, or a step does not meet its rule.
     pub fn load(model: Model<'a>, kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, LoadError> {
-        let session = Self::of_checked_steps(model, kernels, memory)?;
+        let needed_bytes = Self::memory_bytes(&model);
+        let too_small = LoadError::ArenaTooSmall { needed_bytes: needed_bytes as u32 };
+        let memory = memory.get_mut(..needed_bytes).ok_or(too_small)?;
+        let (near, far) = memory.split_at_mut_checked(near_bytes(&model)).ok_or(too_small)?;
+        Self::load_with_far(model, kernels, near, far)
+    }
+
+    /// As [`Session::load`], with the far arena in a memory of its own: on a board with a fast memory and a
+    /// slow one, `near` is of the fast one, and `far` of the slow one.
+    ///
+    /// `near` must have the `arena_bytes` and `state_bytes` of the header, `far` its `far_bytes`; both must
+    /// begin at a multiple of 16 bytes. A model without far arena does not look at `far`.
+    ///
+    /// # Errors
+    /// As [`Session::load`]; which memory does not do is said.
+    pub fn load_with_far(
+        model: Model<'a>,
+        kernels: &'a [Kernel],
+        near: &'a mut [u8],
+        far: &'a mut [u8],
+    ) -> Result<Self, LoadError> {
+        let session = Self::of_checked_steps(model, kernels, near, far)?;
         for step in model.steps() {
             let op = step.op();
             let kernel =
@@ -104,21 +135,27 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// [`Session::load`] of a model whose steps were checked before.
+    /// [`Session::load_with_far`] of a model whose steps were checked before.
     pub(crate) fn of_checked_steps(
         model: Model<'a>,
         kernels: &'a [Kernel],
-        memory: &'a mut [u8],
+        near: &'a mut [u8],
+        far: &'a mut [u8],
     ) -> Result<Self, LoadError> {
         let header = model.header();
-        if !memory.as_ptr().addr().is_multiple_of(ALIGN as usize) {
+        let is_aligned = |memory: &[u8]| memory.as_ptr().addr().is_multiple_of(ALIGN as usize);
+        if !is_aligned(near) {
             return Err(LoadError::ArenaMisaligned);
         }
-        let needed_bytes = header.arena_bytes.saturating_add(header.state_bytes);
-        let too_small = LoadError::ArenaTooSmall { needed_bytes };
-        let (arena, rest) = memory.split_at_mut_checked(header.arena_bytes as usize).ok_or(too_small)?;
-        let (state, _) = rest.split_at_mut_checked(header.state_bytes as usize).ok_or(too_small)?;
-        let mut session = Self { model, kernels, arena, state, next: 0, row: 0 };
+        let too_small = LoadError::ArenaTooSmall { needed_bytes: near_bytes(&model) as u32 };
+        let (arena, rest) = near.split_at_mut_checked(header.arena_bytes as usize).ok_or(too_small)?;
+        let state = rest.get_mut(..header.state_bytes as usize).ok_or(too_small)?;
+        let needed_bytes = header.far_bytes;
+        let far = far.get_mut(..needed_bytes as usize).ok_or(LoadError::FarTooSmall { needed_bytes })?;
+        if !far.is_empty() && !is_aligned(far) {
+            return Err(LoadError::FarMisaligned);
+        }
+        let mut session = Self { model, kernels, memories: [arena, state, far], next: 0, row: 0 };
         session.reset();
         Ok(session)
     }
@@ -131,7 +168,8 @@ impl<'a> Session<'a> {
     /// Sets the state to its initial values, and the next step to the first.
     pub fn reset(&mut self) {
         let init = self.model.section(SectionKind::StateInit);
-        self.state.iter_mut().zip(init).for_each(|(to, from)| *to = *from);
+        let [_, state, _] = &mut self.memories;
+        state.iter_mut().zip(init).for_each(|(to, from)| *to = *from);
         (self.next, self.row) = (0, 0);
     }
 
@@ -163,20 +201,25 @@ impl<'a> Session<'a> {
     /// The bytes of any tensor of the model, as they are now: those of an activation last from the
     /// step that writes it until another takes its place.
     pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&[u8]> {
-        let range = range(tensor);
-        match tensor.place() {
-            Place::Constant => self.model.bytes().get(range),
-            Place::Arena => self.arena.get(range),
-            Place::State => self.state.get(range),
-        }
+        let [arena, state, far] = &self.memories;
+        let memory = match tensor.place() {
+            Place::Constant => self.model.bytes(),
+            Place::Arena => arena,
+            Place::State => state,
+            Place::Far => far,
+        };
+        memory.get(range(tensor))
     }
 
     fn bytes_mut(&mut self, tensor: Tensor<'_>) -> Option<&mut [u8]> {
-        match tensor.place() {
-            Place::Constant => None,
-            Place::Arena => self.arena.get_mut(range(tensor)),
-            Place::State => self.state.get_mut(range(tensor)),
-        }
+        let [arena, state, far] = &mut self.memories;
+        let memory = match tensor.place() {
+            Place::Constant => return None,
+            Place::Arena => arena,
+            Place::State => state,
+            Place::Far => far,
+        };
+        memory.get_mut(range(tensor))
     }
 
     /// Runs all steps, or those that are left of a run begun with [`Session::step`].
@@ -222,7 +265,8 @@ impl<'a> Session<'a> {
             self.row = if end < rows { end } else { 0 };
         }
         let node = Node::new(step, begin..end);
-        let operands = Operands::new(self.model.bytes(), self.arena, self.state);
+        let [arena, state, far] = &mut self.memories;
+        let operands = Operands::new(self.model.bytes(), [arena, state, far]);
         (kernel.run)(&node, operands).ok_or(refused)?;
         if self.row > 0 {
             return Ok(Progress::Running);
@@ -240,6 +284,11 @@ impl<'a> Session<'a> {
     pub fn next_step(&self) -> u32 {
         self.next
     }
+}
+
+/// Bytes of arena and state.
+fn near_bytes(model: &Model<'_>) -> usize {
+    model.header().arena_bytes as usize + model.header().state_bytes as usize
 }
 
 fn range(tensor: Tensor<'_>) -> core::ops::Range<usize> {

@@ -183,6 +183,30 @@ fn every_changed_byte_of_a_step_is_refused_or_harmless() {
 }
 
 #[test]
+fn every_changed_byte_of_a_step_with_a_far_arena_is_refused_or_harmless() {
+    let mut memory = memory();
+    for op in [OpCode::Add, OpCode::Conv2d, OpCode::UnidirectionalSequenceLstm] {
+        let draft = every_op::one(op, Target::Portable);
+        let mut ends = [0u32; 3];
+        for far in [draft.steps[0].inputs[0], draft.steps[0].outputs[0]] {
+            let whole = File::of(&every_op::moved(&draft, |number| number == far));
+            assert_eq!(parse_load_run(&whole, &mut memory), End::Run, "{op:?}");
+            let mut file = whole.clone();
+            for at in 0..whole.len {
+                let was = file.bytes_mut()[at];
+                for value in other_values(was) {
+                    file.bytes_mut()[at] = value;
+                    file.repair_header();
+                    ends[parse_load_run(&file, &mut memory) as usize] += 1;
+                }
+                file.bytes_mut()[at] = was;
+            }
+        }
+        assert!(ends.iter().all(|&count| count > 100), "{op:?}: {ends:?}");
+    }
+}
+
+#[test]
 fn every_changed_byte_of_a_model_of_all_operators_is_refused_or_harmless() {
     let whole = File::of(&every_op::all(&known(), Target::Portable));
     let (mut file, mut memory) = (whole.clone(), memory());

@@ -347,6 +347,7 @@ pub(crate) fn walk(model: &Model<'_>) {
             Place::Constant => end <= model.header().file_bytes,
             Place::Arena => end <= model.header().arena_bytes,
             Place::State => end <= model.header().state_bytes,
+            Place::Far => end <= model.header().far_bytes,
         });
         assert!(tensor.offset().is_multiple_of(tensor.dtype().bytes()));
         model.tensor_name(tensor.number());

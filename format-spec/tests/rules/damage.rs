@@ -5,13 +5,13 @@ mod edits;
 use crate::file::{BIAS, CLIPPED, DENSE, Q, SCALES, SCRATCH, TOTAL, W, X, Y};
 use crate::{Case, broken, raw};
 use edits::{
-    add_like, drafted, foreign, golden, longer, meta, name, operand, quant, receipt, section, step, tensor,
-    without,
+    add_like, drafted, far, foreign, golden, longer, meta, name, operand, quant, receipt, section, step,
+    tensor, without,
 };
 use flatpack_format::writer::Memory;
 use flatpack_format::{
-    CaseRecord, Header, Layout, MetaRecord, NameRecord, ReceiptRecord, Rule, SectionKind, SectionRecord,
-    Shape, TensorRecord,
+    CaseRecord, Header, Layout, MetaRecord, NameRecord, Place, ReceiptRecord, Rule, SectionKind,
+    SectionRecord, Shape, TensorRecord,
 };
 
 use Rule::*;
@@ -84,7 +84,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
     broken(V06, "reserved bytes of the header", |f| {
         f.header().reserved = 1;
-        88
+        92
     }),
     broken(V07, "a directory longer than the file", |f| {
         f.header().section_count = 1000;
@@ -158,7 +158,7 @@ pub(crate) const CASES: &[Case] = &[
     broken(V09, "no inputs", |f| without(f, S::Inputs)),
     broken(V09, "no outputs", |f| without(f, S::Outputs)),
     broken(V10, "an unknown element type", |f| tensor(f, X, |t| t.dtype = 7)),
-    broken(V10, "an unknown place", |f| tensor(f, X, |t| t.place = 3)),
+    broken(V10, "an unknown place", |f| tensor(f, X, |t| t.place = 4)),
     broken(V10, "an unknown layout", |f| tensor(f, W, |t| t.layout = 3)),
     broken(V10, "seven dimensions", |f| tensor(f, X, |t| t.rank = 7)),
     broken(V10, "a dimension of 0", |f| {
@@ -225,6 +225,19 @@ pub(crate) const CASES: &[Case] = &[
     broken(V11, "an activation off its alignment", |f| tensor(f, Y, |t| t.offset = 52)),
     broken(V11, "a state past the state memory", |f| tensor(f, TOTAL, |t| t.offset = 16)),
     broken(V11, "a state off its alignment", |f| tensor(f, TOTAL, |t| t.offset = 4)),
+    broken(V11, "an activation past the far arena", |f| {
+        far(f);
+        tensor(f, Y, |t| t.offset = 16)
+    }),
+    broken(V11, "an activation past 4 GiB of the far arena", |f| {
+        far(f);
+        tensor(f, Y, |t| t.offset = u32::MAX - 15)
+    }),
+    broken(V11, "an activation off the alignment of the far arena", |f| {
+        far(f);
+        tensor(f, Y, |t| t.offset = 4)
+    }),
+    broken(V11, "a far arena that is not there", |f| tensor(f, Y, |t| t.place = Place::Far as u8)),
     broken(V11, "an arena smaller than its tensors", |f| {
         f.header().arena_bytes -= 16;
         f.tensor_at(SCRATCH)
@@ -317,6 +330,14 @@ pub(crate) const CASES: &[Case] = &[
         f.tensors()[SCRATCH as usize].offset = 64;
         f.step_at(2)
     }),
+    broken(V16, "outputs that overlap in the far arena", |f| {
+        drafted(f, |draft| {
+            [Y, SCRATCH].iter().for_each(|&t| draft.tensors[t as usize].memory = Memory::Far(32 * (t - Y)));
+        });
+        f.tensors()[SCRATCH as usize].offset = 16;
+        f.header().far_bytes = 32;
+        f.step_at(2)
+    }),
     broken(V16, "a state in part over another", |f| {
         drafted(f, |draft| {
             add_like(draft, TOTAL, Memory::State(16, vec![0; 20]));
@@ -359,6 +380,14 @@ pub(crate) const CASES: &[Case] = &[
         f.edit(S::Inputs, |bytes| *bytes = bytemuck::cast_slice(&[X, DENSE, CLIPPED]).to_vec());
         f.at::<u32>(S::Inputs, 1)
     }),
+    broken(V17, "inputs that share memory of the far arena", |f| {
+        drafted(f, |draft| {
+            [X, DENSE, CLIPPED].iter().for_each(|&t| draft.tensors[t as usize].memory = Memory::Far(0));
+            draft.steps[0].inputs[0] = Y;
+        });
+        f.edit(S::Inputs, |bytes| *bytes = bytemuck::cast_slice(&[X, DENSE]).to_vec());
+        f.section(S::Inputs).offset
+    }),
     broken(V17, "sixty-five inputs", |f| {
         drafted(f, |draft| {
             draft.cases.clear();
@@ -391,6 +420,21 @@ pub(crate) const CASES: &[Case] = &[
     broken(V18, "arena and state of 4 GiB together", |f| {
         f.tensors()[SCRATCH as usize].offset = u32::MAX - 31;
         f.header().arena_bytes = u32::MAX - 15;
+        72
+    }),
+    broken(V18, "a far arena larger than its tensors", |f| {
+        far(f);
+        f.header().far_bytes += 16;
+        88
+    }),
+    broken(V18, "a far arena without tensors", |f| {
+        f.header().far_bytes = 16;
+        88
+    }),
+    broken(V18, "arena and far arena of 4 GiB together", |f| {
+        far(f);
+        f.tensors()[Y as usize].offset = u32::MAX - 95;
+        f.header().far_bytes = u32::MAX - 63;
         72
     }),
     broken(V18, "another scratch", |f| {

@@ -15,6 +15,7 @@ fn draft(model: &Model<'_>) -> Draft {
         match tensor.place() {
             Place::Constant => Memory::Constant(model.bytes()[range].to_vec()),
             Place::Arena => Memory::Arena(tensor.offset()),
+            Place::Far => Memory::Far(tensor.offset()),
             Place::State => {
                 Memory::State(tensor.offset(), model.section(SectionKind::StateInit)[range].to_vec())
             }

@@ -89,7 +89,7 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             /// # Errors
             /// None while flash and program are those that the compiler made.
             pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
-                #runtime::Session::from_checked_file(FILE, OF_CHECKED_STEPS, #runtime::Block::bytes_mut(arena))
+                #runtime::Session::from_checked_file(FILE, OF_CHECKED_STEPS, #runtime::Block::bytes_mut(arena), &mut [])
             }
 
             /// Runs the goldens of the file and compares each step with its receipt and the outputs with

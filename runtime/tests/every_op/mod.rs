@@ -185,6 +185,18 @@ pub(crate) fn one(op: OpCode, target: Target) -> Draft {
     build.finish()
 }
 
+/// The draft with those tensors of the arena for which `far` is true at the same offset of the far arena.
+pub(crate) fn moved(draft: &Draft, far: impl Fn(u32) -> bool) -> Draft {
+    let mut draft = draft.clone();
+    for (number, tensor) in (0..).zip(&mut draft.tensors) {
+        match tensor.memory {
+            Memory::Arena(offset) if far(number) => tensor.memory = Memory::Far(offset),
+            _ => {}
+        }
+    }
+    draft
+}
+
 /// A model of a step of each operator.
 pub(crate) fn all(ops: &[OpCode], target: Target) -> Draft {
     let mut build = build(target);

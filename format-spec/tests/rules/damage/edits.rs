@@ -1,6 +1,6 @@
 //! Edits of one record or section, each of which says where the fault lies.
 
-use crate::file::{File, Section, sample};
+use crate::file::{File, Section, Y, sample};
 use flatpack_format::writer::{Draft, Memory, TensorDraft};
 use flatpack_format::{
     CaseRecord, Header, MetaRecord, NameRecord, QuantRecord, ReceiptRecord, SectionKind, SectionRecord,
@@ -74,6 +74,11 @@ pub(super) fn drafted(file: &mut File, edit: impl FnOnce(&mut Draft)) {
     let mut draft = sample();
     edit(&mut draft);
     *file = File::of(&draft);
+}
+
+/// Starts from a draft whose output lies in a far arena of 32 bytes.
+pub(super) fn far(file: &mut File) {
+    drafted(file, |draft| draft.tensors[Y as usize].memory = Memory::Far(0));
 }
 
 /// Adds a tensor like another to a draft, in other memory.
