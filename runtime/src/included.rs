@@ -23,6 +23,7 @@ use flatpack_format::{DType, Error, Model};
 /// | `ARENA_BYTES`, `STATE_BYTES` | memory of a session, exactly |
 /// | `Arena`, `ARENA` | the type of a static that has both, and what it begins as |
 /// | `load(&mut Arena)` | a [`Session`] |
+/// | `FAR_BYTES`, `FarArena`, `FAR_ARENA` | the same for the far arena of a model that has one; its `load` takes `&mut FarArena` too |
 /// | `check_goldens(&mut Session)` | the self-test; of a file of integers, without the arithmetic of reals |
 /// | `INPUT`, `OUTPUT` | [`Input`] and [`Output`]: name, shape, quantisation, elements of the right type; `INPUT_0`, `INPUT_1` … where there are several |
 /// | `CLASSES` | names of the classes, where the file has them |
@@ -75,7 +76,7 @@ macro_rules! include_model {
 ///
 /// | item | what it is |
 /// |---|---|
-/// | `Arena`, `ARENA` | the type of a static of `memory_bytes`, and what it begins as |
+/// | `Arena`, `ARENA` | the type of a static of `memory_bytes`, which may hold a far arena too, and what it begins as |
 /// | `load(&memory, &mut Arena)` | a [`Session`] of the file that a memory begins with, such as a partition of flash |
 /// | `KERNELS` | the kernels of the operators; the linker drops all others |
 /// | `FILE_BYTES` | the largest file |

@@ -3,7 +3,7 @@
 use crate::exact::{self, Values};
 use crate::golden;
 use crate::graph::Graph;
-use crate::memory::{self, MemoryError, MemoryPlan};
+use crate::memory::{self, MemoryError, MemoryPlan, Region};
 use crate::passes::compress_weights::{self, WeightFormat};
 use crate::passes::patches::{self, PatchError, Patches};
 use crate::passes::{self, Change, keep_states, lower_integers, pack, widen_constants};
@@ -32,6 +32,8 @@ pub struct Options {
     pub strip: bool,
     /// The most bytes that the arena may take: layers are computed in patches where that is what it takes.
     pub max_arena: Option<u32>,
+    /// The memories of the board, the faster one first; none stands for memory enough. Patches are for one.
+    pub regions: Vec<Region>,
     /// Metadata about the source.
     pub meta: BTreeMap<String, String>,
 }
@@ -46,6 +48,7 @@ impl Default for Options {
             goldens: Goldens::Predicted(2),
             strip: false,
             max_arena: None,
+            regions: Vec::new(),
             meta: BTreeMap::new(),
         }
     }
@@ -258,7 +261,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     });
     changed("compress weights", compressed.details);
     changed("pack", pack::run(&mut graph, options.target));
-    let mut plan = memory::plan(&graph)?;
+    let mut plan = memory::plan_in(&graph, &options.regions)?;
     let fit = |most_bytes| patches::run(&mut graph, &mut plan, most_bytes);
     let patches = options.max_arena.map(fit).transpose()?;
     let (mut draft, _) = emit::draft(&graph, &plan, options.target);

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod bytes;
 mod eval;
 mod file;
 mod inspect;

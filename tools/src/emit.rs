@@ -72,7 +72,10 @@ impl Numbers<'_> {
             (None, Some(&state)) => {
                 Memory::State(self.plan.state_offsets[state], self.graph.states[state].init.bytes().to_vec())
             }
-            (None, None) => Memory::Arena(self.plan.offsets.get(&id).copied().unwrap_or_default()),
+            (None, None) => match self.plan.far_offsets.get(&id) {
+                Some(&offset) => Memory::Far(offset),
+                None => Memory::Arena(self.plan.offsets.get(&id).copied().unwrap_or_default()),
+            },
         };
         let quant = self.quant(id);
         let tensor = self.graph.tensor(id);

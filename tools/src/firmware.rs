@@ -19,7 +19,7 @@ pub struct Firmware {
     pub feature_bits: u32,
     /// Names of the operators that it has kernels for.
     pub operators: Vec<String>,
-    /// Memory for arena and state.
+    /// Memory for arena and state, and for the far arena of a model that has one: the firmware has both in one.
     pub memory_bytes: u64,
     /// The largest file.
     pub file_bytes: u64,
@@ -59,9 +59,9 @@ pub enum Lack {
         /// The layers whose steps need it, or numbers of steps where names were stripped.
         layers: Vec<String>,
     },
-    /// Arena and state of the model are larger than its memory.
+    /// Arenas and state of the model are larger than its memory.
     Memory {
-        /// Bytes of the arena.
+        /// Bytes of the arena, and of the far arena.
         arena_bytes: u64,
         /// Bytes of the state.
         state_bytes: u64,
@@ -181,7 +181,8 @@ impl Firmware {
             layers.dedup();
             lacks.push(Lack::Kernel { op, layers });
         }
-        let (arena_bytes, state_bytes) = (u64::from(header.arena_bytes), u64::from(header.state_bytes));
+        let arena_bytes = u64::from(header.arena_bytes) + u64::from(header.far_bytes);
+        let state_bytes = u64::from(header.state_bytes);
         if arena_bytes + state_bytes > self.memory_bytes {
             lacks.push(Lack::Memory { arena_bytes, state_bytes, has: self.memory_bytes });
         }

@@ -6,13 +6,16 @@
 //! of an input that nobody reads any more. A tensor may also be a piece of a block: what a slice takes,
 //! where its elements follow each other in memory, and what a concatenation puts one after the other.
 //!
+//! Where a board has a fast memory and a slow one, the blocks that are read and written most for their size
+//! lie in the fast one.
+//!
 //! States lie outside of the arena, one after the other. The value that a run finds and the value that
 //! it leaves are two blocks in the same memory: the step that writes the second runs after all that
 //! read the first.
 
-use crate::graph::{Graph, Node, TensorId};
+use crate::graph::{Graph, Node, State, TensorId};
 use crate::ops;
-use crate::passes::plan_memory::{self, Buffer, CheckError, Overlap, Plan, PlanError};
+use crate::passes::plan_memory::{self, Buffer, CheckError, DivideError, Division, Overlap, PlanError};
 use crate::passes::schedule::{self, OrderError, Problem, Step};
 use flatpack_format::ops::concatenate::ConcatenateParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
@@ -20,14 +23,29 @@ use flatpack_format::{ALIGN, OpCode, TensorType};
 use std::collections::{HashMap, HashSet};
 use thiserror::Error;
 
+/// A memory of a board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// What the board calls it, such as `dtcm`.
+    pub name: String,
+    /// Its size.
+    pub bytes: u32,
+}
+
+/// The memories of a board that a model may have, the faster one first: with more than two, the others are
+/// not used.
+pub type Regions = [Region];
+
 /// Where tensors lie, and in which order steps run.
 #[derive(Clone, Debug)]
 pub struct MemoryPlan {
     /// The nodes that compute, in the order in which they run; reshapes, slices and concatenations that
     /// only rename memory are left out.
     pub steps: Vec<Node>,
-    /// Offset of each activation in the arena.
+    /// Offset of each activation in the arena, but those in the far arena.
     pub offsets: HashMap<TensorId, u32>,
+    /// Offset of each activation in the far arena that lies there.
+    pub far_offsets: HashMap<TensorId, u32>,
     /// Which state's memory each tensor has that has such.
     pub in_state: HashMap<TensorId, usize>,
     /// Offset of each state in the state memory.
@@ -36,6 +54,11 @@ pub struct MemoryPlan {
     pub arena_bytes: u32,
     /// Size of the state memory.
     pub state_bytes: u32,
+    /// Size of the far arena.
+    pub far_bytes: u32,
+    /// Bytes of activations that a run reads and writes, each time that an operator's formula names them: in
+    /// the arena, and in the far arena.
+    pub touched_bytes: [u64; 2],
     /// The largest sum of blocks alive at one step: no plan for this order is smaller.
     pub lower_bound_bytes: u32,
     /// Whether it is proved that no plan for this order is smaller.
@@ -61,6 +84,40 @@ pub enum MemoryError {
     /// There is no place for the blocks.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// The states are larger than the region that they lie in.
+    #[error("the states need {state_bytes} bytes and lie in the first region, `{}`, which has {}", .region.name, .region.bytes)]
+    StatesDoNotFit {
+        /// Bytes of the states.
+        state_bytes: u32,
+        /// The first region.
+        region: Region,
+    },
+    /// The arena is larger than the only region.
+    #[error(
+        "arena and states need {needed_bytes} bytes, and region `{}` has {}: {} are missing",
+        .region.name, .region.bytes, .needed_bytes - .region.bytes
+    )]
+    RegionTooSmall {
+        /// Bytes that would do.
+        needed_bytes: u32,
+        /// The region.
+        region: Region,
+    },
+    /// What does not fit in the first region does not fit in the second.
+    #[error(
+        "what `{}` ({} bytes) does not hold needs {far_bytes} bytes, and region `{}` has {}: {} are missing; \
+         --region {}={far_bytes} would do, or --region {}={bytes} alone",
+        .regions[0].name, .regions[0].bytes, .regions[1].name, .regions[1].bytes,
+        .far_bytes - .regions[1].bytes, .regions[1].name, .regions[0].name
+    )]
+    RegionsTooSmall {
+        /// Bytes of the second region that would do.
+        far_bytes: u32,
+        /// Bytes of the first region that would do.
+        bytes: u32,
+        /// The regions.
+        regions: Box<[Region; 2]>,
+    },
     /// The plan is wrong.
     #[error("the memory plan is wrong: {0}")]
     Check(#[from] CheckError),
@@ -85,15 +142,28 @@ pub enum MemoryError {
 /// # Errors
 /// If the activations need more than 4 GiB, or the graph is not in order.
 pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
-    let mut layouts = Layout::all(graph);
-    let mut best = layouts.next().unwrap_or_else(|| Layout::new(graph, &[])).plan()?;
-    for mut layout in layouts {
-        let plan = layout.plan()?;
-        if plan.arena_bytes < best.arena_bytes {
+    plan_in(graph, &[])
+}
+
+/// Plans the memory of a graph for a board with these regions; none stands for memory enough. States lie in
+/// the first.
+///
+/// # Errors
+/// As [`plan`], or if a region is too small.
+pub fn plan_in(graph: &Graph, regions: &Regions) -> Result<MemoryPlan, MemoryError> {
+    let mut plans = Layout::all(graph).map(|mut layout| layout.plan(regions));
+    let mut best = plans.next().unwrap_or_else(|| Layout::new(graph, &[]).plan(regions));
+    let taken = |plan: &MemoryPlan| (plan.far_bytes, plan.arena_bytes);
+    for plan in plans {
+        let is_better = match (&plan, &best) {
+            (Ok(plan), Ok(best)) => taken(plan) < taken(best),
+            (found, best) => found.is_ok() && best.is_err(),
+        };
+        if is_better {
             best = plan;
         }
     }
-    Ok(best)
+    best
 }
 
 /// The bytes that are alive at each step of a graph in its own order, with the output of the step, where the
@@ -177,44 +247,54 @@ impl<'a> Layout<'a> {
         (roots, buffers, overlaps)
     }
 
-    fn plan(&mut self) -> Result<MemoryPlan, MemoryError> {
+    fn plan(&mut self, regions: &Regions) -> Result<MemoryPlan, MemoryError> {
         let graph = self.graph;
         let order = schedule::order(&problem(graph, &mut self.blocks, &self.steps))?;
         self.steps = order.steps.iter().map(|&step| self.steps[step]).collect();
         let in_place = self.work_in_place();
         let (roots, buffers, overlaps) = self.buffers_and_overlaps();
-        let Plan { offsets, arena_bytes, lower_bound_bytes, optimal } =
-            plan_memory::plan(&buffers, &overlaps, ALIGN)?;
-        plan_memory::check(&buffers, &overlaps, ALIGN, &offsets)?;
+        let blocks = &mut self.blocks;
+        let touched = touched(graph, blocks, &self.steps, &roots);
+        let state_bytes = state_bytes(graph)?;
+        let division = divide(&buffers, &overlaps, &touched, state_bytes, regions)?;
+        plan_memory::check_division(&buffers, &overlaps, ALIGN, &division)?;
+        let Division { far, offsets, arena_bytes: [arena_bytes, far_bytes], lower_bound_bytes, optimal } =
+            division;
         let over_input = overlaps.iter().filter(|&&Overlap { input, output, .. }| {
             let end = |buffer: usize| offsets[buffer] + buffers[buffer].bytes;
-            offsets[input] < end(output) && offsets[output] < end(input)
+            far[input] == far[output] && offsets[input] < end(output) && offsets[output] < end(input)
         });
         let over_input = over_input.count();
-        let place: HashMap<usize, u32> = roots.into_iter().zip(offsets).collect();
-        let blocks = &mut self.blocks;
+        let mut touched_bytes = [0u64; 2];
+        far.iter().zip(touched).for_each(|(&far, touched)| touched_bytes[usize::from(far)] += touched);
+        let place: HashMap<usize, (bool, u32)> =
+            roots.into_iter().zip(far.into_iter().zip(offsets)).collect();
         let tensors = || (0..graph.tensors.len()).map(TensorId);
         let in_state = tensors().filter_map(|id| Some((id, blocks.state(id)?))).collect();
         check_states(graph, &self.steps, &in_state)?;
-        let mut state_offsets = Vec::new();
-        let mut state_bytes = 0u32;
-        for state in &graph.states {
-            state_offsets.push(state_bytes);
-            let end = state_bytes.checked_add(graph.bytes(state.value));
-            state_bytes =
-                end.and_then(|end| end.checked_next_multiple_of(ALIGN)).ok_or(MemoryError::StatesTooLarge)?;
-        }
-        let offset = |id| {
+        let (mut offsets, mut far_offsets) = (HashMap::new(), HashMap::new());
+        for id in tensors() {
             let (root, at) = blocks.place(id);
-            Some((id, *place.get(&root)? + at))
+            if let Some(&(is_far, offset)) = place.get(&root) {
+                if is_far { &mut far_offsets } else { &mut offsets }.insert(id, offset + at);
+            }
+        }
+        let mut end = 0;
+        let mut state_offset = |state: &State| {
+            let offset = end;
+            end = (end + graph.bytes(state.value)).next_multiple_of(ALIGN);
+            offset
         };
         Ok(MemoryPlan {
             steps: self.steps.iter().copied().cloned().collect(),
-            offsets: tensors().filter_map(offset).collect(),
+            offsets,
+            far_offsets,
             in_state,
-            state_offsets,
+            state_offsets: graph.states.iter().map(&mut state_offset).collect(),
             arena_bytes,
             state_bytes,
+            far_bytes,
+            touched_bytes,
             lower_bound_bytes,
             optimal,
             order_optimal: order.optimal && over_input == 0 && self.free_pieces == [0; 2],
@@ -224,6 +304,69 @@ impl<'a> Layout<'a> {
             over_input,
         })
     }
+}
+
+/// Bytes of all states, one after the other.
+fn state_bytes(graph: &Graph) -> Result<u32, MemoryError> {
+    let mut states = graph.states.iter();
+    let bytes = states.try_fold(0u32, |end, state| {
+        end.checked_add(graph.bytes(state.value))?.checked_next_multiple_of(ALIGN)
+    });
+    bytes.ok_or(MemoryError::StatesTooLarge)
+}
+
+/// Divides the blocks between the regions; without any, all lie in one memory.
+fn divide(
+    buffers: &[Buffer],
+    overlaps: &[Overlap],
+    touched: &[u64],
+    state_bytes: u32,
+    regions: &Regions,
+) -> Result<Division, MemoryError> {
+    let near_bytes = match regions.first() {
+        None => u32::MAX,
+        Some(region) => region
+            .bytes
+            .checked_sub(state_bytes)
+            .ok_or_else(|| MemoryError::StatesDoNotFit { state_bytes, region: region.clone() })?,
+    };
+    let far_bytes = regions.get(1).map_or(0, |region| region.bytes);
+    let division = plan_memory::divide(buffers, overlaps, touched, ALIGN, [near_bytes, far_bytes]);
+    division.map_err(|error| match (error, regions) {
+        (DivideError::Plan(error), _) => MemoryError::Plan(error),
+        (DivideError::DoesNotFit { far_bytes, bytes }, [near, far, ..]) => MemoryError::RegionsTooSmall {
+            far_bytes,
+            bytes: bytes.saturating_add(state_bytes),
+            regions: Box::new([near.clone(), far.clone()]),
+        },
+        (DivideError::DoesNotFit { bytes, .. }, _) => MemoryError::RegionTooSmall {
+            needed_bytes: bytes.saturating_add(state_bytes),
+            region: regions.first().cloned().unwrap_or(Region { name: "arena".into(), bytes: near_bytes }),
+        },
+    })
+}
+
+/// For each of the blocks with these roots, the bytes that a run reads and writes in it: an operator reads an
+/// input once for each of its multiply-accumulates, but every element once at least, and writes its output
+/// once.
+fn touched(graph: &Graph, blocks: &mut Blocks, steps: &[&Node], roots: &[usize]) -> Vec<u64> {
+    let mut touched = vec![0u64; roots.len()];
+    let mut add = |root: usize, bytes: u64| {
+        if let Some(at) = roots.iter().position(|&other| other == root) {
+            touched[at] = touched[at].saturating_add(bytes);
+        }
+    };
+    for node in steps {
+        let types: Vec<TensorType> = node.inputs.iter().map(|&id| graph.tensor(id).tensor_type).collect();
+        let macs = (node.op.rule().macs)(&node.params, &types, &graph.tensor(node.output).tensor_type);
+        for &input in &node.inputs {
+            let element_bytes = u64::from(graph.tensor(input).tensor_type.dtype.bytes());
+            let read = macs.saturating_mul(element_bytes).max(graph.bytes(input).into());
+            add(blocks.root(input), read);
+        }
+        add(blocks.root(node.output), graph.bytes(node.output).into());
+    }
+    touched
 }
 
 /// Whether a node is a reshape that gives memory another shape. One of a constant copies, and so does

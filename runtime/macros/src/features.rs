@@ -101,7 +101,7 @@ pub(crate) fn module(call: &Call, path: &str, text: &str) -> syn::Result<TokenSt
             /// Bytes that the largest model may have, in the file.
             pub const FILE_BYTES: usize = #file_bytes;
 
-            /// Memory for arena and state of any model.
+            /// Memory for arena and state of any model, and its far arena.
             pub type Arena = [#runtime::Block; #blocks];
 
             /// What a static arena begins as.

@@ -16,6 +16,7 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let header = model.header();
     let (arena_bytes, state_bytes) = (header.arena_bytes as usize, header.state_bytes as usize);
     let blocks = Block::count(arena_bytes + state_bytes);
+    let (far_items, load) = load(call, header.far_bytes as usize);
     let macs = header.macs;
     let operators = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16));
     let kernels: Vec<_> = operators.clone().map(|op| format_ident!("{}", op.name())).collect();
@@ -84,13 +85,13 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             #inputs
             #outputs
 
+            #far_items
+
             /// A session of the model, which the compiler has checked.
             ///
             /// # Errors
             /// None while flash and program are those that the compiler made.
-            pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
-                #runtime::Session::from_checked_file(FILE, OF_CHECKED_STEPS, #runtime::Block::bytes_mut(arena), &mut [])
-            }
+            #load
 
             /// Runs the goldens of the file and compares each step with its receipt and the outputs with
             /// the predictions, as `Session::check_goldens` does.
@@ -136,6 +137,45 @@ fn is_lean(step: Step<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// The items of a far arena, if there is one, and the function that makes a session.
+fn load(call: &Call, far_bytes: usize) -> (TokenStream, TokenStream) {
+    let runtime = &call.runtime;
+    if far_bytes == 0 {
+        let load = quote! {
+            pub fn load(arena: &mut Arena) -> ::core::result::Result<#runtime::Session<'_>, #runtime::FileError> {
+                #runtime::Session::from_checked_file(
+                    FILE,
+                    OF_CHECKED_STEPS,
+                    #runtime::Block::bytes_mut(arena),
+                    &mut [],
+                )
+            }
+        };
+        return (TokenStream::new(), load);
+    }
+    let blocks = Block::count(far_bytes);
+    let items = quote! {
+        /// Bytes of the far arena, exactly.
+        pub const FAR_BYTES: usize = #far_bytes;
+
+        /// Memory for the far arena, exactly as large as it is.
+        pub type FarArena = [#runtime::Block; #blocks];
+
+        /// What a static far arena begins as.
+        pub const FAR_ARENA: FarArena = [#runtime::Block::ZERO; #blocks];
+    };
+    let load = quote! {
+        pub fn load<'a>(
+            arena: &'a mut Arena,
+            far: &'a mut FarArena,
+        ) -> ::core::result::Result<#runtime::Session<'a>, #runtime::FileError> {
+            let (arena, far) = (#runtime::Block::bytes_mut(arena), #runtime::Block::bytes_mut(far));
+            #runtime::Session::from_checked_file(FILE, OF_CHECKED_STEPS, arena, far)
+        }
+    };
+    (items, load)
 }
 
 /// Whether all goldens are of integers, to the last bit.

@@ -2,12 +2,14 @@
 
 mod integers;
 
+use super::bytes::byte_count;
 use super::{Failure, Report, progress, size};
 use crate::build::{self, Built, GivenCase, Goldens, Options};
 use crate::data;
 use crate::graph::{Graph, TensorId};
 use crate::import::keras;
 use crate::import::{self, Origin};
+use crate::memory::Region;
 use crate::passes::compress_weights::WeightFormat;
 use crate::passes::patches::Patches;
 use clap::ValueEnum;
@@ -65,6 +67,10 @@ pub struct Args {
     /// bands of rows, some rows of them more than once.
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     max_arena: Option<u32>,
+    /// A memory of the board and its size, the fastest first: the activations that are read and written most
+    /// for their size lie there, and the others in that of a second --region.
+    #[arg(long, value_name = "NAME=BYTES", value_parser = region, conflicts_with = "max_arena")]
+    region: Vec<Region>,
     /// Leave out names and metadata.
     #[arg(long)]
     strip: bool,
@@ -82,6 +88,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.tflite
   flatpack build model.tflite --for features.json
   flatpack build model.tflite --max-arena 32K
+  flatpack build model.tflite --region dtcm=64K --region sram=256K
   flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
@@ -134,21 +141,28 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
     parsed.ok_or_else(|| "expected a name and extents, such as image=96,96,3".into())
 }
 
-/// A number of bytes: `32768`, `32K`, `32KiB`, `1M`.
-fn byte_count(text: &str) -> Result<u32, String> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = match unit.trim_start() {
-        "" | "B" => Some(1),
-        "K" | "KiB" => Some(1 << 10),
-        "M" | "MiB" => Some(1 << 20),
-        _ => None,
-    };
-    let bytes = number.parse::<u32>().ok().zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
-    bytes.ok_or_else(|| "expected bytes, such as 32768, 32K or 32KiB, below 4 GiB".into())
+fn region(text: &str) -> Result<Region, String> {
+    let (name, bytes) = text.split_once('=').ok_or("expected a name and a size, such as dtcm=64K")?;
+    Ok(Region { name: name.to_owned(), bytes: byte_count(bytes)? })
+}
+
+/// Demands at most two regions, each with a name of its own.
+fn check_regions(regions: &[Region]) -> Result<(), Failure> {
+    match regions {
+        [_, _, _, ..] => Err(Failure::usage(miette::miette!(
+            help = "name the two that activations are to lie in, the faster one first",
+            "{} regions, expected at most two",
+            regions.len()
+        ))),
+        [near, far] if near.name == far.name => {
+            Err(Failure::usage(miette::miette!("two regions have the name `{}`", near.name)))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
+    check_regions(&args.region)?;
     if args.quantize != Some(Quantize::Int8) && args.integers.calibrate.is_some() {
         return Err(Failure::usage(miette::miette!("--calibrate is for --quantize int8")));
     }
@@ -172,6 +186,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         goldens: goldens(args, &graph)?,
         strip: args.strip,
         max_arena: args.max_arena,
+        regions: args.region.clone(),
         meta: metadata(args, &origin)?,
     };
     let outputs: Vec<String> =
@@ -310,6 +325,9 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     if !args.keep_float.is_empty() {
         let _ = write!(options, " --keep-float {}", args.keep_float.join(" "));
     }
+    for region in &args.region {
+        let _ = write!(options, " --region {}={}", region.name, region.bytes);
+    }
     for (name, extents) in &args.input_shape {
         let extents: Vec<String> = extents.iter().map(ToString::to_string).collect();
         let _ = write!(options, " --input-shape {name}={}", extents.join(","));
@@ -361,6 +379,43 @@ fn described(patches: &Patches) -> String {
             patches.more_macs_percent()
         ),
     }
+}
+
+/// What a file takes of a region.
+struct RegionUse<'a> {
+    region: &'a Region,
+    bytes: u32,
+    /// Bytes that a run reads and writes there, and of those in all regions the part.
+    touched_bytes: u64,
+    touched_part: f64,
+}
+
+impl RegionUse<'_> {
+    fn described(&self, what: &str) -> String {
+        let Region { name, bytes } = self.region;
+        match self.bytes {
+            0 => format!("{name}: not used"),
+            used => format!(
+                "{name}: {used} of {bytes} bytes, {what}; {:.1} % of what is read and written",
+                100.0 * self.touched_part
+            ),
+        }
+    }
+}
+
+/// What a file takes of each region: of the first arena and states, of the second the far arena.
+fn region_uses<'a>(regions: &'a [Region], built: &Built) -> Vec<RegionUse<'a>> {
+    let plan = &built.plan;
+    let bytes = [plan.arena_bytes.saturating_add(plan.state_bytes), plan.far_bytes];
+    let all = plan.touched_bytes.iter().sum::<u64>().max(1) as f64;
+    let uses = regions.iter().zip(bytes).zip(plan.touched_bytes);
+    uses.map(|((region, bytes), touched_bytes)| RegionUse {
+        region,
+        bytes,
+        touched_bytes,
+        touched_part: touched_bytes as f64 / all,
+    })
+    .collect()
 }
 
 fn report(
@@ -429,6 +484,10 @@ fn report(
     if let Some(patches) = &built.patches {
         let _ = writeln!(text, "         {}", described(patches));
     }
+    let regions = region_uses(&args.region, built);
+    for (used, what) in regions.iter().zip(["arena and states", "far arena"]) {
+        let _ = writeln!(text, "         {}", used.described(what));
+    }
     let checked = &built.checked;
     let _ = writeln!(
         text,
@@ -461,6 +520,13 @@ fn report(
         "sections": sections.iter().map(|(n, b)| json!({"section": n, "bytes": b})).collect::<Vec<_>>(),
         "arena_bytes": plan.arena_bytes,
         "state_bytes": plan.state_bytes,
+        "far_bytes": plan.far_bytes,
+        "regions": regions.iter().map(|used| json!({
+            "name": used.region.name,
+            "bytes": used.region.bytes,
+            "used_bytes": used.bytes,
+            "touched_bytes": used.touched_bytes,
+        })).collect::<Vec<_>>(),
         "arena_lower_bound_bytes": plan.lower_bound_bytes,
         "arena_optimal": plan.optimal,
         "order_optimal": plan.order_optimal,

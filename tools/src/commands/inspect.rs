@@ -21,7 +21,7 @@ pub struct Args {
     /// Every tensor: type, shape, place.
     #[arg(long)]
     tensors: bool,
-    /// A map of the arena over the steps.
+    /// A map of the arenas over the steps.
     #[arg(long)]
     memory: bool,
     /// The section directory.
@@ -93,6 +93,9 @@ fn summary(model: &Model<'_>) -> (String, Value) {
     line("weights", size(model.section(SectionKind::Weights).len() as u64));
     line("arena", format!("{} bytes", header.arena_bytes));
     line("state", format!("{} bytes", header.state_bytes));
+    if header.far_bytes > 0 {
+        line("far arena", format!("{} bytes", header.far_bytes));
+    }
     line("steps", format!("{}, {} multiply-accumulates", model.steps().len(), header.macs));
     let io = |tensors: Vec<Tensor<'_>>| -> Vec<Value> {
         tensors
@@ -130,6 +133,7 @@ fn summary(model: &Model<'_>) -> (String, Value) {
         "weights_bytes": model.section(SectionKind::Weights).len(),
         "arena_bytes": header.arena_bytes,
         "state_bytes": header.state_bytes,
+        "far_bytes": header.far_bytes,
         "scratch_bytes": header.scratch_bytes,
         "macs": header.macs,
         "inputs": io(model.inputs().collect()),
@@ -208,10 +212,27 @@ fn tensors(model: &Model<'_>) -> (Table, Value) {
     (shown, json.into())
 }
 
-/// One row per step, one column per 1/64 of the arena: `#` read or written, `·` alive.
+/// A map of each arena.
 fn memory(model: &Model<'_>) -> (String, Value) {
+    let (mut text, mut json) = arena_map(model, Place::Arena);
+    if model.header().far_bytes > 0 {
+        let (far_text, far_json) = arena_map(model, Place::Far);
+        text += &format!("\n{far_text}");
+        for (step, far) in json.iter_mut().zip(far_json) {
+            step["far_up_to_bytes"] = far["up_to_bytes"].clone();
+        }
+    }
+    (text, json.into())
+}
+
+/// One row per step, one column per 1/64 of an arena: `#` read or written, `·` alive.
+fn arena_map(model: &Model<'_>, place: Place) -> (String, Vec<Value>) {
     const COLUMNS: u64 = 64;
-    let arena = u64::from(model.header().arena_bytes).max(1);
+    let (name, arena) = match place {
+        Place::Far => ("far arena", model.header().far_bytes),
+        _ => ("arena", model.header().arena_bytes),
+    };
+    let arena = u64::from(arena).max(1);
     let steps = model.steps().len();
     // First and last step that names a tensor.
     let mut alive = vec![(usize::MAX, 0); model.tensor_records().len()];
@@ -225,13 +246,13 @@ fn memory(model: &Model<'_>) -> (String, Value) {
         step.inputs().chain(step.writes()).for_each(|t| touch(t.number(), step.number() as usize));
     }
     let mut text =
-        format!("arena of {arena} bytes, left to right; # used by the step, · kept for a later one\n");
+        format!("{name} of {arena} bytes, left to right; # used by the step, · kept for a later one\n");
     let mut json = Vec::new();
     for step in model.steps() {
         let at = step.number() as usize;
         let mut row = vec![' '; COLUMNS as usize];
         let mut bytes = 0u64;
-        for t in model.tensors().filter(|t| t.place() == Place::Arena) {
+        for t in model.tensors().filter(|t| t.place() == place) {
             let (first, last) = alive[t.number() as usize];
             if !(first..=last).contains(&at) {
                 continue;
@@ -247,7 +268,7 @@ fn memory(model: &Model<'_>) -> (String, Value) {
         let _ = writeln!(text, "{at:>4} |{}| {}", row.iter().collect::<String>(), step.op().name());
         json.push(json!({ "step": at, "up_to_bytes": bytes }));
     }
-    (text, json.into())
+    (text, json)
 }
 
 fn sections(model: &Model<'_>) -> (Table, Value) {

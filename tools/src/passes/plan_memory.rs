@@ -9,6 +9,7 @@
 //! 3. `search` asks for an arena that is smaller than the best known until there is none.
 //!
 //! Where an output may lie over the input of its step, `overlap` looks for a plan that is smaller still.
+//! Where there are two memories, `regions` says which buffers lie in which.
 //!
 //! The search counts its work instead of looking at the clock, so that the same buffers get the same
 //! offsets on every machine. When the budget is spent the best plan found so far is returned, and
@@ -17,10 +18,12 @@
 mod check;
 mod fit;
 mod overlap;
+mod regions;
 mod search;
 
 pub use check::{CheckError, check};
 pub use overlap::Overlap;
+pub use regions::{DivideError, Division, check_division, divide};
 
 use std::ops::RangeInclusive;
 
@@ -116,6 +119,19 @@ pub fn step_loads(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Resul
     let (occupied, blocks) = blocks(buffers, align)?;
     let pairs = Pairs::new(overlaps, align.into(), |buffer| occupied.iter().position(|&o| o == buffer));
     Ok(pairs.loads(&blocks))
+}
+
+/// Whether a plan of at most `most_bytes` is found without a long search. [`plan`] finds such a one, too.
+fn fits(buffers: &[Buffer], overlaps: &[Overlap], align: u32, most_bytes: u32) -> Result<bool, PlanError> {
+    let (occupied, blocks) = blocks(buffers, align)?;
+    let most_bytes = u64::from(most_bytes);
+    if peak(&blocks, &fit::best(&blocks, lower_bound(&blocks))) <= most_bytes {
+        return Ok(true);
+    }
+    let pairs = Pairs::new(overlaps, align.into(), |buffer| occupied.iter().position(|&o| o == buffer));
+    let lower_bound = pairs.lower_bound(&blocks);
+    let may_fit = !pairs.is_empty() && lower_bound <= most_bytes;
+    Ok(may_fit && pairs.plan(&blocks, most_bytes + 1, lower_bound).is_some())
 }
 
 /// The buffers that occupy memory, and their blocks.

@@ -105,7 +105,7 @@ pub(super) fn build(
     }
     build::prepare(&mut prepared).map_err(failed)?;
     quantize::integer_nodes(&prepared, &wanted).map_err(|error| refused(model, error))?;
-    let of_reals = Options { max_arena: None, ..options.clone() };
+    let of_reals = Options { max_arena: None, regions: Vec::new(), ..options.clone() };
     let reals = build::build(graph, &of_reals).map_err(failed)?;
     let rows = Rows::of(&reals.model(), &samples.arrays)
         .map_err(|error| Failure::usage(miette::miette!("{}: {error}", path.display())))?;
