@@ -73,10 +73,7 @@ fn every_operator_computes_the_same_wherever_its_operands_lie() {
 
 #[test]
 fn a_memory_that_does_not_do_is_named() {
-    // Two inputs and an output of 24 floats or less, one after the other.
-    let draft = every_op::one(OpCode::Add, Target::Portable);
-    let draft = moved(&draft, |number| number == draft.steps[0].outputs[0]);
-    with_model(&draft, |model| {
+    with_model(&far_sum(), |model| {
         let (near_bytes, far_bytes) = (near_bytes(&model), model.header().far_bytes as usize);
         assert_eq!(Session::memory_bytes(&model), near_bytes + far_bytes);
         let (mut near, mut far) = (memory(near_bytes + 16), memory(far_bytes + 16));
@@ -105,6 +102,52 @@ fn a_memory_that_does_not_do_is_named() {
         assert_eq!(short.err(), Some(too_small));
         assert!(Session::load(model, ops::ALL, one).is_ok());
     });
+}
+
+/// A sum with a constant, from the arena to the far arena.
+fn far_sum() -> Draft {
+    let draft = every_op::one(OpCode::Add, Target::Portable);
+    moved(&draft, |number| number == draft.steps[0].outputs[0])
+}
+
+#[cfg(feature = "macros")]
+mod included {
+    use super::*;
+
+    flatpack_runtime::include_model!(FAR, "tests/far.fpk");
+
+    #[test]
+    fn the_file_is_what_its_draft_makes() {
+        let (blocks, len) = far_sum().write().unwrap();
+        let made = &Block::bytes(&blocks)[..len];
+        if made != FAR::FILE {
+            let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("far.fpk");
+            std::fs::write(&path, made).unwrap();
+            panic!("tests/far.fpk is not what its draft makes: copy it from {}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_module_has_both_memories() {
+        with_model(&far_sum(), |model| {
+            assert_eq!(FAR::ARENA_BYTES + FAR::STATE_BYTES, near_bytes(&model));
+            assert_eq!(FAR::FAR_BYTES, model.header().far_bytes as usize);
+        });
+        let (mut arena, mut far) = (FAR::ARENA, FAR::FAR_ARENA);
+        assert_eq!((size_of_val(&arena), size_of_val(&far)), (FAR::ARENA_BYTES, FAR::FAR_BYTES));
+        let mut session = FAR::load(&mut arena, &mut far).unwrap();
+        FAR::INPUT.of(&mut session).unwrap().fill(0.5);
+        session.run().unwrap();
+        let sums: [f32; 24] = core::array::from_fn(|at| 0.5 + [-0.75, -0.5, -0.25][at / 4 % 3]);
+        assert_eq!(FAR::OUTPUT.of(&session), Some(&sums));
+        let (output, far) = (output_at(), Block::bytes(&far));
+        assert_eq!(far[output..][..4], (-0.25f32).to_le_bytes());
+    }
+
+    /// Where the output begins in the far arena.
+    fn output_at() -> usize {
+        with_model(&far_sum(), |model| model.outputs().next().unwrap().offset() as usize)
+    }
 }
 
 #[test]

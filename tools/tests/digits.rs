@@ -103,6 +103,29 @@ fn the_report_says_what_patches_cost() {
 }
 
 #[test]
+fn what_a_model_predicts_does_not_depend_on_where_its_activations_lie() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut x, ..) = test_set("digits_cnn");
+    x.shape[0] = 8;
+    x.values.truncate(8 * 64);
+    let mut run = |options: &[&str]| {
+        let mapped = MappedModel::open(build(folder.path(), "digits_cnn", options)).unwrap();
+        let model = mapped.model().unwrap();
+        let outputs = predict::predict(model, std::slice::from_ref(&x)).unwrap();
+        (outputs, [model.header().arena_bytes, model.header().far_bytes])
+    };
+    let (expected, [arena_bytes, _]) = run(&[]);
+    for near_bytes in [0, 1024, 4096] {
+        let near = format!("tcm={near_bytes}");
+        let (outputs, bytes) = run(&["--region", &near, "--region", "sram=16K"]);
+        assert_eq!(outputs, expected);
+        assert!(bytes[0] <= near_bytes && bytes[1] > 0 && bytes[1] <= 16 << 10, "{bytes:?}");
+    }
+    let (outputs, bytes) = run(&["--region", &format!("tcm={arena_bytes}"), "--region", "sram=16K"]);
+    assert_eq!((outputs, bytes), (expected, [arena_bytes, 0]));
+}
+
+#[test]
 fn eval_gives_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     for (model, accuracy) in
