@@ -108,7 +108,7 @@ fn what_a_model_predicts_does_not_depend_on_where_its_activations_lie() {
     let (mut x, ..) = test_set("digits_cnn");
     x.shape[0] = 8;
     x.values.truncate(8 * 64);
-    let mut run = |options: &[&str]| {
+    let run = |options: &[&str]| {
         let mapped = MappedModel::open(build(folder.path(), "digits_cnn", options)).unwrap();
         let model = mapped.model().unwrap();
         let outputs = predict::predict(model, std::slice::from_ref(&x)).unwrap();

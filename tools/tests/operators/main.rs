@@ -65,7 +65,7 @@ fn outputs_take_the_place_of_the_inputs_that_their_kernels_allow() {
             }
             let of = format!("{}, case {seed}, input {position}", op.name());
             let result = run(&graph, &inputs, Form::InPlace(position));
-            if operator(op).in_place >> position & 1 == 1 {
+            if op.rule().in_place >> position & 1 == 1 {
                 let apart = run(&graph, &inputs, Form::Apart).unwrap();
                 assert_eq!(result.unwrap_or_else(|error| panic!("{of}: {error:?}")), apart, "{of}");
                 seen.insert((op, position));
@@ -76,7 +76,7 @@ fn outputs_take_the_place_of_the_inputs_that_their_kernels_allow() {
         }
     }
     for &op in OpCode::ALL.iter().filter(|&&op| operator(op).exact.is_none()) {
-        let allowed = (0..32).filter(|position| operator(op).in_place >> position & 1 == 1);
+        let allowed = (0..32).filter(|position| op.rule().in_place >> position & 1 == 1);
         allowed.for_each(|position| assert!(seen.contains(&(op, position)), "{op:?}, input {position}"));
     }
 }
