@@ -126,6 +126,33 @@ fn what_a_model_predicts_does_not_depend_on_where_its_activations_lie() {
 }
 
 #[test]
+fn reports_and_maps_show_both_regions() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = ["--region", "tcm=4K", "--region", "sram=8192"];
+    let (file, report) = build_report(folder.path(), "digits_cnn", &options);
+    let [near, far] = [0, 1].map(|at| &report["regions"][at]);
+    assert_eq!((&near["name"], &far["name"]), (&"tcm".into(), &"sram".into()));
+    assert_eq!((&near["bytes"], &far["bytes"]), (&4096.into(), &8192.into()));
+    assert_eq!((&near["used_bytes"], &far["used_bytes"]), (&report["arena_bytes"], &report["far_bytes"]));
+    // The faster memory has less than half of the bytes, and most of what is touched.
+    assert!(near["used_bytes"].as_u64() < far["used_bytes"].as_u64());
+    assert!(near["touched_bytes"].as_u64() > far["touched_bytes"].as_u64());
+
+    let inspected = flatpack(&["inspect", file.to_str().unwrap(), "--memory", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&inspected.stdout).unwrap();
+    assert_eq!(json["far_bytes"], report["far_bytes"]);
+    assert!(json["metadata"]["options"].as_str().unwrap().ends_with(" --region tcm=4096 --region sram=8192"));
+    let most = |key: &str| json["memory"].as_array().unwrap().iter().map(|step| step[key].as_u64()).max();
+    assert_eq!(most("up_to_bytes"), Some(report["arena_bytes"].as_u64()));
+    assert_eq!(most("far_up_to_bytes"), Some(report["far_bytes"].as_u64()));
+    let shown = text(&flatpack(&["inspect", file.to_str().unwrap(), "--memory"]).stdout);
+    assert!(
+        shown.contains("\narena of 4096 bytes") && shown.contains("\nfar arena of 8192 bytes"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn eval_gives_keras_accuracy() {
     let folder = tempfile::tempdir().unwrap();
     for (model, accuracy) in
