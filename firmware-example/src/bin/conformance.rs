@@ -49,7 +49,8 @@ fn run(arena: &mut [u8]) -> bool {
     while let Some((name, file, after)) = next(rest) {
         rest = after;
         let session = Session::from_file(file, ops::ALL, arena);
-        let by_rows = session.map(|mut session| session.check_goldens().map(|_| is_met_by_rows(&mut session)));
+        let by_rows =
+            session.map(|mut session| session.check_goldens().map(|_| is_met_by_rows(&mut session)));
         let lean = Session::from_file(file, &LEAN, arena).map(|mut session| session.check_goldens());
         match (by_rows, lean) {
             (Ok(Ok(Some(true))), Ok(Ok(_))) => met += 1,
