@@ -253,7 +253,7 @@ fn what_is_no_model_is_refused_with_a_remedy() {
     assert!(json.to_string().contains("without weights") && remedy(&json).contains("--weights"), "{json}");
 
     for (name, said) in [
-        ("acoustic_conv_ae_k314/model.keras", "zip archive"),
+        ("../trained/digits_cnn/test.npz", "NumPy archive"),
         ("stock_lstm4_pickle_k213/model.pkl", "pickle"),
         ("tl_hello_world_float/model.tflite", "TensorFlow Lite"),
         ("tiny_kws_dscnn_savedmodel/model/saved_model.pb", "protocol buffer"),
