@@ -103,6 +103,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// If the memory does not do, a kernel is missing, or a step does not meet its rule.
     pub fn load(model: Model<'a>, kernels: &'a [Kernel], memory: &'a mut [u8]) -> Result<Self, LoadError> {
+        if !is_aligned(memory) {
+            return Err(LoadError::ArenaMisaligned);
+        }
         let needed_bytes = Self::memory_bytes(&model);
         let too_small = LoadError::ArenaTooSmall { needed_bytes: needed_bytes as u32 };
         let memory = memory.get_mut(..needed_bytes).ok_or(too_small)?;
@@ -143,7 +146,6 @@ impl<'a> Session<'a> {
         far: &'a mut [u8],
     ) -> Result<Self, LoadError> {
         let header = model.header();
-        let is_aligned = |memory: &[u8]| memory.as_ptr().addr().is_multiple_of(ALIGN as usize);
         if !is_aligned(near) {
             return Err(LoadError::ArenaMisaligned);
         }
@@ -289,6 +291,10 @@ impl<'a> Session<'a> {
 /// Bytes of arena and state.
 fn near_bytes(model: &Model<'_>) -> usize {
     model.header().arena_bytes as usize + model.header().state_bytes as usize
+}
+
+fn is_aligned(memory: &[u8]) -> bool {
+    memory.as_ptr().addr().is_multiple_of(ALIGN as usize)
 }
 
 fn range(tensor: Tensor<'_>) -> core::ops::Range<usize> {
