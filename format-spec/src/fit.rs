@@ -59,8 +59,10 @@ impl OpRule {
             check_state(step, at, updated)?;
         }
         match self.multipliers {
-            Some(at) => check_multipliers(step, at),
-            None => Ok(()),
+            Some(at) if !step.constant(at.into()).is_some_and(Multiplier::all_valid) => {
+                Err(Misfit::Constant(at))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -120,17 +122,5 @@ fn check_state(step: &Step<'_>, at: usize, updated: Tensor<'_>) -> Result<(), Mi
     match others.find(|(_, input)| input.overlaps(&state)) {
         Some((other, _)) => Err(Misfit::Alias(other as u8)),
         None => Ok(()),
-    }
-}
-
-fn check_multipliers(step: &Step<'_>, at: u8) -> Result<(), Misfit> {
-    let misfit = Misfit::Constant(at);
-    let tensor = step.inputs().nth(at.into()).filter(|tensor| tensor.place() == Place::Constant);
-    let tensor = tensor.ok_or(misfit)?;
-    let start = tensor.offset() as usize;
-    let bytes = step.model().bytes().get(start..start.saturating_add(tensor.bytes() as usize));
-    match bytes.map(bytemuck::try_cast_slice::<_, Multiplier>) {
-        Some(Ok(multipliers)) if Multiplier::all_valid(multipliers) => Ok(()),
-        _ => Err(misfit),
     }
 }

@@ -395,6 +395,19 @@ impl<'a> Step<'a> {
             .unwrap_or_default()
     }
 
+    /// The parameter record as `P`; `None` if it has another size.
+    pub fn record<P: Pod>(&self) -> Option<&'a P> {
+        bytemuck::try_from_bytes(self.params()).ok()
+    }
+
+    /// The elements of input `index`, if it is a constant of elements of type `T`.
+    pub fn constant<T: Pod>(&self, index: usize) -> Option<&'a [T]> {
+        let tensor = self.inputs().nth(index).filter(|tensor| tensor.place() == Place::Constant)?;
+        let start = tensor.offset() as usize;
+        let bytes = self.model.bytes.get(start..start.saturating_add(tensor.bytes() as usize))?;
+        bytemuck::try_cast_slice(bytes).ok()
+    }
+
     /// Number of inputs.
     pub fn input_count(&self) -> usize {
         self.record.input_count.into()

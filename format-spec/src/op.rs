@@ -99,20 +99,6 @@ pub struct OpRule {
     pub states: u8,
 }
 
-impl OpRule {
-    /// What no step meets.
-    pub const UNFIT: Self = Self {
-        params_bytes: 0,
-        output: |_, _| Err(Misfit::Count),
-        macs: |_, _, _| 0,
-        rows: |_, _, _| None,
-        packed: |_| Layout::Rows,
-        in_place: 0,
-        multipliers: None,
-        states: 0,
-    };
-}
-
 impl core::fmt::Debug for OpRule {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "OpRule {{ params_bytes: {} }}", self.params_bytes)

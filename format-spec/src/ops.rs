@@ -85,7 +85,7 @@ pub mod unidirectional_sequence_lstm_i8;
 
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// A fused activation: bounds on the result. `min = −∞, max = +∞` for none.
@@ -293,7 +293,16 @@ impl Weighted {
 
 /// What a rule leaves out: the operator multiplies nothing, does not go row by row, takes weights in rows,
 /// and writes over none of its inputs.
-pub(crate) const PLAIN: OpRule = OpRule::UNFIT;
+pub(crate) const PLAIN: OpRule = OpRule {
+    params_bytes: 0,
+    output: |_, _| Err(Misfit::Count),
+    macs: |_, _, _| 0,
+    rows: |_, _, _| None,
+    packed: |_| Layout::Rows,
+    in_place: 0,
+    multipliers: None,
+    states: 0,
+};
 
 /// A spatial window along one axis: the positions it takes over a padded input.
 ///

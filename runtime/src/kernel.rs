@@ -3,7 +3,7 @@
 use crate::operands::Operands;
 use bytemuck::Pod;
 use core::ops::Range;
-use flatpack_format::{OpCode, OpRule, Place, Shape, Step, Tensor};
+use flatpack_format::{Layout, Misfit, OpCode, OpRule, Shape, Step, Tensor};
 
 /// What a machine can do for one operator.
 #[derive(Clone, Copy)]
@@ -34,8 +34,7 @@ impl Kernel {
     #[doc(hidden)]
     #[must_use]
     pub const fn of_checked_steps(self) -> Self {
-        let OpRule { params_bytes, macs, rows, .. } = self.rule;
-        let rule = OpRule { params_bytes, macs, rows, ..OpRule::UNFIT };
+        let rule = OpRule { output: |_, _| Err(Misfit::Count), packed: |_| Layout::Rows, ..self.rule };
         Self { rule, ..self }
     }
 }
@@ -72,7 +71,7 @@ impl<'a> Node<'a> {
 
     /// The parameter record.
     pub fn params<P: Pod>(&self) -> Option<&'a P> {
-        bytemuck::try_from_bytes(self.step.params()).ok()
+        self.step.record()
     }
 
     /// Input operand `index`.
@@ -83,14 +82,6 @@ impl<'a> Node<'a> {
     /// Output operand 0. Those after it are states; see [`OpRule::states`].
     pub fn output(&self) -> Option<Tensor<'a>> {
         self.step.outputs().next()
-    }
-
-    /// The elements of input `index`, if it is a constant of elements of type `T`.
-    pub fn constant<T: Pod>(&self, index: usize) -> Option<&'a [T]> {
-        let tensor = self.input(index).filter(|tensor| tensor.place() == Place::Constant)?;
-        let start = tensor.offset() as usize;
-        let bytes = self.step.model().bytes().get(start..start.saturating_add(tensor.bytes() as usize))?;
-        bytemuck::try_cast_slice(bytes).ok()
     }
 
     /// Shape of input `index`, if it has `N` dimensions.

@@ -107,36 +107,27 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// Whether the operator has a kernel of less code, `LEAN`, that is as fast for this step.
+/// Whether the operator has a kernel of less code, `LEAN`, that is as fast for this step: one that the loops over
+/// images of `arch/armv7em` take.
 fn is_lean(step: Step<'_>) -> bool {
     let input = |at: usize| step.inputs().nth(at);
     let in_pairs = input(1).is_some_and(|w| w.layout() == Layout::Pairs);
-    let plain = || {
-        let multipliers = input(3).and_then(|requant| {
-            let start = requant.offset() as usize;
-            step.model().bytes().get(start..start + requant.bytes() as usize)
-        });
-        let multipliers = multipliers.and_then(|bytes| bytemuck::try_cast_slice(bytes).ok());
-        multipliers.is_some_and(Multiplier::all_plain)
-    };
-    match step.op() {
+    let suits = match step.op() {
         OpCode::Conv2dI8 => {
-            let params = bytemuck::try_from_bytes::<Conv2dI8Params>(step.params());
             let suits = |p: &Conv2dI8Params| p.w_zero_point == 0 && p.dilation == [1; 2];
-            in_pairs && params.is_ok_and(suits) && plain()
+            in_pairs && step.record().is_some_and(suits)
         }
         OpCode::FullyConnectedI8 => {
-            let params = bytemuck::try_from_bytes::<FullyConnectedI8Params>(step.params());
-            in_pairs && params.is_ok_and(|p| p.w_zero_point == 0) && plain()
+            in_pairs && step.record().is_some_and(|p: &FullyConnectedI8Params| p.w_zero_point == 0)
         }
         OpCode::DepthwiseConv2dI8 => {
-            let params = bytemuck::try_from_bytes::<DepthwiseConv2dI8Params>(step.params());
-            let channels = [0, 1].map(|at| input(at).map_or(0, |tensor| tensor.shape().last()));
-            let suits = channels[0] == channels[1] && channels[0] >= 4;
-            suits && params.is_ok_and(|p| p.w_zero_point == 0) && plain()
+            let [channels, outputs] = [0, 1].map(|at| input(at).map_or(0, |tensor| tensor.shape().last()));
+            let suits = |p: &DepthwiseConv2dI8Params| p.w_zero_point == 0;
+            channels == outputs && channels >= 4 && step.record().is_some_and(suits)
         }
         _ => false,
-    }
+    };
+    suits && step.constant(3).is_some_and(Multiplier::all_plain)
 }
 
 /// The items of a far arena, if there is one, and the function that makes a session.
