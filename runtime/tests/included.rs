@@ -2,7 +2,7 @@
 #![cfg(feature = "macros")]
 
 use flatpack_runtime::golden::Divergence;
-use flatpack_runtime::{DType, Quant, include_model};
+use flatpack_runtime::{Block, DType, Kernel, LoadError, Misfit, Model, Quant, Session, include_model};
 
 include_model!(REALS, "../firmware-example/digits_cnn.fpk");
 include_model!(INTEGERS, "../firmware-example/digits_cnn_int8.fpk");
@@ -45,4 +45,14 @@ fn exact_goldens_are_met_without_reals_and_others_are_not() {
     let mut session = REALS::load(&mut arena).unwrap();
     assert!(REALS::check_goldens(&mut session).is_ok());
     assert_eq!(session.check_exact_goldens(), Err(Divergence::Digest { case: 0, step: 0 }));
+}
+
+#[test]
+fn what_is_for_checked_steps_refuses_all_others() {
+    let model = Model::parse(INTEGERS::FILE).unwrap();
+    let mut arena = INTEGERS::ARENA;
+    let mut load = |kernels: &[Kernel]| Session::load(model, kernels, Block::bytes_mut(&mut arena)).map(drop);
+    assert_eq!(load(INTEGERS::KERNELS), Ok(()));
+    let kernels: Vec<_> = INTEGERS::KERNELS.iter().map(|kernel| kernel.of_checked_steps()).collect();
+    assert_eq!(load(&kernels), Err(LoadError::Misfit { step: 0, misfit: Misfit::Count }));
 }

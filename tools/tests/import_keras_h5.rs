@@ -3,24 +3,16 @@
 //! Expected numbers are Keras' own: `info.json` of each entry has the shapes of its inputs and the
 //! number of parameters of each layer as Keras counts them; single values were read with h5py.
 
+mod corpus;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use corpus::corpus;
 use flatpack::import::keras::{Arg, Layer, Network, Saved, Weight, Weights, open};
 use flatpack::import::{Fault, ImportError};
 use serde_json::{Value, json};
-
-/// The corpus, or `None`, said on standard error.
-fn corpus() -> Option<PathBuf> {
-    let path = std::env::var_os("FLATPACK_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
-    let found = path.is_dir();
-    if !found {
-        eprintln!("skipped: no corpus at {}; set FLATPACK_CORPUS", path.display());
-    }
-    found.then_some(path)
-}
 
 /// A model and, where they are apart, its weights.
 #[derive(Debug)]

@@ -2,12 +2,14 @@
 //!
 //! Expected outputs are Keras' own; `data/keras_archives/make.py` made them.
 
+mod corpus;
 mod mutations;
 
 use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{Options, build};
 use flatpack::data::load;
@@ -119,14 +121,10 @@ fn a_file_of_weights_in_their_places_goes_with_its_architecture() {
 fn both_containers_of_a_trained_model_predict_the_same() {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pairs = vec![(tools.join("examples/digits_mlp/model.h5"), data().join("digits_mlp.keras"))];
-    let corpus =
-        std::env::var_os("FLATPACK_CORPUS").map_or_else(|| tools.join("../../shared/corpus"), PathBuf::from);
-    if corpus.is_dir() {
+    if let Some(corpus) = corpus() {
         pairs.extend(
             folders(&corpus.join("trained")).iter().map(|f| (f.join("model.h5"), f.join("model.keras"))),
         );
-    } else {
-        eprintln!("skipped: no corpus at {}; set FLATPACK_CORPUS", corpus.display());
     }
     let mut predicted = 0;
     for (h5, archive) in pairs {
@@ -146,12 +144,7 @@ fn both_containers_of_a_trained_model_predict_the_same() {
 
 #[test]
 fn both_containers_of_each_layer_of_the_corpus_hold_the_same() {
-    let corpus = std::env::var_os("FLATPACK_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
-    if !corpus.is_dir() {
-        eprintln!("skipped: no corpus at {}; set FLATPACK_CORPUS", corpus.display());
-        return;
-    }
+    let Some(corpus) = corpus() else { return };
     let mut compared = 0;
     for case in ["keras2", "keras3"].iter().flat_map(|version| folders(&corpus.join("layers").join(version)))
     {

@@ -1,9 +1,12 @@
 //! Every layer configuration kept here and in the corpus: built to a file and run, compared with what Keras
 //! recorded.
 
+mod corpus;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{Goldens, Options, build};
 use flatpack::data::load;
@@ -42,12 +45,7 @@ fn every_case_kept_here_gives_what_keras_recorded() {
 
 #[test]
 fn every_layer_configuration_of_the_corpus_gives_what_keras_recorded() {
-    let corpus = std::env::var_os("FLATPACK_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
-    if !corpus.is_dir() {
-        eprintln!("skipped: no corpus at {}; set FLATPACK_CORPUS", corpus.display());
-        return;
-    }
+    let Some(corpus) = corpus() else { return };
     compare(&corpus.join("layers"));
 }
 

@@ -3,6 +3,9 @@
 //!
 //! The models are not part of this repository: without them, the test says so and passes.
 
+mod corpus;
+
+use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{self, Goldens, Options};
 use flatpack::predict::{self, Outputs};
@@ -26,9 +29,7 @@ const NOT_YET: &[&str] =
     &["tl_keyword_scrambled", "tl_mww_hey_jarvis_v1", "tl_mww_okay_nabu_v2", "tl_mww_vad_v2"];
 
 fn folder(name: &str) -> Option<PathBuf> {
-    let corpus = std::env::var_os("FLATPACK_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"), PathBuf::from);
-    let folder = corpus.join("open").join(name);
+    let folder = corpus()?.join("open").join(name);
     if !folder.is_dir() {
         eprintln!("skipped: {} is not there", folder.display());
         return None;

@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     /// Buffers from (bytes, first step, last step).
-    fn buffers(lives: &[(u32, u32, u32)]) -> Vec<Buffer> {
+    pub(super) fn buffers(lives: &[(u32, u32, u32)]) -> Vec<Buffer> {
         let buffer = |&(bytes, first_step, last_step)| Buffer { bytes, first_step, last_step };
         lives.iter().map(buffer).collect()
     }

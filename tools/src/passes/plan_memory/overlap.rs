@@ -175,7 +175,7 @@ impl Pairs {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::super::{Buffer, check, plan};
@@ -212,6 +212,22 @@ mod tests {
         };
         let over: Vec<usize> = overlaps.iter().filter(over).map(|pair| pair.input).collect();
         assert_eq!((plan.arena_bytes, over), (916, vec![1]));
+    }
+
+    /// A buffer for each step, from bytes, how many steps it is alive, and how far before and after it the next one
+    /// may begin that is computed from it.
+    pub(crate) fn residuals(steps: &[(u32, u32, [u32; 2])]) -> (Vec<Buffer>, Vec<Overlap>) {
+        let buffers: Vec<Buffer> = (0..)
+            .zip(steps)
+            .map(|(first_step, &(bytes, life, _))| Buffer { bytes, first_step, last_step: first_step + life })
+            .collect();
+        let follows = |input: &usize| buffers[*input].last_step == buffers[input + 1].first_step;
+        let overlaps = (0..buffers.len() - 1).filter(follows).map(|input| {
+            let [before, after] = steps[input].2;
+            Overlap { input, output: input + 1, distances: flatpack_format::Overlap { before, after } }
+        });
+        let overlaps = overlaps.collect();
+        (buffers, overlaps)
     }
 
     /// The smallest arena, by trying every offset.
@@ -256,18 +272,7 @@ mod tests {
             steps in prop::collection::vec((1u32..4000, 1u32..5, [16u32..900, 16u32..900]), 2..40),
             align in prop::sample::select(vec![1u32, 16]),
         ) {
-            let buffers: Vec<Buffer> = (0..)
-                .zip(&steps)
-                .map(|(first_step, &(bytes, life, _))| Buffer { bytes, first_step, last_step: first_step + life })
-                .collect();
-            let follows = |input: &usize| buffers[*input].last_step == buffers[input + 1].first_step;
-            let overlaps: Vec<Overlap> = (0..buffers.len() - 1)
-                .filter(follows)
-                .map(|input| {
-                    let [before, after] = steps[input].2;
-                    Overlap { input, output: input + 1, distances: flatpack_format::Overlap { before, after } }
-                })
-                .collect();
+            let (buffers, overlaps) = residuals(&steps);
             let with = plan(&buffers, &overlaps, align).unwrap();
             prop_assert_eq!(check(&buffers, &overlaps, align, &with.offsets), Ok(with.arena_bytes));
             prop_assert!(with.arena_bytes >= with.lower_bound_bytes);

@@ -154,12 +154,9 @@ pub fn check_division(
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::overlap::tests::residuals;
+    use super::super::tests::buffers;
     use super::*;
-
-    fn buffers(lives: &[(u32, u32, u32)]) -> Vec<Buffer> {
-        let buffer = |&(bytes, first_step, last_step)| Buffer { bytes, first_step, last_step };
-        lives.iter().map(buffer).collect()
-    }
 
     #[test]
     fn what_fits_in_the_first_memory_lies_there_as_if_it_were_the_only_one() {
@@ -214,23 +211,15 @@ mod tests {
 
         #[test]
         fn divisions_are_sound_and_no_larger_than_the_memories(
-            steps in prop::collection::vec((1u32..4000, 1u32..5, [16u32..900, 16u32..900], 0u64..100_000), 2..24),
+            steps in prop::collection::vec(
+                ((1u32..4000, 1u32..5, [16u32..900, 16u32..900]), 0u64..100_000),
+                2..24,
+            ),
             near_part in 0u32..=100,
             far_part in 0u32..=100,
         ) {
-            let buffers: Vec<Buffer> = (0..)
-                .zip(&steps)
-                .map(|(first_step, &(bytes, life, ..))| Buffer { bytes, first_step, last_step: first_step + life })
-                .collect();
-            let touched: Vec<u64> = steps.iter().map(|step| step.3).collect();
-            let follows = |input: &usize| buffers[*input].last_step == buffers[input + 1].first_step;
-            let overlaps: Vec<Overlap> = (0..buffers.len() - 1)
-                .filter(follows)
-                .map(|input| {
-                    let [before, after] = steps[input].2;
-                    Overlap { input, output: input + 1, distances: flatpack_format::Overlap { before, after } }
-                })
-                .collect();
+            let (steps, touched): (Vec<_>, Vec<u64>) = steps.into_iter().unzip();
+            let (buffers, overlaps) = residuals(&steps);
             let in_one = plan(&buffers, &overlaps, 16).unwrap().arena_bytes;
             let most_bytes = [near_part, far_part].map(|part| in_one / 100 * part);
             match divide(&buffers, &overlaps, &touched, 16, most_bytes) {
