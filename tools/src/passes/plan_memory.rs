@@ -94,11 +94,10 @@ pub fn plan(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Plan
     let mut lower_bound = lower_bound;
     if !pairs.is_empty() {
         lower_bound = pairs.lower_bound(&blocks);
-        optimal = lower_bound == peak(&blocks, &block_offsets);
         if let Some(smaller) = pairs.plan(&blocks, peak(&blocks, &block_offsets), lower_bound) {
-            optimal = lower_bound == peak(&blocks, &smaller);
             block_offsets = smaller;
         }
+        optimal = lower_bound == peak(&blocks, &block_offsets) || overlap::is_exact(&blocks);
     }
 
     let arena_bytes = peak(&blocks, &block_offsets);
