@@ -9,6 +9,8 @@ mod content;
 mod error;
 mod hdf5;
 pub mod keras;
+mod numbers;
+mod pickle;
 mod source;
 pub mod tflite;
 

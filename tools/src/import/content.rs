@@ -18,6 +18,8 @@ pub enum Content {
     TfLite,
     /// A Python pickle.
     Pickle,
+    /// A tape archive.
+    Tar,
     /// A protocol buffer, as of `saved_model.pb` or ONNX.
     Protobuf,
     /// A NumPy array.
@@ -54,7 +56,8 @@ impl Content {
             std::str::from_utf8(bytes).ok().map(|text| text.trim_start_matches('\u{feff}').trim_start());
         match (bytes, text) {
             ([_, _, _, _, b'T', b'F', b'L', b'3', ..], _) => Self::TfLite,
-            ([0x80, 2..=5, ..], _) => Self::Pickle,
+            _ if is_pickle(bytes) => Self::Pickle,
+            _ if bytes.get(257..262) == Some(b"ustar") => Self::Tar,
             ([0x93, b'N', b'U', b'M', b'P', b'Y', ..], _) => Self::Npy,
             ([0x1f, 0x8b, ..], _) => Self::Gzip,
             (_, Some(text)) if text.starts_with("version https://git-lfs") => Self::GitLfsPointer,
@@ -76,6 +79,7 @@ impl Content {
             Self::Json => "JSON text",
             Self::TfLite => "a TensorFlow Lite model",
             Self::Pickle => "a Python pickle",
+            Self::Tar => "a tar archive",
             Self::Protobuf => "a protocol buffer (saved_model.pb or ONNX?)",
             Self::Npy => "a NumPy array",
             Self::Gzip => "a gzip stream",
@@ -97,6 +101,29 @@ impl Content {
             }
             _ => "in Python, load the model and save it with `model.save(\"model.keras\")`",
         }
+    }
+}
+
+/// Protocols from 2 on say which they are. Before, a pickle begins with the opcode of a name (a module and
+/// what is in it, a line each) or of a container, and all end with a full stop.
+fn is_pickle(bytes: &[u8]) -> bool {
+    let is_name = |line: &[u8]| {
+        let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"._".contains(byte);
+        !line.is_empty() && line.iter().all(is_part)
+    };
+    match bytes {
+        [0x80, 2..=5, ..] => true,
+        [.., b'.'] => match bytes {
+            [b'c', rest @ ..] => {
+                let mut lines = rest.splitn(3, |&byte| byte == b'\n');
+                lines.next().is_some_and(is_name) && lines.next().is_some_and(is_name)
+            }
+            [b'(', b'd' | b'l' | b't', b'p', b'0'..=b'9', ..] => true,
+            [b'(', b'c' | b'i', ..] => true,
+            [b'}' | b']', b'q', ..] => true,
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use hdf5_reader::error::Error;
 use hdf5_reader::{Attribute, ByteOrder, Dataset, Datatype, Hdf5File, OpenOptions};
 
-use crate::array::Array;
 use crate::import::Fault;
+use crate::import::numbers::{Element, Kind, Numbers};
 
 /// Deepest nesting of groups that a walk follows.
 const MAX_DEPTH: usize = 64;
@@ -239,19 +239,9 @@ fn strings(attribute: &Attribute) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// The numbers of a dataset, as `f32`.
-pub(crate) struct Numbers {
-    /// Shape and values.
-    pub(crate) array: Array,
-    /// The type in the file, in NumPy's spelling.
-    pub(crate) dtype: String,
-    /// Whether a value had to be rounded to become an `f32`.
-    pub(crate) rounded: bool,
-}
-
 impl Numbers {
     fn read(dataset: &Dataset) -> Result<Self, Fault> {
-        let element = Element::of(dataset)?;
+        let element = element_of(dataset)?;
         let shape: Vec<usize> = dataset
             .shape()
             .iter()
@@ -259,129 +249,38 @@ impl Numbers {
             .collect::<Result<_, _>>()
             .map_err(|_| damage(format!("dataset `{}` has an impossible shape", dataset.name())))?;
         let bytes = dataset.read_raw_bytes().map_err(damaged)?;
-        let mut rounded = false;
-        let values: Vec<f32> = bytes
-            .chunks_exact(element.size_bytes())
-            .map(|bytes| {
-                let (value, exact) = element.value(bytes);
-                rounded |= !exact;
-                value
-            })
-            .collect();
-        if shape.iter().try_fold(1usize, |len, extent| len.checked_mul(*extent)) != Some(values.len()) {
-            return Err(damage(format!(
-                "dataset `{}` of shape {shape:?} holds {} values",
-                dataset.name(),
-                values.len()
-            )));
-        }
-        Ok(Self { array: Array::new(shape, values), dtype: element.to_string(), rounded })
+        let held = format!("dataset `{}` of shape {shape:?} holds {} bytes", dataset.name(), bytes.len());
+        Self::new(shape, element, &bytes).ok_or_else(|| damage(held))
     }
 }
 
-/// A numeric element type.
-struct Element {
-    kind: Kind,
-    byte_order: ByteOrder,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    F16,
-    Bf16,
-    F32,
-    F64,
-    Integer { size_bytes: usize, signed: bool },
-}
-
-impl Element {
-    fn of(dataset: &Dataset) -> Result<Self, Fault> {
-        let unsupported = |found: String| Fault::Unsupported {
-            what: format!("dataset `{}` of type {found}", dataset.name()),
-            remedy:
-                "weights are floating point numbers or integers; save the model again with float32 weights"
-                    .into(),
-        };
-        let datatype = match dataset.dtype() {
-            Datatype::Enum { base, .. } => base.as_ref(),
-            other => other,
-        };
-        let (kind, byte_order) = match *datatype {
-            Datatype::FloatingPoint { size: 4, byte_order } => (Kind::F32, byte_order),
-            Datatype::FloatingPoint { size: 8, byte_order } => (Kind::F64, byte_order),
-            Datatype::FloatingPoint { size: 2, byte_order } => {
-                let raw = dataset.raw_datatype().map_err(damaged)?;
-                let kind =
-                    half_kind(&raw).ok_or_else(|| unsupported("a 16-bit float of unknown layout".into()))?;
-                (kind, byte_order)
-            }
-            Datatype::FixedPoint { size: size @ (1 | 2 | 4 | 8), signed, byte_order } => {
-                (Kind::Integer { size_bytes: size.into(), signed }, byte_order)
-            }
-            // Keras 3 keeps bfloat16 as two opaque bytes and says so in an attribute.
-            Datatype::Opaque { size: 2, .. } if says_bfloat16(dataset) => {
-                (Kind::Bf16, ByteOrder::LittleEndian)
-            }
-            ref other => return Err(unsupported(format!("{other:?}"))),
-        };
-        Ok(Self { kind, byte_order })
-    }
-
-    fn size_bytes(&self) -> usize {
-        match self.kind {
-            Kind::F16 | Kind::Bf16 => 2,
-            Kind::F32 => 4,
-            Kind::F64 => 8,
-            Kind::Integer { size_bytes, .. } => size_bytes,
+fn element_of(dataset: &Dataset) -> Result<Element, Fault> {
+    let unsupported = |found: String| Fault::Unsupported {
+        what: format!("dataset `{}` of type {found}", dataset.name()),
+        remedy: "weights are floating point numbers or integers; save the model again with float32 weights"
+            .into(),
+    };
+    let datatype = match dataset.dtype() {
+        Datatype::Enum { base, .. } => base.as_ref(),
+        other => other,
+    };
+    let (kind, byte_order) = match *datatype {
+        Datatype::FloatingPoint { size: 4, byte_order } => (Kind::F32, byte_order),
+        Datatype::FloatingPoint { size: 8, byte_order } => (Kind::F64, byte_order),
+        Datatype::FloatingPoint { size: 2, byte_order } => {
+            let raw = dataset.raw_datatype().map_err(damaged)?;
+            let kind =
+                half_kind(&raw).ok_or_else(|| unsupported("a 16-bit float of unknown layout".into()))?;
+            (kind, byte_order)
         }
-    }
-
-    /// The nearest `f32`, and whether it is the very number.
-    fn value(&self, bytes: &[u8]) -> (f32, bool) {
-        // Little-endian in the low bytes of a word, whatever the order in the file.
-        let mut word = [0u8; 8];
-        match self.byte_order {
-            ByteOrder::LittleEndian => word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from),
-            ByteOrder::BigEndian => {
-                word.iter_mut().zip(bytes.iter().rev()).for_each(|(to, from)| *to = *from)
-            }
+        Datatype::FixedPoint { size: size @ (1 | 2 | 4 | 8), signed, byte_order } => {
+            (Kind::Integer { size_bytes: size.into(), signed }, byte_order)
         }
-        let bits = u64::from_le_bytes(word);
-        match self.kind {
-            Kind::F32 => (f32::from_bits(bits as u32), true),
-            Kind::F16 => (half_to_f32(bits as u16), true),
-            Kind::Bf16 => (f32::from_bits((bits as u32) << 16), true),
-            Kind::F64 => {
-                let wide = f64::from_bits(bits);
-                let narrow = wide as f32;
-                (narrow, f64::from(narrow) == wide || wide.is_nan())
-            }
-            Kind::Integer { size_bytes, signed } => {
-                let unused_bits = 64 - 8 * size_bytes as u32;
-                let wide = if signed {
-                    i128::from((bits << unused_bits).cast_signed() >> unused_bits)
-                } else {
-                    i128::from(bits)
-                };
-                let narrow = wide as f32;
-                (narrow, narrow as i128 == wide)
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Element {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.kind {
-            Kind::F16 => f.write_str("float16"),
-            Kind::Bf16 => f.write_str("bfloat16"),
-            Kind::F32 => f.write_str("float32"),
-            Kind::F64 => f.write_str("float64"),
-            Kind::Integer { size_bytes, signed } => {
-                write!(f, "{}int{}", if signed { "" } else { "u" }, 8 * size_bytes)
-            }
-        }
-    }
+        // Keras 3 keeps bfloat16 as two opaque bytes and says so in an attribute.
+        Datatype::Opaque { size: 2, .. } if says_bfloat16(dataset) => (Kind::Bf16, ByteOrder::LittleEndian),
+        ref other => return Err(unsupported(format!("{other:?}"))),
+    };
+    Ok(Element { kind, big_endian: byte_order == ByteOrder::BigEndian })
 }
 
 /// Tells binary16 from bfloat16 by the datatype message: behind its 8-byte head and the bit offset
@@ -405,18 +304,6 @@ fn says_bfloat16(dataset: &Dataset) -> bool {
         .is_some_and(|texts| texts == ["bfloat16"])
 }
 
-/// IEEE 754 binary16 to binary32, exactly.
-fn half_to_f32(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let fraction = f32::from(bits & 0x3ff);
-    match (bits >> 10) & 0x1f {
-        0 => sign * fraction * 2f32.powi(-24),
-        0x1f if fraction == 0.0 => sign * f32::INFINITY,
-        0x1f => f32::NAN,
-        exponent => sign * (1024.0 + fraction) * 2f32.powi(i32::from(exponent) - 25),
-    }
-}
-
 /// Tells what is not there from what cannot be read.
 fn if_found<T>(result: Result<T, Error>) -> Result<Option<T>, Fault> {
     match result {
@@ -432,43 +319,4 @@ fn damaged(error: Error) -> Fault {
 
 fn damage(detail: String) -> Fault {
     Fault::Damaged { container: "HDF5", detail }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_floats_are_exact() {
-        // Bit patterns and values from IEEE 754 binary16.
-        for (bits, expected) in [
-            (0x3c00, 1.0),
-            (0xc000, -2.0),
-            (0x7bff, 65504.0),
-            (0x0001, 5.960_464_5e-8),
-            (0x03ff, 6.097_555e-5),
-            (0x0400, 6.103_515_6e-5),
-            (0x3555, 0.333_251_95),
-            (0x7c00, f32::INFINITY),
-            (0x8000, -0.0),
-        ] {
-            assert_eq!(half_to_f32(bits).to_bits(), f32::to_bits(expected), "{bits:#06x}");
-        }
-        assert!(half_to_f32(0x7e00).is_nan());
-    }
-
-    #[test]
-    fn integers_and_doubles_say_when_they_were_rounded() {
-        let element = |kind, byte_order| Element { kind, byte_order };
-        let signed = Kind::Integer { size_bytes: 4, signed: true };
-        let unsigned = Kind::Integer { size_bytes: 1, signed: false };
-        let little = ByteOrder::LittleEndian;
-        assert_eq!(element(signed, little).value(&(-7i32).to_le_bytes()), (-7.0, true));
-        assert_eq!(element(signed, ByteOrder::BigEndian).value(&(-7i32).to_be_bytes()), (-7.0, true));
-        assert_eq!(element(signed, little).value(&16_777_217i32.to_le_bytes()), (16_777_216.0, false));
-        assert_eq!(element(unsigned, little).value(&[255]), (255.0, true));
-        assert_eq!(element(Kind::F64, little).value(&0.5f64.to_le_bytes()), (0.5, true));
-        assert_eq!(element(Kind::F64, little).value(&0.1f64.to_le_bytes()), (0.1, false));
-        assert_eq!(element(Kind::Bf16, little).value(&[0x80, 0x3f]), (1.0, true));
-    }
 }

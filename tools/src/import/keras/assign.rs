@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::network::{Inner, Layer, Network, Weight};
-use super::saved::Weights;
+use super::saved::{Keys, Weights};
 use super::version::Dialect;
 use super::weight_counts::{WeightCounts, shapes_fit};
 use crate::import::{Fault, ImportError};
@@ -27,11 +27,13 @@ pub(super) fn weights(
     network: &mut Network,
     weights: &Weights,
 ) -> Result<(), ImportError> {
-    if weights.are_by_path() {
-        return places::weights(file, dialect, network, weights);
-    }
     let assigner = Assigner { file, dialect };
     let groups = weights.groups();
+    match weights.keys() {
+        Keys::Places => return places::weights(file, dialect, network, weights),
+        Keys::None => return assigner.one_by_one(network, groups.iter().flat_map(|(_, weights)| weights)),
+        Keys::Names => {}
+    }
     let positions: HashMap<&str, usize> =
         groups.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
     let named: Vec<Option<usize>> =
@@ -103,6 +105,44 @@ impl Assigner<'_> {
             self.give(layer, weights)?;
         }
         Ok(())
+    }
+
+    /// All arrays of a layer, then those of the next, nested layers in their places.
+    fn one_by_one<'w>(
+        &self,
+        network: &mut Network,
+        weights: impl Iterator<Item = &'w Weight>,
+    ) -> Result<(), ImportError> {
+        let weights: Vec<&Weight> = weights.collect();
+        let mut leaves = Vec::new();
+        for layer in &mut network.layers {
+            collect_leaves(layer, &mut Vec::new(), &mut leaves);
+        }
+        let mut expected = 0;
+        for Leaf { layer, .. } in leaves {
+            let count = self.count(layer)?;
+            let own = weights.iter().skip(expected).take(count);
+            expected += count;
+            layer.weights = own.map(|weight| (*weight).clone()).collect();
+            if layer.weights.len() == count
+                && !shapes_fit(layer, self.dialect, layer.weights.iter().map(|weight| &*weight.array))
+            {
+                let shapes: Vec<_> = layer.weights.iter().map(|weight| &weight.array.shape).collect();
+                let fault = Fault::Weights {
+                    found: format!("arrays of the shapes {shapes:?} from number {} on", expected - count),
+                    expected: "those of this layer: arrays are in the order of `model.get_weights()`".into(),
+                };
+                return Err(self.error(layer, fault));
+            }
+        }
+        if expected == weights.len() {
+            return Ok(());
+        }
+        let fault = Fault::Weights {
+            found: format!("{} arrays", weights.len()),
+            expected: format!("{expected} arrays, as of `model.get_weights()`"),
+        };
+        Err(ImportError::in_file(self.file, fault))
     }
 
     fn count(&self, layer: &Layer) -> Result<usize, ImportError> {

@@ -14,8 +14,10 @@ use serde_json::Value;
 use super::json;
 use super::network::Weight;
 use super::saved::{Container, Dropped, Saved, Weights};
-use super::variables;
-use crate::import::hdf5::{Attributes, File, Group, Numbers};
+use super::version::Version;
+use super::{pickle, variables};
+use crate::import::hdf5::{Attributes, File, Group};
+use crate::import::numbers::Numbers;
 use crate::import::{Content, Fault, ImportError};
 
 /// Weights of a model as a whole, outside its layers (Keras 2.12 and later).
@@ -76,47 +78,56 @@ pub(super) fn weights_for(
     weights_file: &Path,
     bytes: Vec<u8>,
 ) -> Result<Saved, ImportError> {
-    let content = Content::of(&bytes);
-    if content != Content::Hdf5 {
-        return Err(ImportError::in_file(
-            weights_file,
-            Fault::WrongContent {
-                found: content.looks_like().into(),
-                expected: "Keras weights in HDF5",
-                remedy: content.remedy(),
-            },
-        ));
-    }
     let text = |key: &str| architecture.get(key).and_then(Value::as_str).map(str::to_owned);
     let read_version = || text("keras_version").map(|text| text.parse()).transpose();
     let version_in_json = read_version().map_err(|fault| ImportError::in_file(file, fault))?;
     let backend_in_json = text("backend");
-    read_weights(bytes)
-        .and_then(|(attributes, weights, read)| {
-            let version = attributes.text("keras_version")?.map(|text| text.parse()).transpose()?;
-            Ok(Saved {
-                file: file.to_owned(),
-                container: Container::JsonAndHdf5,
-                keras_version: version_in_json.or(version),
-                // Kernels are stored the way the backend that wrote *them* wants them.
-                backend: attributes.text("backend")?.or(backend_in_json),
-                config: architecture,
-                training_config: None,
-                weights,
-                dropped: read.dropped,
-                notes: read.notes.into_notes(),
-            })
-        })
-        .map_err(|fault| ImportError::in_file(weights_file, fault))
+    let stored = match Content::of(&bytes) {
+        Content::Hdf5 => read_weights(bytes),
+        Content::Pickle => {
+            let read = pickle::weights(&bytes);
+            read.map(|(weights, read)| Stored { weights, read, ..Stored::default() })
+        }
+        other => Err(Fault::WrongContent {
+            found: other.looks_like().into(),
+            expected: "Keras weights in HDF5, or a pickled list of arrays",
+            remedy: other.remedy(),
+        }),
+    };
+    let Stored { keras_version, backend, weights, read } =
+        stored.map_err(|fault| ImportError::in_file(weights_file, fault))?;
+    Ok(Saved {
+        file: file.to_owned(),
+        container: Container::TextAndWeights,
+        keras_version: version_in_json.or(keras_version),
+        // Kernels are stored the way the backend that wrote *them* wants them.
+        backend: backend.or(backend_in_json),
+        config: architecture,
+        training_config: None,
+        weights,
+        dropped: read.dropped,
+        notes: read.notes.into_notes(),
+    })
 }
 
-fn read_weights(bytes: Vec<u8>) -> Result<(Attributes, Weights, Read), Fault> {
+/// Weights, and what their file says of itself.
+#[derive(Default)]
+struct Stored {
+    keras_version: Option<Version>,
+    backend: Option<String>,
+    weights: Weights,
+    read: Read,
+}
+
+fn read_weights(bytes: Vec<u8>) -> Result<Stored, Fault> {
     let hdf5 = File::parse(bytes)?;
     let nested = hdf5.root().group("model_weights")?;
     let group = nested.as_ref().unwrap_or(hdf5.root());
     let mut read = Read::default();
     let weights = read.weights(group)?;
-    Ok((group.attributes()?, weights, read))
+    let attributes = group.attributes()?;
+    let keras_version = attributes.text("keras_version")?.map(|text| text.parse()).transpose()?;
+    Ok(Stored { keras_version, backend: attributes.text("backend")?, weights, read })
 }
 
 /// What an HDF5 file is that holds no `model_config`.
@@ -214,7 +225,7 @@ impl Read {
 
     /// A weight, and whether that took a conversion.
     pub(super) fn weight(&mut self, name: String, numbers: Numbers) -> Weight {
-        self.notes.count(&numbers.dtype, numbers.rounded);
+        self.notes.count(&numbers.element.to_string(), numbers.rounded);
         Weight::new(name, numbers.array)
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
-use super::{archive, assign, code, graph, h5, json, layers, stored};
+use super::{archive, assign, code, graph, h5, json, layers, pickle, stored};
 use crate::array::Array;
 use crate::import::{Content, Fault, ImportError};
 
@@ -18,9 +18,11 @@ pub enum Container {
     /// One HDF5 file with architecture and weights.
     Hdf5,
     /// The architecture as JSON text, the weights as HDF5.
-    JsonAndHdf5,
+    TextAndWeights,
     /// The zip archive of Keras 2.13 and later, as of `model.save("model.keras")`.
     Archive,
+    /// A Python pickle that holds one of the others.
+    Pickle,
 }
 
 impl Container {
@@ -28,8 +30,9 @@ impl Container {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hdf5 => "HDF5",
-            Self::JsonAndHdf5 => "JSON and HDF5",
+            Self::TextAndWeights => "JSON and HDF5",
             Self::Archive => ".keras",
+            Self::Pickle => "pickle",
         }
     }
 }
@@ -86,24 +89,41 @@ impl Saved {
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     groups: Vec<(String, Vec<Weight>)>,
-    by_path: bool,
+    keys: Keys,
+}
+
+/// What groups of weights are called by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// Names of layers.
+    #[default]
+    Names,
+    /// Places of layers among the attributes of the model, such as
+    /// `layers/bidirectional/forward_layer/cell`.
+    Places,
+    /// Nothing: there is one group, layer after layer.
+    None,
 }
 
 impl Weights {
     /// Weights by layer name, in the order of the model's layers.
     pub fn new(groups: Vec<(String, Vec<Weight>)>) -> Self {
-        Self { groups, by_path: false }
+        Self { groups, keys: Keys::Names }
     }
 
-    /// Weights by the place of their layer among the attributes of the model, such as
-    /// `layers/bidirectional/forward_layer/cell`.
+    /// Weights by the place of their layer.
     pub fn by_path(groups: Vec<(String, Vec<Weight>)>) -> Self {
-        Self { groups, by_path: true }
+        Self { groups, keys: Keys::Places }
     }
 
-    /// Whether groups are called by places and not by names of layers.
-    pub fn are_by_path(&self) -> bool {
-        self.by_path
+    /// All weights, layer after layer, as of `model.get_weights()`.
+    pub fn in_order(weights: Vec<Weight>) -> Self {
+        Self { groups: vec![(String::new(), weights)], keys: Keys::None }
+    }
+
+    /// What the groups are called by.
+    pub fn keys(&self) -> Keys {
+        self.keys
     }
 
     /// Each layer's name or place and its weights. Under a name, the weights of a nested model are all
@@ -148,9 +168,20 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
 /// [`open`], once the bytes are read.
 pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Saved, ImportError> {
     let mut saved = match (Content::of(&bytes), weights) {
-        (Content::Hdf5, None) => h5::model(path, bytes),
-        (Content::Zip, None) => archive::model(path, &bytes),
-        (Content::Hdf5 | Content::Zip, Some(_)) => Err(ImportError::in_file(
+        (Content::Pickle, None) => pickle::model(path, &bytes),
+        (Content::Json, Some(weights)) => {
+            let architecture = architecture(&bytes).map_err(|fault| ImportError::in_file(path, fault))?;
+            h5::weights_for(path, architecture, weights, read(weights)?)
+        }
+        (Content::Json, None) => Err(ImportError::in_file(
+            path,
+            Fault::WrongContent {
+                found: "an architecture without weights (JSON)".into(),
+                expected: "a model",
+                remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
+            },
+        )),
+        (Content::Hdf5 | Content::Zip | Content::Pickle, Some(_)) => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
                 found: Content::of(&bytes).looks_like().into(),
@@ -158,19 +189,19 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
                 remedy: "a model in one file holds its own weights: leave `--weights` out",
             },
         )),
-        (Content::Json, _) => {
-            let architecture = architecture(&bytes).map_err(|fault| ImportError::in_file(path, fault))?;
-            let weights = weights.ok_or_else(|| {
-                let fault = Fault::WrongContent {
-                    found: "an architecture without weights (JSON)".into(),
-                    expected: "a model",
-                    remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
-                };
-                ImportError::in_file(path, fault)
-            })?;
-            h5::weights_for(path, architecture, weights, read(weights)?)
-        }
-        (other, _) => Err(ImportError::in_file(
+        _ => open_model(path, bytes),
+    }?;
+    saved.notes.extend(note_on_kernels(&saved));
+    saved.notes.extend(code::notes(&saved.config));
+    Ok(saved)
+}
+
+/// A model that is a file of its own, also inside of another one.
+pub(super) fn open_model(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportError> {
+    match Content::of(&bytes) {
+        Content::Hdf5 => h5::model(path, bytes),
+        Content::Zip => archive::model(path, &bytes),
+        other => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
                 found: other.looks_like().into(),
@@ -178,10 +209,7 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
                 remedy: other.remedy(),
             },
         )),
-    }?;
-    saved.notes.extend(note_on_kernels(&saved));
-    saved.notes.extend(code::notes(&saved.config));
-    Ok(saved)
+    }
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
