@@ -11,9 +11,10 @@ mod hdf5;
 pub mod keras;
 mod numbers;
 mod pickle;
+mod saved_model;
 mod source;
 pub mod tflite;
 
 pub use content::Content;
 pub use error::{Fault, FaultyLayer, ImportError};
-pub use source::{Origin, Source, open};
+pub use source::{Origin, Source, open, sha256};

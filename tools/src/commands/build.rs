@@ -15,7 +15,6 @@ use crate::passes::patches::Patches;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -291,11 +290,7 @@ fn golden_rows(graph: &Graph, ids: &[TensorId], path: &Path) -> Result<Vec<Vec<V
 }
 
 fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Failure> {
-    let bytes = std::fs::read(&args.model).map_err(|error| Failure::io(&args.model, &error))?;
-    let digest: String = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let digest = import::sha256(&args.model).map_err(import_failure)?;
     let mut meta = BTreeMap::from([
         ("source.format".into(), origin.format.to_owned()),
         ("source.sha256".into(), digest),

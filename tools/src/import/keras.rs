@@ -23,6 +23,7 @@ mod operations;
 mod order;
 mod pickle;
 mod saved;
+pub(super) mod saved_model;
 mod stored;
 mod variables;
 mod version;

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::keras::{self, Dropped, Options};
+use super::saved_model::{Files, SavedModel};
 use super::{Content, Fault, ImportError, tflite};
 use crate::graph::Graph;
 
@@ -43,6 +46,9 @@ pub struct Origin {
 /// # Errors
 /// When a file cannot be read, is no model, is damaged, or lacks a part.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> {
+    if path.is_dir() {
+        return open_folder(path);
+    }
     let bytes = keras::read(path)?;
     if Content::of(&bytes) != Content::TfLite {
         return keras::open_bytes(path, bytes, weights).map(|saved| Source::Keras(Box::new(saved)));
@@ -56,6 +62,40 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> 
         return Err(ImportError::in_file(path, fault));
     }
     Ok(Source::TfLite(tflite::Saved { file: path.to_owned(), bytes }))
+}
+
+/// The SHA-256 of a model, in hexadecimal digits: that of the file, or of all files of a SavedModel that are
+/// read, one after the other in the order of their names.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn sha256(path: &Path) -> Result<String, ImportError> {
+    let mut hash = Sha256::new();
+    match Files::in_folder(path).map_err(|fault| ImportError::in_file(path, fault))? {
+        Some(files) => files.contents().for_each(|content| hash.update(content)),
+        None => hash.update(keras::read(path)?),
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A SavedModel.
+fn open_folder(path: &Path) -> Result<Source, ImportError> {
+    let at = |fault| ImportError::in_file(path, fault);
+    let Some(files) = Files::in_folder(path).map_err(at)? else {
+        return Err(at(Fault::WrongContent {
+            found: "a folder without `saved_model.pb`".into(),
+            expected: "a model, or the folder of a SavedModel",
+            remedy: "pass the file or the folder that `model.save` or `model.export` wrote",
+        }));
+    };
+    let saved = SavedModel::parse(&files).and_then(|saved| keras::saved_model::model(path, &saved));
+    match saved.map_err(at)? {
+        Some(mut saved) => {
+            saved.note();
+            Ok(Source::Keras(Box::new(saved)))
+        }
+        None => todo!(),
+    }
 }
 
 impl Source {

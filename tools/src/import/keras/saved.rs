@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
-use super::{archive, assign, code, graph, h5, json, layers, pickle, stored};
+use super::{archive, assign, code, graph, h5, json, layers, pickle, saved_model, stored};
 use crate::array::Array;
+use crate::import::saved_model::{Files, SavedModel};
 use crate::import::{Content, Fault, ImportError};
 
 /// The kind of file or files a model came in.
@@ -23,6 +24,8 @@ pub enum Container {
     Archive,
     /// A Python pickle that holds one of the others.
     Pickle,
+    /// The folder of TensorFlow, as of `model.save("folder")` of tf.keras, or an archive of one.
+    SavedModel,
 }
 
 impl Container {
@@ -33,6 +36,7 @@ impl Container {
             Self::TextAndWeights => "JSON and HDF5",
             Self::Archive => ".keras",
             Self::Pickle => "pickle",
+            Self::SavedModel => "SavedModel",
         }
     }
 }
@@ -67,6 +71,12 @@ impl Saved {
     /// When the version is one that is yet to come.
     pub fn dialect(&self) -> Result<Dialect, Fault> {
         Dialect::of(self.keras_version, &self.config)
+    }
+
+    /// Adds what the words of the file call for.
+    pub(in crate::import) fn note(&mut self) {
+        self.notes.extend(note_on_kernels(self));
+        self.notes.extend(code::notes(&self.config));
     }
 
     /// The layers, their calls and their weights.
@@ -191,16 +201,33 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
         )),
         _ => open_model(path, bytes),
     }?;
-    saved.notes.extend(note_on_kernels(&saved));
-    saved.notes.extend(code::notes(&saved.config));
+    saved.note();
     Ok(saved)
 }
 
 /// A model that is a file of its own, also inside of another one.
 pub(super) fn open_model(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportError> {
+    let at = |fault| ImportError::in_file(path, fault);
     match Content::of(&bytes) {
         Content::Hdf5 => h5::model(path, bytes),
-        Content::Zip => archive::model(path, &bytes),
+        content @ (Content::Zip | Content::Tar) => match Files::in_archive(&bytes).map_err(at)? {
+            Some(files) => {
+                let saved = SavedModel::parse(&files).and_then(|saved| saved_model::model(path, &saved));
+                saved.map_err(at)?.ok_or_else(|| {
+                    at(Fault::WrongContent {
+                        found: "a SavedModel without Keras' description of its layers".into(),
+                        expected: "a model that Keras saved",
+                        remedy: "unpack it and pass the folder with `saved_model.pb`",
+                    })
+                })
+            }
+            None if content == Content::Zip => archive::model(path, &bytes),
+            None => Err(at(Fault::WrongContent {
+                found: "a tar archive without `saved_model.pb`".into(),
+                expected: "a SavedModel",
+                remedy: "unpack it and pass the model inside",
+            })),
+        },
         other => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
@@ -213,14 +240,6 @@ pub(super) fn open_model(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportErr
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    if path.is_dir() {
-        let fault = Fault::WrongContent {
-            found: "a folder (a SavedModel?)".into(),
-            expected: "a Keras model (.keras or .h5), or a .tflite file",
-            remedy: "in Python, load the model and save it with `model.save(\"model.keras\")`",
-        };
-        return Err(ImportError::in_file(path, fault));
-    }
     fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))
 }
 
