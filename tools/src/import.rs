@@ -17,4 +17,4 @@ pub mod tflite;
 
 pub use content::Content;
 pub use error::{Fault, FaultyLayer, ImportError};
-pub use source::{Origin, Source, open, sha256};
+pub use source::{Origin, SavedGraphs, Source, open, sha256};

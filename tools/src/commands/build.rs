@@ -41,6 +41,9 @@ pub struct Args {
     /// Extents of an input that the model leaves open, without the batch: image=96,96,3.
     #[arg(long, value_name = "NAME=N,N", value_parser = input_shape)]
     input_shape: Vec<(String, Vec<usize>)>,
+    /// The function of a SavedModel to read, such as serving_default, in place of what Keras describes.
+    #[arg(long, value_name = "NAME")]
+    signature: Option<String>,
     /// Weights (.h5) of an architecture given as .json.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -168,7 +171,11 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let bar = progress("reading the model");
     let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
-    let options = keras::Options { batch: args.batch, input_shapes: args.input_shape.clone() };
+    let options = keras::Options {
+        batch: args.batch,
+        input_shapes: args.input_shape.clone(),
+        signature: args.signature.clone(),
+    };
     let (graph, origin) = source.graph(&options).map_err(import_failure)?;
     if args.quantize.is_some() && graph.has_integers() {
         return Err(Failure::usage(miette::miette!(

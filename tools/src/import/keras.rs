@@ -31,6 +31,7 @@ mod weight_counts;
 
 pub use dialect::HARD_SIGMOID_KERAS2;
 pub use layers::supported;
+pub(super) use lower::{Argument, Lowering};
 pub use lower::{Options, lower};
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
 pub use saved::{Container, Dropped, Keys, Saved, Weights, open};

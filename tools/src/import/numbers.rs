@@ -60,7 +60,7 @@ impl Element {
     }
 
     /// The nearest `f32`, and whether it is the very number.
-    fn value(&self, bytes: &[u8]) -> (f32, bool) {
+    pub(crate) fn value(&self, bytes: &[u8]) -> (f32, bool) {
         // Little-endian in the low bytes of a word, whatever the order in the file.
         let mut word = [0u8; 8];
         match self.big_endian {

@@ -1,16 +1,20 @@
 //! TensorFlow's SavedModel: a folder with functions as graphs, objects that have them, and variables.
 //!
 //! Where Keras left the architecture beside them, [`keras`](super::keras) reads that; else
-//! [the graph](graph) of a signature is what is read.
+//! [the graph](lower) of a signature is what is read.
 
 mod bundle;
 mod dtype;
 mod files;
+mod known;
+mod lower;
 mod objects;
+mod operators;
 mod proto;
 mod table;
 
 pub(crate) use files::Files;
+pub(crate) use lower::lower;
 pub(crate) use objects::{Objects, ROOT};
 pub(crate) use proto::KerasMetadata;
 
@@ -34,12 +38,14 @@ impl<'f> SavedModel<'f> {
     /// Reads a SavedModel.
     pub(crate) fn parse(files: &'f Files) -> Result<Self, Fault> {
         let damaged = |error: prost::DecodeError| damage(error.to_string());
-        let model = proto::SavedModel::decode(files.get(files::MODEL).unwrap_or_default()).map_err(damaged)?;
+        let model =
+            proto::SavedModel::decode(files.get(files::MODEL).unwrap_or_default()).map_err(damaged)?;
         let mut meta_graphs = model.meta_graphs;
         let tags = |graph: &MetaGraph| graph.meta_info.clone().unwrap_or_default().tags;
         let serving = meta_graphs.iter().position(|graph| tags(graph).iter().any(|tag| tag == "serve"));
         let Some(serving) = serving else {
-            let found: Vec<String> = meta_graphs.iter().flat_map(tags).map(|tag| format!("`{tag}`")).collect();
+            let found: Vec<String> =
+                meta_graphs.iter().flat_map(tags).map(|tag| format!("`{tag}`")).collect();
             return Err(Fault::WrongContent {
                 found: format!("a SavedModel with the tags {}", found.join(", ")),
                 expected: "one with the tag `serve`",

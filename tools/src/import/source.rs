@@ -1,11 +1,11 @@
 //! A file with a model of any kind that is read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::keras::{self, Dropped, Options};
-use super::saved_model::{Files, SavedModel};
+use super::saved_model::{self, Files, SavedModel};
 use super::{Content, Fault, ImportError, tflite};
 use crate::graph::Graph;
 
@@ -16,6 +16,16 @@ pub enum Source {
     Keras(Box<keras::Saved>),
     /// Converted for TensorFlow Lite.
     TfLite(tflite::Saved),
+    /// Functions of TensorFlow.
+    SavedModel(SavedGraphs),
+}
+
+/// A SavedModel that is read by its functions.
+#[derive(Clone, Debug)]
+pub struct SavedGraphs {
+    /// The folder, or the archive of one.
+    pub file: PathBuf,
+    files: Files,
 }
 
 /// Where a graph comes from.
@@ -46,8 +56,10 @@ pub struct Origin {
 /// # Errors
 /// When a file cannot be read, is no model, is damaged, or lacks a part.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> {
-    if path.is_dir() {
-        return open_folder(path);
+    if weights.is_none()
+        && let Some(files) = saved_model_files(path)?
+    {
+        return open_saved_model(path, files);
     }
     let bytes = keras::read(path)?;
     if Content::of(&bytes) != Content::TfLite {
@@ -64,6 +76,13 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> 
     Ok(Source::TfLite(tflite::Saved { file: path.to_owned(), bytes }))
 }
 
+fn no_signatures() -> Fault {
+    Fault::Unsupported {
+        what: "`--signature` with a file that is no SavedModel".into(),
+        remedy: "it has one model: leave the option out".into(),
+    }
+}
+
 /// The SHA-256 of a model, in hexadecimal digits: that of the file, or of all files of a SavedModel that are
 /// read, one after the other in the order of their names.
 ///
@@ -78,23 +97,51 @@ pub fn sha256(path: &Path) -> Result<String, ImportError> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A SavedModel.
-fn open_folder(path: &Path) -> Result<Source, ImportError> {
-    let at = |fault| ImportError::in_file(path, fault);
-    let Some(files) = Files::in_folder(path).map_err(at)? else {
-        return Err(at(Fault::WrongContent {
-            found: "a folder without `saved_model.pb`".into(),
-            expected: "a model, or the folder of a SavedModel",
-            remedy: "pass the file or the folder that `model.save` or `model.export` wrote",
-        }));
-    };
-    let saved = SavedModel::parse(&files).and_then(|saved| keras::saved_model::model(path, &saved));
-    match saved.map_err(at)? {
+/// A SavedModel: what Keras describes of it, or else its functions.
+fn open_saved_model(path: &Path, files: Files) -> Result<Source, ImportError> {
+    let described = SavedModel::parse(&files).and_then(|saved| keras::saved_model::model(path, &saved));
+    match described.map_err(|fault| ImportError::in_file(path, fault))? {
         Some(mut saved) => {
             saved.note();
             Ok(Source::Keras(Box::new(saved)))
         }
-        None => todo!(),
+        None => Ok(Source::SavedModel(SavedGraphs { file: path.to_owned(), files })),
+    }
+}
+
+/// The files of a SavedModel, in a folder or an archive. `None` where there is none.
+fn saved_model_files(path: &Path) -> Result<Option<Files>, ImportError> {
+    let at = |fault| ImportError::in_file(path, fault);
+    if !path.is_dir() {
+        return Files::in_archive(&keras::read(path)?).map_err(at);
+    }
+    match Files::in_folder(path).map_err(at)? {
+        Some(files) => Ok(Some(files)),
+        None => Err(at(Fault::WrongContent {
+            found: "a folder without `saved_model.pb`".into(),
+            expected: "a model, or the folder of a SavedModel",
+            remedy: "pass the file or the folder that `model.save` or `model.export` wrote",
+        })),
+    }
+}
+
+impl SavedGraphs {
+    fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
+        let at = |fault| ImportError::in_file(&self.file, fault);
+        let saved = SavedModel::parse(&self.files).map_err(at)?;
+        let graph = saved_model::lower(&self.file, &saved, options)?;
+        let constants = graph.tensors.iter().filter_map(|tensor| tensor.data.as_ref());
+        let origin = Origin {
+            format: "SavedModel",
+            writer: saved.tensorflow_version().map(|version| format!("TensorFlow {version}")),
+            unit: "operators",
+            units: graph.nodes.len(),
+            parameters: constants.map(|data| data.len() as u64).sum(),
+            labels: None,
+            dropped: Vec::new(),
+            notes: vec!["read from the graph of a signature: Keras' own description is not in it".into()],
+        };
+        Ok((graph, origin))
     }
 }
 
@@ -105,6 +152,14 @@ impl Source {
     /// When something in the file is not supported, does not fit, or is left open by it and `options`.
     pub fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
         match self {
+            Self::SavedModel(saved) => saved.graph(options),
+            Self::Keras(saved) if options.signature.is_some() => match saved_model_files(&saved.file)? {
+                Some(files) => SavedGraphs { file: saved.file.clone(), files }.graph(options),
+                None => Err(ImportError::in_file(&saved.file, no_signatures())),
+            },
+            Self::TfLite(saved) if options.signature.is_some() => {
+                Err(ImportError::in_file(&saved.file, no_signatures()))
+            }
             Self::Keras(saved) => {
                 let network = saved.network()?;
                 let graph = keras::lower(saved, &network, options)?;

@@ -3,6 +3,7 @@
 //! [`Lowering`] walks the calls in order and knows what each tensor of the network became; what a
 //! class of layers becomes is said in [`super::layers`].
 
+mod foreign;
 mod inputs;
 mod nodes;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use super::version::Dialect;
 use crate::array::Array;
 use crate::graph::{Graph, TensorId, shape};
 use crate::import::{Fault, ImportError};
+pub(in crate::import) use foreign::Argument;
 use inputs::extents;
 use nodes::too_large;
 
@@ -44,6 +46,9 @@ pub struct Options {
     pub batch: Option<usize>,
     /// Extents after the batch, by input name, for inputs whose extents the file leaves open.
     pub input_shapes: Vec<(String, Vec<usize>)>,
+    /// The function of a SavedModel that is to be read; by default what Keras describes, or else
+    /// `serving_default`.
+    pub signature: Option<String>,
 }
 
 /// Turns the network of a saved model into a graph.
@@ -107,7 +112,8 @@ impl Lowering {
 
     /// The layer in progress, such as `block/conv`.
     fn layer_path(&self) -> String {
-        self.path.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("/")
+        let names = self.path.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
+        names.collect::<Vec<_>>().join("/")
     }
 
     fn model(&mut self, network: &Network, options: &Options) -> Result<(), Fault> {
@@ -216,8 +222,18 @@ impl Lowering {
         let arg = if let [single] = args.as_slice() { single.clone() } else { Arg::List(args) };
         let call = Call { layer: within(0).layer, node: 0, args: vec![arg], kwargs: Vec::new() };
         let bound = inputs.iter().enumerate().map(|(tensor, &id)| (within(tensor), id)).collect();
+        self.call_bound(layer, &call, bound)
+    }
+
+    /// Lowers a call whose tensors are these.
+    fn call_bound(
+        &mut self,
+        layer: &Layer,
+        call: &Call,
+        bound: HashMap<TensorRef, TensorId>,
+    ) -> Result<Vec<TensorId>, Fault> {
         let outside = std::mem::replace(&mut self.values, bound);
-        let results = self.call(layer, &call)?;
+        let results = self.call(layer, call)?;
         self.values = outside;
         Ok(results)
     }

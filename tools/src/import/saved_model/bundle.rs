@@ -71,7 +71,9 @@ impl<'f> Bundle<'f> {
         }
         let element = dtype::element(entry.dtype, self.big_endian).ok_or_else(|| Fault::Unsupported {
             what: format!("the variable `{key}` of type {}", dtype::name(entry.dtype)),
-            remedy: "weights are floating point numbers or integers; save the model again with float32 weights".into(),
+            remedy:
+                "weights are floating point numbers or integers; save the model again with float32 weights"
+                    .into(),
         })?;
         let shape = entry.shape.clone().unwrap_or_default().extents();
         let numbers = shape.and_then(|shape| Numbers::new(shape, element, bytes));

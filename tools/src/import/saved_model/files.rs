@@ -18,7 +18,7 @@ pub(crate) const METADATA: &str = "keras_metadata.pb";
 const MAX_MODEL_BYTES: u64 = 64 << 20;
 
 /// The files that are read, by their path in the folder, in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Files(BTreeMap<String, Vec<u8>>);
 
 impl Files {
@@ -58,7 +58,8 @@ impl Files {
         let root = all.keys().filter_map(|name| name.strip_suffix(MODEL));
         let root = root.filter(|root| root.is_empty() || root.ends_with('/')).min_by_key(|root| root.len());
         let Some(root) = root.map(str::to_owned) else { return Ok(None) };
-        let within = all.into_iter().filter_map(|(name, bytes)| Some((name.strip_prefix(&root)?.to_owned(), bytes)));
+        let within =
+            all.into_iter().filter_map(|(name, bytes)| Some((name.strip_prefix(&root)?.to_owned(), bytes)));
         let found: BTreeMap<String, Vec<u8>> = within.filter(|(name, _)| is_read(name)).collect();
         found.iter().try_for_each(|(name, bytes)| check_size(name, bytes.len() as u64))?;
         Ok(Some(Self(found)))
@@ -106,7 +107,8 @@ fn in_zip(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
 
 /// Nothing in a tar archive is compressed, so that its files are no larger than it is.
 fn in_tar(bytes: &[u8]) -> Result<BTreeMap<String, Vec<u8>>, Fault> {
-    let damaged = |error: std::io::Error| Fault::Damaged { container: "tar archive", detail: error.to_string() };
+    let damaged =
+        |error: std::io::Error| Fault::Damaged { container: "tar archive", detail: error.to_string() };
     let mut archive = tar::Archive::new(Cursor::new(bytes));
     let mut found = BTreeMap::new();
     for entry in archive.entries().map_err(damaged)? {

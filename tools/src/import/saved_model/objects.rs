@@ -23,7 +23,8 @@ impl<'s, 'f> Objects<'s, 'f> {
     /// The objects are numbered in the SavedModel and in its checkpoint; those of the same path from the root
     /// are the same.
     pub(crate) fn of(saved: &'s SavedModel<'f>) -> Result<Self, Fault> {
-        static NONE: SavedObjectGraph = SavedObjectGraph { nodes: Vec::new(), functions: std::collections::BTreeMap::new() };
+        static NONE: SavedObjectGraph =
+            SavedObjectGraph { nodes: Vec::new(), functions: std::collections::BTreeMap::new() };
         let nodes = &saved.meta_graph.objects.as_ref().unwrap_or(&NONE).nodes;
         let checkpoint = match &saved.bundle {
             Some(bundle) => bundle.objects()?,
@@ -32,7 +33,9 @@ impl<'s, 'f> Objects<'s, 'f> {
         let mut found = HashMap::from([(ROOT, ROOT)]);
         let mut waiting = vec![(ROOT, ROOT)];
         while let Some((node, stored)) = waiting.pop() {
-            let (Some(object), Some(twin)) = (nodes.get(node), checkpoint.nodes.get(stored)) else { continue };
+            let (Some(object), Some(twin)) = (nodes.get(node), checkpoint.nodes.get(stored)) else {
+                continue;
+            };
             let twins: HashMap<&str, i32> =
                 twin.children.iter().map(|child| (child.name.as_str(), child.node)).collect();
             for child in &object.children {
