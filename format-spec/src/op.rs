@@ -258,4 +258,7 @@ opcodes! {
     112 = Greater, "greater", ops::binary::RULE;
     113 = GreaterEqual, "greater_equal", ops::binary::RULE;
     114 = Select, "select", ops::select::RULE;
+    115 = Gather, "gather", ops::gather::RULE;
+    116 = GatherW8, "gather_w8", ops::gather_w8::RULE;
+    117 = GatherW16, "gather_w16", ops::gather_w16::RULE;
 }

@@ -4,7 +4,7 @@ use crate::kernel::Kernel;
 
 mod binary;
 mod binary_i8;
-mod gather;
+mod moves;
 mod pool;
 mod recurrence;
 mod reduce;
@@ -45,6 +45,9 @@ pub mod fully_connected;
 pub mod fully_connected_i8;
 pub mod fully_connected_w16;
 pub mod fully_connected_w8;
+pub mod gather;
+pub mod gather_w16;
+pub mod gather_w8;
 pub mod gelu;
 pub mod greater;
 pub mod greater_equal;
@@ -239,6 +242,9 @@ pub const ALL: &[Kernel] = &[
     greater::KERNEL,
     greater_equal::KERNEL,
     select::KERNEL,
+    gather::KERNEL,
+    gather_w8::KERNEL,
+    gather_w16::KERNEL,
 ];
 
 #[cfg(test)]

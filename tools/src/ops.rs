@@ -55,6 +55,9 @@ pub mod fully_connected;
 pub mod fully_connected_i8;
 pub mod fully_connected_w16;
 pub mod fully_connected_w8;
+pub mod gather;
+pub mod gather_w16;
+pub mod gather_w8;
 pub mod gelu;
 pub mod greater;
 pub mod greater_equal;
@@ -357,6 +360,9 @@ pub const ALL: &[Operator] = &[
     greater::OPERATOR,
     greater_equal::OPERATOR,
     select::OPERATOR,
+    gather::OPERATOR,
+    gather_w8::OPERATOR,
+    gather_w16::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -8,7 +8,7 @@ use flatpack::graph::{Data, Graph, TensorId};
 use flatpack::half;
 use flatpack_format::ops::{
     Clamp, binary::BinaryParams, broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams,
-    concatenate::ConcatenateParams, elu::EluParams, gelu::GeluParams,
+    concatenate::ConcatenateParams, elu::EluParams, gather::GatherParams, gelu::GeluParams,
     group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
     l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
     leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
@@ -32,11 +32,13 @@ fn operator_weights(op: OpCode) -> DType {
         OpCode::Conv2dW8
         | OpCode::DepthwiseConv2dW8
         | OpCode::TransposeConv2dW8
-        | OpCode::FullyConnectedW8 => DType::I8,
+        | OpCode::FullyConnectedW8
+        | OpCode::GatherW8 => DType::I8,
         OpCode::Conv2dW16
         | OpCode::DepthwiseConv2dW16
         | OpCode::TransposeConv2dW16
-        | OpCode::FullyConnectedW16 => DType::F16,
+        | OpCode::FullyConnectedW16
+        | OpCode::GatherW16 => DType::F16,
         _ => DType::F32,
     }
 }
@@ -124,6 +126,7 @@ impl Build<'_> {
             | OpCode::Greater
             | OpCode::GreaterEqual => self.binary(),
             OpCode::Select => self.select(),
+            OpCode::Gather | OpCode::GatherW8 | OpCode::GatherW16 => self.gather(),
             OpCode::Prelu => self.prelu(),
             OpCode::Concatenate => self.concatenate(),
             OpCode::Pad => self.pad(),
@@ -388,6 +391,17 @@ impl Build<'_> {
             self.input_of(&dims, values);
         }
         self.node(Nothing {});
+    }
+
+    fn gather(&mut self) {
+        let (x, row, rows) = (self.draw.dims(0..=3), self.draw.dims(0..=3), self.draw.size(9));
+        let from_end = self.draw.from(0..=1);
+        // Also between rows and past the table.
+        let values = self.draw.units(x.iter().product()).iter().map(|value| value * (rows + 1) as f32);
+        let values = values.map(|value| if self.draw.chance() { value.round() } else { value }).collect();
+        self.input_of(&x, values);
+        self.stored_weights(&[&[rows], &row[..]].concat(), 0);
+        self.node(GatherParams { from_end });
     }
 
     fn prelu(&mut self) {
