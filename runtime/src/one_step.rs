@@ -8,7 +8,9 @@ mod windows;
 
 pub(crate) use input::{Input, bits, i8s, indices, input, integers, noise, positions, typed, whole, words};
 pub(crate) use states::{refusal_with_states, stream};
-pub(crate) use stored::{meets_with_stored_weights, refuses_other_operands_with_stored_weights};
+pub(crate) use stored::{
+    meets_with_stored_weights, refuses_other_operands_with_stored_weights, stored_weights,
+};
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 

@@ -47,6 +47,7 @@ pub mod dequantize;
 pub mod div;
 pub mod div_i8;
 pub mod elu;
+pub mod equal;
 pub mod erf;
 pub mod exp;
 pub mod floor;
@@ -54,7 +55,12 @@ pub mod fully_connected;
 pub mod fully_connected_i8;
 pub mod fully_connected_w16;
 pub mod fully_connected_w8;
+pub mod gather;
+pub mod gather_w16;
+pub mod gather_w8;
 pub mod gelu;
+pub mod greater;
+pub mod greater_equal;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
@@ -78,6 +84,7 @@ pub mod mish;
 pub mod mul;
 pub mod mul_i8;
 pub mod neg;
+pub mod not_equal;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
@@ -96,6 +103,7 @@ pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod round;
 pub mod rsqrt;
+pub mod select;
 pub mod selu;
 pub mod sign;
 pub mod sin;
@@ -347,6 +355,14 @@ pub const ALL: &[Operator] = &[
     squared_difference::OPERATOR,
     requantize::OPERATOR,
     softmax_i8_i16::OPERATOR,
+    equal::OPERATOR,
+    not_equal::OPERATOR,
+    greater::OPERATOR,
+    greater_equal::OPERATOR,
+    select::OPERATOR,
+    gather::OPERATOR,
+    gather_w8::OPERATOR,
+    gather_w16::OPERATOR,
 ];
 
 /// The operator with this opcode.

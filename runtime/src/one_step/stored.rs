@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 /// Weights in fewer bytes than float32 takes, of this element type: the inputs of the step between x
 /// and the bias, and the reals that the weights stand for. Outputs are counted along `axis`.
-fn stored(dims: &[u32], axis: usize, seed: u32, dtype: DType) -> (Vec<Input>, Input) {
+pub(crate) fn stored_weights(dims: &[u32], axis: usize, seed: u32, dtype: DType) -> (Vec<Input>, Input) {
     let mut w = noise(dims, seed);
     w.dtype = dtype;
     if dtype == DType::F16 {
@@ -42,7 +42,7 @@ pub(crate) fn meets_with_stored_weights(
     want: impl Fn(&[Input; 3]) -> Vec<f32>,
 ) {
     for (op, dtype) in [(w8, DType::I8), (w16, DType::F16)] {
-        let (weights, reals) = stored(&filter.dims, axis, bias.values[0].to_bits(), dtype);
+        let (weights, reals) = stored_weights(&filter.dims, axis, bias.values[0].to_bits(), dtype);
         let mut inputs: Vec<Input> = [x].into_iter().chain(&weights).chain([bias]).cloned().collect();
         let rows = run(op, params, &inputs);
         let error = difference(&rows, &want(&[x.clone(), reals.clone(), bias.clone()]));
@@ -69,7 +69,7 @@ pub(crate) fn refuses_other_operands_with_stored_weights(
 ) {
     let of = |dims: &[u32]| input(dims, &[1.0]);
     for (op, dtype) in [(w8, DType::I8), (w16, DType::F16)] {
-        let (weights, _) = stored(filter, 0, 2, dtype);
+        let (weights, _) = stored_weights(filter, 0, 2, dtype);
         let inputs = [&[of(x)], &weights[..], &[of(one)]].concat();
         refuses_other_operands(op, params, &inputs, packs, 0);
         for at in 2..inputs.len() {

@@ -8,7 +8,7 @@
 //!
 //! The rule proves the shapes, and that y shares no memory with x.
 
-use super::gather;
+use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::walk::{Axis, broadcast_dims, strides};
@@ -22,7 +22,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x = broadcast_dims(&node.input(0)?.shape());
     let mut axes = broadcast_dims(&node.output()?.shape()).map(|len| Axis { len, strides: [0] });
     axes.iter_mut().zip(strides(&x)).for_each(|(axis, stride)| axis.strides = [stride]);
-    gather::run(node, operands, 0, &axes)
+    moves::run(node, operands, 0, &axes)
 }
 
 #[cfg(test)]

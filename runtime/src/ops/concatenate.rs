@@ -8,7 +8,7 @@
 //! The rule proves that there is an input, that types and dimensions but that of the axis are equal,
 //! and that y shares no memory with an input.
 
-use super::gather::copy;
+use super::moves::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};

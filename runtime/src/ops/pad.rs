@@ -7,7 +7,7 @@
 //!
 //! The rule proves the shapes, that the value is one of the type, and that y shares no memory with x.
 
-use super::gather::copy;
+use super::moves::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces;

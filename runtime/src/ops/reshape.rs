@@ -7,7 +7,7 @@
 //!
 //! The rule proves the shapes, and that y has the memory of x or shares none with it.
 
-use super::gather::copy;
+use super::moves::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::OpCode;

@@ -9,7 +9,7 @@
 //!
 //! The rule proves the shapes, that positions fit `i32`, and that y shares no memory with x.
 
-use super::gather::copy;
+use super::moves::copy;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};

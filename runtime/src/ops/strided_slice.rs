@@ -7,7 +7,7 @@
 //!
 //! The rule proves that every index taken is one of x, and that y shares no memory with x.
 
-use super::gather;
+use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::walk::{Axis, dims, strides};
@@ -30,7 +30,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
             axis.strides = [x * every as isize];
         }
     }
-    gather::run(node, operands, first, &axes)
+    moves::run(node, operands, first, &axes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! The rule proves that `perm` is a permutation, and that y shares no memory with x.
 
-use super::gather;
+use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::walk::{Axis, dims, strides};
@@ -25,7 +25,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         let (len, stride) = (x.get(from as usize), strides.get(from as usize));
         Axis { len: len.copied().unwrap_or(1), strides: [stride.copied().unwrap_or(0)] }
     });
-    gather::run(node, operands, 0, &axes)
+    moves::run(node, operands, 0, &axes)
 }
 
 #[cfg(test)]

@@ -64,6 +64,10 @@ fn unary(op: OpCode, params: impl Pod) -> Sample {
     sample(op, params, &[&[2, 3, 4]], &[])
 }
 
+fn gathered(op: OpCode, table: &[&[u32]]) -> Sample {
+    sample(op, gather::GatherParams { from_end: 1 }, &[&[3, 2]], table)
+}
+
 /// The step of an operator with its weights, the first constant, in fewer bytes.
 fn stored(op: OpCode, float: OpCode, scaled: bool) -> Sample {
     let mut sample = Sample { op, ..step(float) };
@@ -184,7 +188,15 @@ pub(crate) fn step(op: OpCode) -> Sample {
         | Op::Maximum
         | Op::Minimum
         | Op::Pow
-        | Op::SquaredDifference => binary(op),
+        | Op::SquaredDifference
+        | Op::Equal
+        | Op::NotEqual
+        | Op::Greater
+        | Op::GreaterEqual => binary(op),
+        Op::Gather => gathered(op, &[&[5, 2, 2]]),
+        Op::GatherW8 => typed(&[DType::F32, DType::I8], gathered(op, &[&[5, 2, 2], &[5]])),
+        Op::GatherW16 => typed(&[DType::F32, DType::F16], gathered(op, &[&[5, 2, 2]])),
+        Op::Select => sample(op, [0u8; 0], &[&[2, 3, 4], &[3, 4]], &[&[3, 1]]),
         Op::Prelu => sample(op, [0u8; 0], &[&[2, 3, 4]], &[&[3, 1]]),
         Op::Concatenate => {
             sample(op, concatenate::ConcatenateParams { axis: 1 }, &[&[2, 3, 4], &[2, 1, 4]], &[&[2, 2, 4]])

@@ -8,7 +8,7 @@ use flatpack::graph::{Data, Graph, TensorId};
 use flatpack::half;
 use flatpack_format::ops::{
     Clamp, binary::BinaryParams, broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams,
-    concatenate::ConcatenateParams, elu::EluParams, gelu::GeluParams,
+    concatenate::ConcatenateParams, elu::EluParams, gather::GatherParams, gelu::GeluParams,
     group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
     l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
     leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
@@ -32,11 +32,13 @@ fn operator_weights(op: OpCode) -> DType {
         OpCode::Conv2dW8
         | OpCode::DepthwiseConv2dW8
         | OpCode::TransposeConv2dW8
-        | OpCode::FullyConnectedW8 => DType::I8,
+        | OpCode::FullyConnectedW8
+        | OpCode::GatherW8 => DType::I8,
         OpCode::Conv2dW16
         | OpCode::DepthwiseConv2dW16
         | OpCode::TransposeConv2dW16
-        | OpCode::FullyConnectedW16 => DType::F16,
+        | OpCode::FullyConnectedW16
+        | OpCode::GatherW16 => DType::F16,
         _ => DType::F32,
     }
 }
@@ -118,7 +120,13 @@ impl Build<'_> {
             | OpCode::Maximum
             | OpCode::Minimum
             | OpCode::Pow
-            | OpCode::SquaredDifference => self.binary(),
+            | OpCode::SquaredDifference
+            | OpCode::Equal
+            | OpCode::NotEqual
+            | OpCode::Greater
+            | OpCode::GreaterEqual => self.binary(),
+            OpCode::Select => self.select(),
+            OpCode::Gather | OpCode::GatherW8 | OpCode::GatherW16 => self.gather(),
             OpCode::Prelu => self.prelu(),
             OpCode::Concatenate => self.concatenate(),
             OpCode::Pad => self.pad(),
@@ -358,6 +366,10 @@ impl Build<'_> {
                 match self.op {
                     OpCode::Pow if is_base => *value += 1.5,
                     OpCode::Pow => *value *= self.draw.one_of(&[1.0, 4.0]),
+                    // So that some are equal.
+                    OpCode::Equal | OpCode::NotEqual | OpCode::Greater | OpCode::GreaterEqual => {
+                        *value = (*value * 2.0).round();
+                    }
                     OpCode::Div if !is_base => *value += 1.5_f32.copysign(*value),
                     _ => {}
                 }
@@ -366,6 +378,30 @@ impl Build<'_> {
         }
         let clamp = self.clamp();
         self.node(BinaryParams { clamp });
+    }
+
+    fn select(&mut self) {
+        let y = self.draw.dims(0..=6);
+        for is_condition in [true, false, false] {
+            let dims = if self.draw.chance() { y.clone() } else { self.narrow(&y) };
+            let mut values = self.draw.units(dims.iter().product());
+            if is_condition {
+                values.iter_mut().for_each(|value| *value = value.round());
+            }
+            self.input_of(&dims, values);
+        }
+        self.node(Nothing {});
+    }
+
+    fn gather(&mut self) {
+        let (x, row, rows) = (self.draw.dims(0..=3), self.draw.dims(0..=3), self.draw.size(9));
+        let from_end = self.draw.from(0..=1);
+        // Also between rows and past the table.
+        let values = self.draw.units(x.iter().product()).iter().map(|value| value * (rows + 1) as f32);
+        let values = values.map(|value| if self.draw.chance() { value.round() } else { value }).collect();
+        self.input_of(&x, values);
+        self.stored_weights(&[&[rows], &row[..]].concat(), 0);
+        self.node(GatherParams { from_end });
     }
 
     fn prelu(&mut self) {
