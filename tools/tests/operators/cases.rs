@@ -397,7 +397,8 @@ impl Build<'_> {
         let (x, row, rows) = (self.draw.dims(0..=3), self.draw.dims(0..=3), self.draw.size(9));
         let from_end = self.draw.from(0..=1);
         // Also between rows and past the table.
-        let values = self.draw.units(x.iter().product()).iter().map(|value| value * (rows + 1) as f32);
+        let units = self.draw.units(x.iter().product());
+        let values = units.iter().map(|value| value * (rows + 1) as f32);
         let values = values.map(|value| if self.draw.chance() { value.round() } else { value }).collect();
         self.input_of(&x, values);
         self.stored_weights(&[&[rows], &row[..]].concat(), 0);

@@ -224,6 +224,12 @@ fn of_tensors(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, F
         return one(low.builder.foreign_operation(class, operands, json!({}))?, args);
     }
     match op {
+        // 1 − erf(x)
+        "Erfc" => {
+            let y = operation(low, args, "Erf", json!({}))?;
+            let operands = vec![Argument::Value(1.0.into()), Argument::Tensor(y)];
+            one(low.builder.foreign_operation("Subtract", operands, json!({}))?, args)
+        }
         "AddN" => {
             let mut sum = args.tensor(low, 0)?;
             for number in 1..args.inputs.len() {

@@ -386,13 +386,6 @@ impl NodeDef {
         }
     }
 
-    pub(crate) fn shape(&self, name: &str) -> Option<&Shape> {
-        match self.attr(name)? {
-            Attr::Shape(value) => Some(value),
-            _ => None,
-        }
-    }
-
     pub(crate) fn function(&self, name: &str) -> Option<&str> {
         match self.attr(name)? {
             Attr::Function(value) => Some(&value.name),
