@@ -253,4 +253,9 @@ opcodes! {
     107 = SquaredDifference, "squared_difference", ops::binary::RULE;
     108 = Requantize, "requantize", ops::requantize::RULE;
     109 = SoftmaxI8I16, "softmax_i8_i16", ops::softmax_i8_i16::RULE;
+    110 = Equal, "equal", ops::binary::RULE;
+    111 = NotEqual, "not_equal", ops::binary::RULE;
+    112 = Greater, "greater", ops::binary::RULE;
+    113 = GreaterEqual, "greater_equal", ops::binary::RULE;
+    114 = Select, "select", ops::select::RULE;
 }

@@ -60,6 +60,7 @@ pub mod resize_bilinear;
 pub mod resize_bilinear_i8;
 pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
+pub mod select;
 pub mod softmax;
 pub mod softmax_i8;
 pub mod softmax_i8_i16;

@@ -37,6 +37,7 @@ pub mod dequantize;
 pub mod div;
 pub mod div_i8;
 pub mod elu;
+pub mod equal;
 pub mod erf;
 pub mod exp;
 pub mod floor;
@@ -45,6 +46,8 @@ pub mod fully_connected_i8;
 pub mod fully_connected_w16;
 pub mod fully_connected_w8;
 pub mod gelu;
+pub mod greater;
+pub mod greater_equal;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
@@ -68,6 +71,7 @@ pub mod mish;
 pub mod mul;
 pub mod mul_i8;
 pub mod neg;
+pub mod not_equal;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
@@ -86,6 +90,7 @@ pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod round;
 pub mod rsqrt;
+pub mod select;
 pub mod selu;
 pub mod sign;
 pub mod sin;
@@ -229,6 +234,11 @@ pub const ALL: &[Kernel] = &[
     squared_difference::KERNEL,
     requantize::KERNEL,
     softmax_i8_i16::KERNEL,
+    equal::KERNEL,
+    not_equal::KERNEL,
+    greater::KERNEL,
+    greater_equal::KERNEL,
+    select::KERNEL,
 ];
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ pub mod dequantize;
 pub mod div;
 pub mod div_i8;
 pub mod elu;
+pub mod equal;
 pub mod erf;
 pub mod exp;
 pub mod floor;
@@ -55,6 +56,8 @@ pub mod fully_connected_i8;
 pub mod fully_connected_w16;
 pub mod fully_connected_w8;
 pub mod gelu;
+pub mod greater;
+pub mod greater_equal;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
@@ -78,6 +81,7 @@ pub mod mish;
 pub mod mul;
 pub mod mul_i8;
 pub mod neg;
+pub mod not_equal;
 pub mod pad;
 pub mod pow;
 pub mod prelu;
@@ -96,6 +100,7 @@ pub mod resize_nearest_neighbor;
 pub mod rms_normalization;
 pub mod round;
 pub mod rsqrt;
+pub mod select;
 pub mod selu;
 pub mod sign;
 pub mod sin;
@@ -347,6 +352,11 @@ pub const ALL: &[Operator] = &[
     squared_difference::OPERATOR,
     requantize::OPERATOR,
     softmax_i8_i16::OPERATOR,
+    equal::OPERATOR,
+    not_equal::OPERATOR,
+    greater::OPERATOR,
+    greater_equal::OPERATOR,
+    select::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -164,9 +164,14 @@ impl Reference {
 
     /// Adds one of tract's binary operators, with broadcasting from the last axis on.
     pub fn binary(&mut self, op: TypedBinOp, inputs: &[OutletId]) -> TractResult<OutletId> {
-        let name = self.name();
-        let inputs = wire_rank_broadcast(&name, &mut self.model, inputs)?;
+        let inputs = self.of_one_rank(inputs)?;
         self.wire(op, &inputs)
+    }
+
+    /// The same outlets with axes of length 1 before those of lower rank, as broadcasting lines them up.
+    pub fn of_one_rank(&mut self, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
+        let name = self.name();
+        wire_rank_broadcast(&name, &mut self.model, inputs)
     }
 
     /// A binary operator with a scalar on the right.

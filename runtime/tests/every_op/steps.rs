@@ -184,7 +184,12 @@ pub(crate) fn step(op: OpCode) -> Sample {
         | Op::Maximum
         | Op::Minimum
         | Op::Pow
-        | Op::SquaredDifference => binary(op),
+        | Op::SquaredDifference
+        | Op::Equal
+        | Op::NotEqual
+        | Op::Greater
+        | Op::GreaterEqual => binary(op),
+        Op::Select => sample(op, [0u8; 0], &[&[2, 3, 4], &[3, 4]], &[&[3, 1]]),
         Op::Prelu => sample(op, [0u8; 0], &[&[2, 3, 4]], &[&[3, 1]]),
         Op::Concatenate => {
             sample(op, concatenate::ConcatenateParams { axis: 1 }, &[&[2, 3, 4], &[2, 1, 4]], &[&[2, 2, 4]])

@@ -6,9 +6,10 @@ use crate::reference::Reference;
 use flatpack_format::OpCode;
 use flatpack_format::ops::binary::BinaryParams;
 use std::mem::offset_of;
-use tract_core::internal::TractResult;
+use tract_core::internal::{Datum, TractResult};
 use tract_core::model::OutletId;
-use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::binary::{BinMiniOp, TypedBinOp};
+use tract_core::ops::cast::cast;
 
 /// An operator whose output may take the place of either input, and that fuses an activation.
 pub(crate) const fn operator(
@@ -20,6 +21,18 @@ pub(crate) const fn operator(
         clamp: Some(offset_of!(BinaryParams, clamp)),
         ..Operator::new(op, reference)
     }
+}
+
+/// One of tract's comparisons as 1 and 0, then the fused activation.
+pub(crate) fn compared(
+    r: &mut Reference,
+    node: &Node,
+    comparison: Box<dyn BinMiniOp>,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
+    let holds = r.binary(TypedBinOp(comparison, None), inputs)?;
+    let y = r.wire(cast(f32::datum_type()), &[holds])?;
+    r.clamp(node.params::<BinaryParams>().clamp, y)
 }
 
 /// One of tract's operators, then the fused activation.

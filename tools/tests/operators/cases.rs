@@ -118,7 +118,12 @@ impl Build<'_> {
             | OpCode::Maximum
             | OpCode::Minimum
             | OpCode::Pow
-            | OpCode::SquaredDifference => self.binary(),
+            | OpCode::SquaredDifference
+            | OpCode::Equal
+            | OpCode::NotEqual
+            | OpCode::Greater
+            | OpCode::GreaterEqual => self.binary(),
+            OpCode::Select => self.select(),
             OpCode::Prelu => self.prelu(),
             OpCode::Concatenate => self.concatenate(),
             OpCode::Pad => self.pad(),
@@ -358,6 +363,10 @@ impl Build<'_> {
                 match self.op {
                     OpCode::Pow if is_base => *value += 1.5,
                     OpCode::Pow => *value *= self.draw.one_of(&[1.0, 4.0]),
+                    // So that some are equal.
+                    OpCode::Equal | OpCode::NotEqual | OpCode::Greater | OpCode::GreaterEqual => {
+                        *value = (*value * 2.0).round();
+                    }
                     OpCode::Div if !is_base => *value += 1.5_f32.copysign(*value),
                     _ => {}
                 }
@@ -366,6 +375,19 @@ impl Build<'_> {
         }
         let clamp = self.clamp();
         self.node(BinaryParams { clamp });
+    }
+
+    fn select(&mut self) {
+        let y = self.draw.dims(0..=6);
+        for is_condition in [true, false, false] {
+            let dims = if self.draw.chance() { y.clone() } else { self.narrow(&y) };
+            let mut values = self.draw.units(dims.iter().product());
+            if is_condition {
+                values.iter_mut().for_each(|value| *value = value.round());
+            }
+            self.input_of(&dims, values);
+        }
+        self.node(Nothing {});
     }
 
     fn prelu(&mut self) {
