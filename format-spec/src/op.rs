@@ -258,4 +258,6 @@ opcodes! {
     112 = Greater, "greater", ops::binary::RULE;
     113 = GreaterEqual, "greater_equal", ops::binary::RULE;
     114 = Select, "select", ops::select::RULE;
+    120 = UnidirectionalSequenceGru, "unidirectional_sequence_gru", ops::unidirectional_sequence_gru::RULE;
+    121 = UnidirectionalSequenceRnn, "unidirectional_sequence_rnn", ops::unidirectional_sequence_rnn::RULE;
 }
