@@ -261,4 +261,6 @@ opcodes! {
     115 = Gather, "gather", ops::gather::RULE;
     116 = GatherW8, "gather_w8", ops::gather_w8::RULE;
     117 = GatherW16, "gather_w16", ops::gather_w16::RULE;
+    120 = UnidirectionalSequenceGru, "unidirectional_sequence_gru", ops::unidirectional_sequence_gru::RULE;
+    121 = UnidirectionalSequenceRnn, "unidirectional_sequence_rnn", ops::unidirectional_sequence_rnn::RULE;
 }

@@ -52,6 +52,7 @@ pub mod pad;
 pub mod prelu;
 pub mod prelu_i8;
 pub mod quantize;
+pub mod recurrence;
 pub mod reduce_max;
 pub mod reduce_max_i8;
 pub mod reduce_min;
@@ -84,8 +85,10 @@ pub mod transpose_conv_2d_w16;
 pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unary;
+pub mod unidirectional_sequence_gru;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_rnn;
 
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};

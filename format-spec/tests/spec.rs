@@ -3,6 +3,7 @@
 mod file;
 
 use bytemuck::Zeroable;
+use flatpack_format::ops::recurrence::Activation;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{
@@ -159,8 +160,8 @@ fn parameter_records_are_as_their_table_says() {
     use ops::{
         add_i8::AddI8Params, l2_normalization_i8::L2NormalizationI8Params,
         log_softmax_i8::LogSoftmaxI8Params, maximum_i8::MaximumI8Params, mul_i8::MulI8Params,
-        prelu_i8::PreluI8Params, requantize::RequantizeParams, resize_bilinear_i8::ResizeBilinearI8Params,
-        softmax_i8::SoftmaxI8Params,
+        prelu_i8::PreluI8Params, recurrence::Recurrence, requantize::RequantizeParams,
+        resize_bilinear_i8::ResizeBilinearI8Params, softmax_i8::SoftmaxI8Params,
     };
     use ops::{
         average_pool_2d::Pool2dParams, average_pool_2d_i8::AveragePool2dI8Params,
@@ -180,8 +181,10 @@ fn parameter_records_are_as_their_table_says() {
         thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
         transpose_conv_2d::TransposeConv2dParams, transpose_conv_2d_i8::TransposeConv2dI8Params,
         transpose_conv_3d::TransposeConv3dParams,
+        unidirectional_sequence_gru::UnidirectionalSequenceGruParams,
         unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
         unidirectional_sequence_lstm_i8::UnidirectionalSequenceLstmI8Params,
+        unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams,
     };
     let records = [
         record!(Clamp { min: f32, max: f32 }),
@@ -348,13 +351,25 @@ fn parameter_records_are_as_their_table_says() {
         record!(ResizeBilinearI8Params { size: [u32; 2], step: [i32; 2], first: [i32; 2] }),
         record!(SvdfParams { rank: u32, clamp: Clamp }),
         record!(SvdfI8Params { rank: u32, y: OutputI8 }),
-        record!(UnidirectionalSequenceLstmParams { time_major: u32, cell_clip: f32 }),
+        record!(Recurrence {
+            time_major: u32,
+            backwards: u32,
+            start: u32,
+            last_only: u32,
+            states_after: u32,
+            mask: u32,
+            activation: u32,
+            gate_activation: u32
+        }),
+        record!(UnidirectionalSequenceGruParams { walk: Recurrence, reset_after: u32 }),
+        record!(UnidirectionalSequenceLstmParams { walk: Recurrence, cell_clip: f32 }),
         record!(UnidirectionalSequenceLstmI8Params {
             time_major: u32,
             cell_clip: i32,
             cell_shift: i32,
             y: OutputI8
         }),
+        record!(UnidirectionalSequenceRnnParams { walk: Recurrence }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);
     let rows = records.iter().map(|(name, bytes, fields)| {
@@ -385,6 +400,16 @@ fn operators_are_as_their_table_says() {
         [(*op as u16).to_string(), op.name().to_string(), op.params_bytes().to_string()]
     });
     assert_eq!(told, known.collect::<Vec<_>>());
+}
+
+#[test]
+fn functions_of_recurrent_operators_are_as_their_table_says() {
+    let told = table("### What they compute", ["number", "function of x"]);
+    let numbers: Vec<_> = told.iter().map(|[number, _]| number.parse::<u32>().unwrap()).collect();
+    let known: Vec<_> = Activation::ALL.iter().map(|&function| function as u32).collect();
+    assert_eq!(numbers, known);
+    assert!(known.iter().all(|&number| Activation::from_number(number).is_some_and(|f| f as u32 == number)));
+    assert_eq!(Activation::from_number(known.len() as u32), None);
 }
 
 #[test]

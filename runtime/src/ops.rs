@@ -124,8 +124,10 @@ pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_2d_w16;
 pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
+pub mod unidirectional_sequence_gru;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_rnn;
 
 /// Every kernel, by opcode. Firmware names the kernels of its model instead, so that the linker
 /// drops the others.
@@ -245,6 +247,8 @@ pub const ALL: &[Kernel] = &[
     gather::KERNEL,
     gather_w8::KERNEL,
     gather_w16::KERNEL,
+    unidirectional_sequence_gru::KERNEL,
+    unidirectional_sequence_rnn::KERNEL,
 ];
 
 #[cfg(test)]

@@ -461,6 +461,7 @@ mod tests {
     use flatpack_format::ops::Clamp;
     use flatpack_format::ops::average_pool_2d::Pool2dParams;
     use flatpack_format::ops::broadcast_to::BroadcastToParams;
+    use flatpack_format::ops::recurrence::Recurrence;
     use flatpack_format::ops::transpose_conv_2d::TransposeConv2dParams;
     use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
     use flatpack_format::{OpCode, Shape};
@@ -500,7 +501,8 @@ mod tests {
             built(OpCode::TransposeConv2d, params, &[1, 2, 2, 1], &[&[1, 2, 2, 1]], &[])
         };
         let of_time = |time: u32| {
-            let params = UnidirectionalSequenceLstmParams { time_major: 0, cell_clip: f32::INFINITY };
+            let params =
+                UnidirectionalSequenceLstmParams { walk: Recurrence::PLAIN, cell_clip: f32::INFINITY };
             let (constants, states) = ([&[4, 1, 1][..], &[4, 1, 1], &[4, 1]], [&[1, 1][..], &[1, 1]]);
             built(OpCode::UnidirectionalSequenceLstm, params, &[1, time, 1], &constants, &states)
         };

@@ -17,6 +17,7 @@ mod binary_i8;
 mod moves;
 pub mod part;
 mod pool_i8;
+mod recurrence;
 mod reduction;
 mod unary;
 mod weighted_i8;
@@ -134,8 +135,10 @@ pub mod transpose_conv_2d_i8;
 pub mod transpose_conv_2d_w16;
 pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
+pub mod unidirectional_sequence_gru;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_rnn;
 
 /// The result of an operator on integers from its inputs. The last argument are the extents of the
 /// output.
@@ -363,6 +366,8 @@ pub const ALL: &[Operator] = &[
     gather::OPERATOR,
     gather_w8::OPERATOR,
     gather_w16::OPERATOR,
+    unidirectional_sequence_gru::OPERATOR,
+    unidirectional_sequence_rnn::OPERATOR,
 ];
 
 /// The operator with this opcode.

@@ -1,19 +1,18 @@
-//! Long short-term memory over a sequence: x `[N, T, I]` or `[T, N, I]`, w `[4, S, I]`, recurrent
-//! `[4, S, S]`, bias `[4, S]`, hidden `[N, S]`, cell `[N, S]` → y as x, with S in the place of I. Gates
-//! are in the order input, forget, cell, output; hidden and cell are states.
+//! Long short-term memory over a sequence: see [`super::recurrence`], with four gates in the order input,
+//! forget, cell, output, a bias `[4, S]`, and the states hidden `[N, S]` and cell `[N, S]`.
 
-use super::{PLAIN, f32_inputs, read};
+use super::recurrence::{self, Cell, Recurrence};
+use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
-use crate::shape::Shape;
 use crate::tensor::TensorType;
 use bytemuck::{Pod, Zeroable};
 
-/// Parameters of `unidirectional_sequence_lstm`: 8 bytes.
+/// Parameters of `unidirectional_sequence_lstm`: 36 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq)]
 #[repr(C)]
 pub struct UnidirectionalSequenceLstmParams {
-    /// 1 if x is `[T, N, I]`, 0 if it is `[N, T, I]`.
-    pub time_major: u32,
+    /// The walk over the sequence, and the functions.
+    pub walk: Recurrence,
     /// Bound on the magnitude of the cell; +∞ for none.
     pub cell_clip: f32,
 }
@@ -22,7 +21,7 @@ pub struct UnidirectionalSequenceLstmParams {
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceLstmParams>() as u32,
     output,
-    macs,
+    macs: recurrence::macs,
     states: 2,
     ..PLAIN
 };
@@ -32,41 +31,5 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
     if p.cell_clip.is_nan() || p.cell_clip < 0.0 {
         return Err(Misfit::Params);
     }
-    let [x, w, recurrent, bias, hidden, cell] = f32_inputs(inputs)?;
-    let shape = shape(p.time_major, [x, w, recurrent], [(hidden, 4), (cell, 5)])?;
-    if bias.dims() != [4, w.dim(1)] {
-        return Err(Misfit::Shape(3));
-    }
-    Ok(TensorType::f32(shape))
-}
-
-/// The output of x, w and recurrent, and of the states, each with the number of its operand.
-pub(crate) fn shape(
-    time_major: u32,
-    [x, w, recurrent]: [Shape; 3],
-    states: [(Shape, u8); 2],
-) -> Result<Shape, Misfit> {
-    let &[first, second, inputs] = x.dims() else { return Err(Misfit::Rank(0)) };
-    let &[gates, units, depth] = w.dims() else { return Err(Misfit::Rank(1)) };
-    let batch = match time_major {
-        0 => first,
-        1 => second,
-        _ => return Err(Misfit::Params),
-    };
-    if gates != 4 || depth != inputs {
-        return Err(Misfit::Shape(1));
-    }
-    if recurrent.dims() != [4, units, units] {
-        return Err(Misfit::Shape(2));
-    }
-    match states.iter().find(|(state, _)| state.dims() != [batch, units]) {
-        Some(&(_, at)) => Err(Misfit::Shape(at)),
-        None => Ok(x.with_dim(2, units)),
-    }
-}
-
-pub(crate) fn macs(_: &[u8], inputs: &[TensorType], y: &TensorType) -> u64 {
-    let len = |at: usize| inputs.get(at).and_then(|t| t.shape.len()).map_or(0, u64::from);
-    let steps = u64::from(y.shape.dim(0)) * u64::from(y.shape.dim(1));
-    steps.saturating_mul(len(1).saturating_add(len(2)))
+    p.walk.output(Cell { gates: 4, biases: 4, states: &[1, 1] }, inputs)
 }

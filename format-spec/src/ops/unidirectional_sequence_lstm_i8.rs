@@ -3,6 +3,7 @@
 //! cell `[N, S]` → y as x, with S in the place of I. Gates are in the order input, forget, cell, output;
 //! hidden and cell are states.
 
+use super::recurrence::{self, Extents};
 use super::{OutputI8, PLAIN, inputs_of, read};
 use crate::op::{Misfit, OpRule};
 use crate::tensor::{DType, TensorType};
@@ -26,7 +27,7 @@ pub struct UnidirectionalSequenceLstmI8Params {
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceLstmI8Params>() as u32,
     output,
-    macs: super::unidirectional_sequence_lstm::macs,
+    macs: recurrence::macs,
     multipliers: Some(4),
     states: 2,
     ..PLAIN
@@ -41,13 +42,15 @@ fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
         return Err(Misfit::Params);
     }
     let [&x, &w, &recurrent, bias, requant, &hidden, &cell] = inputs_of(inputs, OPERANDS)?;
-    let states = [(hidden, 5), (cell, 6)];
-    let shape = super::unidirectional_sequence_lstm::shape(p.time_major, [x, w, recurrent], states)?;
-    if bias.dims() != [2, 4, w.dim(1)] {
+    let Extents { batch, units, .. } = recurrence::extents(p.time_major, 4, [x, w, recurrent])?;
+    if let Some((_, at)) = [(hidden, 5), (cell, 6)].iter().find(|(state, _)| state.dims() != [batch, units]) {
+        return Err(Misfit::Shape(*at));
+    }
+    if bias.dims() != [2, 4, units] {
         return Err(Misfit::Shape(3));
     }
     if requant.dims() != [11, 2] {
         return Err(Misfit::Shape(4));
     }
-    Ok(TensorType { dtype: DType::I8, shape })
+    Ok(TensorType { dtype: DType::I8, shape: x.with_dim(2, units) })
 }

@@ -3,11 +3,11 @@
 use crate::math::exp_m1;
 use flatpack_format::ops::elu::{EluParams, RULE};
 
-super::unary::kernel!(Elu, RULE, EluParams, |p: &EluParams, x: f32| if x > 0.0 {
-    x
-} else {
-    p.alpha * exp_m1(x)
-});
+super::unary::kernel!(Elu, RULE, EluParams, |p: &EluParams, x: f32| elu(p.alpha, x));
+
+pub(super) fn elu(alpha: f32, x: f32) -> f32 {
+    if x > 0.0 { x } else { alpha * exp_m1(x) }
+}
 
 #[cfg(test)]
 mod tests {

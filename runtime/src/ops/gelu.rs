@@ -5,13 +5,18 @@ use crate::math;
 use core::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use flatpack_format::ops::gelu::{GeluParams, RULE};
 
-super::unary::kernel!(Gelu, RULE, GeluParams, |p: &GeluParams, x: f32| {
-    let share = match p.approximate {
-        0 => math::erf(FRAC_1_SQRT_2 * x),
-        _ => math::tanh(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x)),
-    };
-    0.5 * x * (1.0 + share)
+super::unary::kernel!(Gelu, RULE, GeluParams, |p: &GeluParams, x: f32| match p.approximate {
+    0 => gelu(x),
+    _ => half(x, math::tanh(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x))),
 });
+
+pub(super) fn gelu(x: f32) -> f32 {
+    half(x, math::erf(FRAC_1_SQRT_2 * x))
+}
+
+fn half(x: f32, share: f32) -> f32 {
+    0.5 * x * (1.0 + share)
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,12 @@ use crate::arch::clamp;
 use flatpack_format::ops::hard_sigmoid::{HardSigmoidParams, RULE};
 
 super::unary::kernel!(HardSigmoid, RULE, HardSigmoidParams, |p: &HardSigmoidParams, x: f32| {
-    clamp(p.slope * x + p.offset, 0.0, 1.0)
+    hard_sigmoid(p.slope, p.offset, x)
 });
+
+pub(super) fn hard_sigmoid(slope: f32, offset: f32, x: f32) -> f32 {
+    clamp(slope * x + offset, 0.0, 1.0)
+}
 
 #[cfg(test)]
 mod tests {

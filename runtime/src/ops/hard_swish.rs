@@ -2,7 +2,11 @@
 
 use crate::arch::clamp;
 
-super::unary::kernel!(HardSwish, |x: f32| x * (clamp(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)));
+super::unary::kernel!(HardSwish, hard_swish);
+
+pub(super) fn hard_swish(x: f32) -> f32 {
+    x * (clamp(x + 3.0, 0.0, 6.0) * (1.0 / 6.0))
+}
 
 #[cfg(test)]
 mod tests {

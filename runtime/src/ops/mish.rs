@@ -2,12 +2,14 @@
 
 use crate::math::exp;
 
+super::unary::kernel!(Mish, mish);
+
 // With w = eˣ, tanh(ln(1 + w)) = ((1 + w)² − 1) / ((1 + w)² + 1). From 20 on, that is 1.
-super::unary::kernel!(Mish, |x: f32| {
+pub(super) fn mish(x: f32) -> f32 {
     let w = exp(if x > 20.0 { 20.0 } else { x });
     let n = w * (w + 2.0);
     x * (n / (n + 2.0))
-});
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,49 +1,286 @@
-//! A walk over the moments of a sequence: what recurrent operators have in common.
+//! A walk over the moments of a sequence, and the functions of gates: what recurrent operators have in common.
 
-/// Extents of a sequence.
+use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
+use crate::arch::{Arch, Patch, ROW_TILE, clamp};
+use crate::gemm::rows_from;
+use crate::kernel::Node;
+use crate::math::{exp, logistic, softplus, tanh};
+use crate::operands::Reads;
+use flatpack_format::ops::recurrence::{Activation, GIVEN, KEPT, Recurrence, ZEROED};
+
+/// Extents of a sequence, and how it is walked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sequence {
     pub(super) batch: usize,
     pub(super) time: usize,
     pub(super) inputs: usize,
     pub(super) units: usize,
-    /// x is `[time, batch, inputs]`, not `[batch, time, inputs]`; likewise y.
+    /// x is `[time, batch, inputs]`, not `[batch, time, inputs]`; likewise y and the mask.
     pub(super) time_major: bool,
+    pub(super) backwards: bool,
+    pub(super) last_only: bool,
+    /// The output of a moment that is skipped is zero, not that of the moment before.
+    pub(super) zeroed: bool,
+    /// States that y has behind its outputs.
+    pub(super) states_after: usize,
+}
+
+/// What a walk reads and writes.
+pub(super) struct Walked<'a, T, C> {
+    pub(super) x: &'a [T],
+    /// Where it is zero, moments are skipped.
+    pub(super) mask: Option<&'a [f32]>,
+    pub(super) y: &'a mut [T],
+    /// For each element of the batch, the hidden state, and what else the step wants there.
+    pub(super) hidden: &'a mut [T],
+    pub(super) cell: &'a mut [C],
 }
 
 impl Sequence {
-    /// The extents of x `[N, T, I]`, or `[T, N, I]`.
+    /// A walk in the order of time that skips nothing over x `[N, T, I]`, or `[T, N, I]`.
     pub(super) fn new([first, second, inputs]: [usize; 3], units: usize, time_major: bool) -> Self {
         let (batch, time) = if time_major { (second, first) } else { (first, second) };
-        Self { batch, time, inputs, units, time_major }
+        Self {
+            batch,
+            time,
+            inputs,
+            units,
+            time_major,
+            backwards: false,
+            last_only: false,
+            zeroed: false,
+            states_after: 0,
+        }
     }
 
-    /// Calls `step` for each element of the batch and each moment, in their order, with x, the hidden
-    /// state before, the cell, and y, which becomes the hidden state; leaves the last one in `hidden`.
-    pub(super) fn walk<T: Copy, C>(
+    /// The walk of a step with so many states.
+    fn of(walk: &Recurrence, x: [usize; 3], units: usize, states: usize) -> Self {
+        Self {
+            backwards: walk.backwards == 1,
+            last_only: walk.last_only == 1,
+            zeroed: walk.mask == ZEROED,
+            states_after: if walk.states_after == 1 { states } else { 0 },
+            ..Self::new(x, units, walk.time_major == 1)
+        }
+    }
+
+    /// Number of the row of an element of the batch at a moment, of so many.
+    fn row(&self, n: usize, t: usize, of: usize) -> usize {
+        if self.time_major { t * self.batch + n } else { n * of + t }
+    }
+
+    /// Outputs in y.
+    fn outputs(&self) -> usize {
+        if self.last_only { 1 } else { self.time }
+    }
+
+    /// Where the output of a moment begins in y.
+    fn y_at(&self, n: usize, t: usize) -> usize {
+        let t = if self.last_only { 0 } else { t };
+        self.row(n, t, self.outputs() + self.states_after) * self.units
+    }
+
+    /// Calls `step` for each element of the batch and each moment that is not skipped, in the order of the walk,
+    /// with x, the hidden state, the cell, and y, which then becomes the hidden state.
+    pub(super) fn walk<T: Copy + Default, C>(
         &self,
-        x: &[T],
-        y: &mut [T],
-        hidden: &mut [T],
-        cell: &mut [C],
-        mut step: impl FnMut(&[T], &[T], &mut [C], &mut [T]) -> Option<()>,
+        walked: Walked<'_, T, C>,
+        mut step: impl FnMut(&[T], &mut [T], &mut [C], &mut [T]) -> Option<()>,
     ) -> Option<()> {
-        let &Self { batch, time, inputs, units, time_major } = self;
+        let Walked { x, mask, y, hidden, cell } = walked;
+        let &Self { batch, time, inputs, units, .. } = self;
+        let per_element = |len: usize| len.checked_div(batch);
+        let (hidden_len, cell_len) = (per_element(hidden.len())?, per_element(cell.len())?);
         for n in 0..batch {
-            let hidden = hidden.get_mut(n * units..)?.get_mut(..units)?;
-            let cell = cell.get_mut(n * units..)?.get_mut(..units)?;
-            let row = |t: usize| if time_major { t * batch + n } else { n * time + t };
-            for t in 0..time {
-                let (before, from) = y.split_at_mut_checked(row(t) * units)?;
-                let last = match t.checked_sub(1) {
-                    None => &*hidden,
-                    Some(t) => before.get(row(t) * units..)?.get(..units)?,
+            let hidden = hidden.get_mut(n * hidden_len..)?.get_mut(..hidden_len)?;
+            let cell = cell.get_mut(n * cell_len..)?.get_mut(..cell_len)?;
+            let mut before = None;
+            for moment in 0..time {
+                let t = if self.backwards { time - 1 - moment } else { moment };
+                let (row, y_at) = (self.row(n, t, time), self.y_at(n, t));
+                let skipped = match mask {
+                    Some(mask) => *mask.get(row)? == 0.0,
+                    None => false,
                 };
-                step(x.get(row(t) * inputs..)?.get(..inputs)?, last, cell, from.get_mut(..units)?)?;
+                if skipped {
+                    for unit in 0..units {
+                        let output = match before {
+                            Some(before) if !self.zeroed => *y.get(before + unit)?,
+                            _ => T::default(),
+                        };
+                        *y.get_mut(y_at + unit)? = output;
+                    }
+                } else {
+                    let y = y.get_mut(y_at..)?.get_mut(..units)?;
+                    step(x.get(row * inputs..)?.get(..inputs)?, hidden, cell, y)?;
+                    hidden.iter_mut().zip(y).for_each(|(hidden, y)| *hidden = *y);
+                }
+                before = Some(y_at);
             }
-            let last = y.get(row(time.checked_sub(1)?) * units..)?;
-            hidden.iter_mut().zip(last).for_each(|(hidden, y)| *hidden = *y);
+        }
+        Some(())
+    }
+
+    /// The first `units` elements of what a state has for an element of the batch.
+    fn of_state<'a>(&self, state: &'a mut [f32], n: usize) -> Option<&'a mut [f32]> {
+        let len = state.len().checked_div(self.batch)?;
+        state.get_mut(n * len..)?.get_mut(..self.units)
+    }
+}
+
+/// A recurrent step on float32.
+pub(super) struct Recurrent<'a> {
+    sequence: Sequence,
+    x: &'a [f32],
+    mask: Option<&'a [f32]>,
+    pub(super) weights: Weights<'a>,
+    pub(super) activation: Activation,
+    pub(super) gate_activation: Activation,
+}
+
+impl<'a> Recurrent<'a> {
+    /// The operands of a step, whose states begin as `walk` says.
+    pub(super) fn begin<const W: usize>(
+        node: &Node<'_>,
+        walk: &Recurrence,
+        reads: &Reads<'a, W>,
+        states: &mut [&mut [f32]],
+    ) -> Option<Self> {
+        let [_, units, inputs] = node.input_dims(1)?;
+        let sequence = Sequence::of(walk, node.input_dims(0)?, units, states.len());
+        let get = |at: usize| reads.get::<f32>(node.input(at)?);
+        for (at, state) in states.iter_mut().enumerate() {
+            if walk.start != KEPT {
+                state.fill(0.0);
+            }
+            if walk.start == GIVEN {
+                let given = get(walk.first_value_at(at)?)?;
+                for n in 0..sequence.batch {
+                    let state = sequence.of_state(state, n)?;
+                    state.iter_mut().zip(given.get(n * units..)?).for_each(|(state, given)| *state = *given);
+                }
+            }
+        }
+        let mask = match walk.mask_at() {
+            Some(at) => Some(get(at)?),
+            None => None,
+        };
+        Some(Self {
+            sequence,
+            x: get(0)?,
+            mask,
+            weights: Weights { w: get(1)?, recurrent: get(2)?, bias: get(3)?, units, inputs },
+            activation: Activation::from_number(walk.activation)?,
+            gate_activation: Activation::from_number(walk.gate_activation)?,
+        })
+    }
+
+    /// [`Sequence::walk`], then the states behind the outputs, where y has them. `cell` may be empty.
+    pub(super) fn walk(
+        &self,
+        y: &mut [f32],
+        [hidden, cell]: [&mut [f32]; 2],
+        step: impl FnMut(&[f32], &mut [f32], &mut [f32], &mut [f32]) -> Option<()>,
+    ) -> Option<()> {
+        let Self { sequence, x, mask, .. } = *self;
+        sequence.walk(Walked { x, mask, y: &mut *y, hidden: &mut *hidden, cell: &mut *cell }, step)?;
+        let rows = sequence.outputs() + sequence.states_after;
+        for (at, state) in [hidden, cell].into_iter().enumerate().take(sequence.states_after) {
+            for n in 0..sequence.batch {
+                let y_at = sequence.row(n, sequence.outputs() + at, rows) * sequence.units;
+                let y = y.get_mut(y_at..)?;
+                y.iter_mut().zip(sequence.of_state(state, n)?).for_each(|(y, state)| *y = *state);
+            }
         }
         Some(())
     }
 }
+
+/// Weights of gates: a row for each unit of each gate.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    w: &'a [f32],
+    recurrent: &'a [f32],
+    bias: &'a [f32],
+    pub(super) units: usize,
+    inputs: usize,
+}
+
+/// Sums of four units of a gate, from unit `first` on; past the last unit they are nothing.
+pub(super) type Tile = [f32; ROW_TILE];
+
+impl Weights<'_> {
+    /// `bias[row]` of the units from `first` on.
+    fn bias(&self, row: usize, first: usize) -> Option<[Tile; 1]> {
+        let mut sums = [[0.0; ROW_TILE]];
+        let bias = self.bias.get(row * self.units + first..(row + 1) * self.units)?;
+        sums.iter_mut().flatten().zip(bias).for_each(|(sum, bias)| *sum = *bias);
+        Some(sums)
+    }
+
+    /// `sums += Σ x · w[gate]`.
+    fn add<A: Arch>(
+        &self,
+        w: &[f32],
+        x: &[f32],
+        depth: usize,
+        gate: usize,
+        first: usize,
+        sums: &mut [Tile; 1],
+    ) -> Option<()> {
+        let rows = rows_from(w, depth, gate * self.units + first, (gate + 1) * self.units)?;
+        A::gemm_tile_f32_rows(&Patch::one_tap([x], depth), rows, sums)
+    }
+
+    /// `bias[row] + Σ x · w[gate]`.
+    pub(super) fn of_x<A: Arch>(&self, gate: usize, first: usize, x: &[f32]) -> Option<Tile> {
+        let mut sums = self.bias(gate, first)?;
+        self.add::<A>(self.w, x, self.inputs, gate, first, &mut sums)?;
+        let [sums] = sums;
+        Some(sums)
+    }
+
+    /// `bias[row] + Σ h · recurrent[gate]`.
+    pub(super) fn of_h<A: Arch>(&self, row: usize, gate: usize, first: usize, h: &[f32]) -> Option<Tile> {
+        let mut sums = self.bias(row, first)?;
+        self.add::<A>(self.recurrent, h, self.units, gate, first, &mut sums)?;
+        let [sums] = sums;
+        Some(sums)
+    }
+
+    /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]`, added up in this order.
+    pub(super) fn gate<A: Arch>(&self, gate: usize, first: usize, x: &[f32], h: &[f32]) -> Option<Tile> {
+        let mut sums = [self.of_x::<A>(gate, first, x)?];
+        self.add::<A>(self.recurrent, h, self.units, gate, first, &mut sums)?;
+        let [sums] = sums;
+        Some(sums)
+    }
+}
+
+/// The function of each of four. Once in a program, not once for each operator.
+#[inline(never)]
+pub(super) fn activate(function: Activation, x: Tile) -> Tile {
+    match function {
+        Activation::Linear => x,
+        Activation::Logistic => x.map(logistic),
+        Activation::Tanh => x.map(tanh),
+        Activation::Relu => x.map(|x| clamp(x, 0.0, f32::INFINITY)),
+        Activation::Relu6 => x.map(|x| clamp(x, 0.0, 6.0)),
+        Activation::HardTanh => x.map(|x| clamp(x, -1.0, 1.0)),
+        Activation::HardSigmoid => x.map(|x| hard_sigmoid::hard_sigmoid(1.0 / 6.0, 0.5, x)),
+        Activation::SteepHardSigmoid => x.map(|x| hard_sigmoid::hard_sigmoid(0.2, 0.5, x)),
+        Activation::LeakyRelu => x.map(|x| if x > 0.0 { x } else { 0.2 * x }),
+        Activation::Elu => x.map(|x| elu::elu(1.0, x)),
+        Activation::Selu => x.map(selu::selu),
+        Activation::Exp => x.map(exp),
+        Activation::Softplus => x.map(softplus),
+        Activation::Softsign => x.map(softsign::softsign),
+        Activation::Swish => x.map(swish::swish),
+        Activation::HardSwish => x.map(hard_swish::hard_swish),
+        Activation::Gelu => x.map(gelu::gelu),
+        Activation::Mish => x.map(mish::mish),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

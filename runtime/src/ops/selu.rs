@@ -6,9 +6,11 @@ use crate::math::exp_m1;
 const ALPHA: f64 = 1.6732632423543772;
 const SCALE: f64 = 1.0507009873554805;
 
-super::unary::kernel!(Selu, |x: f32| {
+super::unary::kernel!(Selu, selu);
+
+pub(super) fn selu(x: f32) -> f32 {
     if x > 0.0 { SCALE as f32 * x } else { (SCALE * ALPHA) as f32 * exp_m1(x) }
-});
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,10 @@
 //! Softsign: `y = x / (1 + |x|)`.
 
-super::unary::kernel!(Softsign, |x: f32| x / (1.0 + x.abs()));
+super::unary::kernel!(Softsign, softsign);
+
+pub(super) fn softsign(x: f32) -> f32 {
+    x / (1.0 + x.abs())
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,11 @@
 
 use crate::math;
 
-super::unary::kernel!(Swish, |x: f32| x * math::logistic(x));
+super::unary::kernel!(Swish, swish);
+
+pub(super) fn swish(x: f32) -> f32 {
+    x * math::logistic(x)
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,32 +2,39 @@
 //! for each unit
 //!
 //! ```text
-//! i, f, g, o = σ, σ, tanh, σ of bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]
+//! i, f, o = gate_activation, g = activation of bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]
 //! c = bound(f · c + i · g)
-//! y = h = o · tanh(c)
+//! y = h = o · activation(c)
 //! ```
 //!
-//! Sums are added up in this order. h and c begin as the states `hidden` and `cell`, and end there.
-//! Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the gate f of Gers et al. (2000).
+//! Sums are added up in this order. Hochreiter and Schmidhuber, "Long short-term memory" (1997), with the gate
+//! f of Gers et al. (2000).
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | x         | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
-//! | w         | f32   | `[4, S, I]`             | rows    |
-//! | recurrent | f32   | `[4, S, S]`             | rows    |
-//! | bias      | f32   | `[4, S]`                | rows    |
-//! | hidden    | f32   | `[N, S]`                | rows; state |
-//! | cell      | f32   | `[N, S]`                | rows; state |
-//! | y         | f32   | `[N, T, S]` or `[T, N, S]` | rows    |
+//! The states `hidden` and `cell` end as h and c, and begin as they are, as zeros, or as the operands
+//! `first hidden` and `first cell`. With `backwards`, the last moment is the first of the walk; y has each output
+//! at its own moment all the same. Where the mask is zero, a moment is skipped: h and c stay, and the output is
+//! that of the moment before in the walk, or zero. With `last_only`, y has one moment, the last of the walk;
+//! with `states_after`, h and c after the walk come as more moments behind the outputs.
 //!
-//! The rule proves the shapes, that the bound is not negative, that the states are such, and that nothing
+//! | operand      | dtype | shape                 | layouts |
+//! |--------------|-------|-----------------------|---------|
+//! | x            | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
+//! | w            | f32   | `[4, S, I]`             | rows    |
+//! | recurrent    | f32   | `[4, S, S]`             | rows    |
+//! | bias         | f32   | `[4, S]`                | rows    |
+//! | mask         | f32   | `[N, T]` or `[T, N]`    | rows; with `mask` |
+//! | first hidden | f32   | `[N, S]`                | rows; with `start` 2 |
+//! | first cell   | f32   | `[N, S]`                | rows; with `start` 2 |
+//! | hidden       | f32   | `[N, S]`                | rows; state |
+//! | cell         | f32   | `[N, S]`                | rows; state |
+//! | y            | f32   | `[N, T, S]` or `[T, N, S]`, or another number of moments; `[N, S]` | rows    |
+//!
+//! The rule proves the shapes, that parameters are in their domains, that the states are such, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::Sequence;
-use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp};
-use crate::gemm::rows_from;
+use super::recurrence::{Recurrent, activate};
+use crate::arch::{Active, Arch, ROW_TILE, clamp};
 use crate::kernel::{Kernel, Node};
-use crate::math::{logistic, tanh};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
 use flatpack_format::OpCode;
@@ -38,39 +45,25 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE,
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmParams = node.params()?;
-    let [_, units, inputs] = node.input_dims(1)?;
-    let sequence = Sequence::new(node.input_dims(0)?, units, params.time_major == 1);
-    let (reads, [y, hidden, cell]) = operands.split([node.output()?, node.input(4)?, node.input(5)?])?;
-    let x = reads.get::<f32>(node.input(0)?)?;
-    let w = reads.get::<f32>(node.input(1)?)?;
-    let recurrent = reads.get::<f32>(node.input(2)?)?;
-    let bias = reads.get::<f32>(node.input(3)?)?;
-    let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
-    let cell = try_cast_slice_mut::<_, f32>(cell).ok()?;
-    sequence.walk(x, y, hidden, cell, |x, h, cell, y| {
-        for first in (0..units).step_by(ROW_TILE) {
-            let mut gates = [[0.0; ROW_TILE]; 4];
-            for (gate, gates) in gates.iter_mut().enumerate() {
-                let (row, end) = (gate * units + first, gate * units + units);
-                let mut sums = [[0.0; ROW_TILE]];
-                sums.iter_mut().flatten().zip(bias.get(row..end)?).for_each(|(sum, bias)| *sum = *bias);
-                A::gemm_tile_f32_rows(
-                    &Patch::one_tap([x], inputs),
-                    rows_from(w, inputs, row, end)?,
-                    &mut sums,
-                )?;
-                let weights = rows_from(recurrent, units, row, end)?;
-                A::gemm_tile_f32_rows(&Patch::one_tap([h], units), weights, &mut sums)?;
-                [*gates] = sums;
+    let state = |at| node.input(params.walk.state_at(at, 2));
+    let (reads, [y, hidden, cell]) = operands.split([node.output()?, state(0)?, state(1)?])?;
+    let y = try_cast_slice_mut(y).ok()?;
+    let (hidden, cell) = (try_cast_slice_mut(hidden).ok()?, try_cast_slice_mut(cell).ok()?);
+    let step = Recurrent::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
+    let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
+    step.walk(y, [hidden, cell], |x, h, cell, y| {
+        for first in (0..weights.units).step_by(ROW_TILE) {
+            let sums = |at| weights.gate::<A>(at, first, x, h);
+            let (i, f) = (activate(gate, sums(0)?), activate(gate, sums(1)?));
+            let (g, o) = (activate(new, sums(2)?), activate(gate, sums(3)?));
+            let mut bounded = [0.0; ROW_TILE];
+            let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
+            for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
+                *c = clamp(f * *c + i * g, -params.cell_clip, params.cell_clip);
+                *bounded = *c;
             }
-            let [i, f, g, o] = gates;
-            let gates = i.into_iter().zip(f).zip(g.into_iter().zip(o));
-            let units = cell.get_mut(first..)?.iter_mut().zip(y.get_mut(first..)?);
-            for ((c, y), ((i, f), (g, o))) in units.zip(gates) {
-                let sum = logistic(f) * *c + logistic(i) * tanh(g);
-                *c = clamp(sum, -params.cell_clip, params.cell_clip);
-                *y = logistic(o) * tanh(*c);
-            }
+            let outputs = o.into_iter().zip(activate(new, bounded));
+            y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
         }
         Some(())
     })
@@ -82,6 +75,7 @@ mod tests {
     use crate::one_step::{Input, difference, noise, refusal_with_states, stream};
     use bytemuck::bytes_of;
     use flatpack_format::Misfit;
+    use flatpack_format::ops::recurrence::Recurrence;
     use proptest::prelude::*;
     use std::vec;
     use std::vec::Vec;
@@ -134,7 +128,7 @@ mod tests {
     }
 
     const BATCH_FIRST: UnidirectionalSequenceLstmParams =
-        UnidirectionalSequenceLstmParams { time_major: 0, cell_clip: f32::INFINITY };
+        UnidirectionalSequenceLstmParams { walk: Recurrence::PLAIN, cell_clip: f32::INFINITY };
 
     proptest! {
         #[test]
@@ -148,7 +142,8 @@ mod tests {
             let dims = if time_major { [time, batch, inputs] } else { [batch, time, inputs] };
             let operands = operands(dims, batch, units, seed);
             let xs: Vec<Input> = (0..3).map(|at| noise(&dims, seed ^ at << 8)).collect();
-            let params = UnidirectionalSequenceLstmParams { time_major: time_major.into(), cell_clip };
+            let walk = Recurrence { time_major: time_major.into(), ..Recurrence::PLAIN };
+            let params = UnidirectionalSequenceLstmParams { walk, cell_clip };
             let got = stream(OpCode::UnidirectionalSequenceLstm, bytes_of(&params), &operands, 2, &xs);
             let want = formula(&operands, batch, time_major, cell_clip.into(), &xs);
             for (got, want) in got.iter().zip(want) {
@@ -174,7 +169,8 @@ mod tests {
         assert_eq!(refused(&BATCH_FIRST, 3, &[16]), Misfit::Shape(3));
         assert_eq!(refused(&BATCH_FIRST, 4, &[2, 3]), Misfit::Shape(4));
         assert_eq!(refused(&BATCH_FIRST, 5, &[1, 4]), Misfit::Shape(5));
-        let params = UnidirectionalSequenceLstmParams { time_major: 2, ..BATCH_FIRST };
+        let walk = Recurrence { time_major: 2, ..Recurrence::PLAIN };
+        let params = UnidirectionalSequenceLstmParams { walk, ..BATCH_FIRST };
         assert_eq!(refused(&params, 3, &[4, 4]), Misfit::Params);
         for cell_clip in [-1.0, f32::NAN] {
             let params = UnidirectionalSequenceLstmParams { cell_clip, ..BATCH_FIRST };

@@ -25,7 +25,7 @@
 //! The rule proves the shapes, that parameters and multipliers are in their domains, that the states are
 //! such, and that nothing written shares memory with another operand.
 
-use super::recurrence::Sequence;
+use super::recurrence::{Sequence, Walked};
 use crate::arch::{Active, Arch, Patch, ROW_TILE};
 use crate::fixed::{logistic, multiply, requantize, saturate_i16, tanh};
 use crate::gemm::rows_from;
@@ -71,7 +71,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let requant = [(x0, h0), (x1, h1), (x2, h2), (x3, h3)];
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
-    sequence.walk(x, y, hidden, cell, |x, h, cell, y| {
+    let walked = Walked { x, mask: None, y, hidden, cell };
+    sequence.walk(walked, |x, h, cell, y| {
         for first in (0..units).step_by(ROW_TILE) {
             let mut gates = [[0; ROW_TILE]; 4];
             for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {

@@ -489,11 +489,45 @@ pub(crate) fn step(op: OpCode) -> Sample {
             sample(
                 op,
                 unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
-                    time_major: 0,
+                    walk: recurrence::Recurrence::PLAIN,
                     cell_clip: 10.0,
                 },
                 &[&[1, 2, 3]],
                 &[&[4, 5, 3], &[4, 5, 5], &[4, 5]],
+            ),
+        ),
+        // With all that a walk may have: a mask, first values, states behind the last output.
+        Op::UnidirectionalSequenceGru => stateful(
+            &[&[1, 2, 5]],
+            sample(
+                op,
+                unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
+                    walk: recurrence::Recurrence {
+                        backwards: 1,
+                        start: recurrence::GIVEN,
+                        last_only: 1,
+                        states_after: 1,
+                        mask: recurrence::REPEATED,
+                        ..recurrence::Recurrence::PLAIN
+                    },
+                    reset_after: 0,
+                },
+                &[&[1, 2, 3]],
+                &[&[3, 5, 3], &[3, 5, 5], &[3, 5], &[1, 2], &[1, 5]],
+            ),
+        ),
+        Op::UnidirectionalSequenceRnn => stateful(
+            &[&[1, 5]],
+            sample(
+                op,
+                unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
+                    walk: recurrence::Recurrence {
+                        gate_activation: recurrence::Activation::Linear as u32,
+                        ..recurrence::Recurrence::PLAIN
+                    },
+                },
+                &[&[1, 2, 3]],
+                &[&[1, 5, 3], &[1, 5, 5], &[1, 5]],
             ),
         ),
         Op::UnidirectionalSequenceLstmI8 => stateful(

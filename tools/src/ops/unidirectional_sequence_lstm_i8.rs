@@ -8,6 +8,7 @@ use crate::fixed;
 use crate::graph::{Data, Graph, Node, TensorId};
 use crate::quant::Quant;
 use flatpack_format::ops::Clamp;
+use flatpack_format::ops::recurrence::Recurrence;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
 use flatpack_format::ops::unidirectional_sequence_lstm_i8::UnidirectionalSequenceLstmI8Params;
 use flatpack_format::{DType, OpCode};
@@ -45,7 +46,11 @@ fn offsets(w: &[i8], depth: usize, zero_point: i32) -> impl Iterator<Item = i32>
 
 /// A layer of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {
-    let UnidirectionalSequenceLstmParams { time_major, cell_clip } = node.params();
+    let UnidirectionalSequenceLstmParams { walk, cell_clip } = node.params();
+    let time_major = walk.time_major;
+    if walk != (Recurrence { time_major, ..Recurrence::PLAIN }) {
+        return Err("another walk or other functions than those of TensorFlow Lite".into());
+    }
     let &[x, w, recurrent, bias, hidden, cell] = node.inputs.as_slice() else {
         return Err("another number of operands than six".into());
     };

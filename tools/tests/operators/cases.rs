@@ -6,6 +6,9 @@ use crate::draw::Draw;
 use bytemuck::{Pod, Zeroable};
 use flatpack::graph::{Data, Graph, TensorId};
 use flatpack::half;
+use flatpack_format::ops::recurrence::{
+    Activation, GIVEN, KEPT, REPEATED, Recurrence, UNMASKED, ZEROED, ZEROS,
+};
 use flatpack_format::ops::{
     Clamp, binary::BinaryParams, broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams,
     concatenate::ConcatenateParams, elu::EluParams, gather::GatherParams, gelu::GeluParams,
@@ -16,7 +19,9 @@ use flatpack_format::ops::{
     resize_nearest_neighbor::ResizeNearestNeighborParams, softmax::SoftmaxParams, sparsemax::SparsemaxParams,
     squareplus::SquareplusParams, strided_slice::StridedSliceParams, svdf::SvdfParams,
     thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
+    unidirectional_sequence_gru::UnidirectionalSequenceGruParams,
     unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
+    unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams,
 };
 use flatpack_format::{DType, OpCode, Shape};
 
@@ -143,7 +148,21 @@ impl Build<'_> {
                 self.resize(|size| ResizeBilinearParams { size, grid });
             }
             OpCode::Svdf => self.svdf(),
-            OpCode::UnidirectionalSequenceLstm => self.unidirectional_sequence_lstm(),
+            OpCode::UnidirectionalSequenceLstm => self.recurrent([4, 4, 2, 1], |build, walk| {
+                let cell_clip = build.draw.one_of(&[f32::INFINITY, 0.5, 10.0]);
+                UnidirectionalSequenceLstmParams { walk, cell_clip }
+            }),
+            OpCode::UnidirectionalSequenceGru => {
+                let reset_after = u32::from(self.draw.chance());
+                let (biases, room) = if reset_after == 1 { (4, 1) } else { (3, 2) };
+                self.recurrent([3, biases, 1, room], |_, walk| UnidirectionalSequenceGruParams {
+                    walk,
+                    reset_after,
+                });
+            }
+            OpCode::UnidirectionalSequenceRnn => {
+                self.recurrent([1, 1, 1, 1], |_, walk| UnidirectionalSequenceRnnParams { walk });
+            }
             OpCode::Clip => {
                 let clamp = self.clamp();
                 self.unary(ClipParams { clamp });
@@ -501,18 +520,44 @@ impl Build<'_> {
         self.node(SvdfParams { rank, clamp });
     }
 
-    fn unidirectional_sequence_lstm(&mut self) {
+    /// A recurrent operator of so many gates, biases and states; the first state has `room` rows.
+    fn recurrent<P: Pod>(
+        &mut self,
+        [gates, biases, states, room]: [u32; 4],
+        params: impl FnOnce(&mut Self, Recurrence) -> P,
+    ) {
         let (batch, time, inputs) = (self.draw.from(1..=3), self.draw.from(1..=4), self.draw.size(10));
         let units = self.draw.size(8);
-        let time_major = self.draw.chance();
-        self.input(&if time_major { [time, batch, inputs] } else { [batch, time, inputs] });
-        self.constant(&[4, units, inputs]);
-        self.constant(&[4, units, units]);
-        self.constant(&[4, units]);
-        self.state(&[batch, units]);
-        self.state(&[batch, units]);
-        let cell_clip = self.draw.one_of(&[f32::INFINITY, 0.5, 10.0]);
-        self.node(UnidirectionalSequenceLstmParams { time_major: time_major.into(), cell_clip });
+        let mut flag = || u32::from(self.draw.chance());
+        let (time_major, backwards, last_only, states_after) = (flag(), flag(), flag(), flag());
+        let functions = [0; 2].map(|_| self.draw.one_of(Activation::ALL) as u32);
+        let walk = Recurrence {
+            time_major,
+            backwards,
+            start: self.draw.one_of(&[KEPT, ZEROS, GIVEN]),
+            last_only,
+            states_after,
+            mask: self.draw.one_of(&[UNMASKED, REPEATED, ZEROED]),
+            activation: functions[0],
+            gate_activation: if gates == 1 { Activation::Linear as u32 } else { functions[1] },
+        };
+        let moments = if time_major == 1 { [time, batch] } else { [batch, time] };
+        self.input(&[moments[0], moments[1], inputs]);
+        self.constant(&[gates, units, inputs]);
+        self.constant(&[gates, units, units]);
+        self.constant(&[biases, units]);
+        if walk.mask != UNMASKED {
+            let values = (0..batch * time).map(|_| f32::from(u8::from(self.draw.chance()))).collect();
+            self.input_of(&moments, values);
+        }
+        if walk.start == GIVEN {
+            (0..states).for_each(|_| self.input(&[batch, units]));
+        }
+        for state in 0..states {
+            self.state(&if state == 0 && room > 1 { vec![batch, room, units] } else { vec![batch, units] });
+        }
+        let params = params(self, walk);
+        self.node(params);
     }
 
     fn unary<P: Pod>(&mut self, params: P) {

@@ -15,6 +15,7 @@ mod normalization;
 mod operation;
 mod pooling;
 mod preprocessing;
+mod recurrent;
 mod regularization;
 mod reshaping;
 mod spatial;
@@ -41,6 +42,7 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     normalization::LAYERS,
     pooling::LAYERS,
     preprocessing::LAYERS,
+    recurrent::LAYERS,
     regularization::LAYERS,
     reshaping::LAYERS,
     transposed_conv::LAYERS,
@@ -52,7 +54,6 @@ const NOT_YET: &[&str] = &[
     "AdditiveAttention",
     "Attention",
     "AutoContrast",
-    "Bidirectional",
     "CategoryEncoding",
     "ConvLSTM1D",
     "ConvLSTM2D",
@@ -67,16 +68,12 @@ const NOT_YET: &[&str] = &[
     "Discretization",
     "EinsumDense",
     "Embedding",
-    "GRU",
-    "GRUCell",
     "GroupedQueryAttention",
     "GroupQueryAttention",
     "HashedCrossing",
     "Hashing",
     "Highway",
     "IntegerLookup",
-    "LSTM",
-    "LSTMCell",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
@@ -86,12 +83,8 @@ const NOT_YET: &[&str] = &[
     "MixUp",
     "MultiHeadAttention",
     "PeepholeLSTMCell",
-    "RNN",
     "SeparableConv3D",
-    "SimpleRNN",
-    "SimpleRNNCell",
     "STFTSpectrogram",
-    "StackedRNNCells",
     "StringLookup",
     "TextVectorization",
 ];
@@ -113,6 +106,12 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
         (custom, LAYERS.iter().copied().flatten().find(|(known, _)| *known == class))
     {
         return Ok(*lower);
+    }
+    if custom.is_none() && recurrent::CELLS.contains(&class) {
+        return Err(Fault::Unsupported {
+            what: format!("the cell {class} outside of the layer RNN"),
+            remedy: "call RNN of it".into(),
+        });
     }
     let (what, remedy) = if custom.is_none() && NOT_YET.contains(&class) {
         (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")

@@ -111,7 +111,7 @@ impl Lowering {
     }
 
     /// The layer in progress, such as `block/conv`.
-    fn layer_path(&self) -> String {
+    pub(crate) fn layer_path(&self) -> String {
         let names = self.path.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty());
         names.collect::<Vec<_>>().join("/")
     }
@@ -213,6 +213,18 @@ impl Lowering {
             self.value(tensor.ok_or_else(missing)?)
         };
         network.inputs.iter().map(of).collect()
+    }
+
+    /// What `f` does for a layer inside of the one in progress.
+    pub(crate) fn within<T>(
+        &mut self,
+        layer: &Layer,
+        f: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        self.path.push((layer.name.clone(), layer.class.clone()));
+        let result = f(self)?;
+        self.path.pop();
+        Ok(result)
     }
 
     /// Calls a layer inside of another one, such as that of `TimeDistributed`, on these tensors.

@@ -15,7 +15,7 @@ use super::operators;
 use super::proto::{FunctionDef, NodeDef};
 use super::{SavedModel, damage};
 use crate::graph::{Graph, TensorId};
-use crate::import::keras::{Lowering as Builder, Options};
+use crate::import::keras::{Lowering as Builder, Options, Weight};
 use crate::import::{Fault, ImportError};
 
 /// The deepest nesting of functions.
@@ -54,6 +54,7 @@ pub(crate) fn lower(file: &Path, saved: &SavedModel<'_>, options: &Options) -> R
         functions: named.collect(),
         builder: Builder::foreign(name),
         variables: HashMap::new(),
+        kept: Vec::new(),
         nodes_seen: 0,
         depth: 0,
     };
@@ -73,6 +74,8 @@ pub(super) struct Lowering<'s, 'f> {
     pub(super) builder: Builder,
     /// Variables that were read.
     variables: HashMap<usize, Rc<Known>>,
+    /// What became a constant: the builder knows arrays by their addresses.
+    kept: Vec<Rc<Known>>,
     nodes_seen: usize,
     depth: usize,
 }
@@ -213,7 +216,8 @@ impl<'s> Lowering<'s, '_> {
                 if let Some(made) = known.made.get() {
                     return Ok(made);
                 }
-                let made = self.builder.weight(&known.weight())?;
+                let weight = self.weight(known);
+                let made = self.builder.weight(&weight)?;
                 known.made.set(Some(made));
                 Ok(made)
             }
@@ -222,6 +226,12 @@ impl<'s> Lowering<'s, '_> {
                 remedy: "export a signature that takes and gives tensors".into(),
             }),
         }
+    }
+
+    /// What is known, as a weight of a layer.
+    pub(super) fn weight(&mut self, known: &Rc<Known>) -> Weight {
+        self.kept.push(known.clone());
+        known.weight()
     }
 
     /// The value of a variable.

@@ -60,6 +60,13 @@ pub(super) fn evaluate(
             let function = node.function("f").ok_or_else(|| args.damage("no function"))?;
             low.call(function, args.inputs)
         }
+        "Cast" if matches!(args.get(0)?, Value::Known(_)) => {
+            let known = args.known(0)?;
+            let to = node.dtype("DstT").unwrap_or(dtype::FLOAT);
+            let is_integer = matches!(to, dtype::INT32 | dtype::INT64 | dtype::BOOL);
+            let values = known.values.iter().map(|&value| if is_integer { value.trunc() } else { value });
+            Ok(vec![Value::Known(Known::new(&known.name, known.shape.clone(), values.collect(), is_integer))])
+        }
         op if calls(op) => loops::evaluate(low, args),
         op if op.starts_with("TensorList") => lists::evaluate(low, &args),
         op if shapes::has(op) => shapes::evaluate(low, &args),
@@ -299,5 +306,6 @@ fn mat_mul(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, Faul
     let matrix = if transpose_b { known::transposed(&matrix, &[1, 0]) } else { matrix };
     let x = args.tensor(low, 0)?;
     let config = json!({"units": matrix.shape[1], "use_bias": false});
-    low.builder.foreign_layer("Dense", config, vec![matrix.weight()], x)
+    let weights = vec![low.weight(&matrix)];
+    low.builder.foreign_layer("Dense", config, weights, x)
 }

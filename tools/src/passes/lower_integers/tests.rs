@@ -7,6 +7,7 @@ use crate::ops::{self, OutputScale};
 use crate::quant::Quant;
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::fully_connected::FullyConnectedParams;
+use flatpack_format::ops::recurrence::Recurrence;
 use flatpack_format::ops::svdf::SvdfParams;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
 use flatpack_format::{DType, OpCode, Shape};
@@ -119,7 +120,7 @@ fn no_scale_of_a_state_makes_a_lowering_or_its_formula_panic() {
             let bias = graph.add_stored("bias", &[4, 1], Data::I32([i32::MAX; 4].into()), None);
             let hidden = graph.add_state("hidden", &[1, 1], Data::I8([-128].into()), i8s(1.0 / 128.0));
             let cell = graph.add_state("cell", &[1, 1], Data::I16([-32768].into()), state.clone());
-            let params = UnidirectionalSequenceLstmParams { time_major: 0, cell_clip: f32::MAX };
+            let params = UnidirectionalSequenceLstmParams { walk: Recurrence::PLAIN, cell_clip: f32::MAX };
             let inputs = [x, w, recurrent, bias, hidden, cell];
             let y = graph.add_node("y", OpCode::UnidirectionalSequenceLstm, params, &inputs).unwrap();
             graph.tensors[y.0].quant = i8s(1.0 / 128.0);

@@ -193,7 +193,11 @@ fn unknown_extents_are_asked_for_and_taken_from_the_options() {
     let open = chain(Some(vec![None, None]), vec![dense("d")]);
     let error = lowered(&open, &Options::default()).unwrap_err();
     assert!(error.fault.remedy().is_some_and(|remedy| remedy.contains("--input-shape x=…")), "{error}");
-    let with = |shape: Vec<usize>, batch| Options { batch, input_shapes: vec![("x".into(), shape)], ..Options::default() };
+    let with = |shape: Vec<usize>, batch| Options {
+        batch,
+        input_shapes: vec![("x".into(), shape)],
+        ..Options::default()
+    };
     let graph = lowered(&open, &with(vec![2], Some(4))).unwrap();
     assert_eq!(graph.dims(graph.outputs[0]), [4, 2]);
     let closed = chain(Some(PAIR.into()), vec![dense("d")]);

@@ -43,7 +43,8 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Te
             config["filters"] = kernel.shape[3].into();
             config["groups"] = groups.into();
             let x = padded(low, args, x, &mut config)?;
-            low.builder.foreign_layer("Conv2D", config, vec![kernel.weight()], x)
+            let weights = vec![low.weight(&kernel)];
+            low.builder.foreign_layer("Conv2D", config, weights, x)
         }
         "DepthwiseConv2dNative" => {
             let x = args.tensor(low, 0)?;
@@ -51,7 +52,8 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Te
             let mut config = window(args, &kernel.shape[..2])?;
             config["depth_multiplier"] = kernel.shape[3].into();
             let x = padded(low, args, x, &mut config)?;
-            low.builder.foreign_layer("DepthwiseConv2D", config, vec![kernel.weight()], x)
+            let weights = vec![low.weight(&kernel)];
+            low.builder.foreign_layer("DepthwiseConv2D", config, weights, x)
         }
         "Conv2DBackpropInput" => {
             let kernel = kernel(args, 1)?;
@@ -74,7 +76,8 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Te
             if rows < 0 || columns < 0 {
                 config["output_padding"] = Json::Null;
             }
-            let y = low.builder.foreign_layer("Conv2DTranspose", config, vec![kernel.weight()], x)?;
+            let weights = vec![low.weight(&kernel)];
+            let y = low.builder.foreign_layer("Conv2DTranspose", config, weights, x)?;
             let made: Vec<i64> = low.builder.graph.dims(y).iter().map(|&extent| extent.into()).collect();
             if made != wanted { Err(args.unsupported()) } else { Ok(y) }
         }

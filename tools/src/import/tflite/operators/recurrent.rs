@@ -1,6 +1,7 @@
 //! Operators that keep state from run to run.
 
 use flatpack_format::OpCode;
+use flatpack_format::ops::recurrence::Recurrence;
 use flatpack_format::ops::svdf::SvdfParams;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
 
@@ -114,7 +115,7 @@ fn unidirectional_sequence_lstm(
     let hidden = low.state(operator, 18, &[batch, units])?;
     let cell = low.state(operator, 19, &[batch, units])?;
     let params = UnidirectionalSequenceLstmParams {
-        time_major: options.time_major.into(),
+        walk: Recurrence { time_major: options.time_major.into(), ..Recurrence::PLAIN },
         cell_clip: if options.cell_clip > 0.0 { options.cell_clip } else { f32::INFINITY },
     };
     one(low.node(OpCode::UnidirectionalSequenceLstm, params, &[x, w, recurrent, bias, hidden, cell])?)

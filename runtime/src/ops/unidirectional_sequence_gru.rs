@@ -1,0 +1,78 @@
+//! Gated recurrent units over a sequence. At each moment, with x there and h of the moment before, for each
+//! unit
+//!
+//! ```text
+//! z, r = gate_activation of bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]
+//! n = activation(bias[2] + Σ x · w[2] + r · (bias[3] + Σ h · recurrent[2]))   with reset_after
+//! n = activation(bias[2] + Σ x · w[2] + Σ (r · h) · recurrent[2])             without
+//! y = h = z · h + (1 − z) · n
+//! ```
+//!
+//! Sums are added up in this order. The walk over the moments, masks, and what y has besides outputs are those
+//! of [`unidirectional_sequence_lstm`](super::unidirectional_sequence_lstm). Cho et al., "Learning phrase
+//! representations using RNN encoder-decoder" (2014); with `reset_after` as cuDNN computes it.
+//!
+//! | operand   | dtype | shape                 | layouts |
+//! |-----------|-------|-----------------------|---------|
+//! | x         | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
+//! | w         | f32   | `[3, S, I]`             | rows    |
+//! | recurrent | f32   | `[3, S, S]`             | rows    |
+//! | bias      | f32   | `[4, S]`, without `reset_after` `[3, S]` | rows    |
+//! | mask      | f32   | `[N, T]` or `[T, N]`    | rows; with `mask` |
+//! | first hidden | f32 | `[N, S]`               | rows; with `start` 2 |
+//! | hidden    | f32   | `[N, S]`, without `reset_after` `[N, 2, S]`, whose second rows are room | rows; state |
+//! | y         | f32   | `[N, T, S]` or `[T, N, S]`, or another number of moments; `[N, S]` | rows    |
+//!
+//! The rule proves the shapes, that parameters are in their domains, that the state is one, and that nothing
+//! written shares memory with another operand.
+
+use super::recurrence::{Recurrent, Tile, activate};
+use crate::arch::{Active, Arch, ROW_TILE};
+use crate::kernel::{Kernel, Node};
+use crate::operands::Operands;
+use bytemuck::try_cast_slice_mut;
+use flatpack_format::OpCode;
+use flatpack_format::ops::unidirectional_sequence_gru::{RULE, UnidirectionalSequenceGruParams};
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceGru, RULE, run::<Active>);
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &UnidirectionalSequenceGruParams = node.params()?;
+    let state = node.input(params.walk.state_at(0, 1))?;
+    let (reads, [y, hidden]) = operands.split([node.output()?, state])?;
+    let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
+    let step = Recurrent::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
+    let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
+    step.walk(y, [hidden, &mut []], |x, hidden, _, y| {
+        let (h, scaled) = hidden.split_at_mut_checked(weights.units)?;
+        let tiles = || (0..weights.units).step_by(ROW_TILE);
+        if params.reset_after == 0 {
+            for first in tiles() {
+                let reset = activate(gate, weights.gate::<A>(1, first, x, h)?);
+                let scaled = scaled.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
+                scaled.zip(reset).for_each(|((scaled, h), reset)| *scaled = reset * h);
+            }
+        }
+        for first in tiles() {
+            let keep = activate(gate, weights.gate::<A>(0, first, x, h)?);
+            let sums = if params.reset_after == 0 {
+                weights.gate::<A>(2, first, x, scaled)?
+            } else {
+                let reset = activate(gate, weights.gate::<A>(1, first, x, h)?);
+                sum_of_products(weights.of_x::<A>(2, first, x)?, reset, weights.of_h::<A>(3, 2, first, h)?)
+            };
+            let shares = keep.into_iter().zip(activate(new, sums));
+            let units = y.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
+            units.zip(shares).for_each(|((y, h), (keep, new))| *y = keep * h + (1.0 - keep) * new);
+        }
+        Some(())
+    })
+}
+
+/// `a + b · c`.
+fn sum_of_products(a: Tile, b: Tile, c: Tile) -> Tile {
+    let mut sums = a;
+    sums.iter_mut().zip(b.into_iter().zip(c)).for_each(|(sum, (b, c))| *sum += b * c);
+    sums
+}
