@@ -11,7 +11,7 @@ mod hdf5;
 pub mod keras;
 mod numbers;
 mod pickle;
-mod saved_model;
+pub mod saved_model;
 mod source;
 pub mod tflite;
 

@@ -1,7 +1,7 @@
 //! `flatpack ops`: what can be imported, and what runs it.
 
 use super::{Failure, Report};
-use crate::import::{keras, tflite};
+use crate::import::{keras, saved_model, tflite};
 use flatpack_format::OpCode;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -19,6 +19,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let operators: Vec<&str> = OpCode::ALL.iter().map(|op| op.name()).collect();
     let families = keras::supported();
     let of_tflite = tflite::supported();
+    let of_graphs = saved_model::supported();
     let mut text = String::new();
     if args.markdown {
         let _ = writeln!(text, "| Keras | read |\n|---|---|");
@@ -31,12 +32,16 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
             let _ = writeln!(text, "{family}: {}", classes.join(" "));
         }
     }
-    if args.markdown {
-        let names: Vec<String> = of_tflite.iter().map(|name| format!("`{name}`")).collect();
-        let _ =
-            writeln!(text, "\n| TensorFlow Lite | read |\n|---|---|\n| operators | {} |", names.join(" "));
-    } else {
-        let _ = writeln!(text, "operators of TensorFlow Lite: {}", of_tflite.join(" "));
+    for (source, kind, names) in [
+        ("TensorFlow Lite", "operators", &of_tflite),
+        ("TensorFlow, in SavedModels", "operations", &of_graphs),
+    ] {
+        if args.markdown {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let _ = writeln!(text, "\n| {source} | read |\n|---|---|\n| {kind} | {} |", names.join(" "));
+        } else {
+            let _ = writeln!(text, "{kind} of {source}: {}", names.join(" "));
+        }
     }
     if args.markdown {
         let names: Vec<String> = operators.iter().map(|o| format!("`{o}`")).collect();
@@ -46,5 +51,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     let keras: serde_json::Map<String, serde_json::Value> =
         families.into_iter().map(|(family, classes)| (family.to_owned(), json!(classes))).collect();
-    Ok(Report::new(text, json!({ "keras": keras, "tflite": of_tflite, "operators": operators })))
+    Ok(Report::new(
+        text,
+        json!({ "keras": keras, "tflite": of_tflite, "tensorflow": of_graphs, "operators": operators }),
+    ))
 }

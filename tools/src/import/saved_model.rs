@@ -24,6 +24,11 @@ use proto::MetaGraph;
 
 use super::Fault;
 
+/// Names of TensorFlow's operations that are read.
+pub fn supported() -> Vec<&'static str> {
+    operators::names()
+}
+
 /// A SavedModel whose files are in memory.
 pub(crate) struct SavedModel<'f> {
     /// The graphs and objects of the tag `serve`.

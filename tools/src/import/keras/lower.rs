@@ -23,7 +23,7 @@ use super::version::Dialect;
 use crate::array::Array;
 use crate::graph::{Graph, TensorId, shape};
 use crate::import::{Fault, ImportError};
-pub(in crate::import) use foreign::Argument;
+pub(crate) use foreign::Argument;
 use inputs::extents;
 use nodes::too_large;
 

@@ -74,7 +74,7 @@ impl Saved {
     }
 
     /// Adds what the words of the file call for.
-    pub(in crate::import) fn note(&mut self) {
+    pub(crate) fn note(&mut self) {
         self.notes.extend(note_on_kernels(self));
         self.notes.extend(code::notes(&self.config));
     }

@@ -27,6 +27,50 @@ pub(super) fn calls(op: &str) -> bool {
     )
 }
 
+/// Operations that are no entry of a table, and no list.
+const OTHERS: &[&str] = &[
+    "AddN",
+    "Assert",
+    "BatchMatMul",
+    "BatchMatMulV2",
+    "BatchMatMulV3",
+    "Cast",
+    "CheckNumerics",
+    "Const",
+    "EnsureShape",
+    "Erfc",
+    "Identity",
+    "IdentityN",
+    "If",
+    "LeakyRelu",
+    "LogicalNot",
+    "MatMul",
+    "NoOp",
+    "PartitionedCall",
+    "PlaceholderWithDefault",
+    "PreventGradient",
+    "ReadVariableOp",
+    "Select",
+    "SelectV2",
+    "Snapshot",
+    "StatefulPartitionedCall",
+    "StatelessIf",
+    "StatelessWhile",
+    "StopGradient",
+    "While",
+];
+
+/// Names of the operations that are read.
+pub(super) fn names() -> Vec<&'static str> {
+    let tables = MAPS.iter().chain(PAIRS).map(|(name, _)| *name);
+    let mut names: Vec<&str> = tables.chain(OTHERS.iter().copied()).collect();
+    names.extend(shapes::names());
+    names.extend(spatial::NAMES);
+    names.extend(lists::NAMES);
+    names.sort_unstable();
+    names
+}
+
 /// What the outputs of a node are.
 pub(super) fn evaluate(
     low: &mut Lowering<'_, '_>,
@@ -68,9 +112,9 @@ pub(super) fn evaluate(
             Ok(vec![Value::Known(Known::new(&known.name, known.shape.clone(), values.collect(), is_integer))])
         }
         op if calls(op) => loops::evaluate(low, args),
-        op if op.starts_with("TensorList") => lists::evaluate(low, &args),
-        op if shapes::has(op) => shapes::evaluate(low, &args),
-        op if spatial::has(op) => Ok(vec![Value::Tensor(spatial::evaluate(low, &args)?)]),
+        op if lists::NAMES.contains(&op) => lists::evaluate(low, &args),
+        op if shapes::names().any(|name| name == op) => shapes::evaluate(low, &args),
+        op if spatial::NAMES.contains(&op) => Ok(vec![Value::Tensor(spatial::evaluate(low, &args)?)]),
         op => {
             if let Some(known) = args.all_known()
                 && let Some(made) = known::elementwise(op, &known)

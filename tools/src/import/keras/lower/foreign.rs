@@ -12,7 +12,7 @@ use crate::import::keras::network::{Arg, Call, Config, Inner, Input, Layer, Laye
 use crate::import::keras::version::Dialect;
 
 /// An argument of an operation.
-pub(in crate::import) enum Argument {
+pub(crate) enum Argument {
     Tensor(TensorId),
     Tensors(Vec<TensorId>),
     /// Plain values.
@@ -38,18 +38,18 @@ fn layer(class: &str, is_operation: bool, config: Value, weights: Vec<Weight>) -
 
 impl Lowering {
     /// A graph without anything.
-    pub(in crate::import) fn foreign(name: &str) -> Self {
+    pub(crate) fn foreign(name: &str) -> Self {
         Self::new(name, Dialect::Keras3)
     }
 
     /// The graph so far, with these outputs.
-    pub(in crate::import) fn into_graph(mut self, outputs: Vec<TensorId>) -> Graph {
+    pub(crate) fn into_graph(mut self, outputs: Vec<TensorId>) -> Graph {
         self.graph.outputs = outputs;
         self.graph
     }
 
     /// The shape of an input, where `known` has the extents that are known.
-    pub(in crate::import) fn input_shape(
+    pub(crate) fn input_shape(
         name: &str,
         known: Option<Vec<Option<usize>>>,
         options: &Options,
@@ -61,17 +61,17 @@ impl Lowering {
     }
 
     /// Calls the operator that follow by the name of this layer.
-    pub(in crate::import) fn enter(&mut self, name: &str, class: &str) {
+    pub(crate) fn enter(&mut self, name: &str, class: &str) {
         self.path = vec![(name.into(), class.into())];
     }
 
     /// The layer in progress, and its class.
-    pub(in crate::import) fn entered(&self) -> Option<(String, String)> {
+    pub(crate) fn entered(&self) -> Option<(String, String)> {
         self.path.last().cloned()
     }
 
     /// What a layer gives for one tensor.
-    pub(in crate::import) fn foreign_layer(
+    pub(crate) fn foreign_layer(
         &mut self,
         class: &str,
         config: Value,
@@ -83,7 +83,7 @@ impl Lowering {
     }
 
     /// What an operation gives.
-    pub(in crate::import) fn foreign_operation(
+    pub(crate) fn foreign_operation(
         &mut self,
         class: &str,
         args: Vec<Argument>,
@@ -93,7 +93,7 @@ impl Lowering {
     }
 
     /// [`Self::foreign_operation`] of one tensor with one result.
-    pub(in crate::import) fn foreign_map(&mut self, class: &str, x: TensorId) -> Result<TensorId, Fault> {
+    pub(crate) fn foreign_map(&mut self, class: &str, x: TensorId) -> Result<TensorId, Fault> {
         let made = self.foreign_operation(class, vec![Argument::Tensor(x)], Value::Object(Map::new()))?;
         made.first().copied().ok_or_else(|| none_made(class))
     }

@@ -14,6 +14,15 @@ use crate::import::keras::Argument;
 /// The longest list.
 const MAX_ITEMS: i64 = 1 << 16;
 
+pub(super) const NAMES: &[&str] = &[
+    "TensorListFromTensor",
+    "TensorListGetItem",
+    "TensorListLength",
+    "TensorListReserve",
+    "TensorListSetItem",
+    "TensorListStack",
+];
+
 pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Vec<Value>, Fault> {
     let list = |number: usize| match args.get(number)? {
         Value::List(items) => Ok(items.clone()),

@@ -16,37 +16,38 @@ const MAX_RANGE: f64 = 65536.0;
 const REDUCTIONS: &[(&str, &str)] =
     &[("Max", "Max"), ("Mean", "Mean"), ("Min", "Min"), ("Prod", "Prod"), ("Sum", "Sum")];
 
-pub(super) fn has(op: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "All",
-        "Any",
-        "BroadcastTo",
-        "ConcatV2",
-        "ExpandDims",
-        "Fill",
-        "GatherV2",
-        "MirrorPad",
-        "OnesLike",
-        "Pack",
-        "Pad",
-        "PadV2",
-        "Range",
-        "Rank",
-        "Reshape",
-        "ReverseV2",
-        "Shape",
-        "Size",
-        "Slice",
-        "Split",
-        "SplitV",
-        "Squeeze",
-        "StridedSlice",
-        "Tile",
-        "Transpose",
-        "Unpack",
-        "ZerosLike",
-    ];
-    NAMES.contains(&op) || REDUCTIONS.iter().any(|(name, _)| *name == op)
+const OTHERS: &[&str] = &[
+    "All",
+    "Any",
+    "BroadcastTo",
+    "ConcatV2",
+    "ExpandDims",
+    "Fill",
+    "GatherV2",
+    "OnesLike",
+    "Pack",
+    "Pad",
+    "PadV2",
+    "Range",
+    "Rank",
+    "Reshape",
+    "ReverseV2",
+    "Shape",
+    "Size",
+    "Slice",
+    "Split",
+    "SplitV",
+    "Squeeze",
+    "StridedSlice",
+    "Tile",
+    "Transpose",
+    "Unpack",
+    "ZerosLike",
+];
+
+/// Names of the operations here.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    OTHERS.iter().copied().chain(REDUCTIONS.iter().map(|(name, _)| *name))
 }
 
 impl Lowering<'_, '_> {

@@ -9,21 +9,18 @@ use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::Argument;
 
-pub(super) fn has(op: &str) -> bool {
-    matches!(
-        op,
-        "AvgPool"
-            | "Conv2D"
-            | "Conv2DBackpropInput"
-            | "DepthwiseConv2dNative"
-            | "FusedBatchNorm"
-            | "FusedBatchNormV2"
-            | "FusedBatchNormV3"
-            | "MaxPool"
-            | "ResizeBilinear"
-            | "ResizeNearestNeighbor"
-    )
-}
+pub(super) const NAMES: &[&str] = &[
+    "AvgPool",
+    "Conv2D",
+    "Conv2DBackpropInput",
+    "DepthwiseConv2dNative",
+    "FusedBatchNorm",
+    "FusedBatchNormV2",
+    "FusedBatchNormV3",
+    "MaxPool",
+    "ResizeBilinear",
+    "ResizeNearestNeighbor",
+];
 
 pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, Fault> {
     let node = args.node;
