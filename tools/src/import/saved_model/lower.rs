@@ -36,6 +36,8 @@ pub(super) enum Value {
     Known(Rc<Known>),
     /// A variable, by its number among the objects.
     Variable(usize),
+    /// A list: the rows of a tensor.
+    Rows(TensorId),
     /// A list of tensors, as loops fill.
     List(Rc<Vec<Option<Value>>>),
 }
@@ -157,7 +159,7 @@ impl<'s> Lowering<'s, '_> {
         named.into_iter().map(|(_, value)| self.tensor(&value)).collect()
     }
 
-    fn function(&self, name: &str) -> Result<&'s FunctionDef, Fault> {
+    pub(super) fn function(&self, name: &str) -> Result<&'s FunctionDef, Fault> {
         self.functions.get(name).copied().ok_or_else(|| damage(format!("there is no function `{name}`")))
     }
 
@@ -221,7 +223,7 @@ impl<'s> Lowering<'s, '_> {
                 known.made.set(Some(made));
                 Ok(made)
             }
-            Value::Variable(_) | Value::List(_) => Err(Fault::Unsupported {
+            Value::Variable(_) | Value::Rows(_) | Value::List(_) => Err(Fault::Unsupported {
                 what: "a variable or a list where a tensor is expected".into(),
                 remedy: "export a signature that takes and gives tensors".into(),
             }),
@@ -247,12 +249,12 @@ impl<'s> Lowering<'s, '_> {
 }
 
 /// The layer of a node, as Keras names nodes by layers: `dense_1` of `dense_1/MatMul`.
-fn layer_of(node: &str) -> &str {
+pub(super) fn layer_of(node: &str) -> &str {
     node.rsplit_once('/').map_or(node, |(layer, _)| layer)
 }
 
 /// A node's name in `node:output:0`, and which of its outputs.
-fn split_name(input: &str) -> (&str, &str, usize) {
+pub(super) fn split_name(input: &str) -> (&str, &str, usize) {
     let mut parts = input.split(':');
     let name = parts.next().unwrap_or_default();
     match (parts.next(), parts.next()) {
@@ -275,7 +277,7 @@ fn value(frame: &Frame<'_>, input: &str) -> Result<Value, Fault> {
 }
 
 /// The nodes that some results need, each after those that it needs.
-fn needed<'s>(function: &'s FunctionDef, wanted: &[&str]) -> Result<Vec<&'s NodeDef>, Fault> {
+pub(super) fn needed<'s>(function: &'s FunctionDef, wanted: &[&str]) -> Result<Vec<&'s NodeDef>, Fault> {
     let nodes: HashMap<&str, &NodeDef> =
         function.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     /// Whether a node's inputs are waiting, or all are there.

@@ -4,6 +4,7 @@
 
 mod lists;
 mod loops;
+mod recurrent;
 mod shapes;
 mod spatial;
 

@@ -78,8 +78,19 @@ impl Lowering {
         weights: Vec<Weight>,
         x: TensorId,
     ) -> Result<TensorId, Fault> {
-        let made = self.foreign_call(&layer(class, false, config, weights), vec![Argument::Tensor(x)])?;
+        let made = self.foreign_layers(class, config, weights, x)?;
         made.first().copied().ok_or_else(|| none_made(class))
+    }
+
+    /// All that a layer gives for one tensor.
+    pub(crate) fn foreign_layers(
+        &mut self,
+        class: &str,
+        config: Value,
+        weights: Vec<Weight>,
+        x: TensorId,
+    ) -> Result<Vec<TensorId>, Fault> {
+        self.foreign_call(&layer(class, false, config, weights), vec![Argument::Tensor(x)])
     }
 
     /// What an operation gives.

@@ -58,10 +58,16 @@ impl Lowering {
         self.node(OpCode::Reshape, ReshapeParams::new(&shape), &[x])
     }
 
-    /// Adds a transposition, unless it moves nothing: axis `i` of the result is axis `axes[i]` of `x`.
+    /// Adds a transposition, unless it moves nothing: axis `i` of the result is axis `axes[i]` of `x`. One that
+    /// moves axes of length 1 alone is a reshape.
     pub(crate) fn transpose(&mut self, x: TensorId, axes: &[usize]) -> Result<TensorId, Fault> {
         if axes.iter().enumerate().all(|(to, &from)| to == from) {
             return Ok(x);
+        }
+        let dims = self.dims(x);
+        if axes.iter().filter(|&&axis| dims[axis] != 1).is_sorted() {
+            let moved: Vec<u32> = axes.iter().map(|&axis| dims[axis]).collect();
+            return self.reshape(x, &moved);
         }
         let mut perm: [u32; flatpack_format::MAX_RANK] = std::array::from_fn(|axis| axis as u32);
         for (to, from) in perm.iter_mut().zip(axes) {

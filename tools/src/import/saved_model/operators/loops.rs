@@ -1,7 +1,7 @@
 //! Loops and branches whose conditions are known.
 
 use super::super::lower::{Lowering, Value};
-use super::Args;
+use super::{Args, recurrent};
 use crate::import::Fault;
 
 /// The most turns of a loop.
@@ -22,6 +22,9 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: Args<'_>) -> Result<Vec
         return low.call(function(branch)?, args.inputs[1..].to_vec());
     }
     let (condition, body) = (function("cond")?, function("body")?);
+    if let Some(after) = recurrent::evaluate(low, [condition, body], &args.inputs)? {
+        return Ok(after);
+    }
     let mut state = args.inputs.clone();
     for _ in 0..MAX_TURNS {
         if !holds(low.call(condition, state.clone())?.first()).ok_or_else(open)? {
