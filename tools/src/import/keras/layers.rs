@@ -8,8 +8,12 @@ use crate::import::{Fault, ImportError};
 use std::path::Path;
 
 mod activation;
+mod attention;
+mod categories;
 mod conv;
 mod dense;
+mod einsum;
+mod embedding;
 mod merging;
 mod normalization;
 mod operation;
@@ -18,6 +22,7 @@ mod preprocessing;
 mod regularization;
 mod reshaping;
 mod spatial;
+mod spectrogram;
 #[cfg(test)]
 mod tests;
 mod transposed_conv;
@@ -35,25 +40,27 @@ pub(super) enum Lower {
 /// Layers by class.
 const LAYERS: &[&[(&str, Lower)]] = &[
     activation::LAYERS,
+    attention::LAYERS,
+    categories::LAYERS,
     conv::LAYERS,
     dense::LAYERS,
+    einsum::LAYERS,
+    embedding::LAYERS,
     merging::LAYERS,
     normalization::LAYERS,
     pooling::LAYERS,
     preprocessing::LAYERS,
     regularization::LAYERS,
     reshaping::LAYERS,
+    spectrogram::LAYERS,
     transposed_conv::LAYERS,
     wrapper::LAYERS,
 ];
 
 /// Keras' own layers that are not lowered yet.
 const NOT_YET: &[&str] = &[
-    "AdditiveAttention",
-    "Attention",
     "AutoContrast",
     "Bidirectional",
-    "CategoryEncoding",
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
@@ -64,17 +71,9 @@ const NOT_YET: &[&str] = &[
     "CuDNNLSTM",
     "CutMix",
     "DenseFeatures",
-    "Discretization",
-    "EinsumDense",
-    "Embedding",
     "GRU",
     "GRUCell",
-    "GroupedQueryAttention",
-    "GroupQueryAttention",
-    "HashedCrossing",
-    "Hashing",
     "Highway",
-    "IntegerLookup",
     "LSTM",
     "LSTMCell",
     "LocallyConnected1D",
@@ -82,19 +81,17 @@ const NOT_YET: &[&str] = &[
     "Masking",
     "MaxNumBoundingBoxes",
     "MaxoutDense",
-    "MelSpectrogram",
     "MixUp",
-    "MultiHeadAttention",
     "PeepholeLSTMCell",
     "RNN",
     "SeparableConv3D",
     "SimpleRNN",
     "SimpleRNNCell",
-    "STFTSpectrogram",
     "StackedRNNCells",
-    "StringLookup",
-    "TextVectorization",
 ];
+
+/// Keras' own layers that compute with what no tensor holds.
+const ON_TEXT: &[&str] = &["HashedCrossing", "Hashing", "StringLookup", "TextVectorization"];
 
 /// How the class of this layer is lowered.
 ///
@@ -113,6 +110,9 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
         (custom, LAYERS.iter().copied().flatten().find(|(known, _)| *known == class))
     {
         return Ok(*lower);
+    }
+    if custom.is_none() && ON_TEXT.contains(&class) {
+        return Err(categories::on_text(class));
     }
     let (what, remedy) = if custom.is_none() && NOT_YET.contains(&class) {
         (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")

@@ -5,7 +5,9 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::batch_matmul::BatchMatmulParams;
 use flatpack_format::ops::clip::ClipParams;
 
+use super::super::einsum;
 use super::super::reshaping::broadcast;
+use super::comparison::truth;
 use super::{int_or, two, wrong};
 use crate::graph::{TensorId, shape};
 use crate::import::Fault;
@@ -70,15 +72,28 @@ pub(super) fn round(low: &mut Lowering, settings: &Config, x: TensorId) -> Resul
     }
 }
 
-/// Floating point numbers of any width are computed as float32.
-pub(super) fn cast(_: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
+/// Floating point numbers of any width are computed as float32; so are integers, and booleans as 1 and 0.
+pub(super) fn cast(low: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
     match settings.str_or("dtype", "float32")?.trim_start_matches("<dtype: '").trim_end_matches("'>") {
         "float16" | "bfloat16" | "float32" | "float64" => Ok(x),
+        "bool" => truth(low, x),
+        // Rounded towards zero.
+        "int32" | "int64" => {
+            let (size, sign) = (low.unary(OpCode::Abs, x)?, low.unary(OpCode::Sign, x)?);
+            let size = low.unary(OpCode::Floor, size)?;
+            low.binary(OpCode::Mul, size, sign)
+        }
         other => Err(Fault::Unsupported {
             what: format!("a conversion to {other}"),
             remedy: "build the model without it: flatpack computes in float32".into(),
         }),
     }
+}
+
+/// Sums of products in Einstein's notation.
+pub(super) fn einsum(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
+    let operands = args.iter().map(|arg| low.operand(arg)).collect::<Result<Vec<_>, _>>()?;
+    Ok(vec![einsum::einsum(low, settings.str("subscripts")?, &operands)?])
 }
 
 /// Product of the matrices in the last two axes, with the axes before broadcast. A tensor of one axis is
