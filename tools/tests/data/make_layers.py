@@ -324,6 +324,7 @@ def attention():
           L.EinsumDense("abc,cde->abed", (None, 2, 3), bias_axes="d")(x), L.EinsumDense("abc,bcd->abd", (3, 5), bias_axes="bd")(x),
           L.EinsumDense("abc,bd->acd", (4, 2))(x), L.EinsumDense("abc,bcd->ad", (2,), bias_axes="d")(x), L.EinsumDense("abc,dc->adb", (5, 3), bias_axes="d")(x),
           L.EinsumDense("ab...,bd->ad...", (2, 4), bias_axes="d")(x), L.EinsumDense("abc,c->abc", (None, 4))(x)])
+    graph("embedding_in_time_indices", [(2, 3)], lambda x: L.TimeDistributed(keras.Sequential([keras.Input((3,)), L.Embedding(6, 4), L.Flatten(), L.Dense(3)]))(x))
     graph("embedding_indices", [(5,), (2, 3), ()], lambda x, y, z: [L.Embedding(6, 4)(x), L.Embedding(7, 3)(y), L.Embedding(6, 2)(z)])
 
 
@@ -364,6 +365,8 @@ def keras_operations():
     graph("op_one_hot_indices", [(3,), (3,)], lambda x, y: [ops.one_hot(ops.cast(x, "int32"), 6), ops.one_hot(ops.cast(x, "int32"), 5, axis=1)])
     graph("op_take_indices", [(3,), (6, 4)], lambda x, y: [ops.take(y, ops.cast(x[0], "int32"), axis=1), ops.take(np.arange(12.0).reshape(6, 2).astype("float32"), ops.cast(x, "int32"), axis=0)])
     graph("op_cast", [(6,)], lambda x: [ops.cast(ops.cast(x * 3, "int32"), "float32"), ops.cast(ops.cast(x, "bool"), "float32")])
+    graph("op_more", [(3, 4), (4, 5)], lambda x, y: [ops.expm1(x), ops.log1p(ops.abs(x)), ops.cumsum(x, axis=1), ops.cumsum(x, axis=-1), ops.zeros_like(x) + x,
+          ops.ones_like(x) - x, ops.full_like(x, 0.5) * x, ops.dot(x, np.arange(8.0).reshape(4, 2).astype("float32"))])
     graph("op_einsum", [(3, 4), (4, 5), (3, 4)], lambda x, y, z: [ops.einsum("abc,acd->abd", x, y), ops.einsum("abc,abc->abc", x, z),
           ops.einsum("abc,adc->abd", x, z), ops.einsum("abc->acb", x), ops.einsum("abc->ac", x), ops.einsum("abc,abd,acd->ab", x, ops.matmul(x, y), y),
           ops.einsum("...bc,...cd->...bd", x, y), ops.einsum("abc,adc->acbd", x, z), ops.einsum("abc,acd", x, y)])
