@@ -180,10 +180,9 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
     }
 }
 
-/// Recurrent, attention, embedding and masking layers are read by a later version; everything else that
+/// Recurrent and masking layers are read by a later version; everything else that
 /// is refused is a failure.
-const LATER: &[&str] =
-    &["Attention", "Bidirectional", "Embedding", "GRU", "LSTM", "Masking", "MultiHeadAttention", "SimpleRNN"];
+const LATER: &[&str] = &["Bidirectional", "GRU", "LSTM", "Masking", "SimpleRNN"];
 
 /// The first layer of a class that is read later, nested models included.
 fn later_class(layers: &[keras::Layer]) -> Option<&'static str> {

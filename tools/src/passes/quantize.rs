@@ -104,7 +104,7 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
         }
     }
     let kept = |node: &Node| options.keep_float.iter().any(|name| node.is_within(name));
-    let lacks = |node: &&Node| !kept(node) && ops::operator(node.op).integer.is_none();
+    let lacks = |node: &&Node| !kept(node) && !stays_float(node) && ops::operator(node.op).integer.is_none();
     let layers: Vec<(String, OpCode)> =
         graph.nodes.iter().filter(lacks).map(|node| (node.layer.clone(), node.op)).collect();
     if !layers.is_empty() {
@@ -113,10 +113,13 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
     Ok(graph.nodes.iter().map(|node| !kept(node) && !stays_float(node)).collect())
 }
 
-/// Whether a node computes with reals though there is an operator on integers: that shifts by a number
-/// of places which the scales decide, and which C++ does not define beyond the width of a word.
+/// Whether a node computes with reals without being asked to. `div` does though there is an operator on
+/// integers: that shifts by a number of places which the scales decide, and which C++ does not define beyond
+/// the width of a word. Comparisons and indices mean what they say only before anything is rounded.
 fn stays_float(node: &Node) -> bool {
-    node.op == OpCode::Div
+    use OpCode as Op;
+    let exact = matches!(node.op, Op::Equal | Op::NotEqual | Op::Greater | Op::GreaterEqual | Op::Gather);
+    node.op == Op::Div || node.op == Op::Select || exact
 }
 
 /// Runs the pass, by the statistics of every activation.

@@ -195,6 +195,9 @@ def preprocessing():
         sequence("normalization_adapted_" + name, (3, 4), adapted(axis))
     sequence("resizing_nearest", (5, 6, 2), lambda: L.Resizing(3, 8, interpolation="nearest"))
     sequence("resizing_nearest_up", (5, 6, 2), lambda: L.Resizing(11, 7, interpolation="nearest"))
+    if KERAS3:
+        sequence("resizing_pad", (5, 9, 2), lambda: L.Resizing(4, 3, pad_to_aspect_ratio=True, fill_value=0.5))
+        sequence("resizing_pad_width", (5, 9, 2), lambda: L.Resizing(7, 16, interpolation="nearest", pad_to_aspect_ratio=True))
     sequence("resizing_crop", (5, 9, 2), lambda: L.Resizing(4, 3, crop_to_aspect_ratio=True))
     sequence("center_crop_too_small", (5, 9, 2), lambda: L.CenterCrop(7, 6))
     sequence("center_crop_odd", (8, 9, 2), lambda: L.CenterCrop(5, 4))
@@ -249,8 +252,124 @@ def models():
     graph("outputs_by_name", [(4,), (2,), (3,)], many_to_many)
 
 
+def categories():
+    words = [7, 3, 11, 42, 5]
+
+    def lookup(x, **arguments):
+        return real(L.IntegerLookup(vocabulary=words, **arguments)(x))
+
+    graph("categories_indices", [(4,), (1,)], lambda x, y: [real(L.CategoryEncoding(6, output_mode="multi_hot")(x)),
+          real(L.CategoryEncoding(6, output_mode="count")(x)), real(L.CategoryEncoding(7, output_mode="one_hot")(y)),
+          real(L.CategoryEncoding(6, output_mode="count")(x, count_weights=x * 0.5))])
+    graph("discretization", [(3, 4), (5,)], lambda x, y: [real(L.Discretization([-1.0, -0.2, 0.0, 0.7])(x)),
+          real(L.Discretization([0.5, 1.0, 1.5], output_mode="multi_hot")(y)), real(L.Discretization([0.1, -0.1][::-1], output_mode="count")(y))])
+    graph("lookup_indices", [(4,), (1,)], lambda x, y: [lookup(x), lookup(x, num_oov_indices=3), lookup(x, mask_token=0), lookup(x, mask_token=0, num_oov_indices=2),
+          lookup(x, output_mode="multi_hot"), lookup(x, output_mode="count", num_oov_indices=2), lookup(y, output_mode="one_hot"),
+          lookup(x, output_mode="multi_hot", mask_token=0), lookup(x, output_mode="multi_hot", max_tokens=9, pad_to_max_tokens=True), lookup(x, invert=True),
+          lookup(x, invert=True, mask_token=0)])
+
+
+def real(x):
+    return ops_cast(x, "float32")
+
+
+def spectrograms():
+    sizes = [(40, 2), (2, 40)]
+    modes = ("log", "magnitude", "psd", "real", "imag", "stft")
+    graph("spectrogram", sizes, lambda x, y: [L.STFTSpectrogram(mode, frame_length=8, frame_step=3, fft_length=16)(x) for mode in modes] + [
+          L.STFTSpectrogram("psd", frame_length=8, padding="same", expand_dims=True)(x), L.STFTSpectrogram("log", frame_length=7, window="hamming", scaling="spectrum", periodic=True)(x),
+          L.STFTSpectrogram("magnitude", frame_length=8, frame_step=5, padding="same")(x),
+          L.STFTSpectrogram("real", frame_length=8, scaling=None, window=None, expand_dims=True, padding="same", frame_step=3)(x)])
+    common = {"num_mel_bins": 5, "sampling_rate": 1000}
+    graph("mel_spectrogram", [(50,)], lambda x: [L.MelSpectrogram(fft_length=32, sequence_stride=8, **common)(x),
+          L.MelSpectrogram(fft_length=32, sequence_stride=10, sequence_length=24, window="hamming", min_freq=50.0, max_freq=400, mag_exp=1.0, power_to_db=False, **common)(x),
+          L.MelSpectrogram(fft_length=33, sequence_length=25, sequence_stride=5, window=None, mag_exp=1.5, top_db=20.0, ref_power=2.0, min_power=1e-3, **common)(x)])
+
+
+def attention():
+    three = [(5, 6), (7, 6), (7, 6)]
+    graph("attention", three, lambda q, v, k: [L.Attention()([q, v, k]), L.Attention(use_scale=True)([q, v]),
+          L.Attention()([q, v, k], use_causal_mask=True), L.Attention(score_mode="concat", use_scale=True)([q, v, k]),
+          L.Attention(score_mode="concat")([q, v]), *L.Attention(dropout=0.5)([q, v], return_attention_scores=True)])
+    graph("attention_additive", three, lambda q, v, k: [L.AdditiveAttention()([q, v, k]), L.AdditiveAttention(use_scale=False)([q, v]),
+          L.AdditiveAttention()([q, v, k], use_causal_mask=True)])
+
+    def heads(q, v, k):
+        return [L.MultiHeadAttention(2, 3)(q, v), L.MultiHeadAttention(3, 2, value_dim=4)(q, v, k),
+                L.MultiHeadAttention(2, 3, use_bias=False, output_shape=5)(q, v),
+                L.MultiHeadAttention(2, 3, output_shape=(2, 4))(q, value=v, key=k),
+                L.MultiHeadAttention(2, 3)(q, q, use_causal_mask=True),
+                *L.MultiHeadAttention(2, 3, dropout=0.1)(q, v, return_attention_scores=True)]
+
+    graph("attention_heads", three, heads)
+    masks = [(5, 6), (7, 6), (5, 7), (1, 7)]
+
+    def masked(q, v, mask, row):
+        mask, row = (ops_cast(greater(x, 0.0), "bool") for x in (mask, row))
+        return [L.MultiHeadAttention(2, 3)(q, v, attention_mask=mask), L.MultiHeadAttention(2, 3)(q, v, attention_mask=row),
+                L.MultiHeadAttention(2, 3)(q, v, attention_mask=mask, use_causal_mask=True)]
+
+    graph("attention_masks", masks, masked)
+    graph("attention_axes", [(2, 3, 4, 6)], lambda x: [L.MultiHeadAttention(2, 3, attention_axes=2)(x, x),
+          L.MultiHeadAttention(2, 3, attention_axes=(2, 3))(x, x), L.MultiHeadAttention(2, 3, attention_axes=(1, 3))(x, x),
+          L.MultiHeadAttention(2, 3)(x, x)] + ([L.MultiHeadAttention(2, 3, attention_axes=-2)(x, x)] if KERAS3 else []))
+    if KERAS3:
+        graph("attention_groups", [(5, 6), (7, 6)], lambda q, v: [L.GroupQueryAttention(3, 4, 2)(q, v), L.GroupQueryAttention(3, 3, 1, use_bias=False)(q, v),
+              L.GroupQueryAttention(2, 2, 2)(q, q, use_causal_mask=True)])
+        graph("attention_gates", [(5, 6), (7, 6)], lambda q, v: [L.MultiHeadAttention(2, 3, use_gate=True)(q, v),
+              L.GroupQueryAttention(3, 4, 2, use_gate=True)(q, v), L.MultiHeadAttention(2, 3, sliding_window=2)(q, q),
+              L.MultiHeadAttention(2, 3, sliding_window=3)(q, q, use_causal_mask=True)])
+    graph("einsum_dense", [(3, 4)], lambda x: [L.EinsumDense("abc,cd->abd", (None, 5), bias_axes="d")(x),
+          L.EinsumDense("...x,xy->...y", 5, bias_axes="y", activation="relu")(x), L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(x),
+          L.EinsumDense("abc,cde->abed", (None, 2, 3), bias_axes="d")(x), L.EinsumDense("abc,bcd->abd", (3, 5), bias_axes="bd")(x),
+          L.EinsumDense("abc,bd->acd", (4, 2))(x), L.EinsumDense("abc,bcd->ad", (2,), bias_axes="d")(x), L.EinsumDense("abc,dc->adb", (5, 3), bias_axes="d")(x),
+          L.EinsumDense("ab...,bd->ad...", (2, 4), bias_axes="d")(x), L.EinsumDense("abc,c->abc", (None, 4))(x)])
+    graph("embedding_in_time_indices", [(2, 3)], lambda x: L.TimeDistributed(keras.Sequential([keras.Input((3,)), L.Embedding(6, 4), L.Flatten(), L.Dense(3)]))(x))
+    graph("embedding_indices", [(5,), (2, 3), ()], lambda x, y, z: [L.Embedding(6, 4)(x), L.Embedding(7, 3)(y), L.Embedding(6, 2)(z)])
+
+
+if KERAS3:
+    from keras import ops
+
+    ops_cast, greater = ops.cast, ops.greater
+else:
+    ops_cast, greater = tf.cast, tf.greater
+
+
+def comparisons(cast, where, ops, less, logical, argmax, argmin):
+    """Of the functions that Keras 3 and TensorFlow have under one name, and of those that differ."""
+
+    def real(x):
+        return cast(x, "float32")
+
+    def compare(x, y):
+        x, y = round_(x), round_(y)
+        return [real(ops.equal(x, y)), real(ops.not_equal(x, 1.0)), real(ops.greater(x, y)), real(ops.greater_equal(x, y)), real(less(x, y)),
+                real(ops.less_equal(1.0, y)), real(x > y), real(x <= y)]
+
+    round_ = ops.round
+    sizes = [(3, 4), (3, 4)]
+    graph("op_comparisons", sizes, compare)
+    graph("op_select", sizes, lambda x, y: [where(x > y, x, y), where(x > 0, x, 0.25), where(y < 0, 0.5, x * y), where(x[:, :1] > 0, x, y)])
+    graph("op_logic", sizes, lambda x, y: [real(logical.logical_and(x > 0, y > 0)), real(logical.logical_or(x > 0, y > 0)),
+          real(logical.logical_not(x > 0)), real(logical.logical_xor(x > 0, y > 0))])
+    graph("op_arg", [(3, 4)], lambda x: [real(argmax(x, axis=1)), real(argmin(x, axis=-1)), real(argmax(round_(x), axis=2))])
+
+
 def keras_operations():
     from keras import ops
+
+    comparisons(ops.cast, ops.where, ops, ops.less, ops, ops.argmax, ops.argmin)
+    graph("op_any_all", [(3, 4)], lambda x: [ops.cast(ops.any(x > 0.9, axis=1), "float32"), ops.cast(ops.all(x > -0.5, axis=(1, 2)), "float32"),
+          ops.cast(ops.isfinite(x), "float32"), ops.cast(ops.isnan(ops.sqrt(x)), "float32"), ops.cast(ops.isinf(ops.exp(x * 200.0)), "float32")])
+    graph("op_one_hot_indices", [(3,), (3,)], lambda x, y: [ops.one_hot(ops.cast(x, "int32"), 6), ops.one_hot(ops.cast(x, "int32"), 5, axis=1)])
+    graph("op_take_indices", [(3,), (6, 4)], lambda x, y: [ops.take(y, ops.cast(x[0], "int32"), axis=1), ops.take(np.arange(12.0).reshape(6, 2).astype("float32"), ops.cast(x, "int32"), axis=0)])
+    graph("op_cast", [(6,)], lambda x: [ops.cast(ops.cast(x * 3, "int32"), "float32"), ops.cast(ops.cast(x, "bool"), "float32")])
+    graph("op_more", [(3, 4), (4, 5)], lambda x, y: [ops.expm1(x), ops.log1p(ops.abs(x)), ops.cumsum(x, axis=1), ops.cumsum(x, axis=-1), ops.zeros_like(x) + x,
+          ops.ones_like(x) - x, ops.full_like(x, 0.5) * x, ops.dot(x, np.arange(8.0).reshape(4, 2).astype("float32"))])
+    graph("op_einsum", [(3, 4), (4, 5), (3, 4)], lambda x, y, z: [ops.einsum("abc,acd->abd", x, y), ops.einsum("abc,abc->abc", x, z),
+          ops.einsum("abc,adc->abd", x, z), ops.einsum("abc->acb", x), ops.einsum("abc->ac", x), ops.einsum("abc,abd,acd->ab", x, ops.matmul(x, y), y),
+          ops.einsum("...bc,...cd->...bd", x, y), ops.einsum("abc,adc->acbd", x, z), ops.einsum("abc,acd", x, y)])
 
     sizes = [(3, 4), (3, 4)]
     graph("op_arithmetic", sizes, lambda x, y: (2.0 - x) * y / 3.0 + ops.square(y) - x / (ops.abs(y) + 1.0))
@@ -294,6 +413,10 @@ def keras_operations():
 
 
 def tensorflow_operations():
+    comparisons(tf.cast, tf.where, tf, tf.less, tf.math, tf.argmax, tf.argmin)
+    graph("op_any_all", [(3, 4)], lambda x: [tf.cast(tf.reduce_any(x > 0.9, axis=1), "float32"), tf.cast(tf.reduce_all(x > -0.5, axis=[1, 2]), "float32")])
+    graph("op_one_hot_indices", [(3,)], lambda x: [tf.one_hot(tf.cast(x, "int32"), 6), tf.one_hot(tf.cast(x, "int32"), 5, on_value=2.0, off_value=-1.0, axis=1)])
+    graph("op_cast", [(6,)], lambda x: [tf.cast(tf.cast(x * 3, "int32"), "float32"), tf.cast(tf.cast(x, "bool"), "float32")])
     sizes = [(3, 4), (3, 4)]
     graph("op_arithmetic", sizes, lambda x, y: (2.0 - x) * y / 3.0 + tf.square(y) - x / (tf.abs(y) + 1.0))
     graph("op_constants_left", [(4,)], lambda x: 1.0 / (1.0 + tf.exp(-x)))
@@ -362,7 +485,9 @@ def write(folder, name, build):
     keras.backend.clear_session()
     model = build()
     fill(model, rng)
-    samples = [rng.normal(0, 1, (2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
+    # Inputs that count something are of integers, in the element type of reals.
+    draw = (lambda shape: rng.integers(0, 6, shape)) if name.endswith("indices") else (lambda shape: rng.normal(0, 1, shape))
+    samples = [draw((2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
     # One sample at a time: what is computed over a batch is computed over one sample where it is used.
     rows = [model.predict([x[row : row + 1] for x in samples], verbose=0) for row in range(2)]
     # Outputs by name are in the order of their names.
@@ -377,7 +502,7 @@ def write(folder, name, build):
 
 
 def main():
-    for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models):
+    for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms):
         FAMILY[:] = [family.__name__, {}]
         family()
         for shape, cases in FAMILY[1].items():

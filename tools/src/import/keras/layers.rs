@@ -8,8 +8,12 @@ use crate::import::{Fault, ImportError};
 use std::path::Path;
 
 mod activation;
+mod attention;
+mod categories;
 mod conv;
 mod dense;
+mod einsum;
+mod embedding;
 mod merging;
 mod normalization;
 mod operation;
@@ -19,6 +23,7 @@ mod recurrent;
 mod regularization;
 mod reshaping;
 mod spatial;
+mod spectrogram;
 #[cfg(test)]
 mod tests;
 mod transposed_conv;
@@ -36,8 +41,12 @@ pub(super) enum Lower {
 /// Layers by class.
 const LAYERS: &[&[(&str, Lower)]] = &[
     activation::LAYERS,
+    attention::LAYERS,
+    categories::LAYERS,
     conv::LAYERS,
     dense::LAYERS,
+    einsum::LAYERS,
+    embedding::LAYERS,
     merging::LAYERS,
     normalization::LAYERS,
     pooling::LAYERS,
@@ -45,16 +54,14 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     recurrent::LAYERS,
     regularization::LAYERS,
     reshaping::LAYERS,
+    spectrogram::LAYERS,
     transposed_conv::LAYERS,
     wrapper::LAYERS,
 ];
 
 /// Keras' own layers that are not lowered yet.
 const NOT_YET: &[&str] = &[
-    "AdditiveAttention",
-    "Attention",
     "AutoContrast",
-    "CategoryEncoding",
     "ConvLSTM1D",
     "ConvLSTM2D",
     "ConvLSTM3D",
@@ -65,29 +72,19 @@ const NOT_YET: &[&str] = &[
     "CuDNNLSTM",
     "CutMix",
     "DenseFeatures",
-    "Discretization",
-    "EinsumDense",
-    "Embedding",
-    "GroupedQueryAttention",
-    "GroupQueryAttention",
-    "HashedCrossing",
-    "Hashing",
     "Highway",
-    "IntegerLookup",
     "LocallyConnected1D",
     "LocallyConnected2D",
     "Masking",
     "MaxNumBoundingBoxes",
     "MaxoutDense",
-    "MelSpectrogram",
     "MixUp",
-    "MultiHeadAttention",
     "PeepholeLSTMCell",
     "SeparableConv3D",
-    "STFTSpectrogram",
-    "StringLookup",
-    "TextVectorization",
 ];
+
+/// Keras' own layers that compute with what no tensor holds.
+const ON_TEXT: &[&str] = &["HashedCrossing", "Hashing", "StringLookup", "TextVectorization"];
 
 /// How the class of this layer is lowered.
 ///
@@ -112,6 +109,9 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
             what: format!("the cell {class} outside of the layer RNN"),
             remedy: "call RNN of it".into(),
         });
+    }
+    if custom.is_none() && ON_TEXT.contains(&class) {
+        return Err(categories::on_text(class));
     }
     let (what, remedy) = if custom.is_none() && NOT_YET.contains(&class) {
         (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")

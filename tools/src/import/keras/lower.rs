@@ -307,7 +307,7 @@ impl Lowering {
 }
 
 /// Refuses a call with more than a first argument, as far as that could change the result.
-fn refuse_other_arguments(dialect: Dialect, call: &Call) -> Result<(), Fault> {
+pub(crate) fn refuse_other_arguments(dialect: Dialect, call: &Call) -> Result<(), Fault> {
     for (name, arg) in &call.kwargs {
         match (name.as_str(), arg) {
             ("inputs", _) | (_, Arg::Constant(Value::Null | Value::Bool(false))) => {}

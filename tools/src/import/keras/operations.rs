@@ -151,6 +151,12 @@ const OPERATIONS: &[Operation] = &[
         settings: &[],
     },
     Operation {
+        functions: &["where", "where_v2"],
+        class: "Where",
+        tensors: &["condition", "x", "y"],
+        settings: &[],
+    },
+    Operation {
         functions: &["__operators__.getitem"],
         class: "GetItem",
         tensors: &["tensor", "slice_spec"],

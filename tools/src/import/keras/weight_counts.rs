@@ -47,9 +47,14 @@ impl WeightCounts {
             }
             "LayerNormalization" | "GroupNormalization" => (flag("scale", true)? + flag("center", true)?, 0),
             "Embedding" | "PReLU" => (1, 0),
-            "Attention" => (flag("use_scale", false)?, 0),
+            "Attention" => {
+                let concat = layer.config.str_or("score_mode", "dot")? == "concat";
+                (flag("use_scale", false)? + usize::from(concat), 0)
+            }
             "AdditiveAttention" => (flag("use_scale", true)?, 0),
-            "MultiHeadAttention" => (4 * (1 + flag("use_bias", true)?), 0),
+            "MultiHeadAttention" | "GroupQueryAttention" | "GroupedQueryAttention" => {
+                ((4 + flag("use_gate", false)?) * (1 + flag("use_bias", true)?), 0)
+            }
             "Normalization" if layer.config.get("mean").is_none() => (0, 3),
             _ => (0, 0),
         };

@@ -85,7 +85,7 @@ impl<'a> Places<'a> {
     /// A layer without layers of a model's own: its variables and those of its parts, such as the cell of
     /// a recurrent layer, in the order of Keras' `layer.weights`.
     fn leaf(&mut self, place: &str, layer: &mut Layer) -> Result<(), ImportError> {
-        const PARTS: [&str; 4] = ["query_dense", "key_dense", "value_dense", "output_dense"];
+        const PARTS: [&str; 5] = ["query_dense", "key_dense", "gate_dense", "value_dense", "output_dense"];
         let mut parts = self.below(place);
         let rank = |part: &&str| {
             let name = part.rsplit('/').next().unwrap_or_default().trim_start_matches('_');
@@ -139,7 +139,7 @@ impl<'a> Places<'a> {
             if count(layer, self.dialect).map_err(|fault| self.error(layer, fault))? == 0 {
                 continue;
             }
-            let class = snake_case(&layer.class);
+            let class = snake_case(python_class(&layer.class));
             let first = found.range((class.clone(), 0)..).next().map(|(key, _)| key.clone());
             if let Some(key) = first.filter(|(of, _)| *of == class) {
                 *name = found.remove(&key).unwrap_or_default();
@@ -160,12 +160,17 @@ fn names_by_class(layers: &[Layer]) -> Vec<String> {
         if layer.is_operation {
             return String::new();
         }
-        let class = snake_case(&layer.class);
+        let class = snake_case(python_class(&layer.class));
         let count = counts.entry(class.clone()).or_default();
         *count += 1;
         if *count == 1 { class } else { format!("{class}_{}", *count - 1) }
     };
     layers.iter().map(name).collect()
+}
+
+/// What the class is called in Keras' source, where it is exported under another name.
+fn python_class(class: &str) -> &str {
+    if class == "GroupQueryAttention" { "GroupedQueryAttention" } else { class }
 }
 
 /// `Conv2DTranspose` as `conv2d_transpose`, `PReLU` as `p_re_lu`: first a capital with small letters

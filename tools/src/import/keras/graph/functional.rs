@@ -69,10 +69,10 @@ impl Reader<'_> {
         Ok(Network { name: name.to_owned(), layers, calls, inputs, outputs })
     }
 
-    /// Every Keras 3 layer stores whether it is trainable; operations have no such thing. (`Cast` has a
-    /// dtype, as layers do.)
+    /// Every Keras 3 layer but one stores whether it is trainable; operations have no such thing. (`Cast` has
+    /// a dtype, as layers do.)
     fn is_operation(&self, layer: &Layer) -> bool {
-        let has_layer_arguments = layer.config.get("trainable").is_some();
+        let has_layer_arguments = layer.config.get("trainable").is_some() || layer.class == "Discretization";
         self.dialect == Dialect::Keras3
             && matches!(layer.inner, Inner::None)
             && layer.class != "InputLayer"

@@ -2,6 +2,7 @@
 //! functions that have the same meaning.
 
 mod arithmetic;
+mod comparison;
 mod reduction;
 mod shape;
 mod slice;
@@ -9,6 +10,8 @@ mod slice;
 use flatpack_format::OpCode;
 use serde_json::Value;
 
+pub(super) use self::comparison::hot;
+pub(super) use self::reduction::over;
 use super::activation;
 use crate::graph::TensorId;
 use crate::import::Fault;
@@ -25,6 +28,8 @@ enum Rule {
     Unary(OpCode),
     /// An operator of two tensors or numbers, broadcast.
     Binary(OpCode),
+    /// Likewise, with the second first.
+    Swapped(OpCode),
     /// The activation function of this name.
     Activation(&'static str),
     /// A reduction over some axes.
@@ -38,7 +43,7 @@ enum Rule {
 /// What an operation becomes, given its settings and arguments.
 type Lowered = fn(&mut Lowering, &Config, &[Arg]) -> Result<Vec<TensorId>, Fault>;
 
-use Rule::{Activation, Binary, Identity, Map, Reduce, Unary};
+use Rule::{Activation, Binary, Identity, Map, Reduce, Swapped, Unary};
 
 /// An operation: its class in Keras 3, or its name in TensorFlow; its positional arguments; the
 /// settings that it has in its config or as keyword arguments.
@@ -53,6 +58,7 @@ const VALUE: &[&str] = &["value"];
 const AXIS: &[&str] = &["axis"];
 const REDUCTION: &[&str] = &["axis", "keepdims"];
 const REDUCED: &[&str] = &["input_tensor"];
+const OPERANDS: &[&str] = &["1", "2", "3", "4", "5", "6", "7", "8"];
 
 const OPERATIONS: &[Operation] = &[
     // Two tensors.
@@ -66,6 +72,29 @@ const OPERATIONS: &[Operation] = &[
     ("Power", X1_X2, &[], Rule::Call(arithmetic::power)),
     ("Subtract", X1_X2, &[], Binary(OpCode::Sub)),
     ("TrueDivide", X1_X2, &[], Binary(OpCode::Div)),
+    // Comparisons and selection.
+    ("Equal", X1_X2, &[], Binary(OpCode::Equal)),
+    ("Greater", X1_X2, &[], Binary(OpCode::Greater)),
+    ("GreaterEqual", X1_X2, &[], Binary(OpCode::GreaterEqual)),
+    ("Isfinite", X, &[], Map(|low, _, x| comparison::is_finite(low, x))),
+    ("Isinf", X, &[], Map(|low, _, x| comparison::is_infinite(low, x))),
+    ("Isnan", X, &[], Map(|low, _, x| low.binary(OpCode::NotEqual, x, x))),
+    ("Less", X1_X2, &[], Swapped(OpCode::Greater)),
+    ("LessEqual", X1_X2, &[], Swapped(OpCode::GreaterEqual)),
+    ("LogicalAnd", X1_X2, &[], Rule::Call(comparison::and)),
+    ("LogicalNot", X, &[], Map(|low, _, x| comparison::not(low, x))),
+    ("LogicalOr", X1_X2, &[], Rule::Call(comparison::or)),
+    ("LogicalXor", X1_X2, &[], Rule::Call(comparison::exclusive_or)),
+    ("NotEqual", X1_X2, &[], Binary(OpCode::NotEqual)),
+    ("OneHot", X, &["num_classes", "axis", "sparse"], Map(comparison::one_hot)),
+    ("Where", &["condition", "x1", "x2"], &[], Rule::Call(comparison::select)),
+    ("one_hot", &["indices"], &["depth", "on_value", "off_value", "axis"], Map(comparison::one_hot)),
+    ("where", &["condition", "x", "y"], &[], Rule::Call(comparison::select)),
+    ("where_v2", &["condition", "x", "y"], &[], Rule::Call(comparison::select)),
+    // Sums of products.
+    ("Cumsum", X, &["axis"], Map(arithmetic::running_sum)),
+    ("Dot", X1_X2, &[], Rule::Call(arithmetic::dot)),
+    ("Einsum", OPERANDS, &["subscripts"], Rule::Call(arithmetic::einsum)),
     ("math.squared_difference", X_Y, &[], Rule::Call(arithmetic::squared_difference)),
     ("nn.bias_add", &["value", "bias"], &[], Binary(OpCode::Add)),
     // Each element.
@@ -78,6 +107,8 @@ const OPERATIONS: &[Operation] = &[
     ("Exp", X, &[], Unary(OpCode::Exp)),
     ("Floor", X, &[], Unary(OpCode::Floor)),
     ("Log", X, &[], Unary(OpCode::Log)),
+    ("Expm1", X, &[], Map(|low, _, x| arithmetic::shifted(low, OpCode::Exp, x, [0.0, -1.0]))),
+    ("Log1p", X, &[], Map(|low, _, x| arithmetic::shifted(low, OpCode::Log, x, [1.0, 0.0]))),
     ("Log10", X, &[], Map(|low, _, x| arithmetic::log(low, x, std::f32::consts::LN_10))),
     ("Log2", X, &[], Map(|low, _, x| arithmetic::log(low, x, std::f32::consts::LN_2))),
     ("Negative", X, &[], Unary(OpCode::Neg)),
@@ -130,8 +161,12 @@ const OPERATIONS: &[Operation] = &[
     ("nn.silu", FEATURES, &[], Activation("silu")),
     ("nn.swish", FEATURES, &[], Activation("silu")),
     // Reductions.
+    ("All", X, REDUCTION, Map(|low, args, x| comparison::any_or_all(low, OpCode::ReduceMin, args, x))),
     ("Amax", X, REDUCTION, Reduce(OpCode::ReduceMax)),
     ("Amin", X, REDUCTION, Reduce(OpCode::ReduceMin)),
+    ("Any", X, REDUCTION, Map(|low, args, x| comparison::any_or_all(low, OpCode::ReduceMax, args, x))),
+    ("Argmax", X, REDUCTION, Map(|low, args, x| comparison::arg(low, OpCode::ReduceMax, args, x))),
+    ("Argmin", X, REDUCTION, Map(|low, args, x| comparison::arg(low, OpCode::ReduceMin, args, x))),
     ("Logsumexp", X, REDUCTION, Map(reduction::log_sum_exp)),
     ("Max", X, REDUCTION, Reduce(OpCode::ReduceMax)),
     ("Mean", X, REDUCTION, Reduce(OpCode::Mean)),
@@ -141,6 +176,8 @@ const OPERATIONS: &[Operation] = &[
     ("Std", X, REDUCTION, Map(reduction::standard_deviation)),
     ("Sum", X, REDUCTION, Reduce(OpCode::Sum)),
     ("Var", X, REDUCTION, Map(reduction::variance)),
+    ("math.argmax", &["input"], AXIS, Map(|low, args, x| comparison::arg(low, OpCode::ReduceMax, args, x))),
+    ("math.argmin", &["input"], AXIS, Map(|low, args, x| comparison::arg(low, OpCode::ReduceMin, args, x))),
     ("math.l2_normalize", X, &["axis", "epsilon"], Map(reduction::l2_normalize)),
     ("math.reduce_logsumexp", REDUCED, REDUCTION, Map(reduction::log_sum_exp)),
     ("math.reduce_std", REDUCED, REDUCTION, Map(reduction::standard_deviation)),
@@ -182,6 +219,9 @@ const OPERATIONS: &[Operation] = &[
     ("Cast", X, &["dtype"], Map(arithmetic::cast)),
     ("ConvertToTensor", X, &["dtype"], Map(arithmetic::cast)),
     ("Copy", X, &[], Identity),
+    ("FullLike", &["x", "fill_value"], &["dtype"], Rule::Call(shape::full_like)),
+    ("OnesLike", X, &["dtype"], Map(|low, _, x| shape::filled(low, x, 1.0))),
+    ("ZerosLike", X, &["dtype"], Map(|low, _, x| shape::filled(low, x, 0.0))),
     ("StopGradient", &["variable"], &[], Identity),
     ("convert_to_tensor", VALUE, &["dtype"], Map(arithmetic::cast)),
     ("identity", &["input"], &[], Identity),
@@ -189,28 +229,7 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 /// Operations of Keras and TensorFlow that are known and yet to come.
-const NOT_YET: &[&str] = &[
-    "All",
-    "Any",
-    "Argmax",
-    "Argmin",
-    "Einsum",
-    "Equal",
-    "Greater",
-    "GreaterEqual",
-    "Less",
-    "LessEqual",
-    "LogicalAnd",
-    "LogicalNot",
-    "LogicalOr",
-    "NotEqual",
-    "OneHot",
-    "TakeAlongAxis",
-    "Where",
-    "math.argmax",
-    "one_hot",
-    "where",
-];
+const NOT_YET: &[&str] = &["TakeAlongAxis"];
 
 /// Names of the operations that are read.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -241,6 +260,10 @@ pub(super) fn lower(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Ve
         Binary(op) => {
             let [a, b] = two(low, &args)?;
             low.binary(op, a, b)?
+        }
+        Swapped(op) => {
+            let [a, b] = two(low, &args)?;
+            low.binary(op, b, a)?
         }
         Activation(name) => {
             let x = x(low)?;
@@ -335,7 +358,7 @@ fn int_or(settings: &Config, key: &str, default: i64) -> Result<i64, Fault> {
     }
 }
 
-fn wrong(place: &str, found: impl Into<String>, expected: impl Into<String>) -> Fault {
+pub(super) fn wrong(place: &str, found: impl Into<String>, expected: impl Into<String>) -> Fault {
     Fault::Unexpected { place: place.into(), found: found.into(), expected: expected.into() }
 }
 

@@ -6,7 +6,7 @@ use flatpack_format::ops::resize_nearest_neighbor::{HALF_PIXEL_CENTERS, ResizeNe
 use serde_json::Value;
 
 use super::Lower;
-use super::reshaping::cropped;
+use super::reshaping::{cropped, padded};
 use super::spatial::{channels_last, spatial_dims};
 use crate::array::Array;
 use crate::graph::TensorId;
@@ -148,7 +148,6 @@ pub(super) fn resized(
 ) -> Result<TensorId, Fault> {
     for (key, what) in [
         ("antialias", "resizing with antialiasing"),
-        ("pad_to_aspect_ratio", "resizing with padding to the aspect ratio"),
         ("preserve_aspect_ratio", "resizing that preserves the aspect ratio"),
     ] {
         if args.bool_or(key, false)? {
@@ -158,8 +157,13 @@ pub(super) fn resized(
             });
         }
     }
-    let x =
-        if args.bool_or("crop_to_aspect_ratio", false)? { crop_to_aspect_ratio(low, x, size)? } else { x };
+    let x = if args.bool_or("crop_to_aspect_ratio", false)? {
+        crop_to_aspect_ratio(low, x, size)?
+    } else if args.bool_or("pad_to_aspect_ratio", false)? {
+        pad_to_aspect_ratio(low, x, size, args.f64_or("fill_value", 0.0)? as f32)?
+    } else {
+        x
+    };
     resize(low, x, size, args.str_or("interpolation", "bilinear")?)
 }
 
@@ -174,6 +178,22 @@ fn crop_to_aspect_ratio(low: &mut Lowering, x: TensorId, size: [u32; 2]) -> Resu
         [before, input[axis] - taken - before]
     };
     cropped(low, x, 1, &[cut(0), cut(1)])
+}
+
+/// `x` with as much of `value` on either side as it takes to have the proportions of `size`.
+fn pad_to_aspect_ratio(
+    low: &mut Lowering,
+    x: TensorId,
+    size: [u32; 2],
+    value: f32,
+) -> Result<TensorId, Fault> {
+    let (_, input, _) = spatial_dims::<2>(low, x)?;
+    let pads = [0, 1].map(|axis| {
+        // As many rows as the columns ask for, and the other way round, rounded as Keras does.
+        let asked = (input[1 - axis] as f32 * size[axis] as f32 / size[1 - axis].max(1) as f32) as u32;
+        [asked.saturating_sub(input[axis]) / 2; 2]
+    });
+    padded(low, x, 1, &pads, value)
 }
 
 /// `x` `[N, H, W, C]` with another height and width; positions are those of the elements' centres.

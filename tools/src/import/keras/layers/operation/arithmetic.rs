@@ -1,11 +1,13 @@
 //! Operations that compute each element, and products of matrices.
 
 use flatpack_format::OpCode;
-use flatpack_format::ops::Clamp;
 use flatpack_format::ops::batch_matmul::BatchMatmulParams;
 use flatpack_format::ops::clip::ClipParams;
+use flatpack_format::ops::{Clamp, fully_connected::FullyConnectedParams};
 
+use super::super::einsum;
 use super::super::reshaping::broadcast;
+use super::comparison::truth;
 use super::{int_or, two, wrong};
 use crate::graph::{TensorId, shape};
 use crate::import::Fault;
@@ -58,6 +60,55 @@ pub(super) fn log(low: &mut Lowering, x: TensorId, of_base: f32) -> Result<Tenso
     low.binary(OpCode::Div, natural, of_base)
 }
 
+/// A function of `x + before`, plus `after`.
+pub(super) fn shifted(
+    low: &mut Lowering,
+    function: OpCode,
+    x: TensorId,
+    [before, after]: [f32; 2],
+) -> Result<TensorId, Fault> {
+    let added = |low: &mut Lowering, x: TensorId, term: f32| {
+        if term == 0.0 {
+            return Ok(x);
+        }
+        let term = low.scalar(term);
+        low.binary(OpCode::Add, x, term)
+    };
+    let x = added(low, x, before)?;
+    let y = low.unary(function, x)?;
+    added(low, y, after)
+}
+
+/// The sum of all elements up to each along an axis, by default of the flattened tensor: a product with a
+/// triangle of ones.
+pub(super) fn running_sum(low: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
+    let (x, axis) = match settings.get("axis") {
+        Some(_) => (x, int_or(settings, "axis", 0)?),
+        None => (low.reshape(x, &[low.graph.dims(x).iter().product()])?, 0),
+    };
+    low.over_last_axes(x, &[axis], |low, x, _| {
+        let len = low.graph.tensor(x).shape().last();
+        let ones = (0..len).flat_map(|to| (0..len).map(move |from| if from <= to { 1.0 } else { 0.0 }));
+        let ones = low.constant("triangle", &[len, len], ones.collect());
+        low.node(OpCode::FullyConnected, FullyConnectedParams { clamp: Clamp::NONE }, &[x, ones])
+    })
+}
+
+/// The sum of products over the last axis of `a` and the last but one of `b`, or its only one.
+pub(super) fn dot(low: &mut Lowering, _: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
+    let [a, b] = two(low, args)?;
+    let ranks = [a, b].map(|x| low.graph.dims(x).len());
+    if ranks.contains(&0) {
+        return Ok(vec![low.binary(OpCode::Mul, a, b)?]);
+    }
+    let letters = |from: usize, count: usize| -> String { ('b'..).skip(from).take(count).collect() };
+    let of_a = letters(0, ranks[0] - 1);
+    let of_b = letters(ranks[0] - 1, ranks[1] - 1);
+    let (before, last) = of_b.split_at(of_b.len().saturating_sub(1));
+    let equation = format!("{of_a}a,{before}a{last}->{of_a}{of_b}");
+    Ok(vec![einsum::einsum(low, &equation, &[a, b])?])
+}
+
 pub(super) fn clip(low: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
     let clamp = Clamp { min: settings.f64("x_min")? as f32, max: settings.f64("x_max")? as f32 };
     low.node(OpCode::Clip, ClipParams { clamp }, &[x])
@@ -70,15 +121,28 @@ pub(super) fn round(low: &mut Lowering, settings: &Config, x: TensorId) -> Resul
     }
 }
 
-/// Floating point numbers of any width are computed as float32.
-pub(super) fn cast(_: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
+/// Floating point numbers of any width are computed as float32; so are integers, and booleans as 1 and 0.
+pub(super) fn cast(low: &mut Lowering, settings: &Config, x: TensorId) -> Result<TensorId, Fault> {
     match settings.str_or("dtype", "float32")?.trim_start_matches("<dtype: '").trim_end_matches("'>") {
         "float16" | "bfloat16" | "float32" | "float64" => Ok(x),
+        "bool" => truth(low, x),
+        // Rounded towards zero.
+        "int32" | "int64" => {
+            let (size, sign) = (low.unary(OpCode::Abs, x)?, low.unary(OpCode::Sign, x)?);
+            let size = low.unary(OpCode::Floor, size)?;
+            low.binary(OpCode::Mul, size, sign)
+        }
         other => Err(Fault::Unsupported {
             what: format!("a conversion to {other}"),
             remedy: "build the model without it: flatpack computes in float32".into(),
         }),
     }
+}
+
+/// Sums of products in Einstein's notation.
+pub(super) fn einsum(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
+    let operands = args.iter().map(|arg| low.operand(arg)).collect::<Result<Vec<_>, _>>()?;
+    Ok(vec![einsum::einsum(low, settings.str("subscripts")?, &operands)?])
 }
 
 /// Product of the matrices in the last two axes, with the axes before broadcast. A tensor of one axis is

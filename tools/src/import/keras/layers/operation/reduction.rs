@@ -11,7 +11,7 @@ use crate::import::keras::lower::Lowering;
 use crate::import::keras::network::Config;
 
 /// The axes to reduce: by default all of them.
-fn axes_of(low: &Lowering, settings: &Config, x: TensorId) -> Result<Vec<usize>, Fault> {
+pub(super) fn axes_of(low: &Lowering, settings: &Config, x: TensorId) -> Result<Vec<usize>, Fault> {
     match settings.get("axis") {
         None => Ok((0..low.graph.dims(x).len()).collect()),
         Some(_) => match settings.ints("axis")?.as_slice() {
@@ -32,7 +32,7 @@ pub(super) fn reduce(
 }
 
 /// A reduction over these axes, in rising order. Those that are no neighbours move to the end first.
-fn over(
+pub(in super::super) fn over(
     low: &mut Lowering,
     op: OpCode,
     x: TensorId,

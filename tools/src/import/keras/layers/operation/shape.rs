@@ -231,6 +231,23 @@ pub(super) fn broadcast_to(low: &mut Lowering, settings: &Config, x: TensorId) -
     broadcast(low, x, &dims)
 }
 
+/// A constant of the shape of `x`.
+pub(super) fn filled(low: &mut Lowering, x: TensorId, value: f32) -> Result<TensorId, Fault> {
+    let dims = low.dims(x);
+    let value = low.scalar(value);
+    broadcast(low, value, &dims)
+}
+
+/// A number, or a tensor that broadcasts, in the shape of `x`.
+pub(super) fn full_like(low: &mut Lowering, _: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
+    let [x, value] = args else {
+        return Err(wrong("the call", format!("{} arguments", args.len()), "a tensor and a value"));
+    };
+    let (x, value) = (low.operand(x)?, low.operand(value)?);
+    let dims = low.dims(x);
+    Ok(vec![broadcast(low, value, &dims)?])
+}
+
 /// Settings of Keras' `Resize`.
 pub(super) const RESIZE: &[&str] = &[
     "size",

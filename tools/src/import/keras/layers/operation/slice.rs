@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::embedding::gathered;
 use super::super::merging::concatenated;
 use super::super::reshaping::Slice;
 use super::{int_or, wrong};
@@ -225,6 +226,26 @@ pub(super) fn unstack(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Re
     layers.into_iter().map(|layer| low.reshape(layer, &dims)).collect()
 }
 
+/// The positions of an axis that a tensor names; by default of the flattened tensor.
+fn take_at(low: &mut Lowering, settings: &Config, x: TensorId, indices: TensorId) -> Result<TensorId, Fault> {
+    let dims = low.dims(x);
+    if settings.get("axis").is_none() {
+        let flat = low.reshape(x, &[dims.iter().product()])?;
+        return gathered(low, indices, flat);
+    }
+    let axis = low.axis(x, int_or(settings, "axis", 0)?)?;
+    let front: Vec<usize> =
+        [axis].into_iter().chain((0..dims.len()).filter(|&other| other != axis)).collect();
+    let table = low.transpose(x, &front)?;
+    let taken = gathered(low, indices, table)?;
+    // The axes of the indices go where the axis was.
+    let of_indices = low.graph.dims(indices).len();
+    let before = of_indices..of_indices + axis;
+    let order: Vec<usize> =
+        before.chain(0..of_indices).chain(of_indices + axis..of_indices + dims.len() - 1).collect();
+    low.transpose(taken, &order)
+}
+
 /// The positions of an axis that constant indices name.
 pub(super) fn take(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Result<Vec<TensorId>, Fault> {
     let x = first(low, args)?;
@@ -234,12 +255,11 @@ pub(super) fn take(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Resul
     let (axis, indices) = match args.get(1) {
         Some(Arg::Constant(value)) if settings.get("axis").is_some() => (int_or(settings, "axis", 0)?, value),
         Some(Arg::Constant(_)) => return Err(wrong("`axis`", "none", "an axis to take from")),
-        _ => {
-            return Err(Fault::Unsupported {
-                what: "taking elements at computed positions in this version of flatpack".into(),
-                remedy: "use positions that are known when the model is built".into(),
-            });
+        Some(indices) => {
+            let indices = low.operand(indices)?;
+            return Ok(vec![take_at(low, settings, x, indices)?]);
         }
+        None => return Err(wrong("the call", "no positions", "some")),
     };
     let axis = low.axis(x, axis)?;
     let mut at = |index: &Value| {
