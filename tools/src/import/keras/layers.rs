@@ -10,6 +10,7 @@ use std::path::Path;
 mod activation;
 mod conv;
 mod dense;
+mod masking;
 mod merging;
 mod normalization;
 mod operation;
@@ -24,11 +25,16 @@ mod tests;
 mod transposed_conv;
 mod wrapper;
 
+pub(super) use merging::concatenated;
+pub(super) use recurrent::result_masks as recurrent_result_masks;
+
 /// How a class of layers is lowered.
 #[derive(Clone, Copy)]
 pub(super) enum Lower {
     /// One tensor in, one out; the call has no other arguments.
     Map(fn(&mut Lowering, &Layer, TensorId) -> Result<TensorId, Fault>),
+    /// As `Map`, with the mask of the tensor, if it has one; it may have no meaning for the layer.
+    Masked(fn(&mut Lowering, &Layer, TensorId, Option<TensorId>) -> Result<TensorId, Fault>),
     /// Anything else.
     Call(fn(&mut Lowering, &Layer, &Call) -> Result<Vec<TensorId>, Fault>),
 }
@@ -38,6 +44,7 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     activation::LAYERS,
     conv::LAYERS,
     dense::LAYERS,
+    masking::LAYERS,
     merging::LAYERS,
     normalization::LAYERS,
     pooling::LAYERS,
@@ -76,7 +83,6 @@ const NOT_YET: &[&str] = &[
     "IntegerLookup",
     "LocallyConnected1D",
     "LocallyConnected2D",
-    "Masking",
     "MaxNumBoundingBoxes",
     "MaxoutDense",
     "MelSpectrogram",

@@ -2,6 +2,7 @@
 //! functions that have the same meaning.
 
 mod arithmetic;
+mod logic;
 mod reduction;
 mod shape;
 mod slice;
@@ -68,6 +69,15 @@ const OPERATIONS: &[Operation] = &[
     ("TrueDivide", X1_X2, &[], Binary(OpCode::Div)),
     ("math.squared_difference", X_Y, &[], Rule::Call(arithmetic::squared_difference)),
     ("nn.bias_add", &["value", "bias"], &[], Binary(OpCode::Add)),
+    // Whether something holds: 1 or 0.
+    ("All", X, REDUCTION, Map(|low, args, x| logic::reduce(low, OpCode::ReduceMin, args, x))),
+    ("Any", X, REDUCTION, Map(|low, args, x| logic::reduce(low, OpCode::ReduceMax, args, x))),
+    ("LogicalAnd", X1_X2, &[], Rule::Call(|low, _, args| logic::binary(low, OpCode::Minimum, args))),
+    ("LogicalNot", X, &[], Map(|low, _, x| logic::not(low, x))),
+    ("LogicalOr", X1_X2, &[], Rule::Call(|low, _, args| logic::binary(low, OpCode::Maximum, args))),
+    ("NotEqual", X1_X2, &[], Binary(OpCode::NotEqual)),
+    ("OnesLike", X, &["dtype"], Map(|low, _, x| logic::filled(low, 1.0, x))),
+    ("ZerosLike", X, &["dtype"], Map(|low, _, x| logic::filled(low, 0.0, x))),
     // Each element.
     ("Abs", X, &[], Unary(OpCode::Abs)),
     ("Absolute", X, &[], Unary(OpCode::Abs)),
@@ -190,8 +200,6 @@ const OPERATIONS: &[Operation] = &[
 
 /// Operations of Keras and TensorFlow that are known and yet to come.
 const NOT_YET: &[&str] = &[
-    "All",
-    "Any",
     "Argmax",
     "Argmin",
     "Einsum",
@@ -200,10 +208,6 @@ const NOT_YET: &[&str] = &[
     "GreaterEqual",
     "Less",
     "LessEqual",
-    "LogicalAnd",
-    "LogicalNot",
-    "LogicalOr",
-    "NotEqual",
     "OneHot",
     "TakeAlongAxis",
     "Where",
