@@ -14,6 +14,7 @@ mod conv;
 mod dense;
 mod einsum;
 mod embedding;
+mod masking;
 mod merging;
 mod normalization;
 mod operation;
@@ -29,11 +30,16 @@ mod tests;
 mod transposed_conv;
 mod wrapper;
 
+pub(super) use merging::concatenated;
+pub(super) use recurrent::result_masks as recurrent_result_masks;
+
 /// How a class of layers is lowered.
 #[derive(Clone, Copy)]
 pub(super) enum Lower {
     /// One tensor in, one out; the call has no other arguments.
     Map(fn(&mut Lowering, &Layer, TensorId) -> Result<TensorId, Fault>),
+    /// As `Map`, with the mask of the tensor, if it has one; it may have no meaning for the layer.
+    Masked(fn(&mut Lowering, &Layer, TensorId, Option<TensorId>) -> Result<TensorId, Fault>),
     /// Anything else.
     Call(fn(&mut Lowering, &Layer, &Call) -> Result<Vec<TensorId>, Fault>),
 }
@@ -47,6 +53,7 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     dense::LAYERS,
     einsum::LAYERS,
     embedding::LAYERS,
+    masking::LAYERS,
     merging::LAYERS,
     normalization::LAYERS,
     pooling::LAYERS,
@@ -75,7 +82,6 @@ const NOT_YET: &[&str] = &[
     "Highway",
     "LocallyConnected1D",
     "LocallyConnected2D",
-    "Masking",
     "MaxNumBoundingBoxes",
     "MaxoutDense",
     "MixUp",

@@ -5,6 +5,7 @@
 
 mod foreign;
 mod inputs;
+mod masks;
 mod nodes;
 #[cfg(test)]
 mod tests;
@@ -81,6 +82,10 @@ pub(crate) struct Lowering {
     pub(crate) dialect: Dialect,
     /// What the tensors of the network in progress became.
     values: HashMap<TensorRef, TensorId>,
+    /// Their masks, of those that have one.
+    masks: HashMap<TensorRef, TensorId>,
+    /// Masks already begun: of which tensor, by which value, along the last axis or not.
+    counted: HashMap<(TensorId, u32, bool), TensorId>,
     /// Name and class of the models and layers in progress, outermost first.
     path: Vec<(String, String)>,
     /// Calls lowered so far.
@@ -96,6 +101,8 @@ impl Lowering {
             graph,
             dialect,
             values: HashMap::new(),
+            masks: HashMap::new(),
+            counted: HashMap::new(),
             path: Vec::new(),
             call_count: 0,
             constants: HashMap::new(),
@@ -134,12 +141,19 @@ impl Lowering {
             let shape = shape.ok_or_else(|| too_large(&extents))?;
             inputs.push(self.graph.add_input(&input.name, shape));
         }
-        self.graph.outputs = self.network(network, &inputs)?;
+        let outputs = self.network(network, &inputs, &[])?;
+        self.graph.outputs = outputs.into_iter().map(|(output, _)| output).collect();
         Ok(())
     }
 
-    /// Runs the calls of a network on these inputs and gives its outputs.
-    fn network(&mut self, network: &Network, inputs: &[TensorId]) -> Result<Vec<TensorId>, Fault> {
+    /// Runs the calls of a network on these inputs, of which the first have these masks, and gives its outputs with
+    /// theirs.
+    fn network(
+        &mut self,
+        network: &Network,
+        inputs: &[TensorId],
+        masks: &[Option<TensorId>],
+    ) -> Result<Vec<(TensorId, Option<TensorId>)>, Fault> {
         if inputs.len() != network.inputs.len() {
             return Err(Fault::Unexpected {
                 place: "the call".into(),
@@ -148,20 +162,26 @@ impl Lowering {
             });
         }
         let bound = network.inputs.iter().map(|input| input.tensor).zip(inputs.iter().copied()).collect();
+        let masked = network.inputs.iter().zip(masks);
+        let bound_masks = masked.filter_map(|(input, mask)| Some((input.tensor, (*mask)?))).collect();
         let outside = std::mem::replace(&mut self.values, bound);
+        let masks_outside = std::mem::replace(&mut self.masks, bound_masks);
         for call in &network.calls {
             let results = self.call(network.layer(call.layer), call)?;
-            for (tensor, id) in results.into_iter().enumerate() {
-                self.values.insert(TensorRef { layer: call.layer, node: call.node, tensor }, id);
+            for (tensor, (id, mask)) in results.into_iter().enumerate() {
+                let tensor = TensorRef { layer: call.layer, node: call.node, tensor };
+                self.values.insert(tensor, id);
+                self.masks.extend(mask.map(|mask| (tensor, mask)));
             }
         }
-        let outputs = network.outputs.iter().map(|&output| self.value(output)).collect();
-        self.values = outside;
+        let output = |&tensor: &TensorRef| Ok((self.value(tensor)?, self.masks.get(&tensor).copied()));
+        let outputs = network.outputs.iter().map(output).collect();
+        (self.values, self.masks) = (outside, masks_outside);
         outputs
     }
 
-    /// Lowers one call of a layer.
-    fn call(&mut self, layer: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
+    /// Lowers one call of a layer, and gives its results with their masks.
+    fn call(&mut self, layer: &Layer, call: &Call) -> Result<Vec<(TensorId, Option<TensorId>)>, Fault> {
         self.path.push((layer.name.clone(), layer.class.clone()));
         if self.path.len() > MAX_DEPTH {
             return Err(Fault::Limit {
@@ -182,16 +202,26 @@ impl Lowering {
             Inner::Network(network) => {
                 refuse_other_arguments(self.dialect, call)?;
                 let inputs = self.network_inputs(network, call)?;
-                self.network(network, &inputs)?
+                let masks = self.masks_of(call);
+                self.network(network, &inputs, &masks)?
             }
-            _ => match layers::lower(layer)? {
-                Lower::Map(map) => {
-                    refuse_other_arguments(self.dialect, call)?;
-                    let x = self.input(call)?;
-                    vec![map(self, layer, x)?]
-                }
-                Lower::Call(lower) => lower(self, layer, call)?,
-            },
+            _ => {
+                let results = match layers::lower(layer)? {
+                    Lower::Map(map) => {
+                        refuse_other_arguments(self.dialect, call)?;
+                        let x = self.input(call)?;
+                        vec![map(self, layer, x)?]
+                    }
+                    Lower::Masked(map) => {
+                        refuse_other_arguments(self.dialect, &without_mask(call))?;
+                        let (x, mask) = (self.input(call)?, self.mask_of(call)?);
+                        vec![map(self, layer, x, mask)?]
+                    }
+                    Lower::Call(lower) => lower(self, layer, call)?,
+                };
+                let masks = self.masks_after(layer, call)?;
+                results.into_iter().zip(masks.into_iter().chain(std::iter::repeat(None))).collect()
+            }
         };
         self.path.pop();
         Ok(results)
@@ -245,9 +275,10 @@ impl Lowering {
         bound: HashMap<TensorRef, TensorId>,
     ) -> Result<Vec<TensorId>, Fault> {
         let outside = std::mem::replace(&mut self.values, bound);
+        let masks_outside = std::mem::take(&mut self.masks);
         let results = self.call(layer, call)?;
-        self.values = outside;
-        Ok(results)
+        (self.values, self.masks) = (outside, masks_outside);
+        Ok(results.into_iter().map(|(result, _)| result).collect())
     }
 
     /// What a tensor of the network became.
@@ -304,6 +335,12 @@ impl Lowering {
             }),
         }
     }
+}
+
+/// The call without its mask.
+fn without_mask(call: &Call) -> Call {
+    let kwargs = call.kwargs.iter().filter(|(name, _)| name != "mask").cloned().collect();
+    Call { kwargs, ..call.clone() }
 }
 
 /// Refuses a call with more than a first argument, as far as that could change the result.

@@ -23,6 +23,7 @@ use crate::import::keras::HARD_SIGMOID_KERAS2;
 use crate::import::keras::json::short;
 use crate::import::keras::lower::{Lowering, Weights};
 use crate::import::keras::network::{Config, Layer};
+use crate::import::keras::version::Dialect;
 
 pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("Activation", Lower::Map(of_layer)),
@@ -30,7 +31,7 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("LeakyReLU", Lower::Map(|low, layer, x| leaky_relu_layer(low, &layer.config, x))),
     ("PReLU", Lower::Map(prelu)),
     ("ReLU", Lower::Map(|low, layer, x| relu(low, &layer.config, x))),
-    ("Softmax", Lower::Map(|low, layer, x| softmax_layer(low, &layer.config, x))),
+    ("Softmax", Lower::Masked(masked_softmax)),
     ("ThresholdedReLU", Lower::Map(|low, layer, x| thresholded_relu(low, &layer.config, x))),
 ];
 
@@ -146,6 +147,26 @@ pub(super) fn of_argument(
         }
         Some(value) => Err(wrong(value)),
     }
+}
+
+/// A softmax of which what the mask excludes gets nothing: it is broadcast from the last axis on.
+fn masked_softmax(
+    low: &mut Lowering,
+    layer: &Layer,
+    x: TensorId,
+    mask: Option<TensorId>,
+) -> Result<TensorId, Fault> {
+    let Some(mask) = mask else { return softmax_layer(low, &layer.config, x) };
+    let least = low.scalar(-1e9);
+    let x = if low.dialect == Dialect::Keras3 {
+        low.node(OpCode::Select, (), &[mask, x, least])?
+    } else {
+        let one = low.scalar(1.0);
+        let excluded = low.binary(OpCode::Sub, one, mask)?;
+        let lowered = low.binary(OpCode::Mul, excluded, least)?;
+        low.binary(OpCode::Add, x, lowered)?
+    };
+    softmax_layer(low, &layer.config, x)
 }
 
 /// `max(x, 0)` with Keras' three arguments:

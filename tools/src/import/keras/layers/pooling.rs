@@ -16,7 +16,7 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("AveragePooling1D", Lower::Map(|low, layer, x| pool::<1>(low, layer, OpCode::AveragePool2d, x))),
     ("AveragePooling2D", Lower::Map(|low, layer, x| pool::<2>(low, layer, OpCode::AveragePool2d, x))),
     ("AveragePooling3D", Lower::Map(|low, layer, x| pool_3d(low, layer, OpCode::AveragePool2d, x))),
-    ("GlobalAveragePooling1D", Lower::Map(|low, layer, x| global_pool::<1>(low, layer, OpCode::Mean, x))),
+    ("GlobalAveragePooling1D", Lower::Masked(global_average)),
     ("GlobalAveragePooling2D", Lower::Map(|low, layer, x| global_pool::<2>(low, layer, OpCode::Mean, x))),
     ("GlobalAveragePooling3D", Lower::Map(|low, layer, x| global_pool::<3>(low, layer, OpCode::Mean, x))),
     ("GlobalMaxPooling1D", Lower::Map(|low, layer, x| global_pool::<1>(low, layer, OpCode::ReduceMax, x))),
@@ -109,4 +109,25 @@ fn global_pool<const N: usize>(
         keep_dims: u32::from(layer.config.bool_or("keepdims", false)?),
     };
     low.node(op, params, &[x])
+}
+
+/// The mean over the time steps that count.
+fn global_average(
+    low: &mut Lowering,
+    layer: &Layer,
+    x: TensorId,
+    mask: Option<TensorId>,
+) -> Result<TensorId, Fault> {
+    let Some(mask) = mask else { return global_pool::<1>(low, layer, OpCode::Mean, x) };
+    let (axis, features) = if channels_first(layer)? { (2, 1) } else { (1, 2) };
+    let mut dims = low.dims(mask);
+    if dims.len() == 2 {
+        dims.insert(features, 1);
+    }
+    let mask = low.reshape(mask, &dims)?;
+    let counted = low.binary(OpCode::Mul, x, mask)?;
+    let sum = global_pool::<1>(low, layer, OpCode::Sum, counted)?;
+    let keep_dims = u32::from(layer.config.bool_or("keepdims", false)?);
+    let count = low.node(OpCode::Sum, ReduceParams { axis, axis_count: 1, keep_dims }, &[mask])?;
+    low.binary(OpCode::Div, sum, count)
 }

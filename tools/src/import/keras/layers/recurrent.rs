@@ -52,6 +52,18 @@ fn recurrent(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Vec<Tenso
     Ok([y].into_iter().chain(states).collect())
 }
 
+/// The masks of a layer's results, where its input has this one: sequences have it.
+pub(in super::super) fn result_masks(
+    layer: &Layer,
+    mask: Option<TensorId>,
+) -> Result<Vec<Option<TensorId>>, Fault> {
+    let inner = if layer.class == "Bidirectional" { layer.inner.layers().first() } else { None };
+    let sequences = inner.unwrap_or(layer).config.bool_or("return_sequences", false)?;
+    // Without a merge mode, a result of each direction.
+    let is_merged = inner.is_none() || layer.config.0.get("merge_mode").is_none_or(|mode| !mode.is_null());
+    Ok(vec![mask.filter(|_| sequences); if is_merged { 1 } else { 2 }])
+}
+
 /// The arguments of a call.
 fn given(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Given, Fault> {
     let mut states = Vec::new();
@@ -87,7 +99,8 @@ fn given(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Given, Fault>
             });
         }
     };
-    Ok(Given { x, mask: None, states })
+    let mask = low.mask_of(call)?;
+    Ok(Given { x, mask, states })
 }
 
 /// The tensors of an argument, whatever lists they are in.

@@ -9,8 +9,12 @@ use crate::import::Fault;
 use crate::import::keras::lower::Lowering;
 use crate::import::keras::network::{Arg, Config};
 
-/// 1 where `x` is not 0, as a conversion to a boolean has it.
+/// 1 where `x` is not 0, as a conversion to a boolean has it; a comparison is that already.
 pub(super) fn truth(low: &mut Lowering, x: TensorId) -> Result<TensorId, Fault> {
+    let made = low.graph.producer(x).map(|at| low.graph.nodes[at].op);
+    if matches!(made, Some(OpCode::Equal | OpCode::NotEqual | OpCode::Greater | OpCode::GreaterEqual)) {
+        return Ok(x);
+    }
     let zero = low.scalar(0.0);
     low.binary(OpCode::NotEqual, x, zero)
 }

@@ -1,0 +1,177 @@
+//! Masks: which time steps of a sequence count. A mask is a tensor `[batch, time]`, 1 where a step counts, else
+//! 0. Keras hands one on from layer to layer beside the values: a layer begins one ([`Lowering::counted`]), passes
+//! it on, merges several, uses it, or loses it.
+
+use flatpack_format::OpCode;
+use flatpack_format::ops::mean::ReduceParams;
+
+use super::Lowering;
+use crate::graph::TensorId;
+use crate::import::Fault;
+use crate::import::keras::layers::{concatenated, recurrent_result_masks};
+use crate::import::keras::network::{Arg, Call, Layer};
+use crate::import::keras::version::Dialect;
+
+/// Layers whose results have the mask of their input; others have none, where nothing is said of them here.
+/// From `supports_masking` in Keras 2.15 and 3.15, which agree on these.
+const PASS_ON: &[&str] = &[
+    "Activation",
+    "ActivityRegularization",
+    "AdditiveAttention",
+    "AlphaDropout",
+    "Attention",
+    "BatchNormalization",
+    "Dense",
+    "Dropout",
+    "ELU",
+    "GaussianDropout",
+    "GaussianNoise",
+    "GroupNormalization",
+    "GroupQueryAttention",
+    "GroupedQueryAttention",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MultiHeadAttention",
+    "PReLU",
+    "ReLU",
+    "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "SpatialDropout3D",
+    "SyncBatchNormalization",
+    "ThresholdedReLU",
+    "TimeDistributed",
+    "UnitNormalization",
+];
+
+/// Layers that do so since Keras 3.
+const PASS_ON_IN_KERAS_3: &[&str] = &["Identity", "Normalization", "Rescaling"];
+
+impl Lowering {
+    /// The mask of the input of a layer that takes one: its argument `mask`, else that of its first tensor.
+    pub(crate) fn mask_of(&mut self, call: &Call) -> Result<Option<TensorId>, Fault> {
+        match call.kwarg("mask") {
+            Some(Arg::Tensor(mask)) => self.value(*mask).map(Some),
+            Some(Arg::List(masks)) => match masks.first() {
+                Some(Arg::Tensor(mask)) => self.value(*mask).map(Some),
+                _ => Ok(None),
+            },
+            _ => Ok(self.masks_of(call).into_iter().next().flatten()),
+        }
+    }
+
+    /// The mask of each tensor in the first argument of a call.
+    pub(crate) fn masks_of(&self, call: &Call) -> Vec<Option<TensorId>> {
+        let of = |arg: &Arg| arg.as_tensor().and_then(|tensor| self.masks.get(&tensor).copied());
+        match call.args.first().or_else(|| call.kwarg("inputs")) {
+            Some(Arg::List(args)) => args.iter().map(of).collect(),
+            Some(arg) => vec![of(arg)],
+            None => Vec::new(),
+        }
+    }
+
+    /// Where elements of `x` differ from `value`: with `any`, where one does along the last axis, which stays with
+    /// length 1.
+    pub(crate) fn counted(&mut self, x: TensorId, value: f32, any: bool) -> Result<TensorId, Fault> {
+        let key = (x, value.to_bits(), any);
+        if let Some(&made) = self.counted.get(&key) {
+            return Ok(made);
+        }
+        let bound = self.scalar(value);
+        let mut mask = self.binary(OpCode::NotEqual, x, bound)?;
+        if any {
+            let axis = self.axis(x, -1)? as u32;
+            mask =
+                self.node(OpCode::ReduceMax, ReduceParams { axis, axis_count: 1, keep_dims: 1 }, &[mask])?;
+        }
+        self.counted.insert(key, mask);
+        Ok(mask)
+    }
+
+    /// The mask of each result of a call.
+    pub(super) fn masks_after(&mut self, layer: &Layer, call: &Call) -> Result<Vec<Option<TensorId>>, Fault> {
+        let in_keras_3 = self.dialect == Dialect::Keras3;
+        Ok(match layer.class.as_str() {
+            _ if layer.is_operation => Vec::new(),
+            "Embedding" if layer.config.bool_or("mask_zero", false)? => {
+                let x = self.input(call)?;
+                vec![Some(self.counted(x, 0.0, false)?)]
+            }
+            "Masking" => {
+                let x = self.input(call)?;
+                let mask = self.counted(x, layer.config.f64_or("mask_value", 0.0)? as f32, true)?;
+                let mut dims = self.dims(mask);
+                dims.pop();
+                vec![Some(self.reshape(mask, &dims)?)]
+            }
+            "Bidirectional" | "GRU" | "LSTM" | "RNN" | "SimpleRNN" => {
+                let mask = self.mask_of(call)?;
+                recurrent_result_masks(layer, mask)?
+            }
+            "Add" | "Average" | "Maximum" | "Minimum" | "Multiply" | "Subtract" => {
+                let masks = self.masks_of(call);
+                if in_keras_3 && masks.iter().any(Option::is_none) {
+                    return Ok(Vec::new());
+                }
+                let op = if in_keras_3 { OpCode::Maximum } else { OpCode::Minimum };
+                vec![self.merged(op, masks.into_iter().flatten())?]
+            }
+            "Concatenate" => vec![self.mask_of_concatenation(layer, call)?],
+            class if PASS_ON.contains(&class) => vec![self.mask_of(call)?],
+            class if in_keras_3 && PASS_ON_IN_KERAS_3.contains(&class) => vec![self.mask_of(call)?],
+            _ => Vec::new(),
+        })
+    }
+
+    fn merged(
+        &mut self,
+        op: OpCode,
+        masks: impl Iterator<Item = TensorId>,
+    ) -> Result<Option<TensorId>, Fault> {
+        let mut merged = None;
+        for mask in masks {
+            merged = Some(match merged {
+                Some(merged) => self.binary(op, merged, mask)?,
+                None => mask,
+            });
+        }
+        Ok(merged)
+    }
+
+    /// Along time, masks follow each other; along features, a step counts if one of the tensors says so in Keras
+    /// 3, if all do in Keras 2. A tensor without a mask counts everywhere.
+    fn mask_of_concatenation(&mut self, layer: &Layer, call: &Call) -> Result<Option<TensorId>, Fault> {
+        let (masks, tensors) = (self.masks_of(call), self.inputs(call)?);
+        let axis = if layer.config.get("axis").is_some() { layer.config.ints("axis")? } else { vec![-1] };
+        let (&[axis], Some(&first), true) =
+            (axis.as_slice(), tensors.first(), masks.iter().any(Option::is_some))
+        else {
+            return Ok(None);
+        };
+        let (axis, rank) = (self.axis(first, axis)?, self.graph.dims(first).len());
+        if rank != 3 || axis == 0 {
+            return Err(Fault::Unsupported {
+                what: format!("a mask on the concatenation of tensors of {rank} axes along axis {axis}"),
+                remedy: "concatenate sequences of features, or leave the mask out before".into(),
+            });
+        }
+        if axis == 1 {
+            let mut parts = Vec::new();
+            for (tensor, mask) in tensors.into_iter().zip(masks) {
+                let dims = self.dims(tensor);
+                let ones = |low: &mut Self| {
+                    low.constant("mask", &dims[..2], vec![1.0; (dims[0] * dims[1]) as usize])
+                };
+                parts.push(mask.unwrap_or_else(|| ones(self)));
+            }
+            return concatenated(self, &parts, 1).map(Some);
+        }
+        if self.dialect != Dialect::Keras3 {
+            return self.merged(OpCode::Minimum, masks.into_iter().flatten());
+        }
+        match masks.iter().copied().collect::<Option<Vec<_>>>() {
+            Some(masks) => self.merged(OpCode::Maximum, masks.into_iter()),
+            None => Ok(None),
+        }
+    }
+}
