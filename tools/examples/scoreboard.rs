@@ -114,12 +114,10 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
         .and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default();
     let expect = info["expect"].as_str().unwrap_or("");
-    let mut later = None;
     let graph = import::open(model, weights.as_deref()).and_then(|source| {
         let mut options = keras::Options::default();
         if let Source::Keras(saved) = &source {
             let network = saved.network()?;
-            later = later_class(&network.layers);
             options.input_shapes = open_shapes(entry, &network);
         }
         Ok(source.graph(&options)?.0)
@@ -147,10 +145,7 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
             return match stated {
                 Some(word) if reason.contains(word) => Verdict::RefusedAsExpected(reason),
                 Some(word) => Verdict::Failed(format!("refused for another reason than {word}: {reason}")),
-                None => match later {
-                    Some(class) => Verdict::Skipped(format!("{class} is not read yet")),
-                    None => Verdict::Failed(reason),
-                },
+                None => Verdict::Failed(reason),
             };
         }
     };
@@ -181,21 +176,6 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
 }
 
 /// Recurrent and masking layers are read by a later version; everything else that
-/// is refused is a failure.
-const LATER: &[&str] = &["Bidirectional", "GRU", "LSTM", "Masking", "SimpleRNN"];
-
-/// The first layer of a class that is read later, nested models included.
-fn later_class(layers: &[keras::Layer]) -> Option<&'static str> {
-    layers.iter().find_map(|layer| {
-        let own = LATER.iter().find(|class| **class == layer.class).copied();
-        let nested = || match &layer.inner {
-            keras::Inner::Network(network) => later_class(&network.layers),
-            inner => later_class(inner.layers()),
-        };
-        own.or_else(nested)
-    })
-}
-
 /// Extents of the inputs that the model leaves open: those of the recorded inputs.
 fn open_shapes(entry: &Path, network: &keras::Network) -> Vec<(String, Vec<usize>)> {
     let recorded = recorded(entry).map(|(inputs, _)| inputs).unwrap_or_default();

@@ -38,13 +38,13 @@ const OTHERS: &[&str] = &[
     "Cast",
     "CheckNumerics",
     "Const",
+    "Einsum",
     "EnsureShape",
     "Erfc",
     "Identity",
     "IdentityN",
     "If",
     "LeakyRelu",
-    "LogicalNot",
     "MatMul",
     "NoOp",
     "PartitionedCall",
@@ -218,6 +218,7 @@ const MAPS: &[(&str, &str)] = &[
     ("Inv", "Reciprocal"),
     ("Log", "Log"),
     ("LogSoftmax", "LogSoftmax"),
+    ("LogicalNot", "LogicalNot"),
     ("Neg", "Negative"),
     ("Reciprocal", "Reciprocal"),
     ("Relu", "Relu"),
@@ -276,6 +277,13 @@ fn of_tensors(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, F
         return one(low.builder.foreign_operation(class, operands, json!({}))?, args);
     }
     match op {
+        "Einsum" => {
+            let equation = args.node.text("equation").unwrap_or_default();
+            let operands =
+                (0..args.inputs.len()).map(|number| Ok(Argument::Tensor(args.tensor(low, number)?)));
+            let operands = operands.collect::<Result<Vec<_>, Fault>>()?;
+            one(low.builder.foreign_operation("Einsum", operands, json!({"subscripts": equation}))?, args)
+        }
         // 1 − erf(x)
         "Erfc" => {
             let y = operation(low, args, "Erf", json!({}))?;
