@@ -113,7 +113,7 @@ mod tests {
             prop_assert!(meets(OpCode::Gather, &[x.clone(), floats.clone()], &floats));
             for (op, dtype) in [(OpCode::GatherW8, DType::I8), (OpCode::GatherW16, DType::F16)] {
                 let (stored, reals) = stored_weights(&table, 0, seed, dtype);
-                prop_assert!(meets(op, &[&[x.clone()], &stored[..]].concat(), &reals));
+                prop_assert!(meets(op, &[std::slice::from_ref(&x), &stored[..]].concat(), &reals));
             }
         }
     }

@@ -415,10 +415,14 @@ impl Build<'_> {
     fn gather(&mut self) {
         let (x, row, rows) = (self.draw.dims(0..=3), self.draw.dims(0..=3), self.draw.size(9));
         let from_end = self.draw.from(0..=1);
-        // Also between rows and past the table.
-        let units = self.draw.units(x.iter().product());
-        let values = units.iter().map(|value| value * (rows + 1) as f32);
-        let values = values.map(|value| if self.draw.chance() { value.round() } else { value }).collect();
+        let mut values = self.draw.units(x.iter().product());
+        for value in &mut values {
+            // Also between rows and past the table.
+            *value *= (rows + 1) as f32;
+            if self.draw.chance() {
+                *value = value.round();
+            }
+        }
         self.input_of(&x, values);
         self.stored_weights(&[&[rows], &row[..]].concat(), 0);
         self.node(GatherParams { from_end });

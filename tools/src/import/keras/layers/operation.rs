@@ -89,8 +89,6 @@ const OPERATIONS: &[Operation] = &[
     ("OneHot", X, &["num_classes", "axis", "sparse"], Map(comparison::one_hot)),
     ("Where", &["condition", "x1", "x2"], &[], Rule::Call(comparison::select)),
     ("one_hot", &["indices"], &["depth", "on_value", "off_value", "axis"], Map(comparison::one_hot)),
-    ("where", &["condition", "x", "y"], &[], Rule::Call(comparison::select)),
-    ("where_v2", &["condition", "x", "y"], &[], Rule::Call(comparison::select)),
     // Sums of products.
     ("Cumsum", X, &["axis"], Map(arithmetic::running_sum)),
     ("Dot", X1_X2, &[], Rule::Call(arithmetic::dot)),

@@ -70,12 +70,13 @@ fn stft_spectrogram(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<Te
         Some(_) => size_of_layer(layer, "frame_step")?,
         None => taps / 2,
     };
-    let is_first = channels_first(layer)?;
-    let x = if is_first { x } else { low.transpose(x, &[0, 2, 1])? };
     let dims = low.dims(x);
-    let &[batch, channels, len] = dims.as_slice() else {
+    let &[batch, second, third] = dims.as_slice() else {
         return Err(wrong("the call", format!("a tensor of shape {dims:?}"), "batch, samples and channels"));
     };
+    let is_first = channels_first(layer)?;
+    let (x, channels, len) =
+        if is_first { (x, second, third) } else { (low.transpose(x, &[0, 2, 1])?, third, second) };
     let signal = low.reshape(x, &[batch * channels, len])?;
     let pad = match layer.config.str_or("padding", "valid")? {
         "same" if step > 0 => {
