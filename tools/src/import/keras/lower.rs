@@ -175,11 +175,7 @@ impl Lowering {
     }
 
     /// Lowers one call of a layer, and gives its results with their masks.
-    fn call(
-        &mut self,
-        layer: &Layer,
-        call: &Call,
-    ) -> Result<Vec<(TensorId, Option<TensorId>)>, Fault> {
+    fn call(&mut self, layer: &Layer, call: &Call) -> Result<Vec<(TensorId, Option<TensorId>)>, Fault> {
         self.path.push((layer.name.clone(), layer.class.clone()));
         if self.path.len() > MAX_DEPTH {
             return Err(Fault::Limit {
@@ -198,9 +194,9 @@ impl Lowering {
         }
         let results = match &layer.inner {
             Inner::Network(network) => {
-                refuse_other_arguments(self.dialect, call)?;
+                refuse_other_arguments(self.dialect, &without_mask(call))?;
                 let inputs = self.network_inputs(network, call)?;
-                let masks = self.masks_of(call);
+                let masks = self.masks_given(call)?;
                 self.network(network, &inputs, &masks)?
             }
             _ => {

@@ -75,7 +75,11 @@ fn concatenate(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Vec<Ten
 }
 
 /// Tensors one after the other along an axis, in steps of as many as an operator takes.
-pub(in super::super) fn concatenated(low: &mut Lowering, tensors: &[TensorId], axis: i64) -> Result<TensorId, Fault> {
+pub(in super::super) fn concatenated(
+    low: &mut Lowering,
+    tensors: &[TensorId],
+    axis: i64,
+) -> Result<TensorId, Fault> {
     match tensors {
         [] => Err(too_few(0, "one or more")),
         [single] => Ok(*single),
