@@ -7,6 +7,7 @@ use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node, TensorId};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
+use moment::MomentOf;
 use part::Part;
 use std::ops::Range;
 use tract_core::internal::{TractResult, bail};
@@ -14,6 +15,7 @@ use tract_core::model::OutletId;
 
 mod binary;
 mod binary_i8;
+pub mod moment;
 mod moves;
 pub mod part;
 mod pool_i8;
@@ -193,6 +195,8 @@ pub struct Operator {
     pub pairs: fn(&Node) -> bool,
     /// Some rows of the output, where each is computed from some rows of the inputs.
     pub part: Option<PartOf>,
+    /// One moment of the output, where it is computed from the same moment of the inputs.
+    pub moment: Option<MomentOf>,
     /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
 }
@@ -238,6 +242,7 @@ impl Operator {
             packs: |_| false,
             pairs: |_| false,
             part: None,
+            moment: None,
             fewer_bytes: None,
         }
     }

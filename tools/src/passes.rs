@@ -15,6 +15,7 @@ pub mod patches;
 pub mod plan_memory;
 pub mod quantize;
 pub mod schedule;
+pub mod stream;
 pub mod widen_constants;
 
 use crate::graph::Graph;

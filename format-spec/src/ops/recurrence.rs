@@ -65,6 +65,9 @@ pub const REPEATED: u32 = 1;
 /// Where the mask is 0, the output is 0.
 pub const ZEROED: u32 = 2;
 
+/// Where the mask is 0, the output is the hidden state.
+pub const HELD: u32 = 3;
+
 /// What the recurrent operators have in common: 32 bytes.
 #[derive(Clone, Copy, Debug, Pod, Zeroable, PartialEq, Eq)]
 #[repr(C)]
@@ -79,8 +82,8 @@ pub struct Recurrence {
     pub last_only: u32,
     /// 1 if y has the states after the walk behind its outputs, each as one more moment.
     pub states_after: u32,
-    /// What y has where the mask is 0, where the states stay as they are: [`UNMASKED`], [`REPEATED`] or
-    /// [`ZEROED`].
+    /// What y has where the mask is 0, where the states stay as they are: [`UNMASKED`], [`REPEATED`],
+    /// [`ZEROED`] or [`HELD`].
     pub mask: u32,
     /// The function of what is new; see [`Activation`].
     pub activation: u32,
@@ -142,7 +145,7 @@ impl Recurrence {
         let functions = [self.activation, self.gate_activation].map(Activation::from_number);
         if flags.iter().any(|&flag| flag > 1)
             || self.start > GIVEN
-            || self.mask > ZEROED
+            || self.mask > HELD
             || functions.iter().any(Option::is_none)
         {
             return Err(Misfit::Params);

@@ -6,7 +6,7 @@ use crate::gemm::rows_from;
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
-use flatpack_format::ops::recurrence::{Activation, GIVEN, KEPT, Recurrence, ZEROED};
+use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence};
 
 /// Extents of a sequence, and how it is walked.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,8 @@ pub(super) struct Sequence {
     pub(super) time_major: bool,
     pub(super) backwards: bool,
     pub(super) last_only: bool,
-    /// The output of a moment that is skipped is zero, not that of the moment before.
-    pub(super) zeroed: bool,
+    /// What the output of a moment that is skipped is: one of [`REPEATED`], [`ZEROED`], [`HELD`].
+    pub(super) skipped: u32,
     /// States that y has behind its outputs.
     pub(super) states_after: usize,
 }
@@ -48,7 +48,7 @@ impl Sequence {
             time_major,
             backwards: false,
             last_only: false,
-            zeroed: false,
+            skipped: REPEATED,
             states_after: 0,
         }
     }
@@ -58,7 +58,7 @@ impl Sequence {
         Self {
             backwards: walk.backwards == 1,
             last_only: walk.last_only == 1,
-            zeroed: walk.mask == ZEROED,
+            skipped: walk.mask,
             states_after: if walk.states_after == 1 { states } else { 0 },
             ..Self::new(x, units, walk.time_major == 1)
         }
@@ -104,8 +104,9 @@ impl Sequence {
                 };
                 if skipped {
                     for unit in 0..units {
-                        let output = match before {
-                            Some(before) if !self.zeroed => *y.get(before + unit)?,
+                        let output = match (self.skipped, before) {
+                            (HELD, _) => *hidden.get(unit)?,
+                            (REPEATED, Some(before)) => *y.get(before + unit)?,
                             _ => T::default(),
                         };
                         *y.get_mut(y_at + unit)? = output;

@@ -13,7 +13,7 @@
 //! The states `hidden` and `cell` end as h and c, and begin as they are, as zeros, or as the operands
 //! `first hidden` and `first cell`. With `backwards`, the last moment is the first of the walk; y has each output
 //! at its own moment all the same. Where the mask is zero, a moment is skipped: h and c stay, and the output is
-//! that of the moment before in the walk, or zero. With `last_only`, y has one moment, the last of the walk;
+//! that of the moment before in the walk, zero, or h. With `last_only`, y has one moment, the last of the walk;
 //! with `states_after`, h and c after the walk come as more moments behind the outputs.
 //!
 //! | operand      | dtype | shape                 | layouts |

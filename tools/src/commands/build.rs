@@ -12,6 +12,7 @@ use crate::import::{self, Origin};
 use crate::memory::Region;
 use crate::passes::compress_weights::WeightFormat;
 use crate::passes::patches::Patches;
+use crate::passes::stream;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
 use serde_json::json;
@@ -73,6 +74,10 @@ pub struct Args {
     /// for their size lie there, and the others in that of a second --region.
     #[arg(long, value_name = "NAME=BYTES", value_parser = region, conflicts_with = "max_arena")]
     region: Vec<Region>,
+    /// Build a stream: one time step of the sequences that the model takes for each run, with what recurrent
+    /// layers remember kept from run to run. Refused where a layer needs the whole sequence.
+    #[arg(long)]
+    stream: bool,
     /// Leave out names and metadata.
     #[arg(long)]
     strip: bool,
@@ -93,6 +98,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.tflite --region dtcm=64K --region sram=256K
   flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
+  flatpack build keyword_lstm.keras --stream
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
   flatpack build model.h5 --quantize int8 --calibrate samples.npz --eval-data test.npz
   flatpack build model.h5 --golden-inputs x.npy --golden-outputs keras_predictions.npy";
@@ -176,7 +182,13 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         input_shapes: args.input_shape.clone(),
         signature: args.signature.clone(),
     };
-    let (graph, origin) = source.graph(&options).map_err(import_failure)?;
+    let (mut graph, origin) = source.graph(&options).map_err(import_failure)?;
+    if args.stream {
+        stream::run(&mut graph).map_err(|error| {
+            let what = format!("{}: not a stream: no file was written", args.model.display());
+            Failure::model(miette::Report::msg(error).wrap_err(what))
+        })?;
+    }
     if args.quantize.is_some() && graph.has_integers() {
         return Err(Failure::usage(miette::miette!(
             help = "leave --quantize out",
@@ -320,6 +332,9 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     }
     if args.quantize == Some(Quantize::Int8) {
         options += &args.integers.described();
+    }
+    if args.stream {
+        options += " --stream";
     }
     if let Some(bytes) = args.max_arena {
         let _ = write!(options, " --max-arena {bytes}");

@@ -1,6 +1,6 @@
 //! 2-D average pooling.
 
-use super::{Operator, OutputScale, average_pool_2d_i8, part};
+use super::{Operator, OutputScale, average_pool_2d_i8, moment, part};
 use crate::graph::Node;
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -12,6 +12,7 @@ use tract_core::ops::cnn::{PoolSpec, SumPool};
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    moment: Some(moment::of_samples),
     part: Some(part::windows::<{ offset_of!(Pool2dParams, pad_h) }>),
     clamp: Some(offset_of!(Pool2dParams, clamp)),
     integer: Some(average_pool_2d_i8::from_reals),

@@ -1,6 +1,6 @@
 //! What the elementwise operators of two inputs have in common.
 
-use super::{Operator, part};
+use super::{Operator, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -17,6 +17,7 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
 ) -> Operator {
     Operator {
+        moment: Some(moment::of_elements),
         part: Some(part::same_rows),
         clamp: Some(offset_of!(BinaryParams, clamp)),
         ..Operator::new(op, reference)

@@ -1,6 +1,6 @@
 //! 2-D convolution.
 
-use super::{FewerBytes, Linear, Operator, conv_2d_i8, part};
+use super::{FewerBytes, Linear, Operator, conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -11,6 +11,7 @@ use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    moment: Some(moment::of_samples),
     part: Some(part::windows::<{ offset_of!(Conv2dParams, pad_h) }>),
     clamp: Some(offset_of!(Conv2dParams, clamp)),
     integer: Some(conv_2d_i8::from_reals),

@@ -1,6 +1,6 @@
 //! Depthwise 2-D convolution: one group per input channel.
 
-use super::{FewerBytes, Linear, Operator, depthwise_conv_2d_i8, part};
+use super::{FewerBytes, Linear, Operator, depthwise_conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -12,6 +12,7 @@ use tract_core::ops::change_axes::AxisOp;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    moment: Some(moment::of_samples),
     part: Some(part::windows::<{ offset_of!(DepthwiseConv2dParams, pad_h) }>),
     clamp: Some(offset_of!(DepthwiseConv2dParams, clamp)),
     integer: Some(depthwise_conv_2d_i8::from_reals),

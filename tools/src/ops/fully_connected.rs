@@ -1,7 +1,7 @@
 //! Fully connected.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{FewerBytes, Linear, Operator, fully_connected_i8};
+use super::{FewerBytes, Linear, Operator, fully_connected_i8, moment};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -19,6 +19,7 @@ pub const OPERATOR: Operator = Operator {
         input_of: |graph, node, index| input_of(graph, node, 1, index),
         unpadded: |_, _| true,
     }),
+    moment: Some(moment::before_last::<1>),
     packs: |_| true,
     fewer_bytes: Some(FewerBytes {
         w8: OpCode::FullyConnectedW8,

@@ -1,6 +1,6 @@
 //! Layer normalisation over the last axes.
 
-use super::Operator;
+use super::{Operator, moment};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, sizes};
 use flatpack_format::OpCode;
@@ -9,7 +9,14 @@ use tract_core::internal::TractResult;
 use tract_core::model::OutletId;
 
 /// The operator.
-pub const OPERATOR: Operator = Operator::new(OpCode::LayerNormalization, reference);
+pub const OPERATOR: Operator = Operator {
+    moment: Some(|graph, node, axes| {
+        let (axis, rank) = (moment::first_alone(axes)?, graph.dims(node.output).len());
+        let over = node.params::<LayerNormalizationParams>().axis_count as usize;
+        if axis + over < rank { moment::same(node, axis) } else { None }
+    }),
+    ..Operator::new(OpCode::LayerNormalization, reference)
+};
 
 fn reference(r: &mut Reference, graph: &Graph, node: &Node, inputs: &[OutletId]) -> TractResult<OutletId> {
     let p: LayerNormalizationParams = node.params();

@@ -1,7 +1,7 @@
 //! 2-D maximum pooling.
 
 use super::average_pool_2d::pool_spec;
-use super::{Operator, OutputScale, max_pool_2d_i8, part};
+use super::{Operator, OutputScale, max_pool_2d_i8, moment, part};
 use flatpack_format::OpCode;
 use flatpack_format::ops::max_pool_2d::Pool2dParams;
 use std::mem::offset_of;
@@ -9,6 +9,7 @@ use tract_core::ops::cnn::MaxPool;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    moment: Some(moment::of_samples),
     part: Some(part::windows::<{ offset_of!(Pool2dParams, pad_h) }>),
     clamp: Some(offset_of!(Pool2dParams, clamp)),
     integer: Some(max_pool_2d_i8::from_reals),

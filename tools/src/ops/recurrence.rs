@@ -3,12 +3,14 @@
 use crate::graph::{Graph, Node};
 use crate::reference::{Erf, Reference, sizes};
 use flatpack_format::ops::Clamp;
-use flatpack_format::ops::recurrence::{Activation, GIVEN, REPEATED, Recurrence, ZEROS};
+use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, REPEATED, Recurrence, ZEROS};
 use std::f64::consts::FRAC_1_SQRT_2;
-use tract_core::internal::{Tensor, TractResult, bail, ensure};
+use tract_core::internal::{Datum, Tensor, TractResult, bail, ensure};
 use tract_core::model::OutletId;
 use tract_core::ops::array::{Slice, TypedConcat};
-use tract_core::ops::logic::{comp_gt, comp_ne};
+use tract_core::ops::binary::TypedBinOp;
+use tract_core::ops::cast::cast;
+use tract_core::ops::logic::{comp_eq, comp_gt, comp_ne};
 use tract_core::ops::math::{add, div, exp, ln, mul, tanh};
 
 /// The most moments: tract's graph has all operators of each.
@@ -99,11 +101,16 @@ pub(super) fn reference(
                 let there = r.wire(Slice::new(time_axis, t, t + 1), &[inputs[at]])?;
                 let there = r.reshape(&[batch, 1], there)?;
                 let none = r.scalar_like(there, 0.0)?;
-                let chosen = |r: &mut Reference, yes, no| r.select(comp_ne(), [there, none], [yes, no]);
-                let skipped = if walk.mask == REPEATED { output } else { zeros };
-                let output = chosen(r, after[0], skipped)?;
+                let [yes, no] = [comp_ne(), comp_eq()].map(|comparison| TypedBinOp(comparison, None));
+                let shares = [r.wire(yes, &[there, none])?, r.wire(no, &[there, none])?];
+                let skipped = match walk.mask {
+                    REPEATED => output,
+                    HELD => states[0],
+                    _ => zeros,
+                };
+                let output = chosen(r, shares, [after[0], skipped])?;
                 for (after, before) in after.iter_mut().zip(&states) {
-                    *after = chosen(r, *after, *before)?;
+                    *after = chosen(r, shares, [*after, *before])?;
                 }
                 output
             }
@@ -124,6 +131,17 @@ pub(super) fn reference(
     dims.swap(1, time_axis);
     let moments: TractResult<Vec<OutletId>> = moments.into_iter().map(|y| r.reshape(&dims, y)).collect();
     r.wire(TypedConcat { axis: time_axis }, &moments?)
+}
+
+/// The one of two for which a condition holds. (tract's own selection fails where it finds that a part of the
+/// conditions is constant.)
+fn chosen(r: &mut Reference, conditions: [OutletId; 2], of: [OutletId; 2]) -> TractResult<OutletId> {
+    let mut parts = Vec::new();
+    for (condition, value) in conditions.into_iter().zip(of) {
+        let share = r.wire(cast(f32::datum_type()), &[condition])?;
+        parts.push(r.wire(mul(), &[share, value])?);
+    }
+    r.wire(add(), &parts)
 }
 
 /// The function with this number of `x`, rounded once.

@@ -1,7 +1,7 @@
 //! Maximum over axes.
 
 use super::reduction::reduced;
-use super::{Operator, OutputScale, reduce_max_i8};
+use super::{Operator, OutputScale, moment, reduce_max_i8};
 use flatpack_format::OpCode;
 use tract_core::ops::nn::Reducer;
 
@@ -9,6 +9,7 @@ use tract_core::ops::nn::Reducer;
 pub const OPERATOR: Operator = Operator {
     integer: Some(reduce_max_i8::from_reals),
     scale: OutputScale::OfInputs,
+    moment: Some(moment::reduced),
     ..Operator::new(OpCode::ReduceMax, |r, graph, node, inputs| {
         reduced(r, graph, node, inputs[0], |r, axes, x| r.reduce(Reducer::Max, axes, x))
     })

@@ -1,11 +1,12 @@
 //! Selection by a condition.
 
-use super::{Operator, part};
+use super::{Operator, moment, part};
 use flatpack_format::OpCode;
 use tract_core::ops::logic::comp_ne;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    moment: Some(moment::of_elements),
     part: Some(part::same_rows),
     ..Operator::new(OpCode::Select, |r, _, _, inputs| {
         let inputs = r.of_one_rank(inputs)?;

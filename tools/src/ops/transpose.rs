@@ -1,6 +1,6 @@
 //! Transposition.
 
-use super::{Operator, OutputScale, moves};
+use super::{Operator, OutputScale, moment, moves};
 use crate::reference::sizes;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose::TransposeParams;
@@ -9,6 +9,11 @@ use flatpack_format::ops::transpose::TransposeParams;
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
     scale: OutputScale::OfInputs,
+    moment: Some(|_, node, axes| {
+        let axis = moment::first_alone(axes)?;
+        let perm = node.params::<TransposeParams>().perm;
+        moment::same(node, perm.iter().position(|&from| from as usize == axis)?)
+    }),
     ..Operator::new(OpCode::Transpose, |r, graph, node, inputs| {
         let perm = node.params::<TransposeParams>().perm;
         r.transpose(&sizes(&perm[..graph.dims(node.output).len()]), inputs[0])

@@ -1,6 +1,6 @@
 //! What the elementwise operators of one input have in common.
 
-use super::{Lower, Operator, part};
+use super::{Lower, Operator, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -13,5 +13,10 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
     integer: Lower,
 ) -> Operator {
-    Operator { part: Some(part::same_rows), integer: Some(integer), ..Operator::new(op, reference) }
+    Operator {
+        part: Some(part::same_rows),
+        moment: Some(moment::of_elements),
+        integer: Some(integer),
+        ..Operator::new(op, reference)
+    }
 }

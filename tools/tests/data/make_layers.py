@@ -2,7 +2,8 @@
 """Small Keras models for `keras_layers.rs`, with what Keras computes.
 
     python make_layers.py layers/keras3     (with Keras 3 on TensorFlow)
-    python make_layers.py layers/keras2     (with TensorFlow 2.15)
+    python make_layers.py layers/keras2     (with TensorFlow 2.15; since `recurrent` with tf_keras 2.21, and
+                                             TF_USE_LEGACY_KERAS=1, which is Keras 2 too)
 
 Each case becomes a folder with `model.h5`, `input_<i>.npy` and `output_<i>.npy` of two samples. Layers of
 one family that take the same shape are the outputs of one model, to keep the files few and small.
@@ -18,7 +19,7 @@ import tensorflow as tf
 
 keras = tf.keras
 L = keras.layers
-KERAS3 = tf.__version__ >= "2.16"
+KERAS3 = hasattr(keras, "ops")
 CASES = {}
 FAMILY = ["", {}]
 
@@ -461,6 +462,121 @@ def tensorflow_operations():
     graph("op_space_to_depth", [(4, 6, 8)], lambda x: [tf.nn.space_to_depth(x, 2), tf.nn.depth_to_space(x, 2)])
 
 
+def recurrent():
+    shape = (5, 3)
+    for layer in (L.LSTM, L.GRU, L.SimpleRNN):
+        of = "of_" + layer.__name__.lower() + "_"
+        sequence(of + "sequences_backwards", shape,
+                 lambda layer=layer: layer(4, return_sequences=True, go_backwards=True))
+        sequence(of + "no_bias", shape, lambda layer=layer: layer(2, use_bias=False, unroll=True))
+    for name in "elu exponential gelu hard_sigmoid leaky_relu linear mish relu relu6 selu silu softplus softsign".split():
+        if hasattr(keras.activations, name):
+            sequence("of_rnn_with_" + name, shape, lambda name=name: L.SimpleRNN(2, activation=name))
+    sequence("of_gru_with_functions", shape,
+             lambda: L.GRU(3, activation="softsign", recurrent_activation="hard_sigmoid", reset_after=False))
+    sequence("of_lstm_with_functions", shape,
+             lambda: L.LSTM(3, activation="elu", recurrent_activation="hard_sigmoid", return_sequences=True))
+    sequence("of_cell", shape, lambda: L.RNN(L.GRUCell(3), return_sequences=True))
+    sequence("of_cells", shape, lambda: L.RNN([L.LSTMCell(3), L.SimpleRNNCell(2), L.GRUCell(4, reset_after=False)]))
+    sequence("of_cells_backwards", shape,
+             lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(3), L.LSTMCell(2)]), return_sequences=True, go_backwards=True))
+    for mode in ("concat", "sum", "mul", "ave"):
+        sequence("of_both_" + mode, shape, lambda mode=mode: L.Bidirectional(L.GRU(3), merge_mode=mode))
+        sequence("of_both_sequences_" + mode, shape,
+                 lambda mode=mode: L.Bidirectional(L.SimpleRNN(3, return_sequences=True), merge_mode=mode))
+    sequence("of_two_layers", shape, lambda: L.Bidirectional(
+        L.LSTM(3, return_sequences=True), backward_layer=L.GRU(3, return_sequences=True, go_backwards=True)))
+
+
+def recurrent_states():
+    def states(x, h):
+        lstm = L.LSTM(4, return_state=True, return_sequences=True)(x)
+        back = L.LSTM(4, return_state=True, return_sequences=True, go_backwards=True)(x, initial_state=lstm[1:])
+        gru = L.GRU(4, return_state=True)(x, initial_state=h)
+        rnn = L.SimpleRNN(4, return_sequences=True)(x, initial_state=gru[1])
+        return [*lstm, *back, *gru, rnn]
+
+    def of_cells(x):
+        cells = [L.LSTMCell(3), L.GRUCell(2)]
+        return tf.nest.flatten(L.RNN(L.StackedRNNCells(cells), return_state=True, return_sequences=True)(x))
+
+    def of_both(x, h):
+        apart = L.Bidirectional(L.GRU(4, return_sequences=True), merge_mode=None)(x)
+        states = L.Bidirectional(L.LSTM(4, return_state=True))(x)
+        begun = L.Bidirectional(L.GRU(4))(x, initial_state=[h, states[1]])
+        return [*apart, *states, begun]
+
+    graph("recurrent_states", [(5, 3), (4,)], states)
+    graph("recurrent_states_of_cells", [(5, 3)], of_cells)
+    graph("recurrent_states_of_both", [(5, 3), (4,)], of_both)
+
+
+def masks():
+    def masked(x, threshold=0.5):
+        # About half of the steps are zeros.
+        return L.Masking(0.0)(L.ReLU(threshold=threshold)(x))
+
+    def recurrent_layers(x, h):
+        m = masked(x)
+        outputs = []
+        for layer in (L.LSTM, L.GRU, L.SimpleRNN):
+            outputs.append(layer(3)(m))
+            outputs.append(layer(3, return_sequences=True, go_backwards=True)(m))
+            outputs.append(layer(3, return_sequences=True, zero_output_for_mask=True)(m))
+        outputs.append(L.GRU(3, reset_after=False, zero_output_for_mask=True)(m))
+        outputs.append(L.RNN([L.GRUCell(3), L.SimpleRNNCell(2)], return_sequences=True)(m))
+        outputs.append(L.GRU(4, return_sequences=True)(m, initial_state=h))
+        outputs.extend(L.GRU(4, return_state=True, go_backwards=True)(m, initial_state=h))
+        outputs.append(L.Bidirectional(L.GRU(3))(m))
+        outputs.append(L.Bidirectional(L.LSTM(3, return_sequences=True))(m))
+        return outputs
+
+    def handed_on(x):
+        m = masked(x)
+        last = lambda y: L.SimpleRNN(2)(y)
+        on = [L.Dense(3, activation="relu"), L.Dropout(0.5), L.LayerNormalization(), L.BatchNormalization(),
+              L.Activation("tanh"), L.LeakyReLU(), L.GRU(3, return_sequences=True), L.UnitNormalization(),
+              L.Bidirectional(L.GRU(2, return_sequences=True)), L.TimeDistributed(L.Dense(3)), L.Softmax()]
+        y, outputs = m, []
+        for layer in on[:-1]:
+            y = layer(y)
+            outputs.append(last(y))
+        # Of a softmax, the mask is that of its last axis.
+        outputs.append(last(on[-1](L.Dense(x.shape[1])(m))))
+        for lost in (L.Conv1D(2, 1), L.Permute((2, 1)), L.Reshape((2, -1)), L.MaxPooling1D(2), L.ZeroPadding1D(1)):
+            outputs.append(last(lost(m)))
+        outputs.append(L.GlobalAveragePooling1D()(m))
+        outputs.append(L.GlobalAveragePooling1D(keepdims=True)(m))
+        outputs.append(L.GlobalMaxPooling1D()(m))
+        return outputs
+
+    def merged(x, y):
+        a, b = masked(x), masked(y, 0.8)
+        last = lambda y: L.SimpleRNN(2)(y)
+        outputs = [last(layer()([a, b])) for layer in (L.Add, L.Subtract, L.Multiply, L.Average, L.Maximum)]
+        outputs += [last(L.Add()([a, x])), last(L.Add()([x, a])), last(L.Concatenate()([a, b]))]
+        outputs += [last(L.Concatenate()([a, x])), last(L.Concatenate(axis=1)([a, b]))]
+        if KERAS3:
+            outputs.append(last(L.Concatenate(axis=1)([a, x])))
+        return outputs
+
+    def nested(x):
+        inner = keras.Sequential([keras.Input((6, 2)), L.GRU(2, return_sequences=True), L.Dropout(0.3)])
+        a = keras.Input((6, 2))
+        begins = keras.Model(a, L.Dense(2)(masked(a)))
+        return [L.LSTM(2)(inner(masked(x))), L.LSTM(2)(begins(x)), L.LSTM(2)(inner(x))]
+
+    def chain():
+        return keras.Sequential([keras.Input((6, 2)), L.ReLU(threshold=0.5), L.Masking(), L.Dropout(0.2),
+                                 L.Bidirectional(L.LSTM(3, return_sequences=True)), L.GRU(2)])
+
+    graph("masks_recurrent", [(6, 2), (4,)], recurrent_layers)
+    graph("masks_handed_on", [(6, 2)], handed_on)
+    graph("masks_merged", [(6, 2), (6, 2)], merged)
+    graph("masks_nested", [(6, 2)], nested)
+    CASES["masks_chain"] = chain
+
+
 def fill(model, rng):
     """Random weights; variances positive, gains around one. What a layer learned from data stays."""
     learned = {id(weight) for layer in model.layers if isinstance(layer, L.Normalization) for weight in layer.weights}
@@ -502,7 +618,8 @@ def write(folder, name, build):
 
 
 def main():
-    for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms):
+    for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms,
+                   recurrent, recurrent_states, masks):
         FAMILY[:] = [family.__name__, {}]
         family()
         for shape, cases in FAMILY[1].items():

@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use flatpack::graph::{Data, Graph, TensorId};
 use flatpack::half;
 use flatpack_format::ops::recurrence::{
-    Activation, GIVEN, KEPT, REPEATED, Recurrence, UNMASKED, ZEROED, ZEROS,
+    Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence, UNMASKED, ZEROED, ZEROS,
 };
 use flatpack_format::ops::{
     Clamp, binary::BinaryParams, broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams,
@@ -541,7 +541,7 @@ impl Build<'_> {
             start: self.draw.one_of(&[KEPT, ZEROS, GIVEN]),
             last_only,
             states_after,
-            mask: self.draw.one_of(&[UNMASKED, REPEATED, ZEROED]),
+            mask: self.draw.one_of(&[UNMASKED, REPEATED, ZEROED, HELD]),
             activation: functions[0],
             gate_activation: if gates == 1 { Activation::Linear as u32 } else { functions[1] },
         };

@@ -2,7 +2,7 @@
 
 use crate::one_step::{EDGES, Input, difference, input, meets, noise, refusal_with_states, stream, ulps};
 use bytemuck::bytes_of;
-use flatpack_format::ops::recurrence::{Activation, GIVEN, KEPT, REPEATED, Recurrence, ZEROED, ZEROS};
+use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence, ZEROED, ZEROS};
 use flatpack_format::ops::unidirectional_sequence_gru::UnidirectionalSequenceGruParams;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
 use flatpack_format::ops::unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams;
@@ -186,8 +186,10 @@ fn formula(
                 let t = if walk.backwards == 1 { time - 1 - moment } else { moment };
                 let [i, j] = if walk.time_major == 1 { [t, n] } else { [n, t] };
                 if mask.is_some_and(|mask| mask.at(&[i, j]) == 0.0) {
-                    if walk.mask == ZEROED {
-                        output.fill(0.0);
+                    match walk.mask {
+                        ZEROED => output.fill(0.0),
+                        HELD => output.clone_from(&states[0][n as usize]),
+                        _ => {}
                     }
                 } else {
                     let before: Vec<Vec<f64>> =
@@ -256,7 +258,7 @@ fn walk() -> impl Strategy<Value = Recurrence> {
         &[Activation::Logistic, Activation::HardSigmoid, Activation::SteepHardSigmoid];
     let functions = [BOUNDED, SHARES].map(prop::sample::select);
     let flags = (0u32..2, 0u32..2, 0u32..2, 0u32..2);
-    (flags, 0u32..3, 0u32..3, functions).prop_map(|(flags, start, mask, [new, gate])| {
+    (flags, 0u32..3, 0u32..4, functions).prop_map(|(flags, start, mask, [new, gate])| {
         let (time_major, backwards, last_only, states_after) = flags;
         Recurrence {
             time_major,
@@ -347,7 +349,7 @@ fn what_does_not_fit_is_refused() {
             Recurrence { start: 3, ..all },
             Recurrence { last_only: 2, ..all },
             Recurrence { states_after: 2, ..all },
-            Recurrence { mask: 3, ..all },
+            Recurrence { mask: 4, ..all },
             Recurrence { activation: functions, ..all },
         ] {
             assert_eq!(refused(walk, &fitting), Misfit::Params, "{walk:?}");

@@ -200,9 +200,9 @@ impl Lowering {
         }
         let results = match &layer.inner {
             Inner::Network(network) => {
-                refuse_other_arguments(self.dialect, call)?;
+                refuse_other_arguments(self.dialect, &without_mask(call))?;
                 let inputs = self.network_inputs(network, call)?;
-                let masks = self.masks_of(call);
+                let masks = self.masks_given(call)?;
                 self.network(network, &inputs, &masks)?
             }
             _ => {

@@ -15,12 +15,13 @@ use crate::import::keras::lower::{Lowering, Weights};
 use crate::import::keras::network::{Inner, Layer, Weight};
 
 pub(super) const LAYERS: &[(&str, Lower)] = &[
-    ("BatchNormalization", Lower::Map(batch_normalization)),
+    // A mask changes what training learns alone.
+    ("BatchNormalization", Lower::Masked(|low, layer, x, _| batch_normalization(low, layer, x))),
     ("GroupNormalization", Lower::Map(group_normalization)),
     ("LayerNormalization", Lower::Map(layer_normalization)),
     ("RMSNormalization", Lower::Map(rms_normalization)),
     ("SpectralNormalization", Lower::Map(spectral_normalization)),
-    ("SyncBatchNormalization", Lower::Map(batch_normalization)),
+    ("SyncBatchNormalization", Lower::Masked(|low, layer, x, _| batch_normalization(low, layer, x))),
     ("UnitNormalization", Lower::Map(unit_normalization)),
 ];
 

@@ -18,6 +18,7 @@ use crate::import::keras::HARD_SIGMOID_KERAS2;
 use crate::import::keras::json::short;
 use crate::import::keras::lower::{Lowering, Weights, describe, size_of_layer};
 use crate::import::keras::network::{Arg, Call, Layer};
+use crate::import::keras::version::Dialect;
 
 pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("Bidirectional", Lower::Call(bidirectional)),
@@ -99,7 +100,9 @@ fn given(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Given, Fault>
             });
         }
     };
-    let mask = low.mask_of(call)?;
+    // Keras 3 does not look for the mask of a sequence that comes with other tensors.
+    let is_sought = low.dialect < Dialect::Keras3 || states.is_empty() || call.kwarg("mask").is_some();
+    let mask = if is_sought { low.mask_of(call)? } else { None };
     Ok(Given { x, mask, states })
 }
 

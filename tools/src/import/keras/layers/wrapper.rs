@@ -6,15 +6,11 @@ use crate::import::Fault;
 use crate::import::keras::lower::Lowering;
 use crate::import::keras::network::Layer;
 
-pub(super) const LAYERS: &[(&str, Lower)] = &[("TimeDistributed", Lower::Masked(time_distributed))];
+pub(super) const LAYERS: &[(&str, Lower)] =
+    &[("TimeDistributed", Lower::Masked(|low, layer, x, _| time_distributed(low, layer, x)))];
 
 /// The same layer at every time step: `[N, T, …]` as `N · T` rows.
-fn time_distributed(
-    low: &mut Lowering,
-    layer: &Layer,
-    x: TensorId,
-    _: Option<TensorId>,
-) -> Result<TensorId, Fault> {
+fn time_distributed(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
     let wrong = |found: String, expected: &str| Fault::Unexpected {
         place: "the layer".into(),
         found,

@@ -49,14 +49,17 @@ const PASS_ON_IN_KERAS_3: &[&str] = &["Identity", "Normalization", "Rescaling"];
 
 impl Lowering {
     /// The mask of the input of a layer that takes one: its argument `mask`, else that of its first tensor.
-    pub(crate) fn mask_of(&mut self, call: &Call) -> Result<Option<TensorId>, Fault> {
+    pub(crate) fn mask_of(&self, call: &Call) -> Result<Option<TensorId>, Fault> {
+        Ok(self.masks_given(call)?.into_iter().next().flatten())
+    }
+
+    /// The masks of the inputs of a model: its argument `mask`, else those of its tensors.
+    pub(super) fn masks_given(&self, call: &Call) -> Result<Vec<Option<TensorId>>, Fault> {
+        let of = |arg: &Arg| arg.as_tensor().map(|mask| self.value(mask)).transpose();
         match call.kwarg("mask") {
-            Some(Arg::Tensor(mask)) => self.value(*mask).map(Some),
-            Some(Arg::List(masks)) => match masks.first() {
-                Some(Arg::Tensor(mask)) => self.value(*mask).map(Some),
-                _ => Ok(None),
-            },
-            _ => Ok(self.masks_of(call).into_iter().next().flatten()),
+            Some(Arg::List(masks)) => masks.iter().map(of).collect(),
+            Some(mask @ Arg::Tensor(_)) => Ok(vec![of(mask)?]),
+            _ => Ok(self.masks_of(call)),
         }
     }
 

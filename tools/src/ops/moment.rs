@@ -1,0 +1,76 @@
+//! One moment of an operator's output, where it is computed from the same moment of its inputs alone: what a
+//! stream asks of each operator between its recurrent ones.
+
+use super::reduction;
+use crate::graph::{Graph, Node};
+use flatpack_format::ops::mean::ReduceParams;
+
+/// An operator on one moment, with the results that it has for it where it computes all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Its parameter record.
+    pub params: Vec<u8>,
+    /// The axis of the output that counts moments; `None` where it has but the last one.
+    pub axis: Option<usize>,
+}
+
+/// The moment of a node. For each input: the axis that counts moments, if one does; at least one has one.
+pub type MomentOf = fn(&Graph, &Node, &[Option<usize>]) -> Option<Moment>;
+
+/// The record as it is.
+pub(crate) fn same(node: &Node, axis: usize) -> Option<Moment> {
+    Some(Moment { params: node.params.clone(), axis: Some(axis) })
+}
+
+/// Element by element, shapes being aligned at their last axes; inputs without moments have length 1 there.
+pub(crate) fn of_elements(graph: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+    let rank = graph.dims(node.output).len();
+    let mut found = None;
+    for (&input, axis) in node.inputs.iter().zip(axes) {
+        let Some(axis) = axis else { continue };
+        let axis = axis + rank - graph.dims(input).len();
+        if found.replace(axis).is_some_and(|other| other != axis) {
+            return None;
+        }
+    }
+    let axis = found?;
+    let repeats = node.inputs.iter().zip(axes).filter(|(_, axis)| axis.is_none()).all(|(&input, _)| {
+        let dims = graph.dims(input);
+        (axis + dims.len()).checked_sub(rank).is_none_or(|axis| dims[axis] == 1)
+    });
+    if repeats { same(node, axis) } else { None }
+}
+
+/// The first input alone has moments, along an axis before its `COUNT` last.
+pub(crate) fn before_last<const COUNT: usize>(
+    graph: &Graph,
+    node: &Node,
+    axes: &[Option<usize>],
+) -> Option<Moment> {
+    let axis = first_alone(axes)?;
+    if axis + COUNT < graph.dims(node.inputs[0]).len() { same(node, axis) } else { None }
+}
+
+/// The first input alone has moments, and they are the samples of a batch.
+pub(crate) fn of_samples(_: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+    if first_alone(axes)? == 0 { same(node, 0) } else { None }
+}
+
+/// A reduction over other axes.
+pub(crate) fn reduced(_: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+    let (p, axis) = (node.params::<ReduceParams>(), first_alone(axes)?);
+    let over = reduction::axes(p);
+    if over.contains(&axis) {
+        return None;
+    }
+    let before = if p.keep_dims == 1 { 0 } else { over.iter().filter(|&&other| other < axis).count() };
+    same(node, axis - before)
+}
+
+/// The axis of the first input, if it is the only one with moments.
+pub(crate) fn first_alone(axes: &[Option<usize>]) -> Option<usize> {
+    match axes {
+        [axis, rest @ ..] if rest.iter().all(Option::is_none) => *axis,
+        _ => None,
+    }
+}
