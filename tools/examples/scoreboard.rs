@@ -173,10 +173,8 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
     }
 }
 
-/// Recurrent, attention, embedding and masking layers are read by a later version; everything else that
-/// is refused is a failure.
-const LATER: &[&str] =
-    &["Attention", "Bidirectional", "Embedding", "GRU", "LSTM", "Masking", "MultiHeadAttention", "SimpleRNN"];
+/// Attention and embedding layers are read by a later version; everything else that is refused is a failure.
+const LATER: &[&str] = &["Attention", "Embedding", "MultiHeadAttention"];
 
 /// The first layer of a class that is read later, nested models included.
 fn later_class(layers: &[keras::Layer]) -> Option<&'static str> {

@@ -18,8 +18,7 @@ use flatpack_format::Model;
 use serde_json::Value;
 
 /// Layers that this version refuses; a model with one of them may be refused.
-const REFUSED: &[&str] =
-    &["Attention", "Bidirectional", "Embedding", "GRU", "LSTM", "Masking", "MultiHeadAttention", "SimpleRNN"];
+const REFUSED: &[&str] = &["Attention", "Embedding", "MultiHeadAttention"];
 
 enum Outcome {
     /// The largest difference from Keras' outputs, and what is allowed.
