@@ -175,6 +175,20 @@ impl<'a> Session<'a> {
         (self.next, self.row) = (0, 0);
     }
 
+    /// The state memory: what the next run finds there. To run several streams with one model, keep a copy for
+    /// each.
+    pub fn state(&self) -> &[u8] {
+        let [_, state, _] = &self.memories;
+        state
+    }
+
+    /// The state memory, to be written: with what [`Session::state`] gave before, of the same model. What
+    /// the first run finds there is the section `state_init`; see [`Session::reset`].
+    pub fn state_mut(&mut self) -> &mut [u8] {
+        let [_, state, _] = &mut self.memories;
+        state
+    }
+
     /// The elements of input `index`, to be written. `None` if there is no such input, or its
     /// elements are not of type `T`.
     pub fn input<T: Pod>(&mut self, index: usize) -> Option<&mut [T]> {

@@ -175,7 +175,6 @@ fn judge(entry: &Path, (model, weights): &(PathBuf, Option<PathBuf>)) -> Verdict
     }
 }
 
-/// Recurrent and masking layers are read by a later version; everything else that
 /// Extents of the inputs that the model leaves open: those of the recorded inputs.
 fn open_shapes(entry: &Path, network: &keras::Network) -> Vec<(String, Vec<usize>)> {
     let recorded = recorded(entry).map(|(inputs, _)| inputs).unwrap_or_default();

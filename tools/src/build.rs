@@ -506,9 +506,8 @@ mod tests {
             let (constants, states) = ([&[4, 1, 1][..], &[4, 1, 1], &[4, 1]], [&[1, 1][..], &[1, 1]]);
             built(OpCode::UnidirectionalSequenceLstm, params, &[1, time, 1], &constants, &states)
         };
-        assert!(of_pool(40).is_ok() && of_stride(3, 1).is_ok() && of_time(3).is_ok());
-        let refused = [of_pool(30_000), of_stride(1 << 20, 0), of_stride(1, 1 << 28), of_time(1 << 13)]
-            .map(Result::err);
+        assert!(of_pool(40).is_ok() && of_stride(3, 1).is_ok() && of_time(1 << 13).is_ok());
+        let refused = [of_pool(30_000), of_stride(1 << 20, 0), of_stride(1, 1 << 28)].map(Result::err);
         for error in refused {
             assert!(matches!(error, Some(BuildError::Reference(_))), "{error:?}");
         }

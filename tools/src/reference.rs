@@ -18,9 +18,6 @@ use tract_core::ops::logic::Iff;
 use tract_core::ops::math;
 use tract_core::ops::nn::{DataFormat, Reduce, Reducer};
 
-/// Larger models of tract are run as they are.
-const MAX_OPTIMIZED_NODES: usize = 1_000;
-
 /// The version that makes the predictions, for the file's metadata.
 pub const PRODUCER: &str = "tract-core 0.23.9";
 
@@ -79,11 +76,7 @@ impl Predictor {
         }
         let outlets: Vec<OutletId> = computed.iter().map(|id| reference.outlets[id]).collect();
         reference.model.select_output_outlets(&outlets)?;
-        // Tract's optimizer takes time in the square of the number of nodes, of which a recurrent layer has as
-        // many as its sequence is long times as its formula has.
-        let model = reference.model;
-        let model = if model.nodes.len() > MAX_OPTIMIZED_NODES { model } else { model.into_optimized()? };
-        Ok(Self { plan: model.into_runnable()?, inputs, computed })
+        Ok(Self { plan: reference.model.into_optimized()?.into_runnable()?, inputs, computed })
     }
 
     /// The values of the tensors that it predicts, for these inputs of a first run.

@@ -11,14 +11,10 @@ use flatpack::array::Array;
 use flatpack::build::{Goldens, Options, build};
 use flatpack::data::load;
 use flatpack::graph::Graph;
+use flatpack::import::ImportError;
 use flatpack::import::keras;
-use flatpack::import::{Fault, ImportError};
 use flatpack::predict::predict;
 use flatpack_format::Model;
-use serde_json::Value;
-
-/// Layers that this version refuses; a model with one of them may be refused.
-const REFUSED: &[&str] = &["Bidirectional", "GRU", "LSTM", "Masking", "SimpleRNN"];
 
 enum Outcome {
     /// The largest difference from Keras' outputs, and what is allowed.
@@ -28,18 +24,12 @@ enum Outcome {
         /// The output with that difference.
         output: usize,
     },
-    Refused {
-        reason: String,
-        permitted: bool,
-    },
     Failed(String),
 }
 
-/// Cases of our own, of which none is refused.
 #[test]
 fn every_case_kept_here_gives_what_keras_recorded() {
-    let refused = compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layers"));
-    assert_eq!(refused, 0);
+    compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layers"));
 }
 
 #[test]
@@ -48,10 +38,9 @@ fn every_layer_configuration_of_the_corpus_gives_what_keras_recorded() {
     compare(&corpus.join("layers"));
 }
 
-/// Compares every case in the folders `keras3` and `keras2`, prints a line for each and gives the
-/// number of those that were refused with good reason.
-fn compare(layers: &Path) -> usize {
-    let mut counts = [0; 3];
+/// Compares every case in the folders `keras3` and `keras2`, and prints a line for each.
+fn compare(layers: &Path) {
+    let mut counts = [0; 2];
     let mut wrong = Vec::new();
     for folder in ["keras3", "keras2"] {
         let mut cases: Vec<PathBuf> =
@@ -66,47 +55,33 @@ fn compare(layers: &Path) -> usize {
                 Outcome::Computed { difference, allowed, output } => {
                     wrong.push(name.clone());
                     (
-                        2,
+                        1,
                         format!(
                             "FAILED   {name}: output {output} off by {difference:e}, allowed {allowed:e}"
                         ),
                     )
                 }
-                Outcome::Refused { reason, permitted } => {
-                    if !permitted {
-                        wrong.push(name.clone());
-                    }
-                    (1, format!("refused  {name}: {reason}"))
-                }
                 Outcome::Failed(why) => {
                     wrong.push(name.clone());
-                    (2, format!("FAILED   {name}: {why}"))
+                    (1, format!("FAILED   {name}: {why}"))
                 }
             };
             counts[column] += 1;
             println!("{line}");
         }
     }
-    let [passed, refused, failed] = counts;
-    println!("{passed} passed, {refused} refused, {failed} failed");
-    assert!(wrong.is_empty(), "failed, or refused without need: {wrong:#?}");
+    let [passed, failed] = counts;
+    println!("{passed} passed, {failed} failed");
+    assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(passed > 0);
-    refused
 }
 
 fn outcome(case: &Path) -> Outcome {
     let graph = match imported(&case.join("model.h5")) {
         Ok(graph) => graph,
         Err(error) => {
-            let names_refused = |info: Vec<u8>| {
-                let info: Value = serde_json::from_slice(&info).unwrap();
-                let layers = info["layers"].as_array().unwrap();
-                layers.iter().any(|layer| REFUSED.contains(&layer.as_str().unwrap()))
-            };
-            let permitted = fs::read(case.join("info.json")).is_ok_and(names_refused)
-                && matches!(*error.fault, Fault::Unsupported { .. });
             let layer = error.layer.as_ref().map_or("the file", |layer| &layer.path);
-            return Outcome::Refused { reason: format!("`{layer}`: {}", error.fault), permitted };
+            return Outcome::Failed(format!("`{layer}`: {}", error.fault));
         }
     };
     let inputs: Vec<Array> = (0..graph.inputs.len()).map(|at| npy(case, "input", at)).collect();

@@ -15,6 +15,15 @@ pub enum NotAStream {
     /// There is no recurrent operator.
     #[error("the model has no recurrent layer, so that there is nothing to keep from moment to moment")]
     NoSequence,
+    /// No recurrent operator walks over the moments of an input.
+    #[error(
+        "layer `{layer}` does not walk over the time steps of an input one for one: layers before it make other steps \
+         of them"
+    )]
+    NoWalk {
+        /// The layer of the first recurrent operator.
+        layer: String,
+    },
     /// A layer looks at other moments than one after the other.
     #[error("layer `{layer}` ({}): {why}", .op.name())]
     Layer {
@@ -73,6 +82,10 @@ pub fn run(graph: &mut Graph) -> Result<(), NotAStream> {
         })?;
         made.params = params;
         of.insert(node.output, part);
+    }
+    let walks = |node: &&Node| is_recurrent(node) && matches!(of.get(&node.inputs[0]), Some(Of::Each(_)));
+    if !graph.nodes.iter().any(|node| walks(&node)) {
+        return Err(NotAStream::NoWalk { layer: first.layer.clone() });
     }
     for at in 0..one.nodes.len() {
         let Node { op, params, inputs, output, .. } = one.nodes[at].clone();

@@ -570,6 +570,13 @@ def masks():
         return keras.Sequential([keras.Input((6, 2)), L.ReLU(threshold=0.5), L.Masking(), L.Dropout(0.2),
                                  L.Bidirectional(L.LSTM(3, return_sequences=True)), L.GRU(2)])
 
+    def stream():
+        return keras.Sequential([keras.Input((6, 2)), L.ReLU(threshold=0.5), L.Masking(), L.LSTM(3, return_sequences=True),
+                                 L.LayerNormalization(), L.TimeDistributed(L.Dense(4, activation="relu")),
+                                 L.GRU(3, reset_after=False, return_sequences=True), L.Dense(3, activation="softmax"),
+                                 L.SimpleRNN(2)])
+
+    CASES["stream"] = stream
     graph("masks_recurrent", [(6, 2), (4,)], recurrent_layers)
     graph("masks_handed_on", [(6, 2)], handed_on)
     graph("masks_merged", [(6, 2), (6, 2)], merged)

@@ -535,15 +535,22 @@ impl Build<'_> {
         let mut flag = || u32::from(self.draw.chance());
         let (time_major, backwards, last_only, states_after) = (flag(), flag(), flag(), flag());
         let functions = [0; 2].map(|_| self.draw.one_of(Activation::ALL) as u32);
-        let walk = Recurrence {
-            time_major,
-            backwards,
-            start: self.draw.one_of(&[KEPT, ZEROS, GIVEN]),
-            last_only,
-            states_after,
-            mask: self.draw.one_of(&[UNMASKED, REPEATED, ZEROED, HELD]),
-            activation: functions[0],
-            gate_activation: if gates == 1 { Activation::Linear as u32 } else { functions[1] },
+        let gates_of = |of: u32| if gates == 1 { Activation::Linear as u32 } else { of };
+        // Half of them as TensorFlow Lite has them.
+        let plain = Recurrence { time_major, ..Recurrence::PLAIN };
+        let walk = if self.draw.chance() {
+            Recurrence { gate_activation: gates_of(plain.gate_activation), ..plain }
+        } else {
+            Recurrence {
+                backwards,
+                start: self.draw.one_of(&[KEPT, ZEROS, GIVEN]),
+                last_only,
+                states_after,
+                mask: self.draw.one_of(&[UNMASKED, REPEATED, ZEROED, HELD]),
+                activation: functions[0],
+                gate_activation: gates_of(functions[1]),
+                ..plain
+            }
         };
         let moments = if time_major == 1 { [time, batch] } else { [batch, time] };
         self.input(&[moments[0], moments[1], inputs]);

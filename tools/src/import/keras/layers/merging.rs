@@ -17,9 +17,9 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("Average", Lower::Call(average)),
     ("Concatenate", Lower::Call(concatenate)),
     ("Dot", Lower::Call(dot)),
-    ("Maximum", Lower::Call(|low, _, call| merged(low, OpCode::Maximum, call))),
-    ("Minimum", Lower::Call(|low, _, call| merged(low, OpCode::Minimum, call))),
-    ("Multiply", Lower::Call(|low, _, call| merged(low, OpCode::Mul, call))),
+    ("Maximum", Lower::Call(|low, _, call| extreme(low, OpCode::Maximum, call))),
+    ("Minimum", Lower::Call(|low, _, call| extreme(low, OpCode::Minimum, call))),
+    ("Multiply", Lower::Call(multiply)),
     ("Subtract", Lower::Call(|low, _, call| merged(low, OpCode::Sub, call))),
 ];
 
@@ -32,6 +32,77 @@ fn merged(low: &mut Lowering, op: OpCode, call: &Call) -> Result<Vec<TensorId>, 
     }
     let y = rest.iter().try_fold(*first, |y, &x| low.binary(op, y, x))?;
     Ok(vec![y])
+}
+
+/// Tensors with their masks, where Keras 3 minds them; each mask has an axis of length 1 more. `None` where there is
+/// none to mind.
+fn masked_inputs(
+    low: &mut Lowering,
+    call: &Call,
+) -> Result<Option<Vec<(TensorId, Option<TensorId>)>>, Fault> {
+    let masks = low.masks_of(call);
+    if low.dialect != Dialect::Keras3 || masks.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let tensors = low.inputs(call)?.into_iter().zip(masks);
+    let lifted = tensors.map(|(x, mask)| Ok((x, mask.map(|mask| last_axis_added(low, mask)).transpose()?)));
+    lifted.collect::<Result<_, _>>().map(Some)
+}
+
+/// The product. In Keras 3, a step that a mask leaves out counts as 1, and where all leave it out, it is 0.
+fn multiply(low: &mut Lowering, _: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
+    let Some(inputs) = masked_inputs(low, call)? else { return merged(low, OpCode::Mul, call) };
+    let one = low.scalar(1.0);
+    let mut product = None;
+    for &(x, mask) in &inputs {
+        let factor = selected(low, mask, x, one)?;
+        product = Some(match product {
+            None => factor,
+            Some(product) => low.binary(OpCode::Mul, product, factor)?,
+        });
+    }
+    let product = product.ok_or_else(|| too_few(0, "one or more"))?;
+    let masks: Option<Vec<TensorId>> = inputs.into_iter().map(|(_, mask)| mask).collect();
+    let zero = low.scalar(0.0);
+    let mut masks = masks.unwrap_or_default().into_iter();
+    let first = masks.next();
+    let any = first
+        .map(|first| masks.try_fold(first, |any, mask| low.binary(OpCode::Maximum, any, mask)))
+        .transpose()?;
+    Ok(vec![selected(low, any, product, zero)?])
+}
+
+/// The maximum or minimum. In Keras 3, a step that a mask leaves out is what the others have there.
+fn extreme(low: &mut Lowering, op: OpCode, call: &Call) -> Result<Vec<TensorId>, Fault> {
+    let Some(inputs) = masked_inputs(low, call)? else { return merged(low, op, call) };
+    let Some((&first, rest)) = inputs.split_first() else { return Err(too_few(0, "one or more")) };
+    let (mut y, mut y_mask) = first;
+    for &(x, mask) in rest {
+        let x = selected(low, mask, x, y)?;
+        y = selected(low, y_mask, y, x)?;
+        y = low.binary(op, y, x)?;
+        y_mask = match (y_mask, mask) {
+            (Some(a), Some(b)) => Some(low.binary(OpCode::Maximum, a, b)?),
+            _ => None,
+        };
+    }
+    Ok(vec![y])
+}
+
+/// A mask with an axis of length 1 behind its own.
+fn last_axis_added(low: &mut Lowering, mask: TensorId) -> Result<TensorId, Fault> {
+    let dims: Vec<u32> = low.dims(mask).into_iter().chain([1]).collect();
+    low.reshape(mask, &dims)
+}
+
+/// `x` where the mask is not 0, else `other`.
+fn selected(
+    low: &mut Lowering,
+    mask: Option<TensorId>,
+    x: TensorId,
+    other: TensorId,
+) -> Result<TensorId, Fault> {
+    mask.map_or(Ok(x), |mask| low.node(OpCode::Select, (), &[mask, x, other]))
 }
 
 fn too_few(found: usize, expected: &str) -> Fault {
