@@ -192,7 +192,10 @@ fn attended(
             };
             [of(0)?, of(1)?]
         }
-        _ => [None, None],
+        _ => {
+            let masks = low.masks_of(call);
+            [0, 1].map(|at| masks.get(at).copied().flatten())
+        }
     };
     let of_value = match of_value {
         Some(mask) => Some(expanded(low, mask, 1)?),
@@ -477,15 +480,22 @@ fn mask_of(
     let never = usize::MAX;
     let [at_query, at_value, at_key, at_both, at_causal] =
         if keras3 { [3, 4, 5, 6, 9] } else { [never, never, never, 3, 6] };
-    let of_query = match optional(low, call, at_query, "query_mask")? {
+    // A mask that is no argument comes with the tensor; that of a key counts where it is not the value.
+    let along = |low: &Lowering, at: usize, name: &str| {
+        call.argument(at, name).and_then(|arg| low.mask_of_argument(arg))
+    };
+    let is_value = call.argument(2, "key") == call.argument(1, "value");
+    let of_query = optional(low, call, at_query, "query_mask")?.or_else(|| along(low, 0, "query"));
+    let of_value = optional(low, call, at_value, "value_mask")?.or_else(|| along(low, 1, "value"));
+    let of_key = optional(low, call, at_key, "key_mask")?;
+    let of_key = of_key.or_else(|| if is_value { None } else { along(low, 2, "key") });
+    let of_query = match of_query {
         Some(mask) => Some(expanded(low, mask, 0)?),
         None => None,
     };
-    let mut of_values = [None; 2];
-    for (of, (at, name)) in of_values.iter_mut().zip([(at_value, "value_mask"), (at_key, "key_mask")]) {
-        if let Some(mask) = optional(low, call, at, name)? {
-            *of = Some(expanded(low, mask, 1)?);
-        }
+    let mut of_values = [of_value, of_key];
+    for mask in of_values.iter_mut().flatten() {
+        *mask = expanded(low, *mask, 1)?;
     }
     let [queries, values] = [query, value].map(|x| low.graph.dims(x)[1]);
     let causal = flag(call, at_causal, "use_causal_mask")?;

@@ -13,12 +13,6 @@ use crate::import::keras::version::Dialect;
 pub(super) const LAYERS: &[(&str, Lower)] = &[("Embedding", Lower::Map(embedding))];
 
 fn embedding(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
-    if layer.config.bool_or("mask_zero", false)? {
-        return Err(Fault::Unsupported {
-            what: "an embedding that masks zeros (`mask_zero`) in this version of flatpack".into(),
-            remedy: "build the model without `mask_zero`".into(),
-        });
-    }
     let table = [size_of_layer(layer, "input_dim")?, size_of_layer(layer, "output_dim")?];
     let mut weights = Weights::of(layer);
     let table = weights.take("table of embeddings", &table)?;

@@ -63,9 +63,14 @@ impl Lowering {
         }
     }
 
+    /// The mask that comes with a tensor.
+    pub(crate) fn mask_of_argument(&self, arg: &Arg) -> Option<TensorId> {
+        arg.as_tensor().and_then(|tensor| self.masks.get(&tensor).copied())
+    }
+
     /// The mask of each tensor in the first argument of a call.
     pub(crate) fn masks_of(&self, call: &Call) -> Vec<Option<TensorId>> {
-        let of = |arg: &Arg| arg.as_tensor().and_then(|tensor| self.masks.get(&tensor).copied());
+        let of = |arg: &Arg| self.mask_of_argument(arg);
         match call.args.first().or_else(|| call.kwarg("inputs")) {
             Some(Arg::List(args)) => args.iter().map(of).collect(),
             Some(arg) => vec![of(arg)],
