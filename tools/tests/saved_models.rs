@@ -145,6 +145,7 @@ fn what_runs_code_or_reads_files_is_refused_by_name() {
 #[test]
 fn files_that_are_missing_or_damaged_are_said_to_be() {
     type Files = Vec<(String, Vec<u8>)>;
+    type Case<'c> = (&'c dyn Fn(&mut Files), &'static str);
     let files = unpacked(&data().join("tokens.zip"));
     let changed = |change: &dyn Fn(&mut Files)| {
         let mut files = files.clone();
@@ -158,7 +159,7 @@ fn files_that_are_missing_or_damaged_are_said_to_be() {
         let (_, bytes) = files.iter_mut().find(|(found, _)| found.contains(name)).unwrap();
         bytes
     }
-    let cases: [(&dyn Fn(&mut Files), &str); 6] = [
+    let cases: [Case<'_>; 6] = [
         (&|files| drop(files.remove(at(files, "saved_model.pb"))), "a folder without `saved_model.pb`"),
         (
             &|files| drop(files.remove(at(files, ".data-"))),

@@ -45,7 +45,7 @@ fn compare(graph: &Graph) {
     let (whole, one) = (built(graph.clone()), built(one));
     let (whole, one) = (whole.model(), one.model());
     let step = |t: usize| {
-        let is_left_out = t % 3 == 0;
+        let is_left_out = t.is_multiple_of(3);
         (0..len).map(move |i| if is_left_out { 0.0 } else { ((t * 7 + i * 5) % 11) as f32 * 0.2 - 0.6 })
     };
     let x: Vec<f32> = (0..time).flat_map(step).collect();

@@ -326,6 +326,23 @@ def attention():
           L.EinsumDense("abc,bd->acd", (4, 2))(x), L.EinsumDense("abc,bcd->ad", (2,), bias_axes="d")(x), L.EinsumDense("abc,dc->adb", (5, 3), bias_axes="d")(x),
           L.EinsumDense("ab...,bd->ad...", (2, 4), bias_axes="d")(x), L.EinsumDense("abc,c->abc", (None, 4))(x)])
     graph("embedding_in_time_indices", [(2, 3)], lambda x: L.TimeDistributed(keras.Sequential([keras.Input((3,)), L.Embedding(6, 4), L.Flatten(), L.Dense(3)]))(x))
+
+    def masked_sequences(x, y):
+        q, v, k = (L.Embedding(6, 4, mask_zero=True)(indices) for indices in (x, y, y))
+        heads = L.MultiHeadAttention(2, 3)(q, v)
+        return [L.Attention()([q, v]), L.AdditiveAttention()([q, v, k], use_causal_mask=True), heads, L.MultiHeadAttention(2, 3, dropout=0.1)(q, v, k),
+                L.MultiHeadAttention(2, 3)(v, v, use_causal_mask=True), L.GlobalAveragePooling1D()(heads), L.GlobalAveragePooling1D()(L.Attention()([q, v]))]
+
+    def masked_residual(x):
+        a, b, c, d = (L.Embedding(6, 4, mask_zero=True)(x) for _ in range(4))
+        return [L.GlobalAveragePooling1D()(L.Add()([a, L.MultiHeadAttention(2, 3)(a, a)])), L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(b, b)),
+                L.LSTM(3)(L.LayerNormalization()(L.Attention()([c, c]))), L.GlobalAveragePooling1D()(L.GroupQueryAttention(3, 4, 2)(d, d, use_causal_mask=True))]
+
+    if KERAS3:
+        # Since 3.8, a multi-head attention takes the masks of its inputs away from those that read them afterwards.
+        graph("attention_masked_residual_indices", [(5,)], masked_residual)
+    else:
+        graph("attention_zeros_masked_indices", [(5,), (7,)], masked_sequences)
     graph("embedding_indices", [(5,), (2, 3), ()], lambda x, y, z: [L.Embedding(6, 4)(x), L.Embedding(7, 3)(y), L.Embedding(6, 2)(z)])
 
 

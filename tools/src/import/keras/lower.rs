@@ -58,16 +58,20 @@ pub struct Options {
 /// When a layer is not supported, its weights do not fit, or an input's extents are unknown.
 pub fn lower(saved: &Saved, network: &Network, options: &Options) -> Result<Graph, ImportError> {
     let dialect = saved.dialect().map_err(|fault| ImportError::in_file(&saved.file, fault))?;
-    lower_network(&saved.file, dialect, network, options)
+    let is_older = saved.keras_version.is_some_and(|version| (version.major, version.minor) < (3, 8));
+    lower_network(&saved.file, dialect, !is_older, network, options)
 }
 
+/// `from_3_8`: whether Keras 3 is of version 3.8 or later.
 pub(crate) fn lower_network(
     file: &Path,
     dialect: Dialect,
+    from_3_8: bool,
     network: &Network,
     options: &Options,
 ) -> Result<Graph, ImportError> {
     let mut lowering = Lowering::new(&network.name, dialect);
+    lowering.attention_takes_masks &= from_3_8;
     match lowering.model(network, options) {
         Ok(()) => Ok(lowering.graph),
         Err(fault) => Err(lowering.locate(file, fault)),
@@ -80,6 +84,8 @@ pub(crate) struct Lowering {
     pub(crate) graph: Graph,
     /// The Keras that wrote the file, where layers of the same arguments differ.
     pub(crate) dialect: Dialect,
+    /// Whether `MultiHeadAttention` removes the masks of its inputs, as it does since Keras 3.8.
+    attention_takes_masks: bool,
     /// What the tensors of the network in progress became.
     values: HashMap<TensorRef, TensorId>,
     /// Their masks, of those that have one.
@@ -100,6 +106,7 @@ impl Lowering {
         Self {
             graph,
             dialect,
+            attention_takes_masks: dialect == Dialect::Keras3,
             values: HashMap::new(),
             masks: HashMap::new(),
             counted: HashMap::new(),
@@ -167,6 +174,7 @@ impl Lowering {
         let outside = std::mem::replace(&mut self.values, bound);
         let masks_outside = std::mem::replace(&mut self.masks, bound_masks);
         for call in &network.calls {
+            self.refuse_masks_by_order(network, call)?;
             let results = self.call(network.layer(call.layer), call)?;
             for (tensor, (id, mask)) in results.into_iter().enumerate() {
                 let tensor = TensorRef { layer: call.layer, node: call.node, tensor };

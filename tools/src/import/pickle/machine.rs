@@ -66,7 +66,7 @@ impl<'b> Machine<'b, '_> {
                 true => drop(self.marks.pop()),
                 false => drop(self.pop()?),
             },
-            b'1' => drop(self.to_mark()?),
+            b'1' => drop(self.pop_to_mark()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -135,12 +135,12 @@ impl<'b> Machine<'b, '_> {
             0x86 => self.push_tuple(2)?,
             0x87 => self.push_tuple(3)?,
             b't' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Node::Tuple(items))?;
             }
             b']' => self.push(Node::List(Vec::new()))?,
             b'l' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Node::List(items))?;
             }
             b'a' => {
@@ -148,12 +148,12 @@ impl<'b> Machine<'b, '_> {
                 self.append(vec![item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.append(items)?;
             }
             b'}' => self.push(Node::Dict(Vec::new()))?,
             b'd' => {
-                let flat = self.to_mark()?;
+                let flat = self.pop_to_mark()?;
                 self.push(Node::Dict(Vec::new()))?;
                 self.set_items(flat)?;
             }
@@ -163,16 +163,16 @@ impl<'b> Machine<'b, '_> {
                 self.set_items(vec![key, value])?;
             }
             b'u' => {
-                let flat = self.to_mark()?;
+                let flat = self.pop_to_mark()?;
                 self.set_items(flat)?;
             }
             0x8f => self.push(Node::Set(Vec::new()))?,
             0x91 => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push(Node::Set(items))?;
             }
             0x90 => {
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 let set = self.top()?;
                 match self.node_mut(set) {
                     Node::Set(members) => members.extend(items),
@@ -238,13 +238,13 @@ impl<'b> Machine<'b, '_> {
             }
             b'i' => {
                 let (module, name) = (self.line()?, self.line()?);
-                let items = self.to_mark()?;
+                let items = self.pop_to_mark()?;
                 self.push_global(module.into(), name.into())?;
                 let callable = self.pop()?;
                 self.call_with(callable, items)?;
             }
             b'o' => {
-                let mut items = self.to_mark()?;
+                let mut items = self.pop_to_mark()?;
                 if items.is_empty() {
                     return Err(self.damage("a call of nothing"));
                 }
@@ -422,7 +422,7 @@ impl<'b> Machine<'b, '_> {
     }
 
     /// What was pushed behind the last mark.
-    fn to_mark(&mut self) -> Result<Vec<Id>, Fault> {
+    fn pop_to_mark(&mut self) -> Result<Vec<Id>, Fault> {
         let height = self.marks.pop().ok_or_else(|| self.damage("there is no mark"))?;
         Ok(self.stack.split_off(height))
     }

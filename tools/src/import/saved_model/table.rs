@@ -17,8 +17,11 @@ use crate::import::Fault;
 const FOOTER_BYTES: usize = 48;
 const MAGIC: u64 = 0xdb47_7524_8b80_fb57;
 
+/// A key and its value.
+type Entry<'t> = (Vec<u8>, &'t [u8]);
+
 /// All keys and values, in the order of the table.
-pub(super) fn entries(table: &[u8]) -> Result<Vec<(Vec<u8>, &[u8])>, Fault> {
+pub(super) fn entries(table: &[u8]) -> Result<Vec<Entry<'_>>, Fault> {
     let cut = || damage("it is too short");
     let footer = table.len().checked_sub(FOOTER_BYTES).and_then(|at| table.get(at..)).ok_or_else(cut)?;
     let (mut handles, magic) = footer.split_at(FOOTER_BYTES - 8);

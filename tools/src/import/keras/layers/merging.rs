@@ -34,12 +34,12 @@ fn merged(low: &mut Lowering, op: OpCode, call: &Call) -> Result<Vec<TensorId>, 
     Ok(vec![y])
 }
 
+/// A tensor, and the mask that comes with it.
+type Masked = (TensorId, Option<TensorId>);
+
 /// Tensors with their masks, where Keras 3 minds them; each mask has an axis of length 1 more. `None` where there is
 /// none to mind.
-fn masked_inputs(
-    low: &mut Lowering,
-    call: &Call,
-) -> Result<Option<Vec<(TensorId, Option<TensorId>)>>, Fault> {
+fn masked_inputs(low: &mut Lowering, call: &Call) -> Result<Option<Vec<Masked>>, Fault> {
     let masks = low.masks_of(call);
     if low.dialect != Dialect::Keras3 || masks.iter().all(Option::is_none) {
         return Ok(None);

@@ -64,7 +64,7 @@ fn lowered(dialect: Dialect, case: &Case) -> Graph {
     let (class, config) = to_keras3(dialect, &case.class, case.config.clone()).unwrap();
     let weights = case.weights.iter().map(|weight| Weight::new("w", weight.array())).collect();
     let network = network(class, config, weights, &case.input.shape);
-    lower_network(Path::new("case"), dialect, &network, &Options::default())
+    lower_network(Path::new("case"), dialect, true, &network, &Options::default())
         .unwrap_or_else(|error| panic!("{error}"))
 }
 

@@ -2,6 +2,8 @@
 //! 0. Keras hands one on from layer to layer beside the values: a layer begins one ([`Lowering::counted`]), passes
 //! it on, merges several, uses it, or loses it.
 
+use std::collections::HashSet;
+
 use flatpack_format::OpCode;
 use flatpack_format::ops::mean::ReduceParams;
 
@@ -9,7 +11,7 @@ use super::Lowering;
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::layers::{concatenated, recurrent_result_masks};
-use crate::import::keras::network::{Arg, Call, Layer};
+use crate::import::keras::network::{Arg, Call, Layer, Network, TensorRef};
 use crate::import::keras::version::Dialect;
 
 /// Layers whose results have the mask of their input; others have none, where nothing is said of them here.
@@ -31,7 +33,6 @@ const PASS_ON: &[&str] = &[
     "GroupedQueryAttention",
     "LayerNormalization",
     "LeakyReLU",
-    "MultiHeadAttention",
     "PReLU",
     "ReLU",
     "Softmax",
@@ -96,6 +97,35 @@ impl Lowering {
         Ok(mask)
     }
 
+    /// Refuses an attention that takes a mask away from a tensor which something else reads, where neither comes
+    /// after the other: which is first depends on how Keras orders them.
+    pub(super) fn refuse_masks_by_order(&mut self, network: &Network, call: &Call) -> Result<(), Fault> {
+        let layer = network.layer(call.layer);
+        if layer.class != "MultiHeadAttention" || !self.attention_takes_masks {
+            return Ok(());
+        }
+        let masked: Vec<TensorRef> =
+            call.tensors().into_iter().filter(|tensor| self.masks.contains_key(tensor)).collect();
+        let reads = |other: &Call| other.tensors().iter().any(|tensor| masked.contains(tensor));
+        let is_apart = |other: &&Call| {
+            (other.layer, other.node) != (call.layer, call.node)
+                && reads(other)
+                && !comes_after(network, other, call)
+                && !comes_after(network, call, other)
+        };
+        let Some(other) = network.calls.iter().find(is_apart) else { return Ok(()) };
+        self.path.push((layer.name.clone(), layer.class.clone()));
+        Err(Fault::Unsupported {
+            what: format!(
+                "a mask on a tensor that this layer and `{}` read side by side (since Keras 3.8, the one that runs \
+                 first takes it)",
+                network.layer(other.layer).name
+            ),
+            remedy: "pass the masks as arguments, such as `query_mask`, or give each of the two a tensor of its own"
+                .into(),
+        })
+    }
+
     /// The mask of each result of a call.
     pub(super) fn masks_after(&mut self, layer: &Layer, call: &Call) -> Result<Vec<Option<TensorId>>, Fault> {
         let in_keras_3 = self.dialect == Dialect::Keras3;
@@ -125,6 +155,16 @@ impl Lowering {
                 vec![self.merged(op, masks.into_iter().flatten())?]
             }
             "Concatenate" => vec![self.mask_of_concatenation(layer, call)?],
+            "MultiHeadAttention" => {
+                let mask = self.mask_of(call)?;
+                if self.attention_takes_masks {
+                    // Whatever else reads these tensors afterwards finds them without masks.
+                    for tensor in call.tensors() {
+                        self.masks.remove(&tensor);
+                    }
+                }
+                vec![mask]
+            }
             class if PASS_ON.contains(&class) => vec![self.mask_of(call)?],
             class if in_keras_3 && PASS_ON_IN_KERAS_3.contains(&class) => vec![self.mask_of(call)?],
             _ => Vec::new(),
@@ -182,4 +222,20 @@ impl Lowering {
             None => Ok(None),
         }
     }
+}
+
+/// Whether a call takes, by way of others, a result of another one.
+fn comes_after(network: &Network, later: &Call, earlier: &Call) -> bool {
+    let is_of = |tensor: &TensorRef, call: &Call| (tensor.layer, tensor.node) == (call.layer, call.node);
+    let mut waiting = later.tensors();
+    let mut seen: HashSet<TensorRef> = waiting.iter().copied().collect();
+    while let Some(tensor) = waiting.pop() {
+        if is_of(&tensor, earlier) {
+            return true;
+        }
+        let maker = network.calls.iter().find(|call| is_of(&tensor, call));
+        let inputs = maker.map(Call::tensors).unwrap_or_default();
+        waiting.extend(inputs.into_iter().filter(|input| seen.insert(*input)));
+    }
+    false
 }

@@ -60,7 +60,7 @@ fn chain(shape: Option<Vec<Option<usize>>>, layers: Vec<Layer>) -> Network {
 }
 
 fn lowered(network: &Network, options: &Options) -> Result<Graph, ImportError> {
-    lower_network(Path::new("m.h5"), Dialect::Keras3, network, options)
+    lower_network(Path::new("m.h5"), Dialect::Keras3, true, network, options)
 }
 
 fn built(network: &Network) -> Result<Graph, String> {
@@ -260,7 +260,7 @@ fn unknown_extents_are_asked_for_and_taken_from_the_options() {
 fn a_call_as_in_training_is_refused_where_predict_would_obey_it() {
     let mut network = chain(Some(PAIR.into()), vec![dense("d")]);
     let in_dialect = |network: &Network, dialect| {
-        lower_network(Path::new("m.h5"), dialect, network, &Options::default())
+        lower_network(Path::new("m.h5"), dialect, true, network, &Options::default())
             .map_err(|error| error.to_string())
     };
     network.calls[0].kwargs = vec![("training".into(), Arg::Constant(json!(false)))];

@@ -115,7 +115,7 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Ve
                 |number: usize| -> Result<f64, Fault> { Ok(args.known(number)?.scalar().unwrap_or(0.0)) };
             let [start, limit, step] = [number(0)?, number(1)?, number(2)?];
             let count = ((limit - start) / step).ceil();
-            if step == 0.0 || !(count <= MAX_RANGE) {
+            if step == 0.0 || count.is_nan() || count > MAX_RANGE {
                 return Err(args.damage("an impossible range"));
             }
             let count = count.max(0.0) as usize;
