@@ -205,7 +205,7 @@ fn a_file_is_what_its_bytes_are() {
 fn another_zip_archive_is_called_what_it_is() {
     let cases: [(&[&str], &str); 9] = [
         (&["x.npy", "y.npy"], "NumPy archive"),
-        (&["m/saved_model.pb", "m/variables/variables.index"], "a SavedModel (`m/saved_model.pb`)"),
+        (&["m/saved_model.pb", "m/variables/variables.index"], "damaged SavedModel"),
         (&["archive/data.pkl", "archive/data/0"], "a PyTorch model"),
         (&["best/model.h5"], "with `best/model.h5`"),
         (&["m/config.json", "m/model.weights.h5"], "an unpacked .keras archive"),

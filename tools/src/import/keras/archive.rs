@@ -99,11 +99,6 @@ fn no_model(archive: &Archive<'_>) -> Fault {
             format!("a zip archive with an unpacked .keras archive, whose `config.json` is `{path}`,"),
             "pack its files again without the folder around them",
         )
-    } else if let Some(path) = file_in("saved_model.pb") {
-        (
-            format!("a zip archive with a SavedModel (`{path}`)"),
-            "in Python, load the model and save it with `model.save(\"model.keras\")`",
-        )
     } else if file_in("data.pkl").is_some() {
         (
             "a PyTorch model: a zip archive with `data.pkl`, a Python pickle,".to_owned(),
