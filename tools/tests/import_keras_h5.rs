@@ -246,7 +246,7 @@ fn what_is_no_model_is_refused_with_a_remedy() {
 
     for (name, said) in [
         ("../trained/digits_cnn/test.npz", "NumPy archive"),
-        ("stock_lstm4_pickle_k213/model.pkl", "pickle"),
+        ("pickle_hostile_marker/model.pkl", "calls `posix.mkdir` (at byte 54713)"),
         ("tl_hello_world_float/model.tflite", "TensorFlow Lite"),
         ("tiny_kws_dscnn_savedmodel/model/saved_model.pb", "protocol buffer"),
         ("ox_basic_pitch/model.onnx", "protocol buffer"),

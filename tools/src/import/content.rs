@@ -99,6 +99,10 @@ impl Content {
             Self::Json => {
                 "the JSON file is the architecture: pass it as the model and the HDF5 file as its weights"
             }
+            Self::Protobuf => {
+                "if it is `saved_model.pb`, pass the folder that it lies in; a model of ONNX is not read: build it in \
+                 Keras and copy the weights"
+            }
             _ => "in Python, load the model and save it with `model.save(\"model.keras\")`",
         }
     }

@@ -129,7 +129,7 @@ impl Pairs {
         for order in orders {
             consider(order, &mut best);
         }
-        if is_exact(blocks) {
+        if best.0 > enough && is_exact(blocks) {
             every_order(blocks.len(), &mut |order| consider(order.to_vec(), &mut best));
             return best;
         }
