@@ -170,7 +170,7 @@ fn parameter_records_are_as_their_table_says() {
         conv_2d::Conv2dParams, conv_2d_i8::Conv2dI8Params, conv_3d::Conv3dParams,
         depthwise_conv_2d::DepthwiseConv2dParams, depthwise_conv_2d_i8::DepthwiseConv2dI8Params,
         dequantize::DequantizeParams, elu::EluParams, fully_connected::FullyConnectedParams,
-        fully_connected_i8::FullyConnectedI8Params, gelu::GeluParams,
+        fully_connected_i8::FullyConnectedI8Params, gather::GatherParams, gelu::GeluParams,
         group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
         l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
         leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, max_pool_2d_i8::MaxPool2dI8Params,
@@ -369,6 +369,7 @@ fn parameter_records_are_as_their_table_says() {
             cell_shift: i32,
             y: OutputI8
         }),
+        record!(GatherParams { from_end: u32 }),
         record!(UnidirectionalSequenceRnnParams { walk: Recurrence }),
     ];
     let told = table("### Parameter records", ["parameter record", "bytes", "fields"]);

@@ -3,7 +3,7 @@
 //!
 //! Operands are x `[N, T, I]` or `[T, N, I]`, w `[G, S, I]`, recurrent `[G, S, S]`, bias `[B, S]`, then a mask
 //! with the first two axes of x and the first values of the states, where the record says so, then the
-//! states, which begin with hidden → y, see [`Recurrence::output`].
+//! states, which begin with hidden → y, see `Recurrence::output`.
 
 use super::f32_inputs;
 use crate::op::Misfit;

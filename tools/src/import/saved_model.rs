@@ -1,7 +1,7 @@
 //! TensorFlow's SavedModel: a folder with functions as graphs, objects that have them, and variables.
 //!
 //! Where Keras left the architecture beside them, [`keras`](super::keras) reads that; else
-//! [the graph](lower) of a signature is what is read.
+//! the graph of a signature is what is read.
 
 mod bundle;
 mod dtype;
