@@ -122,7 +122,7 @@ fn flatten(low: &mut Lowering, arg: &Arg, found: &mut Vec<TensorId>) -> Result<(
 fn cells(layer: &Layer) -> Result<Vec<&Layer>, Fault> {
     match (layer.class.as_str(), layer.inner.layers()) {
         ("RNN", [cell]) => cells(cell),
-        ("StackedRNNCells", inner) => {
+        ("StackedRNNCells", inner @ [_, ..]) => {
             let cells: Result<Vec<Vec<&Layer>>, Fault> = inner.iter().map(cells).collect();
             Ok(cells?.concat())
         }

@@ -165,6 +165,16 @@ fn refusals_name_the_layer_and_say_what_to_do() {
 }
 
 #[test]
+fn a_stack_of_no_cells_is_refused() {
+    let mut stack = layer("cells", "StackedRNNCells", json!({}));
+    stack.inner = Inner::Layers(Vec::new());
+    let mut rnn = layer("rnn", "RNN", json!({}));
+    rnn.inner = Inner::Layers(vec![stack]);
+    let error = lowered(&chain(Some(PAIR.into()), vec![rnn]), &Options::default()).unwrap_err();
+    assert!(error.to_string().contains("a recurrent layer of the cell `StackedRNNCells`"), "{error}");
+}
+
+#[test]
 fn what_no_operator_computes_is_refused_with_the_reason() {
     let lookup = json!({"vocabulary": [1, 2], "num_oov_indices": 2, "oov_method": "farmhash"});
     for (class, config, reason) in [
