@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::keras::{self, Dropped, Options};
+use super::keras::{self, Dropped, Opened, Options};
 use super::saved_model::{self, Files, SavedModel};
 use super::{Content, Fault, ImportError, tflite};
 use crate::graph::Graph;
@@ -56,14 +56,20 @@ pub struct Origin {
 /// # Errors
 /// When a file cannot be read, is no model, is damaged, or lacks a part.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> {
-    if weights.is_none()
-        && let Some(files) = saved_model_files(path)?
-    {
-        return open_saved_model(path, files);
+    if path.is_dir() {
+        if weights.is_some() {
+            let fault = Fault::WrongContent {
+                found: "a folder".into(),
+                expected: "the architecture as JSON, since weights are given apart",
+                remedy: "a SavedModel holds its own weights: leave `--weights` out",
+            };
+            return Err(ImportError::in_file(path, fault));
+        }
+        return Ok(Source::of(path, Opened::of_files(path, folder(path)?)?.noted()));
     }
     let bytes = keras::read(path)?;
     if Content::of(&bytes) != Content::TfLite {
-        return keras::open_bytes(path, bytes, weights).map(|saved| Source::Keras(Box::new(saved)));
+        return Ok(Source::of(path, keras::open_bytes(path, bytes, weights)?));
     }
     if weights.is_some() {
         let fault = Fault::WrongContent {
@@ -97,35 +103,30 @@ pub fn sha256(path: &Path) -> Result<String, ImportError> {
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// A SavedModel: what Keras describes of it, or else its functions.
-fn open_saved_model(path: &Path, files: Files) -> Result<Source, ImportError> {
-    let described = SavedModel::parse(&files).and_then(|saved| keras::saved_model::model(path, &saved));
-    match described.map_err(|fault| ImportError::in_file(path, fault))? {
-        Some(mut saved) => {
-            saved.note();
-            Ok(Source::Keras(Box::new(saved)))
-        }
-        None => Ok(Source::SavedModel(SavedGraphs { file: path.to_owned(), files })),
-    }
-}
-
-/// The files of a SavedModel, in a folder or an archive. `None` where there is none.
-fn saved_model_files(path: &Path) -> Result<Option<Files>, ImportError> {
+/// The files of the SavedModel in a folder.
+fn folder(path: &Path) -> Result<Files, ImportError> {
     let at = |fault| ImportError::in_file(path, fault);
-    if !path.is_dir() {
-        return Files::in_archive(&keras::read(path)?).map_err(at);
-    }
-    match Files::in_folder(path).map_err(at)? {
-        Some(files) => Ok(Some(files)),
-        None => Err(at(Fault::WrongContent {
+    Files::in_folder(path).map_err(at)?.ok_or_else(|| {
+        at(Fault::WrongContent {
             found: "a folder without `saved_model.pb`".into(),
             expected: "a model, or the folder of a SavedModel",
             remedy: "pass the file or the folder that `model.save` or `model.export` wrote",
-        })),
-    }
+        })
+    })
 }
 
 impl SavedGraphs {
+    /// A SavedModel that Keras describes, read by its functions nevertheless. `None` where it is none.
+    fn of(file: &Path) -> Result<Option<Self>, ImportError> {
+        let files = match file.is_dir() {
+            true => Some(folder(file)?),
+            false => {
+                Files::in_archive(&keras::read(file)?).map_err(|fault| ImportError::in_file(file, fault))?
+            }
+        };
+        Ok(files.map(|files| Self { file: file.to_owned(), files }))
+    }
+
     fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
         let at = |fault| ImportError::in_file(&self.file, fault);
         let saved = SavedModel::parse(&self.files).map_err(at)?;
@@ -146,6 +147,13 @@ impl SavedGraphs {
 }
 
 impl Source {
+    fn of(path: &Path, opened: Opened) -> Self {
+        match opened {
+            Opened::Described(saved) => Self::Keras(saved),
+            Opened::Functions(files) => Self::SavedModel(SavedGraphs { file: path.to_owned(), files }),
+        }
+    }
+
     /// The graph of the model, and where it comes from.
     ///
     /// # Errors
@@ -153,8 +161,8 @@ impl Source {
     pub fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
         match self {
             Self::SavedModel(saved) => saved.graph(options),
-            Self::Keras(saved) if options.signature.is_some() => match saved_model_files(&saved.file)? {
-                Some(files) => SavedGraphs { file: saved.file.clone(), files }.graph(options),
+            Self::Keras(saved) if options.signature.is_some() => match SavedGraphs::of(&saved.file)? {
+                Some(graphs) => graphs.graph(options),
                 None => Err(ImportError::in_file(&saved.file, no_signatures())),
             },
             Self::TfLite(saved) if options.signature.is_some() => {

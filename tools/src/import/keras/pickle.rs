@@ -14,7 +14,7 @@ use super::code::is_keras;
 use super::dialect::MODEL_CLASSES;
 use super::h5::Read;
 use super::network::Weight;
-use super::saved::{Container, Saved, Weights, open_model};
+use super::saved::{Container, Saved, Weights, open_inside};
 use crate::import::pickle::{Arrays, Called, Global, Id, Node, Pickle, bytes};
 use crate::import::{Content, Fault, ImportError};
 
@@ -108,7 +108,7 @@ pub(super) fn model(file: &Path, bytes: &[u8]) -> Result<Saved, ImportError> {
         Found::File(bytes) => {
             let content = Content::of(&bytes);
             match content {
-                Content::Hdf5 | Content::Zip | Content::Tar => open_model(file, bytes.into_owned())?,
+                Content::Hdf5 | Content::Zip | Content::Tar => open_inside(file, bytes.into_owned())?,
                 other => {
                     let fault = Fault::WrongContent {
                         found: format!("a pickle with {}", other.looks_like()),

@@ -73,12 +73,6 @@ impl Saved {
         Dialect::of(self.keras_version, &self.config)
     }
 
-    /// Adds what the words of the file call for.
-    pub(crate) fn note(&mut self) {
-        self.notes.extend(note_on_kernels(self));
-        self.notes.extend(code::notes(&self.config));
-    }
-
     /// The layers, their calls and their weights.
     ///
     /// # Errors
@@ -172,16 +166,16 @@ pub struct Dropped {
 /// When a file cannot be read, is no Keras model, is damaged, or lacks a part: weights without an
 /// architecture, or the other way round.
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
-    open_bytes(path, read(path)?, weights)
+    open_bytes(path, read(path)?, weights)?.described(path)
 }
 
 /// [`open`], once the bytes are read.
-pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Saved, ImportError> {
-    let mut saved = match (Content::of(&bytes), weights) {
-        (Content::Pickle, None) => pickle::model(path, &bytes),
+pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Opened, ImportError> {
+    let opened = match (Content::of(&bytes), weights) {
+        (Content::Pickle, None) => pickle::model(path, &bytes).map(Opened::from),
         (Content::Json, Some(weights)) => {
             let architecture = architecture(&bytes).map_err(|fault| ImportError::in_file(path, fault))?;
-            h5::weights_for(path, architecture, weights, read(weights)?)
+            h5::weights_for(path, architecture, weights, read(weights)?).map(Opened::from)
         }
         (Content::Json, None) => Err(ImportError::in_file(
             path,
@@ -191,52 +185,91 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
                 remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
             },
         )),
-        (Content::Hdf5 | Content::Zip | Content::Pickle, Some(_)) => Err(ImportError::in_file(
-            path,
-            Fault::WrongContent {
-                found: Content::of(&bytes).looks_like().into(),
-                expected: "the architecture as JSON, since weights are given apart",
-                remedy: "a model in one file holds its own weights: leave `--weights` out",
-            },
-        )),
+        (Content::Hdf5 | Content::Zip | Content::Tar | Content::Pickle, Some(_)) => {
+            Err(ImportError::in_file(
+                path,
+                Fault::WrongContent {
+                    found: Content::of(&bytes).looks_like().into(),
+                    expected: "the architecture as JSON, since weights are given apart",
+                    remedy: "a model in one file holds its own weights: leave `--weights` out",
+                },
+            ))
+        }
         _ => open_model(path, bytes),
-    }?;
-    saved.note();
-    Ok(saved)
+    };
+    opened.map(Opened::noted)
+}
+
+/// What a file or folder holds.
+pub(crate) enum Opened {
+    /// A model as Keras describes it.
+    Described(Box<Saved>),
+    /// Functions of TensorFlow, and no description.
+    Functions(Files),
+}
+
+impl From<Saved> for Opened {
+    fn from(saved: Saved) -> Self {
+        Self::Described(Box::new(saved))
+    }
+}
+
+impl Opened {
+    /// The files of a SavedModel.
+    pub(crate) fn of_files(path: &Path, files: Files) -> Result<Self, ImportError> {
+        let described = SavedModel::parse(&files).and_then(|saved| saved_model::model(path, &saved));
+        let described = described.map_err(|fault| ImportError::in_file(path, fault))?;
+        Ok(described.map_or(Self::Functions(files), Self::from))
+    }
+
+    /// With the notes that the words of the file call for.
+    pub(crate) fn noted(self) -> Self {
+        let Self::Described(mut saved) = self else { return self };
+        saved.notes.extend(note_on_kernels(&saved));
+        saved.notes.extend(code::notes(&saved.config));
+        Self::Described(saved)
+    }
+
+    fn described(self, path: &Path) -> Result<Saved, ImportError> {
+        match self {
+            Self::Described(saved) => Ok(*saved),
+            Self::Functions(_) => Err(ImportError::in_file(
+                path,
+                Fault::WrongContent {
+                    found: "a SavedModel without Keras' description of its layers".into(),
+                    expected: "a model that Keras describes",
+                    remedy: "in Python, load the model and save it with `model.save(\"model.keras\")`",
+                },
+            )),
+        }
+    }
 }
 
 /// A model that is a file of its own, also inside of another one.
-pub(super) fn open_model(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportError> {
+fn open_model(path: &Path, bytes: Vec<u8>) -> Result<Opened, ImportError> {
     let at = |fault| ImportError::in_file(path, fault);
     match Content::of(&bytes) {
-        Content::Hdf5 => h5::model(path, bytes),
+        Content::Hdf5 => h5::model(path, bytes).map(Opened::from),
         content @ (Content::Zip | Content::Tar) => match Files::in_archive(&bytes).map_err(at)? {
-            Some(files) => {
-                let saved = SavedModel::parse(&files).and_then(|saved| saved_model::model(path, &saved));
-                saved.map_err(at)?.ok_or_else(|| {
-                    at(Fault::WrongContent {
-                        found: "a SavedModel without Keras' description of its layers".into(),
-                        expected: "a model that Keras saved",
-                        remedy: "unpack it and pass the folder with `saved_model.pb`",
-                    })
-                })
-            }
-            None if content == Content::Zip => archive::model(path, &bytes),
+            Some(files) => Opened::of_files(path, files),
+            None if content == Content::Zip => archive::model(path, &bytes).map(Opened::from),
             None => Err(at(Fault::WrongContent {
                 found: "a tar archive without `saved_model.pb`".into(),
                 expected: "a SavedModel",
                 remedy: "unpack it and pass the model inside",
             })),
         },
-        other => Err(ImportError::in_file(
-            path,
-            Fault::WrongContent {
-                found: other.looks_like().into(),
-                expected: "a Keras model (.keras or .h5), or a .tflite file",
-                remedy: other.remedy(),
-            },
-        )),
+        other => Err(at(Fault::WrongContent {
+            found: other.looks_like().into(),
+            expected: "a Keras model (.keras, .h5 or a pickle), a SavedModel, or a .tflite file",
+            remedy: other.remedy(),
+        })),
     }
+}
+
+/// A model inside of another file, that Keras describes.
+pub(super) fn open_inside(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportError> {
+    open_model(path, bytes)?.described(path)
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {

@@ -16,7 +16,7 @@ use crate::import::Fault;
 use crate::import::saved_model::{Objects, ROOT, SavedModel};
 
 /// Reads the model that Keras describes. `None` where it does not: a graph is all there is.
-pub(crate) fn model(file: &Path, saved: &SavedModel<'_>) -> Result<Option<Saved>, Fault> {
+pub(super) fn model(file: &Path, saved: &SavedModel<'_>) -> Result<Option<Saved>, Fault> {
     let objects = Objects::of(saved)?;
     let described: HashMap<usize, &str> = saved
         .keras
