@@ -2,6 +2,7 @@
 //!
 //! Expected outputs are Keras' own; `data/keras_archives/make.py` made them.
 
+mod close;
 mod corpus;
 mod mutations;
 
@@ -9,6 +10,7 @@ use std::fs;
 use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 
+use close::assert_close;
 use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{Options, build};
@@ -62,19 +64,6 @@ fn folders(within: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
     folders.sort();
     folders
-}
-
-fn assert_close(computed: &[Array], expected: &[Array], what: &Path) {
-    assert_eq!(computed.len(), expected.len(), "{what:?}");
-    for (computed, expected) in computed.iter().zip(expected) {
-        assert_eq!(computed.shape, expected.shape, "{what:?}");
-        for (computed, expected) in computed.values.iter().zip(&expected.values) {
-            assert!(
-                (computed - expected).abs() <= 1e-4 * expected.abs().max(1.0),
-                "{what:?}: {computed}, {expected}"
-            );
-        }
-    }
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn is_pickle(bytes: &[u8]) -> bool {
                 lines.next().is_some_and(is_name) && lines.next().is_some_and(is_name)
             }
             [b'(', b'd' | b'l' | b't', b'p', b'0'..=b'9', ..] => true,
-            [b'(', b'c' | b'i', ..] => true,
+            [b'(', b'c' | b'i', ..] | [b'(', b'S', b'\'' | b'"', ..] => true,
             [b'}' | b']', b'q', ..] => true,
             _ => false,
         },
