@@ -28,7 +28,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The model: .h5, .tflite, or the architecture as .json with --weights.
+    /// The model: .keras, .h5, .tflite, a pickle, a SavedModel (a folder, .zip or .tar), or the architecture as
+    /// .json with --weights.
     model: PathBuf,
     /// The file to write [default: the model's name with .fpk].
     #[arg(short, long)]
@@ -45,7 +46,7 @@ pub struct Args {
     /// The function of a SavedModel to read, such as serving_default, in place of what Keras describes.
     #[arg(long, value_name = "NAME")]
     signature: Option<String>,
-    /// Weights (.h5) of an architecture given as .json.
+    /// Weights of an architecture given as .json: .h5, or a pickled list of arrays.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Store numbers in fewer bytes.
@@ -92,6 +93,8 @@ pub struct Args {
 const EXAMPLES: &str = "Examples:
   flatpack build model.keras
   flatpack build model.h5 -o model.fpk --target linux
+  flatpack build saved_model --signature serving_default
+  flatpack build model.pkl
   flatpack build model.tflite
   flatpack build model.tflite --for features.json
   flatpack build model.tflite --max-arena 32K

@@ -50,6 +50,10 @@ pub(crate) enum Kind {
 }
 
 impl Element {
+    pub(crate) fn is_integer(&self) -> bool {
+        matches!(self.kind, Kind::Integer { .. })
+    }
+
     pub(crate) fn size_bytes(&self) -> usize {
         match self.kind {
             Kind::F16 | Kind::Bf16 => 2,

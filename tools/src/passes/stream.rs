@@ -6,7 +6,6 @@ use crate::ops;
 use flatpack_format::OpCode;
 use flatpack_format::ops::recurrence::{HELD, KEPT, REPEATED, Recurrence, ZEROS};
 use std::collections::HashMap;
-use std::ops::Range;
 use thiserror::Error;
 
 /// Why a graph cannot be run moment by moment.
@@ -59,8 +58,7 @@ enum Of {
 /// # Errors
 /// The first layer that needs more than one moment at a time, and what was before.
 pub fn run(graph: &mut Graph) -> Result<(), NotAStream> {
-    let is_recurrent = |node: &&Node| walk_at(node).is_some();
-    let first = graph.nodes.iter().find(is_recurrent).ok_or(NotAStream::NoSequence)?;
+    let first = graph.nodes.iter().find(|node| is_recurrent(node)).ok_or(NotAStream::NoSequence)?;
     let time = graph.dims(first.inputs[0]).get(TIME).copied();
     let mut of: HashMap<TensorId, Of> = HashMap::new();
     let mut one = graph.clone();
@@ -83,8 +81,8 @@ pub fn run(graph: &mut Graph) -> Result<(), NotAStream> {
         made.params = params;
         of.insert(node.output, part);
     }
-    let walks = |node: &&Node| is_recurrent(node) && matches!(of.get(&node.inputs[0]), Some(Of::Each(_)));
-    if !graph.nodes.iter().any(|node| walks(&node)) {
+    let walks = |node: &Node| is_recurrent(node) && matches!(of.get(&node.inputs[0]), Some(Of::Each(_)));
+    if !graph.nodes.iter().any(walks) {
         return Err(NotAStream::NoWalk { layer: first.layer.clone() });
     }
     for at in 0..one.nodes.len() {
@@ -95,11 +93,10 @@ pub fn run(graph: &mut Graph) -> Result<(), NotAStream> {
     Ok(())
 }
 
-/// Where the record of a recurrent operator says how it walks.
-fn walk_at(node: &Node) -> Option<Range<usize>> {
+/// Whether an operator walks over a sequence; its record begins with how.
+fn is_recurrent(node: &Node) -> bool {
     use OpCode::{UnidirectionalSequenceGru, UnidirectionalSequenceLstm, UnidirectionalSequenceRnn};
-    let recurrent = [UnidirectionalSequenceGru, UnidirectionalSequenceLstm, UnidirectionalSequenceRnn];
-    recurrent.contains(&node.op).then_some(0..size_of::<Recurrence>())
+    matches!(node.op, UnidirectionalSequenceGru | UnidirectionalSequenceLstm | UnidirectionalSequenceRnn)
 }
 
 /// The record of a node on one moment, and what its output then has of the sequence.
@@ -114,7 +111,7 @@ fn moment(graph: &Graph, node: &Node, parts: &[Of]) -> Result<(Vec<u8>, Of), &'s
     let reads_last = parts.contains(&Of::Last);
     if axes.iter().all(Option::is_none) {
         let is_state = |input: &TensorId| graph.state(*input).is_some();
-        if reads_last && node.inputs.iter().any(is_state) && walk_at(node).is_none() {
+        if reads_last && node.inputs.iter().any(is_state) && !is_recurrent(node) {
             return Err("it keeps a state for whole sequences, not for moments");
         }
         return Ok((node.params.clone(), if reads_last { Of::Last } else { Of::None }));
@@ -122,8 +119,8 @@ fn moment(graph: &Graph, node: &Node, parts: &[Of]) -> Result<(Vec<u8>, Of), &'s
     if reads_last {
         return Err("it joins what is there at each moment with what the end of the sequence gives");
     }
-    if let Some(at) = walk_at(node) {
-        return recurrent(node, at, &axes);
+    if is_recurrent(node) {
+        return recurrent(node, &axes);
     }
     let made = ops::operator(node.op).moment.and_then(|moment| moment(graph, node, &axes));
     let made = made.ok_or("what it gives at one moment depends on others")?;
@@ -131,9 +128,10 @@ fn moment(graph: &Graph, node: &Node, parts: &[Of]) -> Result<(Vec<u8>, Of), &'s
 }
 
 /// The record of a recurrent operator that goes on where the run before ended.
-fn recurrent(node: &Node, at: Range<usize>, axes: &[Option<usize>]) -> Result<(Vec<u8>, Of), &'static str> {
+fn recurrent(node: &Node, axes: &[Option<usize>]) -> Result<(Vec<u8>, Of), &'static str> {
     let mut params = node.params.clone();
-    let mut walk: Recurrence = bytemuck::pod_read_unaligned(&params[at.clone()]);
+    let record = &mut params[..size_of::<Recurrence>()];
+    let mut walk: Recurrence = bytemuck::pod_read_unaligned(record);
     let axis = if walk.time_major == 1 { 0 } else { 1 };
     let expected = |at: usize| if at == 0 || walk.mask_at() == Some(at) { Some(axis) } else { None };
     if axes.iter().enumerate().any(|(at, axis)| *axis != expected(at)) {
@@ -153,6 +151,6 @@ fn recurrent(node: &Node, at: Range<usize>, axes: &[Option<usize>]) -> Result<(V
     if walk.mask == REPEATED {
         walk.mask = HELD;
     }
-    params[at].copy_from_slice(bytemuck::bytes_of(&walk));
+    record.copy_from_slice(bytemuck::bytes_of(&walk));
     Ok((params, if walk.last_only == 1 { Of::Last } else { Of::Each(axis) }))
 }

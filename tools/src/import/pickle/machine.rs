@@ -180,29 +180,13 @@ impl<'b> Machine<'b, '_> {
                 }
             }
 
-            b'p' => {
-                let key = self.memo_key()?;
-                self.memoize(key)?;
-            }
-            b'q' => {
-                let key = self.number(1)?;
-                self.memoize(key)?;
-            }
-            b'r' => {
-                let key = self.number(4)?;
+            b'p' | b'q' | b'r' => {
+                let key = self.memo_key(opcode)?;
                 self.memoize(key)?;
             }
             0x94 => self.memoize(self.memo.len() as u64)?,
-            b'g' => {
-                let key = self.memo_key()?;
-                self.recall(key)?;
-            }
-            b'h' => {
-                let key = self.number(1)?;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.number(4)?;
+            b'g' | b'h' | b'j' => {
+                let key = self.memo_key(opcode)?;
                 self.recall(key)?;
             }
 
@@ -450,9 +434,13 @@ impl<'b> Machine<'b, '_> {
         Ok(())
     }
 
-    fn memo_key(&mut self) -> Result<u64, Fault> {
-        let line = self.line()?;
-        line.parse().map_err(|_| self.damage("a number of a memo that is none"))
+    /// The number of a memo: a line, a byte or four.
+    fn memo_key(&mut self, opcode: u8) -> Result<u64, Fault> {
+        match opcode {
+            b'q' | b'h' => self.number(1),
+            b'r' | b'j' => self.number(4),
+            _ => self.line()?.parse().map_err(|_| self.damage("a number of a memo that is none")),
+        }
     }
 
     fn memoize(&mut self, key: u64) -> Result<(), Fault> {

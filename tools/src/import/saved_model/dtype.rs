@@ -6,7 +6,6 @@ pub(crate) const FLOAT: i32 = 1;
 pub(crate) const INT32: i32 = 3;
 pub(crate) const INT64: i32 = 9;
 pub(crate) const BOOL: i32 = 10;
-pub(crate) const RESOURCE: i32 = 20;
 
 /// How its bits are read. `None` for what is no number.
 pub(crate) fn element(dtype: i32, big_endian: bool) -> Option<Element> {
@@ -34,7 +33,7 @@ pub(crate) fn name(dtype: i32) -> String {
     match dtype {
         7 => "string".into(),
         8 => "complex64".into(),
-        RESOURCE => "resource".into(),
+        20 => "resource".into(),
         21 => "variant".into(),
         other => match element(other, false) {
             Some(element) => element.to_string(),

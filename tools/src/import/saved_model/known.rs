@@ -42,7 +42,7 @@ impl Known {
 
     /// The value of a variable.
     pub(super) fn of_numbers(name: &str, numbers: Numbers) -> Rc<Self> {
-        let is_integer = matches!(numbers.element.kind, crate::import::numbers::Kind::Integer { .. });
+        let is_integer = numbers.element.is_integer();
         let Array { shape, values, .. } = numbers.array;
         Self::new(name, shape, values.into_iter().map(f64::from).collect(), is_integer)
     }
@@ -58,7 +58,7 @@ impl Known {
             what: format!("a constant of type {}", dtype::name(tensor.dtype)),
             remedy: "build the model so that it computes with numbers alone".into(),
         })?;
-        let is_integer = matches!(element.kind, crate::import::numbers::Kind::Integer { .. });
+        let is_integer = element.is_integer();
         if !tensor.content.is_empty() {
             let numbers = Numbers::new(shape, element, &tensor.content);
             let numbers = numbers.ok_or_else(|| damage(format!("the constant `{name}` is cut short")))?;

@@ -50,7 +50,7 @@ pub(crate) fn lower(file: &Path, saved: &SavedModel<'_>, options: &Options) -> R
     let functions = library.map(|library| library.functions.as_slice()).unwrap_or_default();
     let named =
         functions.iter().filter_map(|function| Some((function.signature.as_ref()?.name.as_str(), function)));
-    let name = objects.child(ROOT, "signatures").and(options.signature.as_deref()).unwrap_or(SERVING);
+    let name = options.signature.as_deref().unwrap_or(SERVING);
     let mut lowering = Lowering {
         objects: &objects,
         functions: named.collect(),
@@ -201,7 +201,7 @@ impl<'s> Lowering<'s, '_> {
             let inputs = node.inputs.iter().filter(|input| !input.starts_with('^'));
             let inputs = inputs.map(|input| value(&frame, input)).collect::<Result<Vec<_>, _>>()?;
             if !operators::calls(&node.op) {
-                self.builder.enter(layer_of(&node.name), &node.op);
+                self.builder.enter(layer_name(&node.name), &node.op);
             }
             let made = operators::evaluate(self, node, inputs)?;
             frame.insert(&node.name, made);
@@ -249,7 +249,7 @@ impl<'s> Lowering<'s, '_> {
 }
 
 /// The layer of a node, as Keras names nodes by layers: `dense_1` of `dense_1/MatMul`.
-pub(super) fn layer_of(node: &str) -> &str {
+pub(super) fn layer_name(node: &str) -> &str {
     node.rsplit_once('/').map_or(node, |(layer, _)| layer)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::proto::{CheckpointObjects, SavedObject, SavedObjectGraph};
+use super::proto::{CheckpointObjects, SavedObject};
 use super::{SavedModel, damage};
 use crate::import::Fault;
 use crate::import::numbers::Numbers;
@@ -23,9 +23,7 @@ impl<'s, 'f> Objects<'s, 'f> {
     /// The objects are numbered in the SavedModel and in its checkpoint; those of the same path from the root
     /// are the same.
     pub(crate) fn of(saved: &'s SavedModel<'f>) -> Result<Self, Fault> {
-        static NONE: SavedObjectGraph =
-            SavedObjectGraph { nodes: Vec::new(), functions: std::collections::BTreeMap::new() };
-        let nodes = &saved.meta_graph.objects.as_ref().unwrap_or(&NONE).nodes;
+        let nodes = saved.meta_graph.objects.as_ref().map_or(&[][..], |graph| &graph.nodes);
         let checkpoint = match &saved.bundle {
             Some(bundle) => bundle.objects()?,
             None => CheckpointObjects::default(),

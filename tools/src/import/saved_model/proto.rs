@@ -72,8 +72,6 @@ pub(crate) struct OpDef {
 pub(crate) struct ArgDef {
     #[prost(string, tag = "1")]
     pub name: String,
-    #[prost(int32, tag = "3")]
-    pub dtype: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -90,7 +88,7 @@ pub(crate) struct NodeDef {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct AttrValue {
-    #[prost(oneof = "Attr", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "Attr", tags = "1, 2, 3, 4, 5, 6, 8, 10")]
     pub value: Option<Attr>,
 }
 
@@ -108,24 +106,16 @@ pub(crate) enum Attr {
     Bool(bool),
     #[prost(int32, tag = "6")]
     Type(i32),
-    #[prost(message, tag = "7")]
-    Shape(Shape),
     #[prost(message, tag = "8")]
     Tensor(TensorProto),
-    #[prost(string, tag = "9")]
-    Placeholder(String),
     #[prost(message, tag = "10")]
     Function(Function),
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ListValue {
-    #[prost(bytes = "vec", repeated, tag = "2")]
-    pub bytes: Vec<Vec<u8>>,
     #[prost(int64, repeated, tag = "3")]
     pub ints: Vec<i64>,
-    #[prost(message, repeated, tag = "7")]
-    pub shapes: Vec<Shape>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -175,16 +165,10 @@ pub(crate) struct TensorProto {
 pub(crate) struct Signature {
     #[prost(btree_map = "string, message", tag = "1")]
     pub inputs: BTreeMap<String, TensorInfo>,
-    #[prost(btree_map = "string, message", tag = "2")]
-    pub outputs: BTreeMap<String, TensorInfo>,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct TensorInfo {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(int32, tag = "2")]
-    pub dtype: i32,
     #[prost(message, optional, tag = "3")]
     pub shape: Option<Shape>,
 }
@@ -207,8 +191,6 @@ pub(crate) struct SavedObject {
     pub variable: Option<Variable>,
     #[prost(message, optional, tag = "8")]
     pub bare_function: Option<BareFunction>,
-    #[prost(message, optional, tag = "9")]
-    pub constant: Option<Constant>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -240,13 +222,6 @@ pub(crate) struct BareFunction {
     /// Names of the arguments that the caller gives.
     #[prost(string, repeated, tag = "2")]
     pub arguments: Vec<String>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(crate) struct Constant {
-    /// Name of a node in the graph.
-    #[prost(string, tag = "1")]
-    pub operation: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -323,10 +298,6 @@ pub(crate) struct KerasObject {
     /// Its number among the objects of the SavedModel.
     #[prost(int32, tag = "2")]
     pub node: i32,
-    #[prost(string, tag = "3")]
-    pub path: String,
-    #[prost(string, tag = "4")]
-    pub identifier: String,
     /// JSON text.
     #[prost(string, tag = "5")]
     pub metadata: String,

@@ -60,7 +60,7 @@ impl Lowering {
         shape(&extents).filter(|shape| shape.len().is_some()).ok_or_else(|| too_large(&extents))
     }
 
-    /// Calls the operator that follow by the name of this layer.
+    /// The operators that follow are of this layer.
     pub(crate) fn enter(&mut self, name: &str, class: &str) {
         self.path = vec![(name.into(), class.into())];
     }

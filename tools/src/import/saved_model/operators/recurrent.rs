@@ -10,7 +10,7 @@ use std::rc::Rc;
 use serde_json::json;
 
 use super::super::known::{self, Known};
-use super::super::lower::{Lowering, Value};
+use super::super::lower::{Lowering, Value, layer_name, needed, split_name};
 use super::super::proto::{FunctionDef, NodeDef};
 use crate::import::Fault;
 use crate::import::keras::Weight;
@@ -144,7 +144,7 @@ fn terms_of(
     let wanted: Option<Vec<&str>> =
         signature.outputs.iter().map(|output| function.ret.get(&output.name).map(String::as_str)).collect();
     let wanted = wanted?;
-    let nodes = super::super::lower::needed(function, &wanted).ok()?;
+    let nodes = needed(function, &wanted).ok()?;
     if nodes.len() > MAX_NODES {
         return None;
     }
@@ -157,7 +157,7 @@ fn terms_of(
         frame.insert(&input.name, vec![terms.of(Node::State(number))]);
     }
     let find = |frame: &HashMap<&str, Vec<Term>>, input: &str| {
-        let (name, _, number) = super::super::lower::split_name(input);
+        let (name, _, number) = split_name(input);
         frame.get(name)?.get(number).copied()
     };
     for node in nodes {
@@ -262,16 +262,12 @@ struct Found {
     class: &'static str,
     config: serde_json::Value,
     weights: Vec<Rc<Known>>,
-    /// Numbers of the states of a cell: hidden, and for an LSTM the cell.
+    /// Numbers of its states: hidden, and for an LSTM the cell.
     states: Vec<usize>,
-    /// The hidden state after the turn.
-    hidden: Term,
-    /// List and counter of the input.
-    input: (usize, usize),
 }
 
-/// Which layer computes these results.
-fn layer_of(terms: &mut Terms, results: &[Term]) -> Option<Found> {
+/// Which layer computes these results, and of which list and counter of the state.
+fn layer_of(terms: &mut Terms, results: &[Term]) -> Option<(Found, (usize, usize))> {
     // Products by a weight of the input and of a state.
     let products: Vec<(Term, Term)> = terms
         .nodes
@@ -297,10 +293,6 @@ fn layer_of(terms: &mut Terms, results: &[Term]) -> Option<Found> {
     let vectors: Vec<Term> = (0..terms.nodes.len())
         .filter(|&term| terms.known(term).is_some_and(|known| known.shape == [width]))
         .collect();
-    let names = |inner: &str, outer: &str| {
-        let name = |of: &str| ACTIVATIONS.iter().find(|(known, _)| *known == of).map(|(_, name)| *name);
-        json!({"activation": name(inner), "recurrent_activation": name(outer)})
-    };
     let biases: Vec<Option<[Term; 2]>> = match vectors[..] {
         [] => vec![None],
         [single] => vec![Some([single; 2])],
@@ -308,44 +300,33 @@ fn layer_of(terms: &mut Terms, results: &[Term]) -> Option<Found> {
         _ => return None,
     };
     for bias in biases {
-        for (inner, _) in ACTIVATIONS {
-            for (outer, _) in ACTIVATIONS {
+        for inner in ACTIVATIONS {
+            for outer in ACTIVATIONS {
                 let cell = Cell { x, kernel, hidden, recurrent, bias, inner, outer };
-                let found = cell
-                    .lstm(terms, results)
-                    .or_else(|| cell.gru(terms, results))
-                    .or_else(|| cell.simple(terms, results));
-                let Some((class, weights, states, units, reset_after)) = found else { continue };
-                let mut config = names(inner, outer);
-                config["units"] = units.into();
-                config["use_bias"] = bias.is_some().into();
-                if class == "GRU" {
-                    config["reset_after"] = reset_after.into();
+                let found = cell.lstm(terms, results);
+                let found = found.or_else(|| cell.gru(terms, results));
+                if let Some(found) = found.or_else(|| cell.simple(terms, results)) {
+                    return Some((found, input));
                 }
-                if class == "SimpleRNN" {
-                    config.as_object_mut()?.remove("recurrent_activation");
-                }
-                return Some(Found { class, config, weights, hidden: results[states[0]], states, input });
             }
         }
     }
     None
 }
 
-struct Cell<'a> {
+/// What a cell would be made of.
+struct Cell {
     x: Term,
     kernel: Term,
     hidden: usize,
     recurrent: Term,
     bias: Option<[Term; 2]>,
-    inner: &'a str,
-    outer: &'a str,
+    /// The function of what is new, and that of the gates: TensorFlow's name and Keras'.
+    inner: &'static (&'static str, &'static str),
+    outer: &'static (&'static str, &'static str),
 }
 
-/// A class, its weights, its states, its units, and whether a GRU resets after the product.
-type Match = (&'static str, Vec<Rc<Known>>, Vec<usize>, usize, bool);
-
-impl Cell<'_> {
+impl Cell {
     fn with_bias(&self, terms: &mut Terms, product: Term, number: usize) -> Term {
         match self.bias {
             Some(bias) => terms.sum(&[product, bias[number]]),
@@ -353,13 +334,24 @@ impl Cell<'_> {
         }
     }
 
-    fn weights(&self, terms: &Terms, bias: Option<Rc<Known>>) -> Option<Vec<Rc<Known>>> {
-        let matrices = [terms.known(self.kernel)?.clone(), terms.known(self.recurrent)?.clone()];
-        Some(matrices.into_iter().chain(bias).collect())
+    /// A layer of this cell, with the arguments of its class.
+    fn layer(
+        &self,
+        class: &'static str,
+        [kernel, recurrent]: [&Rc<Known>; 2],
+        bias: Option<Rc<Known>>,
+        states: Vec<usize>,
+        mut config: serde_json::Value,
+    ) -> Option<Found> {
+        config["activation"] = self.inner.1.into();
+        config["units"] = (*recurrent.shape.first()?).into();
+        config["use_bias"] = bias.is_some().into();
+        let weights = [kernel.clone(), recurrent.clone()].into_iter().chain(bias).collect();
+        Some(Found { class, config, weights, states })
     }
 
     /// `c' = f · c + i · g`, `h' = o · act(c')`
-    fn lstm(&self, terms: &mut Terms, results: &[Term]) -> Option<Match> {
+    fn lstm(&self, terms: &mut Terms, results: &[Term]) -> Option<Found> {
         let units = terms.width(self.kernel)?.checked_div(4)?;
         let h = terms.of(Node::State(self.hidden));
         let products =
@@ -367,18 +359,20 @@ impl Cell<'_> {
         let sum = terms.sum(&products);
         let z = self.with_bias(terms, sum, 0);
         let parts = [0, 1, 2, 3].map(|gate| terms.columns(z, gate * units, (gate + 1) * units));
-        let [i, f, o] = [parts[0], parts[1], parts[3]].map(|part| terms.function(self.outer, part));
-        let g = terms.function(self.inner, parts[2])?;
+        let [i, f, o] = [parts[0], parts[1], parts[3]].map(|part| terms.function(self.outer.0, part));
+        let g = terms.function(self.inner.0, parts[2])?;
         for cell in (0..results.len()).filter(|&cell| cell != self.hidden) {
             let c = terms.of(Node::State(cell));
             let kept = terms.product(f?, c);
             let added = terms.product(i?, g);
             let c = terms.sum(&[kept, added]);
-            let shown = terms.function(self.inner, c)?;
+            let shown = terms.function(self.inner.0, c)?;
             let h = terms.product(o?, shown);
             if results[cell] == c && results[self.hidden] == h {
                 let bias = self.bias.and_then(|[bias, _]| terms.known(bias).cloned());
-                return Some(("LSTM", self.weights(terms, bias)?, vec![self.hidden, cell], units, false));
+                let matrices = [terms.known(self.kernel)?, terms.known(self.recurrent)?];
+                let config = json!({"recurrent_activation": self.outer.1});
+                return self.layer("LSTM", matrices, bias, vec![self.hidden, cell], config);
             }
         }
         None
@@ -386,7 +380,7 @@ impl Cell<'_> {
 
     /// `h' = z · h + (1 − z) · act(xₕ + r · hₕ)`, where `r` is applied after the product that gives `hₕ`, or
     /// before.
-    fn gru(&self, terms: &mut Terms, results: &[Term]) -> Option<Match> {
+    fn gru(&self, terms: &mut Terms, results: &[Term]) -> Option<Found> {
         let units = terms.width(self.kernel)?.checked_div(3)?;
         let h = terms.of(Node::State(self.hidden));
         let product = terms.of(Node::Matrix(self.x, self.kernel));
@@ -398,7 +392,7 @@ impl Cell<'_> {
         let [z, r] = [(xz, 0), (xr, 1)].map(|(x, gate)| {
             let of_h = terms.columns(inner, gate * units, (gate + 1) * units);
             let sum = terms.sum(&[x, of_h]);
-            terms.function(self.outer, sum)
+            terms.function(self.outer.0, sum)
         });
         let (z, r) = (z?, r?);
         let (of_h, recurrent) = if reset_after {
@@ -414,7 +408,7 @@ impl Cell<'_> {
             (terms.of(Node::Matrix(reset, last)), known::concatenated(&parts, 1)?)
         };
         let sum = terms.sum(&[xh, of_h]);
-        let candidate = terms.function(self.inner, sum)?;
+        let candidate = terms.function(self.inner.0, sum)?;
         let one = terms.number(1.0);
         let rest = terms.of(Node::Difference(one, z));
         let kept = terms.product(z, h);
@@ -431,23 +425,24 @@ impl Cell<'_> {
             Some([bias, _]) if !reset_after => terms.known(bias).cloned(),
             Some([first, second]) => known::concatenated(&[row(terms, first)?, row(terms, second)?], 0),
         };
-        let weights = [terms.known(self.kernel)?.clone(), recurrent].into_iter().chain(bias).collect();
-        Some(("GRU", weights, vec![self.hidden], units, reset_after))
+        let config = json!({"recurrent_activation": self.outer.1, "reset_after": reset_after});
+        let matrices = [terms.known(self.kernel)?, &recurrent];
+        self.layer("GRU", matrices, bias, vec![self.hidden], config)
     }
 
     /// `h' = act(x + h)`
-    fn simple(&self, terms: &mut Terms, results: &[Term]) -> Option<Match> {
+    fn simple(&self, terms: &mut Terms, results: &[Term]) -> Option<Found> {
         let h = terms.of(Node::State(self.hidden));
         let products =
             [terms.of(Node::Matrix(self.x, self.kernel)), terms.of(Node::Matrix(h, self.recurrent))];
         let sum = terms.sum(&products);
         let sum = self.with_bias(terms, sum, 0);
-        if results[self.hidden] != terms.function(self.inner, sum)? {
+        if results[self.hidden] != terms.function(self.inner.0, sum)? {
             return None;
         }
-        let units = terms.width(self.kernel)?;
         let bias = self.bias.and_then(|[bias, _]| terms.known(bias).cloned());
-        Some(("SimpleRNN", self.weights(terms, bias)?, vec![self.hidden], units, false))
+        let matrices = [terms.known(self.kernel)?, terms.known(self.recurrent)?];
+        self.layer("SimpleRNN", matrices, bias, vec![self.hidden], json!({}))
     }
 }
 
@@ -460,8 +455,8 @@ pub(super) fn evaluate(
     let mut terms = Terms::default();
     let definition = low.function(body)?;
     let Some(results) = terms_of(low, &mut terms, definition, state) else { return Ok(None) };
-    let Some(found) = layer_of(&mut terms, &results) else { return Ok(None) };
-    let Value::Rows(input) = &state[found.input.0] else { return Ok(None) };
+    let Some((found, (list, counter))) = layer_of(&mut terms, &results) else { return Ok(None) };
+    let Value::Rows(input) = &state[list] else { return Ok(None) };
     let input = *input;
     let dims = low.builder.dims(input);
     let &[turns, _, _] = &dims[..] else { return Ok(None) };
@@ -490,9 +485,9 @@ pub(super) fn evaluate(
             last_turn[at] = at_turn(turns - 1);
             after.push(Some(at_turn(turns)));
         } else if let Node::Set(list, index, item) = terms.nodes[result] {
-            let is_every = terms.nodes[index] == Node::State(found.input.1);
+            let is_every = terms.nodes[index] == Node::State(counter);
             let is_first = terms.nodes[index] == Node::Number(0f64.to_bits());
-            if list != own || item != found.hidden || !(is_every || is_first) {
+            if list != own || item != results[found.states[0]] || !(is_every || is_first) {
                 return Ok(None);
             }
             collected.push((at, is_every));
@@ -504,7 +499,7 @@ pub(super) fn evaluate(
         }
     }
     // The counter of the input begins at its first row, and the loop ends behind the last.
-    let starts = matches!(&state[found.input.1], Value::Known(known) if known.scalar() == Some(0.0));
+    let starts = matches!(&state[counter], Value::Known(known) if known.scalar() == Some(0.0));
     let runs = |low: &mut Lowering<'_, '_>, state: Vec<Value>| -> Result<bool, Fault> {
         let holds = low.call(condition, state)?;
         Ok(matches!(holds.first(), Some(Value::Known(known)) if known.scalar() == Some(1.0)))
@@ -523,7 +518,7 @@ pub(super) fn evaluate(
     let mut config = found.config;
     config["return_sequences"] = sequences.into();
     let weights: Vec<Weight> = found.weights.iter().map(|known| low.weight(known)).collect();
-    low.builder.enter(super::super::lower::layer_of(body_name(definition)), found.class);
+    low.builder.enter(layer_name(body_name(definition)), found.class);
     let x = low.builder.transpose(input, &[1, 0, 2])?;
     let y = low.builder.foreign_layer(found.class, config.clone(), weights.clone(), x)?;
     let rows = if sequences { Some(low.builder.transpose(y, &[1, 0, 2])?) } else { None };

@@ -13,8 +13,8 @@ use crate::import::keras::Argument;
 /// The longest range.
 const MAX_RANGE: f64 = 65536.0;
 
-const REDUCTIONS: &[(&str, &str)] =
-    &[("Max", "Max"), ("Mean", "Mean"), ("Min", "Min"), ("Prod", "Prod"), ("Sum", "Sum")];
+/// Which have the names that Keras gives them.
+const REDUCTIONS: &[&str] = &["Max", "Mean", "Min", "Prod", "Sum"];
 
 const OTHERS: &[&str] = &[
     "All",
@@ -47,7 +47,7 @@ const OTHERS: &[&str] = &[
 
 /// Names of the operations here.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    OTHERS.iter().copied().chain(REDUCTIONS.iter().map(|(name, _)| *name))
+    OTHERS.iter().copied().chain(REDUCTIONS.iter().copied())
 }
 
 impl Lowering<'_, '_> {
@@ -300,10 +300,10 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Ve
             {
                 return Ok(vec![Value::Known(made)]);
             }
-            let Some((_, class)) = REDUCTIONS.iter().find(|(name, _)| *name == op) else {
+            if !REDUCTIONS.contains(&op) {
                 return Err(args.unsupported());
-            };
-            Value::Tensor(operation(low, args, class, json!({"axis": axes, "keepdims": keep_dims}))?)
+            }
+            Value::Tensor(operation(low, args, op, json!({"axis": axes, "keepdims": keep_dims}))?)
         }
     }])
 }
