@@ -8,6 +8,7 @@ mod file;
 mod inspect;
 mod ops;
 mod run;
+mod source;
 mod verify;
 
 use crate::firmware::{Firmware, Unfit};

@@ -5,6 +5,7 @@
 //! values.
 
 mod archive;
+mod compressed;
 mod content;
 mod error;
 mod hdf5;
@@ -13,8 +14,10 @@ mod numbers;
 mod pickle;
 pub mod saved_model;
 mod source;
+mod survey;
 pub mod tflite;
 
 pub use content::Content;
 pub use error::{Fault, FaultyLayer, ImportError};
-pub use source::{Origin, SavedGraphs, Source, open, sha256};
+pub use source::{Origin, SavedGraphs, Source, open, open_bytes, sha256};
+pub use survey::{Named, Surveyed, SurveyedLayer, survey};

@@ -1,272 +1,351 @@
-//! Pickles: those that hold a model in one of its other forms, and those that would run code.
+//! Pickles: models and weights by every recipe, hostile ones, and wrong bytes.
 //!
-//! They are put together here, opcode by opcode as Python's `pickletools` lists them, around what Keras wrote.
+//! Expected outputs are Keras' own; `data/pickles/make.py` made them.
 
+mod assembled;
 mod corpus;
+mod mutations;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
+use assembled::hostile;
 use corpus::corpus;
 use flatpack::array::Array;
-use flatpack::import::keras::{self, Network};
+use flatpack::build::{Options, build};
+use flatpack::data::load;
+use flatpack::import::keras::{self, Layer, Network};
+use flatpack::import::{Fault, ImportError, Source, open, open_bytes};
+use flatpack::predict::predict;
+use flatpack_format::Model;
 use tempfile::TempDir;
+use zip::ZipArchive;
 
-/// An archive of Keras 3.15.
-fn archive() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/keras_archives/digits_mlp.keras")
+/// The files of `pickles.zip`, unpacked in a folder.
+struct Unpacked {
+    folder: TempDir,
+    names: Vec<String>,
 }
 
-/// A pickle under construction, in protocol 4.
-struct Pickle(Vec<u8>);
-
-impl Pickle {
+impl Unpacked {
     fn new() -> Self {
-        Self(vec![0x80, 4])
+        let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pickles/pickles.zip");
+        let mut archive = ZipArchive::new(Cursor::new(fs::read(archive).unwrap())).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        archive.extract(folder.path()).unwrap();
+        let names = archive.file_names().map(str::to_owned).collect();
+        Self { folder, names }
     }
 
-    fn op(mut self, opcodes: &[u8]) -> Self {
-        self.0.extend(opcodes);
-        self
+    /// The pickles in a folder of the archive.
+    fn pickles(&self, within: &str) -> Vec<PathBuf> {
+        let names = self.names.iter().filter(|name| {
+            let (folder, file) = name.rsplit_once('/').unwrap();
+            folder == within && file.ends_with(".pkl")
+        });
+        names.map(|name| self.path(name)).collect()
     }
 
-    fn text(mut self, text: &str) -> Self {
-        self.0.push(b'X');
-        self.0.extend((text.len() as u32).to_le_bytes());
-        self.0.extend(text.as_bytes());
-        self
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
-    fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.push(b'B');
-        self.0.extend((bytes.len() as u32).to_le_bytes());
-        self.0.extend(bytes);
-        self
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
     }
+}
 
-    fn global(self, module: &str, name: &str) -> Self {
-        self.text(module).text(name).op(&[0x93])
-    }
+fn outputs(file: &Path, weights: Option<&Path>, inputs: &[Array]) -> Result<Vec<Array>, ImportError> {
+    let rows = inputs[0].shape[0];
+    let options = keras::Options { batch: Some(rows), ..keras::Options::default() };
+    let (graph, _) = open(file, weights)?.graph(&options)?;
+    let built = build(graph, &Options::default()).unwrap();
+    Ok(predict(Model::parse(built.bytes()).unwrap(), inputs).unwrap())
+}
 
-    /// A float32 array as NumPy pickles it.
-    fn array(self, array: &Array) -> Self {
-        let made = self.global("numpy.core.multiarray", "_reconstruct").global("numpy", "ndarray");
-        let mut made = made.op(b"K\x00\x85C\x01b\x87R(K\x01(");
-        for &extent in &array.shape {
-            made.0.push(b'J');
-            made.0.extend((extent as i32).to_le_bytes());
+fn npy(file: &Path) -> Array {
+    load(file).unwrap().remove(0).1
+}
+
+fn assert_close(computed: &[Array], expected: &[Array], what: &Path) {
+    assert_eq!(computed.len(), expected.len(), "{what:?}");
+    for (computed, expected) in computed.iter().zip(expected) {
+        assert_eq!(computed.shape, expected.shape, "{what:?}");
+        for (computed, expected) in computed.values.iter().zip(&expected.values) {
+            assert!(
+                (computed - expected).abs() <= 1e-5 * expected.abs().max(1.0),
+                "{what:?}: {computed}, {expected}"
+            );
         }
-        let dtype = made.op(b"t").global("numpy", "dtype").text("f4").op(&[0x89, 0x88, 0x87, b'R']);
-        let dtype = dtype.op(b"(K\x03").text("<").op(b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb");
-        let values: Vec<u8> = array.values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        dtype.op(&[0x89]).bytes(&values).op(b"tb")
-    }
-
-    fn end(self) -> Vec<u8> {
-        self.op(b".").0
-    }
-}
-
-fn written(bytes: &[u8]) -> (TempDir, PathBuf) {
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("model.pkl");
-    fs::write(&path, bytes).unwrap();
-    (folder, path)
-}
-
-fn weights(network: &Network) -> Vec<Array> {
-    let layers = network.layers.iter().flat_map(|layer| &layer.weights);
-    layers.map(|weight| Array::clone(&weight.array)).collect()
-}
-
-fn network(bytes: &[u8]) -> Network {
-    let (_folder, path) = written(bytes);
-    keras::open(&path, None).and_then(|saved| saved.network()).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// What a pickle is refused with, which takes less than a second.
-fn refusal(bytes: &[u8]) -> String {
-    let (_folder, path) = written(bytes);
-    let start = Instant::now();
-    let error = keras::open(&path, None).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(1), "{error}");
-    error.to_string()
-}
-
-#[test]
-fn every_form_of_a_pickled_model_holds_what_the_archive_holds() {
-    let zip = fs::read(archive()).unwrap();
-    let expected = weights(&keras::open(&archive(), None).unwrap().network().unwrap());
-    let of_file =
-        Pickle::new().global("builtins", "getattr").global("keras.src.models.sequential", "Sequential");
-    let of_file =
-        of_file.text("_unpickle_model").op(b"\x86R").global("_io", "BytesIO").op(b")\x81").bytes(&zip);
-    let reader = ("keras.src.saving.pickle_utils", "deserialize_model_from_bytecode");
-    // Protocol 2 has no bytes: they are text of the same characters, which `_codecs.encode` is to undo.
-    let latin1: String = zip.iter().map(|&byte| char::from(byte)).collect();
-    let old = Pickle::new().global(reader.0, reader.1).global("_codecs", "encode").text(&latin1);
-    let forms = [
-        Pickle::new().global(reader.0, reader.1).bytes(&zip).op(b"\x85R").end(),
-        old.text("latin1").op(b"\x86R\x85R").end(),
-        of_file.op(b"K\x00N\x87b\x85R").end(),
-        // One model in a dictionary, and memos on the way.
-        Pickle::new()
-            .op(b"}")
-            .text("model")
-            .global(reader.0, reader.1)
-            .bytes(&zip)
-            .op(b"\x94\x85\x94Rs")
-            .end(),
-    ];
-    for form in forms {
-        assert_eq!(weights(&network(&form)), expected);
     }
 }
 
 #[test]
-fn arrays_go_with_an_architecture() {
-    let saved = keras::open(&archive(), None).unwrap();
-    let expected = weights(&saved.network().unwrap());
-    let folder = TempDir::new().unwrap();
-    let architecture = folder.path().join("model.json");
-    fs::write(&architecture, saved.config.to_string()).unwrap();
-    let list = expected.iter().fold(Pickle::new().op(b"]("), Pickle::array).op(b"e").end();
-    let (_folder, path) = written(&list);
-    let read = keras::open(&architecture, Some(&path)).unwrap().network().unwrap();
-    assert_eq!(weights(&read), expected);
-
-    assert!(refusal(&list).contains("4 arrays of weights and no architecture"));
-    let fewer = expected[1..].iter().fold(Pickle::new().op(b"]("), Pickle::array).op(b"e").end();
-    let (_folder, path) = written(&fewer);
-    let error = keras::open(&architecture, Some(&path)).unwrap().network().unwrap_err();
-    assert!(error.to_string().contains("weights: found"), "{error}");
-}
-
-#[test]
-fn what_would_run_code_is_refused_by_name_and_place() {
-    let zip = fs::read(archive()).unwrap();
-    let command = |pickle: Pickle| pickle.text("id").op(b"\x85R");
-    let decoy = Pickle::new()
-        .op(b"}(")
-        .text("model")
-        .global("keras.src.saving.pickle_utils", "deserialize_model_from_bytecode");
-    let decoy = decoy.bytes(&zip).op(b"\x85R").text("x");
-    let reader = || Pickle::new().global("builtins", "getattr").global("keras.models", "Sequential");
-    let cases: Vec<(Vec<u8>, &str)> = vec![
-        (command(Pickle::new().global("os", "system")).end(), "calls `os.system` (at byte 29)"),
-        (command(Pickle::new().global("builtins", "eval")).end(), "calls `builtins.eval`"),
-        (command(decoy.global("posix", "system")).op(b"u").end(), "calls `posix.system`"),
-        // As protocols 0 and 1 call.
-        (b"cos\nsystem\n(S'id'\ntR.".to_vec(), "calls `os.system` (at byte 19)"),
-        (b"(S'id'\nios\nsystem\n.".to_vec(), "calls `os.system`"),
-        (b"(cos\nsystem\nS'id'\no.".to_vec(), "calls `os.system`"),
-        // By way of names that are known.
-        (reader().text("__init__").op(b"\x86R)R").end(), "calls `builtins.getattr`"),
-        (
-            Pickle::new()
-                .global("builtins", "getattr")
-                .global("os", "system")
-                .text("_unpickle_model")
-                .op(b"\x86R")
-                .end(),
-            "calls `builtins.getattr`",
-        ),
-        (
-            command(Pickle::new().global("elsewhere", "deserialize_model_from_bytecode")).end(),
-            "calls `elsewhere.deserialize_model_from_bytecode`",
-        ),
-        (Pickle::new().global("os", "system").text("id").op(b"\x85}\x92").end(), "calls `os.system`"),
-        (
-            command(reader().text("_unpickle_model").op(b"\x86R").op(b"(t").op(b"R")).end(),
-            "calls `the result of another call`",
-        ),
-        // Imported and never called; called before the file breaks off.
-        (Pickle::new().global("this", "s").end(), "imports `this.s`"),
-        (command(Pickle::new().global("os", "system")).op(b"\xff").0, "calls `os.system`"),
-    ];
-    for (number, (bytes, said)) in cases.iter().enumerate() {
-        let found = refusal(bytes);
-        assert!(found.contains(said), "case {number}: {found}");
+fn models_by_every_recipe_compute_what_keras_does() {
+    let files = Unpacked::new();
+    for (folder, count) in [("models", 21), ("classifier", 1)] {
+        let side = |name: &str| npy(&files.path(&format!("{folder}/{name}.npy")));
+        let pickles = files.pickles(folder);
+        assert_eq!(pickles.len(), count, "{pickles:?}");
+        for file in pickles {
+            let computed = outputs(&file, None, &[side("x")]).unwrap_or_else(|error| panic!("{error}"));
+            assert_close(&computed, &[side("y")], &file);
+        }
     }
 }
 
 #[test]
-fn what_is_broken_or_too_much_is_refused() {
-    let long = |opcode: u8, count: &[u8]| Pickle::new().op(&[opcode]).op(count).op(b"abc").end();
-    let deep = Pickle::new().op(b")").op(&vec![0x85; 1_000_000]).end();
-    let cycle = Pickle::new().op(b"]\x94h\x00a").end();
-    let many = Pickle::new().op(&vec![b'N'; 3 << 20]).end();
-    // A list of ten lists of ten lists …, of which there are ten in all.
-    let laughs = (0..10u8).fold(Pickle::new().op(b"K\x01"), |pickle, at| {
-        pickle.op(&[b'q', at, b']', b'(']).op(&[b'h', at].repeat(10)).op(b"e")
-    });
-    let cases: Vec<(Vec<u8>, &str)> = vec![
-        (Pickle::new().op(b"R").end(), "the stack is empty"),
-        (Pickle::new().op(b"\x87").end(), "the stack is empty"),
-        (Pickle::new().op(b"t").end(), "there is no mark"),
-        (Pickle::new().op(b"h\x07").end(), "there is no memo 7"),
-        (Pickle::new().op(b"NNR").end(), "arguments that are no tuple"),
-        (Pickle::new().op(b"](K\x01u").end(), "a key without a value"),
-        (Pickle::new().global("_io", "BytesIO").op(b"}b").end(), "attributes for what is no new object"),
-        (Pickle::new().op(b"\xfe").end(), "0xfe is no opcode"),
-        (Pickle::new().op(b"N").0, "cut short"),
-        (long(0x8e, &(1u64 << 63).to_le_bytes()), "cut short"),
-        (long(0x8b, &u32::MAX.to_le_bytes()), "cut short"),
-        (long(0x95, &u64::MAX.to_le_bytes()), "a frame reaches beyond the end"),
-        (Pickle::new().op(b"\x97").end(), "buffers are out of band"),
-        (Pickle::new().op(b"\x82\x01").end(), "the registry of Python's `copyreg`"),
-        (Pickle::new().text("storage").op(b"Q").end(), "parts outside of itself"),
-        (deep, "a tuple of 1"),
-        (cycle, "a list of 1"),
-        (many, "the number of values in the pickle"),
-        (laughs.end(), "the number of elements of all arrays"),
-    ];
-    for (number, (bytes, said)) in cases.iter().enumerate() {
-        let found = refusal(bytes);
-        assert!(found.contains(said), "case {number}: {found}");
+fn weights_by_every_recipe_go_with_their_architecture() {
+    let files = Unpacked::new();
+    for (folder, count) in [("norms", 21), ("nested", 6), ("nested_keras2", 6), ("half", 1)] {
+        let of = |name: &str| files.path(&format!("weights/{folder}/{name}"));
+        let pickles = files.pickles(&format!("weights/{folder}"));
+        assert_eq!(pickles.len(), count, "{pickles:?}");
+        for file in pickles {
+            let computed = outputs(&of("model.json"), Some(&file), &[npy(&of("x.npy"))]);
+            assert_close(&computed.unwrap_or_else(|error| panic!("{error}")), &[npy(&of("y.npy"))], &file);
+        }
     }
 }
 
 #[test]
-fn one_array_in_many_places_takes_no_more_than_the_file_allows() {
-    let array = Array::new([1000], vec![0.5; 1000]);
-    let many =
-        Pickle::new().op(b"](").array(&array).op(b"q\x00").op(&b"h\x00".repeat(100_000)).op(b"e").end();
-    assert!(refusal(&many).contains("the number of elements of all arrays"));
+fn an_architecture_in_yaml_is_read_like_that_in_json() {
+    let files = Unpacked::new();
+    let of = |name: &str| files.path(&format!("weights/nested_keras2/{name}"));
+    let computed = outputs(&of("model.yaml"), Some(&of("list_protocol_5.pkl")), &[npy(&of("x.npy"))]);
+    assert_close(&computed.unwrap(), &[npy(&of("y.npy"))], &of("model.yaml"));
 }
 
 #[test]
-fn changed_bytes_are_no_panic() {
-    let zip = fs::read(archive()).unwrap();
-    let call = Pickle::new().global("keras.src.saving.pickle_utils", "deserialize_model_from_bytecode");
-    let list = Pickle::new().op(b"](").array(&Array::new([2, 2], vec![1.0; 4])).op(b"e").end();
-    let mut state = 1u64;
-    let mut random = |limit: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % limit
+fn doubles_are_said_to_be_some() {
+    let files = Unpacked::new();
+    let of = |name: &str| files.path(&format!("weights/norms/{name}"));
+    let notes = |weights: &str| match open(&of("model.json"), Some(&of(weights))).unwrap() {
+        Source::Keras(saved) => saved.notes,
+        other => panic!("{other:?}"),
     };
-    let folder = TempDir::new().unwrap();
-    let path = folder.path().join("model.pkl");
-    for whole in [call.bytes(&zip[..400]).op(b"\x85R").end(), list] {
-        for _ in 0..2000 {
-            let mut bytes = whole.clone();
-            for _ in 0..=random(4) {
-                let at = random(bytes.len());
-                bytes[at] = random(256) as u8;
-            }
-            fs::write(&path, bytes).unwrap();
-            let _ = keras::open(&path, None).and_then(|saved| saved.network());
-            // To write over a file waits for the disk.
-            fs::remove_file(&path).unwrap();
-        }
+    let said = "12 arrays of weights are float64; their values are kept exactly as float32";
+    assert_eq!(notes("float64.pkl"), [said]);
+    assert_eq!(notes("list_protocol_5.pkl"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_model_is_called_what_it_is() {
+    let files = Unpacked::new();
+    let cases = [
+        ("weights_alone", "12 arrays of weights and no architecture", "--architecture model.json"),
+        ("objects", "a list of 1", "model.save"),
+        ("two_models", "a list of 2", "model.save"),
+        ("data", "a dictionary with `a`, `c`", "model.save"),
+        ("out_of_band", "buffers are out of band", "buffer_callback"),
+        ("joblib_bz2", "a bzip2 stream", "bunzip2"),
+        ("joblib_lzma", "an xz or LZMA stream", "unxz"),
+        ("joblib_xz", "an xz or LZMA stream", "unxz"),
+    ];
+    assert_eq!(files.pickles("refused").len(), cases.len());
+    for (name, found, remedy) in cases {
+        let error = open(&files.path(&format!("refused/{name}.pkl")), None).unwrap_err();
+        assert!(error.to_string().contains(found), "{name}: {error}");
+        assert!(error.fault.remedy().is_some_and(|said| said.contains(remedy)), "{name}: {error}");
     }
 }
 
 #[test]
-fn the_pickle_that_would_make_a_folder_is_refused_and_makes_none() {
+fn too_few_or_other_arrays_are_told_from_the_right_ones() {
+    let files = Unpacked::new();
+    for (architecture, weights) in [("norms", "nested"), ("nested", "norms"), ("half", "nested")] {
+        let [architecture, weights] = [
+            format!("weights/{architecture}/model.json"),
+            format!("weights/{weights}/{}", "list_protocol_4.pkl"),
+        ]
+        .map(|name| files.path(&name));
+        let saved = keras::open(&architecture, Some(&weights)).unwrap();
+        let error = saved.network().unwrap_err();
+        assert!(matches!(*error.fault, Fault::Weights { .. }), "{error}");
+    }
+}
+
+/// The arrays of all layers, in order.
+fn arrays(network: &Network) -> Vec<Array> {
+    fn walk(layers: &[Layer], found: &mut Vec<Array>) {
+        for layer in layers {
+            found.extend(layer.weights.iter().map(|weight| Array::clone(&weight.array)));
+            walk(layer.inner.layers(), found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(&network.layers, &mut found);
+    found
+}
+
+fn folders(within: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(within).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn pickles_of_the_corpus_compute_what_keras_does() {
     let Some(corpus) = corpus() else { return };
-    let error = keras::open(&corpus.join("open/pickle_hostile_marker/model.pkl"), None).unwrap_err();
-    assert!(error.to_string().contains("calls `posix.mkdir` (at byte 54713)"), "{error}");
-    assert!(!std::env::temp_dir().join("flatpack_pickle_executed").exists());
+    let mut computed = 0;
+    for case in folders(&corpus.join("open")) {
+        let pickle = case.join("model.pkl");
+        let (input, output) = (case.join("input_0.npy"), case.join("output_0.npy"));
+        if !pickle.is_file() || !output.is_file() {
+            continue;
+        }
+        match outputs(&pickle, None, &[npy(&input)]) {
+            Ok(found) => {
+                let expected = npy(&output);
+                let largest =
+                    expected.values.iter().fold(1.0, |largest: f32, value| largest.max(value.abs()));
+                for (found, expected) in found[0].values.iter().zip(&expected.values) {
+                    assert!((found - expected).abs() <= 1e-4 * largest, "{pickle:?}: {found}, {expected}");
+                }
+                computed += 1;
+            }
+            Err(error) => assert!(matches!(*error.fault, Fault::Unsupported { .. }), "{error}"),
+        }
+    }
+    assert!(computed >= 6, "{computed}");
+}
+
+#[test]
+fn pickles_of_the_corpus_have_the_weights_of_the_files_beside_them() {
+    let Some(corpus) = corpus() else { return };
+    let network = |file: &Path| {
+        let network = keras::open(file, None).and_then(|saved| saved.network());
+        network.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let trained = folders(&corpus.join("trained"));
+    let mut pairs: Vec<(PathBuf, PathBuf)> =
+        trained.iter().map(|case| (case.join("model.pkl"), case.join("model.keras"))).collect();
+    for case in folders(&corpus.join("open")) {
+        let name = case.file_name().unwrap().to_str().unwrap();
+        // `pickle_k3_NAME` and `pickle_k3_NAME_proto2` are `NAME` once more.
+        let of = name.strip_prefix("pickle_k").and_then(|rest| rest.split_once('_'));
+        let Some((_, of)) = of else { continue };
+        let original = case.with_file_name(of.trim_end_matches("_proto2"));
+        let file =
+            ["model.h5", "model.keras"].map(|name| original.join(name)).into_iter().find(|f| f.is_file());
+        pairs.extend(file.map(|file| (case.join("model.pkl"), file)));
+    }
+    for (pickle, original) in &pairs {
+        assert_eq!(arrays(&network(pickle)), arrays(&network(original)), "{pickle:?}");
+    }
+    assert!(pairs.len() >= 10, "{}", pairs.len());
+}
+
+#[test]
+fn the_hostile_pickle_of_the_corpus_makes_no_folder() {
+    let Some(corpus) = corpus() else { return };
+    let marker = std::env::temp_dir().join("flatpack_pickle_executed");
+    assert!(!marker.exists(), "{marker:?} is there already");
+    let error = open(&corpus.join("open/pickle_hostile_marker/model.pkl"), None).unwrap_err();
+    assert!(
+        error.to_string().ends_with("refused: it calls `posix.mkdir` (at byte 54713); nothing was run"),
+        "{error}"
+    );
+    assert!(!marker.exists());
+}
+
+/// What a hostile pickle may take, where nothing else is in the process.
+const MAX_PEAK_KIB: u64 = 256 << 10;
+/// Builds that check every addition take many times longer than those that users have.
+const MAX_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
+
+#[test]
+fn hostile_pickles_are_refused_soon_and_in_little_memory() {
+    let files = Unpacked::new();
+    let cases = hostile(&files.bytes("models/keras3_protocol_4.pkl"));
+    assert!(cases.len() >= 40, "{}", cases.len());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let path = files.path("hostile.pkl");
+        fs::write(&path, &case.bytes).unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "reads_one_file", "--ignored", "--nocapture"])
+            .env(FILE, &path)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        assert!(child.status.success(), "{}: {said}{}", case.name, String::from_utf8_lossy(&child.stderr));
+        let said: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_once("=")).collect();
+        let message = said["message"];
+        if !message.contains(&case.expected) || message.len() >= 1000 || message.contains('\u{1b}') {
+            wrong.push(format!("{}: {message}, expected {}", case.name, case.expected));
+        }
+        let nanoseconds = said["nanoseconds"].parse().unwrap();
+        assert!(Duration::from_nanos(nanoseconds) < MAX_TIME, "{}: {nanoseconds} ns", case.name);
+        if let Some(peak) = said.get("peak_kib") {
+            assert!(peak.parse::<u64>().unwrap() < MAX_PEAK_KIB, "{}: {peak} KiB", case.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Names the file that [`reads_one_file`] reads.
+const FILE: &str = "FLATPACK_READ";
+
+/// Not a test but the process that reads a hostile file: says what came of it, how much time it had on a processor, and
+/// the most memory.
+#[test]
+#[ignore = "runs in a process of its own"]
+fn reads_one_file() {
+    let Some(file) = std::env::var_os(FILE) else { return };
+    let before = time_on_processor();
+    let read =
+        open(Path::new(&file), None).and_then(|source| source.graph(&keras::Options::default()).map(drop));
+    println!("\nnanoseconds={}", time_on_processor() - before);
+    match read {
+        Ok(()) => println!("message=read"),
+        Err(error) => println!("message={}", error.to_string().replace('\n', " ")),
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    peak.inspect(|peak| println!("peak_kib={peak}"));
+}
+
+/// Nanoseconds that this thread was on a processor; since it began, where the system does not say.
+fn time_on_processor() -> u64 {
+    static START: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
+    let said = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let said = said.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    said.unwrap_or_else(|| START.elapsed().as_nanos() as u64)
+}
+
+/// What reading these bytes gives.
+fn read(bytes: Vec<u8>) -> Result<(), ImportError> {
+    open_bytes(Path::new("model.pkl"), bytes, None)?.graph(&keras::Options::default()).map(drop)
+}
+
+#[test]
+fn soups_of_opcodes_are_refused() {
+    for seed in 0..3000 {
+        let length = 16 + seed as usize % 300;
+        let zeros = [vec![0x80, 4], vec![0; length], vec![b'.']].concat();
+        let soup = (0..20).fold(zeros, |bytes, round| mutations::mutated(&bytes, seed, round));
+        assert!(read(soup).is_err(), "seed {seed}");
+    }
+}
+
+#[test]
+fn wrong_bytes_are_refused_or_read_and_never_panic() {
+    let files = Unpacked::new();
+    let count = std::env::var("FLATPACK_MUTATIONS").map_or(60, |text| text.parse().unwrap());
+    let mut refused = 0;
+    for name in
+        ["keras3_protocol_4", "unpack_protocol_0", "unpack_protocol_5", "joblib_zlib", "getstate_protocol_2"]
+    {
+        let whole = files.bytes(&format!("models/{name}.pkl"));
+        for number in 0..count {
+            refused += u64::from(read(mutations::mutated(&whole, 1, number)).is_err());
+        }
+    }
+    assert!(refused > 0 && refused < 5 * count, "{refused}");
 }

@@ -3,11 +3,11 @@
 mod integers;
 
 use super::bytes::byte_count;
+use super::source::{self, SourceArgs};
 use super::{Failure, Report, progress, size};
 use crate::build::{self, Built, GivenCase, Goldens, Options};
 use crate::data;
 use crate::graph::{Graph, TensorId};
-use crate::import::keras;
 use crate::import::{self, Origin};
 use crate::memory::Region;
 use crate::passes::compress_weights::WeightFormat;
@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The model: .keras, .h5, .tflite, a pickle, a SavedModel (a folder, .zip or .tar), or the architecture as
-    /// .json with --weights.
+    /// .json or .yaml with --weights.
     model: PathBuf,
     /// The file to write [default: the model's name with .fpk].
     #[arg(short, long)]
@@ -37,18 +37,8 @@ pub struct Args {
     /// The machine to lay weights out for.
     #[arg(long, value_enum, default_value_t = TargetName::Portable)]
     target: TargetName,
-    /// Rows that one run computes.
-    #[arg(long, value_name = "N")]
-    batch: Option<usize>,
-    /// Extents of an input that the model leaves open, without the batch: image=96,96,3.
-    #[arg(long, value_name = "NAME=N,N", value_parser = input_shape)]
-    input_shape: Vec<(String, Vec<usize>)>,
-    /// The function of a SavedModel to read, such as serving_default, in place of what Keras describes.
-    #[arg(long, value_name = "NAME")]
-    signature: Option<String>,
-    /// Weights of an architecture given as .json: .h5, or a pickled list of arrays.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Store numbers in fewer bytes.
     #[arg(long, value_enum)]
     quantize: Option<Quantize>,
@@ -101,6 +91,7 @@ const EXAMPLES: &str = "Examples:
   flatpack build model.tflite --region dtcm=64K --region sram=256K
   flatpack build model.h5 --quantize int8-weights --keep-float dense_2
   flatpack build model.json --weights weights.h5
+  flatpack build weights.pkl --architecture model.json
   flatpack build keyword_lstm.keras --stream
   flatpack build detector.h5 --input-shape image=96,96,3 --trace
   flatpack build model.h5 --quantize int8 --calibrate samples.npz --eval-data test.npz
@@ -144,14 +135,6 @@ fn weight_format(args: &Args) -> WeightFormat {
     }
 }
 
-fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
-    let parsed = text.rsplit_once('=').and_then(|(name, extents)| {
-        let extents: Result<Vec<usize>, _> = extents.split(',').map(|e| e.trim().parse()).collect();
-        Some((name.to_owned(), extents.ok()?))
-    });
-    parsed.ok_or_else(|| "expected a name and extents, such as image=96,96,3".into())
-}
-
 fn region(text: &str) -> Result<Region, String> {
     let (name, bytes) = text.split_once('=').ok_or("expected a name and a size, such as dtcm=64K")?;
     Ok(Region { name: name.to_owned(), bytes: byte_count(bytes)? })
@@ -179,13 +162,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let bar = progress("reading the model");
-    let source = import::open(&args.model, args.weights.as_deref()).map_err(import_failure)?;
-    let options = keras::Options {
-        batch: args.batch,
-        input_shapes: args.input_shape.clone(),
-        signature: args.signature.clone(),
-    };
-    let (mut graph, origin) = source.graph(&options).map_err(import_failure)?;
+    let opened = args.source.open(&args.model).map_err(source::failure)?;
+    let (mut graph, origin) = opened.graph(&args.source.options()).map_err(source::failure)?;
     if args.stream {
         stream::run(&mut graph).map_err(|error| {
             let what = format!("{}: not a stream: no file was written", args.model.display());
@@ -240,13 +218,6 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         report.json["quantization"] = json;
     }
     Ok(report)
-}
-
-fn import_failure(error: import::ImportError) -> Failure {
-    match *error.fault {
-        import::Fault::Read(_) => Failure::usage(error),
-        _ => Failure::model(error),
-    }
 }
 
 fn build_failure(model: &Path, error: build::BuildError) -> Failure {
@@ -312,7 +283,7 @@ fn golden_rows(graph: &Graph, ids: &[TensorId], path: &Path) -> Result<Vec<Vec<V
 }
 
 fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Failure> {
-    let digest = import::sha256(&args.model).map_err(import_failure)?;
+    let digest = import::sha256(&args.model).map_err(source::failure)?;
     let mut meta = BTreeMap::from([
         ("source.format".into(), origin.format.to_owned()),
         ("source.sha256".into(), digest),
@@ -327,7 +298,7 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
         meta.insert("labels".into(), labels.clone());
     }
     let mut options = format!("--target {}", Target::from(args.target).name());
-    if let Some(batch) = args.batch {
+    if let Some(batch) = args.source.batch {
         let _ = write!(options, " --batch {batch}");
     }
     if let Some(name) = args.quantize.as_ref().and_then(ValueEnum::to_possible_value) {
@@ -348,7 +319,7 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     for region in &args.region {
         let _ = write!(options, " --region {}={}", region.name, region.bytes);
     }
-    for (name, extents) in &args.input_shape {
+    for (name, extents) in &args.source.input_shape {
         let extents: Vec<String> = extents.iter().map(ToString::to_string).collect();
         let _ = write!(options, " --input-shape {name}={}", extents.join(","));
     }

@@ -11,10 +11,10 @@ use zip::{CompressionMethod, ZipArchive};
 use super::Fault;
 
 /// What one byte of an archive may unpack to. Weights rarely shrink by a tenth, text to a tenth.
-const MAX_EXPANSION: u64 = 64;
+pub(super) const MAX_EXPANSION: u64 = 64;
 
 /// What any archive may unpack to on top of that.
-const FREE_BYTES: u64 = 1 << 20;
+pub(super) const FREE_BYTES: u64 = 1 << 20;
 
 /// An open archive.
 pub(crate) struct Archive<'b> {

@@ -14,6 +14,8 @@ pub enum Content {
     Zip,
     /// JSON text, as of `model.to_json()`.
     Json,
+    /// An architecture as YAML, as of `model.to_yaml()`.
+    Yaml,
     /// A TensorFlow Lite flatbuffer.
     TfLite,
     /// A Python pickle.
@@ -26,6 +28,12 @@ pub enum Content {
     Npy,
     /// A gzip stream.
     Gzip,
+    /// A zlib stream, as of `joblib.dump(…, compress=3)`.
+    Zlib,
+    /// A bzip2 stream.
+    Bzip2,
+    /// An xz or LZMA stream.
+    Xz,
     /// The text that stands for a file kept by Git LFS.
     GitLfsPointer,
     /// A web page: what a failed download leaves behind.
@@ -60,9 +68,13 @@ impl Content {
             _ if bytes.get(257..262) == Some(b"ustar") => Self::Tar,
             ([0x93, b'N', b'U', b'M', b'P', b'Y', ..], _) => Self::Npy,
             ([0x1f, 0x8b, ..], _) => Self::Gzip,
+            ([0x78, 0x01 | 0x5e | 0x9c | 0xda, ..], None) => Self::Zlib,
+            ([b'B', b'Z', b'h', b'1'..=b'9', ..], None) => Self::Bzip2,
+            ([0xfd, b'7', b'z', b'X', b'Z', 0, ..] | [0x5d, 0, 0, ..], _) => Self::Xz,
             (_, Some(text)) if text.starts_with("version https://git-lfs") => Self::GitLfsPointer,
             (_, Some(text)) if text.starts_with(['{', '[']) || text.starts_with("\"{") => Self::Json,
             (_, Some(text)) if text.starts_with('<') => Self::Html,
+            (_, Some(text)) if text.lines().any(|line| line.starts_with("class_name:")) => Self::Yaml,
             // saved_model.pb and ONNX begin with a version number in field 1.
             ([0x08, 1..=30, 0x12 | 0x1a | 0x22 | 0x3a, ..], _) => Self::Protobuf,
             (_, Some(_)) => Self::Text,
@@ -77,12 +89,16 @@ impl Content {
             Self::Hdf5 => "an HDF5 file",
             Self::Zip => "a zip archive",
             Self::Json => "JSON text",
+            Self::Yaml => "an architecture as YAML",
             Self::TfLite => "a TensorFlow Lite model",
             Self::Pickle => "a Python pickle",
             Self::Tar => "a tar archive",
             Self::Protobuf => "a protocol buffer (saved_model.pb or ONNX?)",
             Self::Npy => "a NumPy array",
             Self::Gzip => "a gzip stream",
+            Self::Zlib => "a zlib stream",
+            Self::Bzip2 => "a bzip2 stream",
+            Self::Xz => "an xz or LZMA stream",
             Self::GitLfsPointer => "a Git LFS pointer: the text that stands for the model",
             Self::Html => "a web page",
             Self::Text => "text",
@@ -95,9 +111,11 @@ impl Content {
         match self {
             Self::GitLfsPointer => "run `git lfs pull` in the repository the file is from",
             Self::Empty | Self::Html => "download or copy the model again",
-            Self::Gzip => "unpack it first, as with `gunzip`",
-            Self::Json => {
-                "the JSON file is the architecture: pass it as the model and the HDF5 file as its weights"
+            Self::Gzip | Self::Zlib => "it was compressed twice: unpack it first, as with `gunzip`",
+            Self::Bzip2 => "unpack it first, as with `bunzip2`, or have `joblib.dump` compress with zlib",
+            Self::Xz => "unpack it first, as with `unxz`, or have `joblib.dump` compress with zlib",
+            Self::Json | Self::Yaml => {
+                "the text is the architecture: pass it as the model and the HDF5 file as its weights"
             }
             Self::Protobuf => {
                 "if it is `saved_model.pb`, pass the folder that it lies in; a model of ONNX is not read: build it in \
@@ -144,7 +162,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_known_by_its_first_bytes() {
-        let cases: [(&[u8], Content); 13] = [
+        let cases: [(&[u8], Content); 18] = [
             (b"", Content::Empty),
             (b"\x89HDF\r\n\x1a\n\0\0", Content::Hdf5),
             (b"PK\x03\x04....", Content::Zip),
@@ -156,6 +174,11 @@ mod tests {
             (b"\x1f\x8b\x08\0", Content::Gzip),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n", Content::GitLfsPointer),
             (b"<!DOCTYPE html>", Content::Html),
+            (b"\x78\x9c\xd5\x9a", Content::Zlib),
+            (b"x^2 + 1", Content::Text),
+            (b"BZh91AY&SY\xde", Content::Bzip2),
+            (b"\xfd7zXZ\0\0", Content::Xz),
+            (b"backend: tensorflow\nclass_name: Sequential\n", Content::Yaml),
             (b"hello", Content::Text),
             (b"\xff\xfe\xfd\xfc", Content::Unknown),
         ];

@@ -139,6 +139,15 @@ pub enum Fault {
         remedy: String,
     },
 
+    /// Reading the file as Python does would run code.
+    #[error("refused: {what}; nothing was run")]
+    Code {
+        /// What it would do, and where: `it calls …`.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+
     /// Something is larger or deeper than any real model.
     #[error("{what} is {found}, the limit is {limit}")]
     Limit {
@@ -168,6 +177,7 @@ impl Fault {
             }
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),
+            Fault::Code { remedy, .. } => Some(remedy),
             Fault::Limit { .. } => None,
         }
     }

@@ -25,15 +25,18 @@ mod pickle;
 mod saved;
 mod saved_model;
 mod stored;
+mod survey;
 mod variables;
 mod version;
 mod weight_counts;
+mod yaml;
 
 pub use dialect::HARD_SIGMOID_KERAS2;
 pub use layers::supported;
 pub(super) use lower::{Argument, Lowering};
 pub use lower::{Options, lower};
 pub use network::{Arg, Call, Config, Inner, Input, Layer, LayerId, Network, TensorRef, Weight};
+pub(super) use pickle::names as names_in_pickle;
 pub use saved::{Container, Dropped, Keys, Saved, Weights, open};
 pub(super) use saved::{Opened, open_bytes, read};
 pub use version::{Dialect, Version};

@@ -17,8 +17,13 @@ mod text;
 pub(crate) use arrays::{Arrays, bytes};
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
 
-use super::Fault;
+use super::{Fault, Named};
+
+/// As many names of a pickle are told.
+const MAX_NAMES: usize = 200;
 
 /// A value of the pickle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,16 +108,58 @@ impl<'b> Pickle<'b> {
         Ok(pickle)
     }
 
+    /// What Python would import and call, each once, as far as the bytes can be read.
+    pub(crate) fn names(
+        bytes: &'b [u8],
+        is_known: Permit<'_, 'b>,
+        is_known_name: &dyn Fn(&Global<'b>) -> bool,
+    ) -> Vec<Named> {
+        let mut pickle = Self { nodes: Vec::new(), root: Id(0) };
+        // What is in front of a fault is told, and the fault is told by `read`.
+        let _ = machine::run(bytes, &mut pickle);
+        let mut found: Vec<Named> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for node in &pickle.nodes {
+            let named = match node {
+                Node::Global(global) => Named {
+                    name: global.to_string(),
+                    at: global.at,
+                    is_called: false,
+                    is_known: is_known_name(global),
+                },
+                Node::Called(called) => Named {
+                    name: pickle.name(called.callable),
+                    at: called.at,
+                    is_called: true,
+                    is_known: is_known(&pickle, called),
+                },
+                _ => continue,
+            };
+            match places.get(&named.name) {
+                Some(&place) => {
+                    let first: &mut Named = &mut found[place];
+                    first.is_called |= named.is_called;
+                    first.is_known &= named.is_known;
+                }
+                None if found.len() == MAX_NAMES => break,
+                None => {
+                    places.insert(named.name.clone(), found.len());
+                    found.push(named);
+                }
+            }
+        }
+        found
+    }
+
     fn permit(
         &self,
         is_known: Permit<'_, 'b>,
         is_known_name: &dyn Fn(&Global<'b>) -> bool,
     ) -> Result<(), Fault> {
-        let refuse = |what: String, at: usize| Fault::Unsupported {
-            what: format!("a pickle that {what} (at byte {at})"),
-            remedy: "nothing of it was run; if you did not make this file, do not load it in Python either; \
-                     else load it there and save the model with `model.save(\"model.keras\")`"
-                .into(),
+        let refuse = |what: String, at: usize| Fault::Code {
+            what: format!("it {what} (at byte {at})"),
+            remedy: "if you did not make this file, do not load it in Python either; else load it there and save the \
+                     model with `model.save(\"model.keras\")`",
         };
         let calls = self.nodes.iter().filter_map(|node| match node {
             Node::Called(called) => Some(called),
@@ -127,7 +174,7 @@ impl<'b> Pickle<'b> {
             if let Node::Global(global) = node
                 && !is_known_name(global)
             {
-                return Err(refuse(format!("imports `{}.{}`", global.module, global.name), global.at));
+                return Err(refuse(format!("imports `{global}`"), global.at));
             }
         }
         Ok(())
@@ -204,13 +251,13 @@ impl<'b> Pickle<'b> {
     /// For a message: what a callable is called.
     fn name(&self, callable: Id) -> String {
         match self.node(callable) {
-            Node::Global(global) => format!("{}.{}", global.module, global.name),
+            Node::Global(global) => global.to_string(),
             Node::Called(called) => match (self.global(called.callable), self.args(called)) {
                 (Some(global), &[of, attribute]) if global.name == "getattr" => {
-                    let of = self.global(of).map_or("…".into(), |of| format!("{}.{}", of.module, of.name));
-                    format!("{of}.{}", self.text(attribute).unwrap_or("…"))
+                    let of = self.global(of).map_or("…".into(), ToString::to_string);
+                    format!("{of}.{}", short(self.text(attribute).unwrap_or("…")))
                 }
-                (Some(global), _) => format!("what {}.{} gives", global.module, global.name),
+                (Some(global), _) => format!("what {global} gives"),
                 _ => "the result of another call".into(),
             },
             _ => "a value that is none of a module".into(),
@@ -236,14 +283,21 @@ impl<'b> Pickle<'b> {
                     false => format!("a dictionary with {}", keys.join(", ")),
                 }
             }
-            Node::Global(global) => format!("`{}.{}`", global.module, global.name),
+            Node::Global(global) => format!("`{global}`"),
             Node::Called(called) => format!("an object made by `{}`", self.name(called.callable)),
         }
     }
 }
 
+impl fmt::Display for Global<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", short(&self.module), short(&self.name))
+    }
+}
+
+/// The first characters of a text, so that nothing of it acts on a terminal.
 fn short(text: &str) -> String {
-    text.chars().take(40).collect()
+    text.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
 fn damage(at: usize, detail: impl std::fmt::Display) -> Fault {

@@ -1,11 +1,13 @@
 //! A file with a model of any kind that is read.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::keras::{self, Dropped, Opened, Options};
 use super::saved_model::{self, Files, SavedModel};
+use super::survey::Surveyed;
 use super::{Content, Fault, ImportError, tflite};
 use crate::graph::Graph;
 
@@ -58,26 +60,35 @@ pub struct Origin {
 pub fn open(path: &Path, weights: Option<&Path>) -> Result<Source, ImportError> {
     if path.is_dir() {
         if weights.is_some() {
-            let fault = Fault::WrongContent {
-                found: "a folder".into(),
-                expected: "the architecture as JSON, since weights are given apart",
-                remedy: "a SavedModel holds its own weights: leave `--weights` out",
-            };
-            return Err(ImportError::in_file(path, fault));
+            return Err(ImportError::in_file(
+                path,
+                Fault::WrongContent {
+                    found: "a folder".into(),
+                    expected: "the architecture as JSON or YAML, since weights are given apart",
+                    remedy: "a SavedModel holds its own weights: leave `--weights` out",
+                },
+            ));
         }
         return Ok(Source::of(path, Opened::of_files(path, folder(path)?)?.noted()));
     }
-    let bytes = keras::read(path)?;
+    open_bytes(path, keras::read(path)?, weights)
+}
+
+/// [`open`], where the bytes of the file are there.
+///
+/// # Errors
+/// As of [`open`].
+pub fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Source, ImportError> {
+    let at = |fault| ImportError::in_file(path, fault);
     if Content::of(&bytes) != Content::TfLite {
         return Ok(Source::of(path, keras::open_bytes(path, bytes, weights)?));
     }
     if weights.is_some() {
-        let fault = Fault::WrongContent {
+        return Err(at(Fault::WrongContent {
             found: "a TensorFlow Lite model".into(),
-            expected: "the architecture as JSON, since weights are given apart",
+            expected: "the architecture as JSON or YAML, since weights are given apart",
             remedy: "a .tflite file holds its own weights: leave `--weights` out",
-        };
-        return Err(ImportError::in_file(path, fault));
+        }));
     }
     Ok(Source::TfLite(tflite::Saved { file: path.to_owned(), bytes }))
 }
@@ -98,7 +109,7 @@ pub fn sha256(path: &Path) -> Result<String, ImportError> {
     let mut hash = Sha256::new();
     match Files::in_folder(path).map_err(|fault| ImportError::in_file(path, fault))? {
         Some(files) => files.contents().for_each(|content| hash.update(content)),
-        None => hash.update(keras::read(path)?),
+        None => hash.update(fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))?),
     }
     Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -171,18 +182,7 @@ impl Source {
             Self::Keras(saved) => {
                 let network = saved.network()?;
                 let graph = keras::lower(saved, &network, options)?;
-                let weights = saved.weights.groups().iter().flat_map(|(_, weights)| weights);
-                let version = saved.keras_version.map_or("version unknown".into(), |v| v.to_string());
-                let origin = Origin {
-                    format: saved.container.name(),
-                    writer: Some(format!("Keras {version}")),
-                    unit: "layers",
-                    units: network.layers.len(),
-                    parameters: weights.map(|weight| weight.array.len() as u64).sum(),
-                    labels: None,
-                    dropped: saved.dropped.clone(),
-                    notes: saved.notes.clone(),
-                };
+                let origin = Origin { units: network.layers.len(), ..keras_origin(saved) };
                 Ok((graph, origin))
             }
             Self::TfLite(saved) => {
@@ -193,22 +193,71 @@ impl Source {
                     };
                     return Err(ImportError::in_file(&saved.file, fault));
                 }
-                let (graph, summary) = (saved.lower()?, saved.summary()?);
-                let promise = |version: String| format!("runtime {version} or later");
-                let said = [Some(summary.description), summary.min_runtime_version.map(promise)];
-                let said: Vec<String> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
-                let origin = Origin {
-                    format: "TensorFlow Lite",
-                    writer: (!said.is_empty()).then(|| said.join(", ")),
-                    unit: "operators",
-                    units: summary.operators,
-                    parameters: summary.parameters,
-                    labels: summary.labels,
-                    dropped: Vec::new(),
-                    notes: Vec::new(),
-                };
+                let (graph, origin) = (saved.lower()?, tflite_origin(saved)?);
                 Ok((graph, origin))
             }
         }
     }
+
+    /// Adds all that is in the file to `found`.
+    pub(super) fn survey(&self, options: &Options, found: &mut Surveyed) {
+        let origin = match self {
+            Self::Keras(saved) => {
+                saved.survey(options, found);
+                Ok(keras_origin(saved))
+            }
+            Self::TfLite(saved) => {
+                saved.survey(found);
+                tflite_origin(saved)
+            }
+            Self::SavedModel(saved) => saved.graph(options).map(|(graph, origin)| {
+                found.of_graph(&graph);
+                origin
+            }),
+        };
+        match origin {
+            Ok(origin) => {
+                found.format = origin.format.into();
+                found.writer = origin.writer;
+                found.parameters = origin.parameters;
+                found.dropped = origin.dropped;
+                found.notes = origin.notes;
+            }
+            Err(error) => found.refusals.push(error),
+        }
+    }
+}
+
+/// What a file of Keras says of itself.
+fn keras_origin(saved: &keras::Saved) -> Origin {
+    let weights = saved.weights.groups().iter().flat_map(|(_, weights)| weights);
+    let version = saved.keras_version.map_or("version unknown".into(), |v| v.to_string());
+    Origin {
+        format: saved.container.name(),
+        writer: Some(format!("Keras {version}")),
+        unit: "layers",
+        units: 0,
+        parameters: weights.map(|weight| weight.array.len() as u64).sum(),
+        labels: None,
+        dropped: saved.dropped.clone(),
+        notes: saved.notes.clone(),
+    }
+}
+
+/// What a file of TensorFlow Lite says of itself.
+fn tflite_origin(saved: &tflite::Saved) -> Result<Origin, ImportError> {
+    let summary = saved.summary()?;
+    let promise = |version: String| format!("runtime {version} or later");
+    let said = [Some(summary.description), summary.min_runtime_version.map(promise)];
+    let said: Vec<String> = said.into_iter().flatten().filter(|text| !text.is_empty()).collect();
+    Ok(Origin {
+        format: "TensorFlow Lite",
+        writer: (!said.is_empty()).then(|| said.join(", ")),
+        unit: "operators",
+        units: summary.operators,
+        parameters: summary.parameters,
+        labels: summary.labels,
+        dropped: Vec::new(),
+        notes: Vec::new(),
+    })
 }

@@ -34,28 +34,35 @@ pub(super) fn refuse(entry: &Value) -> Result<(), Fault> {
     })
 }
 
-/// Why a class is code: a sentence's subject, and what to do.
-pub(super) fn class(class: &str, module: Option<&str>) -> Option<(String, &'static str)> {
-    const FOREIGN: &str =
-        "replace it by Keras' own layers, copy the weights with `set_weights` and save again";
+/// Why a class is code, if it is.
+pub(super) fn class(class: &str, module: Option<&str>) -> Option<Fault> {
     let what = match (class, module.filter(|module| !is_keras(module))) {
         ("Lambda", _) => {
-            return Some((
-                "Python code, which flatpack never runs,".into(),
-                "replace it by built-in layers such as Rescaling before saving",
-            ));
+            return Some(Fault::Code {
+                what: "it is Python code".into(),
+                remedy: "replace it by built-in layers such as Rescaling before saving",
+            });
         }
-        ("TFSMLayer", _) => "a layer that runs a SavedModel outside this file".into(),
-        ("TorchModuleWrapper" | "JaxLayer" | "FlaxLayer", _) => {
-            format!("code of another framework in a {class}")
-        }
+        ("TFSMLayer", _) => "it runs a SavedModel outside this file".into(),
+        ("TorchModuleWrapper" | "JaxLayer" | "FlaxLayer", _) => "it is code of another framework".into(),
         (_, Some(module)) => {
-            format!("the class `{class}` of the Python module `{module}`, whose code is not in the file,")
+            format!(
+                "it needs the class `{class}` of the Python module `{module}`, whose code is not in the file"
+            )
         }
         _ => return None,
     };
-    Some((what, FOREIGN))
+    Some(Fault::Code { what, remedy: FOREIGN })
 }
+
+/// The class of a layer that is not Keras' own.
+pub(super) fn custom(name: &str) -> Fault {
+    let what = format!("it needs the custom layer `{name}`, whose Python code is not in the file");
+    Fault::Code { what, remedy: FOREIGN }
+}
+
+/// What to do about a class that is not Keras' own.
+const FOREIGN: &str = "replace it by Keras' own layers, copy the weights with `set_weights` and save again";
 
 /// What the file names for training only, and is not Keras' own: for people who did not expect it.
 pub(super) fn notes(config: &Value) -> Vec<String> {
@@ -135,11 +142,10 @@ fn names_code(map: &Map<String, Value>) -> bool {
 }
 
 fn named(found: &Value, place: &str) -> Fault {
-    Fault::Unsupported {
-        what: format!("{} {place}, which is code that flatpack never runs,", describe(found)),
+    Fault::Code {
+        what: format!("it names {} {place}", describe(found)),
         remedy: "if you did not write this model, do not load it in Python either; else use Keras' own layers and \
-                 functions and save again"
-            .into(),
+                 functions and save again",
     }
 }
 

@@ -5,6 +5,7 @@ mod sequential;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -21,7 +22,23 @@ const MAX_NAME_BYTES: usize = 512;
 
 /// Reads the architecture `config` of `file`.
 pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<Network, ImportError> {
-    let reader = Reader { file, dialect };
+    read(&Reader { file, dialect, refusals: None }, config)
+}
+
+/// Reads an architecture also where layers of it are refused, and gives the refusals: the network is one to
+/// look at.
+pub(super) fn surveyed(
+    file: &Path,
+    dialect: Dialect,
+    config: &Value,
+) -> (Result<Network, ImportError>, Vec<ImportError>) {
+    let refusals = RefCell::new(Vec::new());
+    let network = read(&Reader { file, dialect, refusals: Some(&refusals) }, config);
+    (network, refusals.into_inner())
+}
+
+fn read(reader: &Reader<'_>, config: &Value) -> Result<Network, ImportError> {
+    let file = reader.file;
     let class = config.get("class_name").and_then(Value::as_str).unwrap_or_default();
     let at = |fault| ImportError::in_file(file, fault);
     let Some(inside) = config.get("config").filter(|_| !class.is_empty()) else {
@@ -43,6 +60,8 @@ pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<N
 struct Reader<'a> {
     file: &'a Path,
     dialect: Dialect,
+    /// Where refusals of layers go; without it, the first one ends the reading.
+    refusals: Option<&'a RefCell<Vec<ImportError>>>,
 }
 
 impl Reader<'_> {
@@ -53,6 +72,16 @@ impl Reader<'_> {
         } else {
             ImportError::in_layer(self.file, path, class, fault)
         }
+    }
+
+    /// Refuses the layer at `path`.
+    fn refuse(&self, path: &str, class: &str, fault: Fault) -> Result<(), ImportError> {
+        let error = self.error(path, class, fault);
+        match self.refusals {
+            Some(refusals) => refusals.borrow_mut().push(error),
+            None => return Err(error),
+        }
+        Ok(())
     }
 
     fn model(&self, path: &str, class: &str, config: &Value, name: &str) -> Result<Network, ImportError> {
@@ -103,7 +132,11 @@ impl Reader<'_> {
             return Err(self.error(path, "", fault));
         }
         let path = join(path, &name);
-        code::refuse(value).map_err(|fault| self.error(&path, class, fault))?;
+        let mut is_refused = false;
+        if let Err(fault) = code::refuse(value) {
+            self.refuse(&path, class, fault)?;
+            is_refused = true;
+        }
         let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let mut layer = Layer {
             class: class.to_owned(),
@@ -125,15 +158,16 @@ impl Reader<'_> {
             }
             return Ok(layer);
         }
-        let Value::Object(map) = config else {
-            return Err(self.error(&path, class, unexpected("`config`", config, "an object")));
+        let mut map = match config {
+            Value::Object(map) => map.clone(),
+            _ if is_refused => Map::new(),
+            _ => return Err(self.error(&path, class, unexpected("`config`", config, "an object"))),
         };
-        let mut map = map.clone();
         layer.inner = self.wrapped(&path, &mut map)?;
-        let (class, config) =
-            dialect::to_keras3(self.dialect, class, map).map_err(|fault| self.error(&path, class, fault))?;
-        layer.class = class;
-        layer.config = Config(config);
+        match dialect::to_keras3(self.dialect, class, map) {
+            Ok((class, config)) => (layer.class, layer.config) = (class, Config(config)),
+            Err(fault) => self.refuse(&path, class, fault)?,
+        }
         Ok(layer)
     }
 

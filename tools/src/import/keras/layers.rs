@@ -99,8 +99,8 @@ const ON_TEXT: &[&str] = &["HashedCrossing", "Hashing", "StringLookup", "TextVec
 pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     let class = layer.class.as_str();
     let custom = layer.registered_name.as_deref().filter(|name| name.contains('>'));
-    if let (None, Some((what, remedy))) = (custom, code::class(class, layer.module.as_deref())) {
-        return Err(Fault::Unsupported { what, remedy: remedy.into() });
+    if let (None, Some(fault)) = (custom, code::class(class, layer.module.as_deref())) {
+        return Err(fault);
     }
     if custom.is_none() && layer.is_operation {
         return Ok(Lower::Call(operation::lower));
@@ -119,30 +119,28 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     if custom.is_none() && ON_TEXT.contains(&class) {
         return Err(categories::on_text(class));
     }
-    let (what, remedy) = if custom.is_none() && NOT_YET.contains(&class) {
-        (format!("the layer {class} of Keras in this version of flatpack"), "build the model without it")
-    } else {
-        let name = custom.unwrap_or(class);
-        (
-            format!("the custom layer `{name}`, whose Python code is not in the file,"),
-            "replace it by Keras' own layers, copy the weights with `set_weights` and save again",
-        )
-    };
-    Err(Fault::Unsupported { what, remedy: remedy.into() })
+    if custom.is_none() && NOT_YET.contains(&class) {
+        return Err(Fault::Unsupported {
+            what: format!("the layer {class} of Keras in this version of flatpack"),
+            remedy: "build the model without it".into(),
+        });
+    }
+    Err(code::custom(custom.unwrap_or(class)))
 }
 
-/// Why the first of these layers that is not lowered is not, where there is one.
-pub(super) fn refused(file: &Path, path: &str, layers: &[Layer]) -> Option<ImportError> {
-    layers.iter().find_map(|layer| {
+/// Why those of these layers are not lowered that are not, for their class alone.
+pub(super) fn refused(file: &Path, path: &str, layers: &[Layer]) -> Vec<ImportError> {
+    let mut found = Vec::new();
+    for layer in layers {
+        let is_cell = !path.is_empty() && recurrent::CELLS.contains(&layer.class.as_str());
         let path = if path.is_empty() { layer.name.clone() } else { format!("{path}/{}", layer.name) };
-        match layer.inner {
-            Inner::None if layer.class == "InputLayer" => None,
-            Inner::None => {
-                lower(layer).err().map(|fault| ImportError::in_layer(file, &path, &layer.class, fault))
-            }
-            _ => refused(file, &path, layer.inner.layers()),
+        let is_lowered = !is_cell && layer.class != "InputLayer" && !matches!(layer.inner, Inner::Network(_));
+        if let Some(fault) = is_lowered.then(|| lower(layer).err()).flatten() {
+            found.push(ImportError::in_layer(file, &path, &layer.class, fault));
         }
-    })
+        found.extend(refused(file, &path, layer.inner.layers()));
+    }
+    found
 }
 
 /// The classes that are read: layers, then operations of functional graphs, each sorted.

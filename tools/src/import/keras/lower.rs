@@ -7,6 +7,7 @@ mod foreign;
 mod inputs;
 mod masks;
 mod nodes;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -31,6 +32,7 @@ use nodes::too_large;
 pub(crate) use nodes::{
     constant_array, dims_of, refuse_operators_beyond_limit, size_of_layer, sizes_of_layer,
 };
+pub(super) use survey::{Reached, survey};
 pub(crate) use weights::Weights;
 
 /// The deepest nesting of models and wrapped layers.

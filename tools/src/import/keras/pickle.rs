@@ -16,7 +16,7 @@ use super::h5::Read;
 use super::network::Weight;
 use super::saved::{Container, Saved, Weights, open_inside};
 use crate::import::pickle::{Arrays, Called, Global, Id, Node, Pickle, bytes};
-use crate::import::{Content, Fault, ImportError};
+use crate::import::{Content, Fault, ImportError, Named};
 
 /// What a name in a pickle stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ fn meaning(global: &Global<'_>) -> Option<Meaning> {
         ("builtins" | "__builtin__", "object" | "bytes" | "bytearray" | "list" | "dict" | "set") => {
             Meaning::Plain
         }
-        ("_codecs", "encode") | ("collections", "OrderedDict") => Meaning::Plain,
+        ("_codecs", "encode") | ("collections", "OrderedDict" | "defaultdict") => Meaning::Plain,
         ("copyreg" | "copy_reg", "_reconstructor" | "__newobj__") => Meaning::NewObject,
         ("_io" | "io", "BytesIO") => Meaning::File,
         ("numpy", "_reconstruct" | "_frombuffer" | "scalar" | "dtype" | "ndarray") => Meaning::Array,
@@ -143,6 +143,11 @@ pub(super) fn weights(bytes: &[u8]) -> Result<(Weights, Read), Fault> {
             remedy: "in Python, save the weights with `model.save_weights(\"model.weights.h5\")`",
         }),
     }
+}
+
+/// What Python would import and call, also where the pickle is refused or damaged.
+pub(crate) fn names(bytes: &[u8]) -> Vec<Named> {
+    Pickle::names(bytes, &is_known, &|global| meaning(global).is_some())
 }
 
 fn read(bytes: &[u8]) -> Result<Pickle<'_>, Fault> {

@@ -8,17 +8,17 @@ use serde_json::Value;
 
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
-use super::{archive, assign, code, graph, h5, json, layers, pickle, saved_model, stored};
+use super::{archive, assign, code, graph, h5, json, layers, pickle, saved_model, stored, yaml};
 use crate::array::Array;
 use crate::import::saved_model::{Files, SavedModel};
-use crate::import::{Content, Fault, ImportError};
+use crate::import::{Content, Fault, ImportError, compressed};
 
 /// The kind of file or files a model came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// One HDF5 file with architecture and weights.
     Hdf5,
-    /// The architecture as JSON text, the weights as HDF5.
+    /// The architecture as text, the weights as HDF5 or as a pickle.
     TextAndWeights,
     /// The zip archive of Keras 2.13 and later, as of `model.save("model.keras")`.
     Archive,
@@ -33,7 +33,7 @@ impl Container {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Hdf5 => "HDF5",
-            Self::TextAndWeights => "JSON and HDF5",
+            Self::TextAndWeights => "architecture and weights",
             Self::Archive => ".keras",
             Self::Pickle => "pickle",
             Self::SavedModel => "SavedModel",
@@ -81,8 +81,9 @@ impl Saved {
         let dialect = self.dialect().map_err(|fault| ImportError::in_file(&self.file, fault))?;
         let mut network = graph::network(&self.file, dialect, &self.config)?;
         // Where weights do not fit, a layer that is none of Keras' is the likelier reason.
-        assign::weights(&self.file, dialect, &mut network, &self.weights)
-            .map_err(|error| layers::refused(&self.file, "", &network.layers).unwrap_or(error))?;
+        assign::weights(&self.file, dialect, &mut network, &self.weights).map_err(|error| {
+            layers::refused(&self.file, "", &network.layers).into_iter().next().unwrap_or(error)
+        })?;
         let writer = stored::Writer { dialect, backend: self.backend.as_deref() };
         stored::to_keras3(&self.file, writer, &mut network.layers)?;
         Ok(network)
@@ -173,14 +174,14 @@ pub fn open(path: &Path, weights: Option<&Path>) -> Result<Saved, ImportError> {
 pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) -> Result<Opened, ImportError> {
     let opened = match (Content::of(&bytes), weights) {
         (Content::Pickle, None) => pickle::model(path, &bytes).map(Opened::from),
-        (Content::Json, Some(weights)) => {
+        (Content::Json | Content::Yaml, Some(weights)) => {
             let architecture = architecture(&bytes).map_err(|fault| ImportError::in_file(path, fault))?;
             h5::weights_for(path, architecture, weights, read(weights)?).map(Opened::from)
         }
-        (Content::Json, None) => Err(ImportError::in_file(
+        (content @ (Content::Json | Content::Yaml), None) => Err(ImportError::in_file(
             path,
             Fault::WrongContent {
-                found: "an architecture without weights (JSON)".into(),
+                found: format!("an architecture without weights ({})", content.looks_like()),
                 expected: "a model",
                 remedy: "pass its weights too: `flatpack build model.json --weights weights.h5`",
             },
@@ -190,7 +191,7 @@ pub(crate) fn open_bytes(path: &Path, bytes: Vec<u8>, weights: Option<&Path>) ->
                 path,
                 Fault::WrongContent {
                     found: Content::of(&bytes).looks_like().into(),
-                    expected: "the architecture as JSON, since weights are given apart",
+                    expected: "the architecture as JSON or YAML, since weights are given apart",
                     remedy: "a model in one file holds its own weights: leave `--weights` out",
                 },
             ))
@@ -272,22 +273,28 @@ pub(super) fn open_inside(path: &Path, bytes: Vec<u8>) -> Result<Saved, ImportEr
     open_model(path, bytes)?.described(path)
 }
 
+/// The bytes of a file, unpacked where they are compressed as a whole.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
-    fs::read(path).map_err(|error| ImportError::in_file(path, error.into()))
+    let bytes = fs::read(path).map_err(Fault::from).and_then(compressed::unpacked);
+    bytes.map_err(|fault| ImportError::in_file(path, fault))
 }
 
-/// The JSON of `model.to_json()`, also where it was written as a JSON string once more.
+/// The JSON of `model.to_json()`, also where it was written as a JSON string once more, or the YAML of
+/// `model.to_yaml()`.
 fn architecture(bytes: &[u8]) -> Result<Value, Fault> {
     const WHAT: &str = "the architecture";
-    let value = match json::parse(WHAT, bytes)? {
-        Value::String(text) => json::parse(WHAT, text.as_bytes())?,
-        value => value,
+    let value = match Content::of(bytes) {
+        Content::Yaml => yaml::parse(bytes)?,
+        _ => match json::parse(WHAT, bytes)? {
+            Value::String(text) => json::parse(WHAT, text.as_bytes())?,
+            value => value,
+        },
     };
     if value.get("class_name").is_none() {
         return Err(Fault::WrongContent {
-            found: "JSON without `class_name`".into(),
+            found: "text without `class_name`".into(),
             expected: "the architecture of a Keras model",
-            remedy: "check that this is what `model.to_json()` gave",
+            remedy: "check that this is what `model.to_json()` or `model.to_yaml()` gave",
         });
     }
     Ok(value)

@@ -10,6 +10,10 @@ use crate::import::numbers::{Element, Kind, Numbers};
 /// The most axes of an array.
 const MAX_RANK: usize = 32;
 
+/// What an array takes besides its elements, in elements: no array of a file is described by less than a quarter as
+/// many bytes, and one that is in a thousand places takes it a thousand times.
+const OVERHEAD: usize = 64;
+
 /// Bytes, also where protocol 2 or older keeps them as text of the same characters.
 pub(crate) fn bytes<'p>(pickle: &'p Pickle<'_>, id: Id) -> Option<Cow<'p, [u8]>> {
     match pickle.node(id) {
@@ -55,7 +59,7 @@ impl<'p, 'b> Arrays<'p, 'b> {
     pub(crate) fn read(&mut self, id: Id) -> Result<Option<Numbers>, Fault> {
         let numbers = match self.stored(id) {
             Some(stored) => {
-                self.spend(stored.bytes.len() / stored.element.size_bytes())?;
+                self.spend(stored.bytes.len() / stored.element.size_bytes() + OVERHEAD)?;
                 stored.numbers()
             }
             None => self.nested(id)?,

@@ -11,6 +11,7 @@ mod nodes;
 mod slices;
 mod states;
 pub(super) mod statics;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::import::{Fault, ImportError};
 pub(super) use nodes::{axis_of, clamp};
 pub(super) use slices::Taken;
 pub(super) use statics::Integers;
+pub(super) use survey::survey;
 
 /// The most values of shape arithmetic and of constants that are described by their shape, all of them
 /// together, each as often as it is used.
@@ -51,12 +53,7 @@ pub(super) fn lower(file: &Path, name: &str, model: &Model<'_>) -> Result<Graph,
         lowering.input(&name, input).map_err(|fault| ImportError::in_file(file, fault))?;
     }
     for (number, operator) in subgraph.operators.iter().enumerate() {
-        lowering.operator(operator).map_err(|fault| {
-            let first = operator.outputs.first().or(operator.inputs.iter().flatten().next());
-            let path = first.map_or("", |&tensor| subgraph.tensors[tensor].name.as_str());
-            let class = format!("operator {number}, {}", operator.code.name());
-            ImportError::in_layer(file, path, class, fault)
-        })?;
+        lowering.operator(operator).map_err(|fault| lowering.locate(file, number, operator, fault))?;
     }
     for &output in &subgraph.outputs {
         let id = lowering.tensor(output).map_err(|fault| ImportError::in_file(file, fault))?;
@@ -114,6 +111,18 @@ impl<'m, 'a> Lowering<'m, 'a> {
             values_left: MAX_VALUES,
             made_left: states::MAX_MADE,
         }
+    }
+
+    /// Says in which operator a fault is.
+    fn locate(&self, file: &Path, number: usize, operator: &Operator<'_>, fault: Fault) -> ImportError {
+        let class = format!("operator {number}, {}", operator.code.name());
+        ImportError::in_layer(file, self.name_of(operator), class, fault)
+    }
+
+    /// The name of what an operator computes.
+    fn name_of(&self, operator: &Operator<'_>) -> &'m str {
+        let first = operator.outputs.first().or(operator.inputs.iter().flatten().next());
+        first.map_or("", |&tensor| self.described(tensor).name.as_str())
     }
 
     /// A tensor as the file describes it.

@@ -6,6 +6,7 @@ use super::model::{Model, Tensor};
 use super::{labels, lower};
 use crate::graph::Graph;
 use crate::import::ImportError;
+use crate::import::survey::Surveyed;
 
 /// A file that holds a model.
 #[derive(Clone, Debug)]
@@ -47,6 +48,14 @@ impl Saved {
     pub fn lower(&self) -> Result<Graph, ImportError> {
         let name = self.file.file_stem().unwrap_or_default().to_string_lossy();
         lower::lower(&self.file, &name, &self.model()?)
+    }
+
+    /// Lists the operators, and goes on where one is refused.
+    pub(in crate::import) fn survey(&self, found: &mut Surveyed) {
+        match self.model() {
+            Ok(model) => lower::survey(&self.file, &model, found),
+            Err(error) => found.refusals.push(error),
+        }
     }
 
     /// What the model says of itself.

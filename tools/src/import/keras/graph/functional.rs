@@ -49,8 +49,13 @@ impl Reader<'_> {
         let scope = Scope { layers: &ids };
         let mut nodes: Vec<Vec<Arguments>> = Vec::with_capacity(values.len());
         for (layer, value) in layers.iter_mut().zip(values) {
-            let arguments = self.arguments(&scope, layer, value);
-            nodes.push(arguments.map_err(|fault| self.error(&join(path, &layer.name), &layer.class, fault))?);
+            let (path, class) = (join(path, &layer.name), layer.class.clone());
+            let mut calls =
+                self.arguments(&scope, layer, value).map_err(|fault| self.error(&path, &class, fault))?;
+            if let Err(fault) = operations::to_keras3(layer, &mut calls) {
+                self.refuse(&path, &class, fault)?;
+            }
+            nodes.push(calls);
         }
         let in_model = |fault| self.error(path, "Functional", fault);
         let mut inputs = tensors(&scope, config, "input_layers").map_err(in_model)?;
@@ -81,12 +86,7 @@ impl Reader<'_> {
     }
 
     /// The arguments of each call of `layer`.
-    fn arguments(
-        &self,
-        scope: &Scope<'_>,
-        layer: &mut Layer,
-        value: &Value,
-    ) -> Result<Vec<Arguments>, Fault> {
+    fn arguments(&self, scope: &Scope<'_>, layer: &Layer, value: &Value) -> Result<Vec<Arguments>, Fault> {
         let nodes = match value.get("inbound_nodes") {
             Some(Value::Array(nodes)) => nodes.as_slice(),
             None | Some(Value::Null) => &[],
@@ -98,7 +98,6 @@ impl Reader<'_> {
         let keeps_lists = matches!(layer.class.as_str(), "TFOpLambda" | "SlicingOpLambda");
         let mut calls: Vec<Arguments> =
             nodes.iter().map(|node| scope.call(node, keeps_lists)).collect::<Result<_, _>>()?;
-        operations::to_keras3(layer, &mut calls)?;
         if RECURRENT_CLASSES.contains(&layer.class.as_str()) {
             for (args, kwargs) in &mut calls {
                 name_initial_state(args, kwargs);

@@ -144,10 +144,7 @@ fn refusals_name_the_layer_and_say_what_to_do() {
         (error.to_string(), error.fault.remedy().unwrap().to_owned())
     };
     let (error, remedy) = refusal(layer("scale", "Lambda", json!({})));
-    assert_eq!(
-        error,
-        "m.h5: layer `scale` (Lambda): Python code, which flatpack never runs, is not supported"
-    );
+    assert_eq!(error, "m.h5: layer `scale` (Lambda): refused: it is Python code; nothing was run");
     assert!(remedy.contains("Rescaling"));
     let (error, _) = refusal(layer("l", "LocallyConnected1D", json!({})));
     assert!(

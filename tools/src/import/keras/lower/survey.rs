@@ -1,0 +1,87 @@
+//! Lowering as far as it goes: past layers that are refused.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::inputs::extents;
+use super::nodes::too_large;
+use super::{Lowering, Options};
+use crate::graph::{TensorId, shape};
+use crate::import::keras::layers;
+use crate::import::keras::network::{Network, TensorRef};
+use crate::import::keras::version::Dialect;
+use crate::import::{Fault, ImportError};
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(in crate::import::keras) struct Reached {
+    /// Shapes of the results of layers, by path: those of the last call.
+    pub(in crate::import::keras) shapes: HashMap<String, Vec<Vec<u32>>>,
+    /// Why layers were refused, and whatever else was wrong.
+    pub(in crate::import::keras) refusals: Vec<ImportError>,
+    /// What the file leaves open.
+    pub(in crate::import::keras) open: Vec<Fault>,
+}
+
+/// Lowers each layer of a network that can be, but those called `refused`. Behind a layer that cannot be, only
+/// the classes of layers are judged.
+pub(in crate::import::keras) fn survey(
+    file: &Path,
+    dialect: Dialect,
+    network: &Network,
+    options: &Options,
+    refused: &HashSet<&str>,
+) -> Reached {
+    let mut reached = Reached::default();
+    let mut lowering = Lowering::new(&network.name, dialect);
+    let mut known: HashMap<TensorRef, (TensorId, Option<TensorId>)> = HashMap::new();
+    for input in &network.inputs {
+        let made = extents(input, options).and_then(|extents| {
+            shape(&extents).filter(|shape| shape.len().is_some()).ok_or_else(|| too_large(&extents))
+        });
+        match made {
+            Ok(shape) => {
+                let id = lowering.graph.add_input(&input.name, shape);
+                reached.shapes.insert(input.name.clone(), vec![lowering.dims(id)]);
+                known.insert(input.tensor, (id, None));
+            }
+            Err(fault) => reached.open.push(fault),
+        }
+    }
+    for call in &network.calls {
+        let layer = network.layer(call.layer);
+        let inputs = call.tensors();
+        let is_reached = inputs.iter().all(|tensor| known.contains_key(tensor));
+        if refused.contains(layer.name.as_str()) {
+            continue;
+        }
+        let by_class = || layers::refused(file, "", std::slice::from_ref(layer));
+        if !is_reached {
+            reached.refusals.extend(by_class());
+            continue;
+        }
+        let bound = inputs.iter().filter_map(|tensor| Some((*tensor, *known.get(tensor)?)));
+        lowering.values = bound.clone().map(|(tensor, (id, _))| (tensor, id)).collect();
+        lowering.masks = bound.filter_map(|(tensor, (_, mask))| Some((tensor, mask?))).collect();
+        match lowering.call(layer, call) {
+            Ok(results) => {
+                let dims = results.iter().map(|(id, _)| lowering.dims(*id)).collect();
+                reached.shapes.insert(layer.name.clone(), dims);
+                for (tensor, result) in results.into_iter().enumerate() {
+                    known.insert(TensorRef { layer: call.layer, node: call.node, tensor }, result);
+                }
+            }
+            Err(fault) => {
+                reached.refusals.push(lowering.locate(file, fault));
+                reached.refusals.extend(by_class());
+                lowering.path.clear();
+            }
+        }
+    }
+    for node in &lowering.graph.nodes {
+        if !reached.shapes.contains_key(&node.layer) || node.layer.contains('/') {
+            reached.shapes.insert(node.layer.clone(), vec![lowering.graph.dims(node.output).to_vec()]);
+        }
+    }
+    reached
+}
