@@ -1,6 +1,7 @@
 //! Writes the first inputs for fuzzing: the small `.h5` files below some folders and their short forms,
-//! or, into a folder `import_tflite`, the small `.tflite` files, also those in `.npz` files, or, into a folder
-//! `import_keras`, the small `.keras` files.
+//! or, into a folder `import_tflite`, the small `.tflite` files, also those in `.npz` files, or, into folders
+//! `import_keras`, `import_pickle` and `import_saved_model`, the small `.keras`, `.pkl` and `.zip` files, also those
+//! `.pkl` files that are in `.zip` files.
 //!
 //!     seeds FOLDER-TO-WRITE FOLDER-TO-READ…
 
@@ -8,11 +9,13 @@ use flatpack_fuzz::Short;
 use flatpack_fuzz::import::keras;
 use ndarray::{Ix1, OwnedRepr};
 use ndarray_npy::NpzReader;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+use zip::ZipArchive;
 
 /// The largest file that makes a good input.
-const MAX_BYTES: usize = 20_000;
+const MAX_BYTES: usize = 32_000;
 
 fn files(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
@@ -49,15 +52,30 @@ fn tflite_files(to: &Path, folders: impl Iterator<Item = PathBuf>) -> io::Result
     Ok(())
 }
 
-fn archives(to: &Path, folders: impl Iterator<Item = PathBuf>) -> io::Result<()> {
+/// Small files of one ending, also those in `.zip` files.
+fn copies(to: &Path, ending: &str, folders: impl Iterator<Item = PathBuf>) -> io::Result<()> {
     let mut found = vec![];
     for folder in folders {
-        files(&folder, &["keras"], &mut found)?;
+        files(&folder, &[ending, "zip"], &mut found)?;
     }
-    for (number, path) in found.iter().enumerate() {
-        if fs::metadata(path)?.len() <= MAX_BYTES as u64 {
-            fs::copy(path, to.join(format!("{number}.keras")))?;
+    let mut seeds = vec![];
+    for path in &found {
+        let bytes = fs::read(path)?;
+        if path.extension().is_some_and(|extension| extension == ending) {
+            seeds.push(bytes);
+        } else if let Ok(mut archive) = ZipArchive::new(Cursor::new(bytes)) {
+            for number in 0..archive.len() {
+                let mut file = archive.by_index(number).map_err(io::Error::other)?;
+                if file.name().ends_with(&format!(".{ending}")) {
+                    let mut bytes = vec![];
+                    file.read_to_end(&mut bytes)?;
+                    seeds.push(bytes);
+                }
+            }
         }
+    }
+    for (number, bytes) in seeds.iter().filter(|bytes| bytes.len() <= MAX_BYTES).enumerate() {
+        fs::write(to.join(format!("{number}.{ending}")), bytes)?;
     }
     Ok(())
 }
@@ -69,8 +87,12 @@ fn main() -> io::Result<()> {
     if to.ends_with("import_tflite") {
         return tflite_files(&to, folders);
     }
-    if to.ends_with("import_keras") {
-        return archives(&to, folders);
+    for (target, ending) in
+        [("import_keras", "keras"), ("import_pickle", "pkl"), ("import_saved_model", "zip")]
+    {
+        if to.ends_with(target) {
+            return copies(&to, ending, folders);
+        }
     }
     let mut found = vec![];
     for folder in folders {

@@ -11,7 +11,7 @@ use crate::import::{Fault, ImportError};
 
 impl Saved {
     /// Lists the layers, and goes on where one is refused.
-    pub(in crate::import) fn survey(&self, options: &Options, found: &mut Surveyed) {
+    pub(in super::super) fn survey(&self, options: &Options, found: &mut Surveyed) {
         let in_file = |fault| ImportError::in_file(&self.file, fault);
         let dialect = match self.dialect() {
             Ok(dialect) => dialect,

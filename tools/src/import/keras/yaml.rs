@@ -3,7 +3,6 @@
 //! Plain scalars are what YAML 1.1 says they are. Of Python's tags, that of tuples is read as a list and
 //! those of texts as text; the others name what a careless loader would call, and are refused.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
@@ -166,12 +165,12 @@ fn check(tag: Option<&Tag>, line: usize) -> Result<(), Fault> {
     }
 }
 
-fn scalar(text: &Cow<'_, str>, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Result<Value, Fault> {
+fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Result<Value, Fault> {
     check(tag, line)?;
     let is_text = tag.is_some_and(|tag| ["str", "unicode"].iter().any(|end| tag.suffix.ends_with(end)));
     Ok(match style {
         ScalarStyle::Plain if !is_text => plain(text),
-        _ => text.as_ref().into(),
+        _ => text.into(),
     })
 }
 

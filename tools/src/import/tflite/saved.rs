@@ -51,7 +51,7 @@ impl Saved {
     }
 
     /// Lists the operators, and goes on where one is refused.
-    pub(in crate::import) fn survey(&self, found: &mut Surveyed) {
+    pub(in super::super) fn survey(&self, found: &mut Surveyed) {
         match self.model() {
             Ok(model) => lower::survey(&self.file, &model, found),
             Err(error) => found.refusals.push(error),

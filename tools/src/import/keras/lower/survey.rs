@@ -14,18 +14,18 @@ use crate::import::{Fault, ImportError};
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(in crate::import::keras) struct Reached {
+pub(in super::super) struct Reached {
     /// Shapes of the results of layers, by path: those of the last call.
-    pub(in crate::import::keras) shapes: HashMap<String, Vec<Vec<u32>>>,
+    pub(in super::super) shapes: HashMap<String, Vec<Vec<u32>>>,
     /// Why layers were refused, and whatever else was wrong.
-    pub(in crate::import::keras) refusals: Vec<ImportError>,
+    pub(in super::super) refusals: Vec<ImportError>,
     /// What the file leaves open.
-    pub(in crate::import::keras) open: Vec<Fault>,
+    pub(in super::super) open: Vec<Fault>,
 }
 
 /// Lowers each layer of a network that can be, but those called `refused`. Behind a layer that cannot be, only
 /// the classes of layers are judged.
-pub(in crate::import::keras) fn survey(
+pub(in super::super) fn survey(
     file: &Path,
     dialect: Dialect,
     network: &Network,

@@ -10,7 +10,7 @@ use crate::import::{Fault, ImportError};
 
 /// Lists the operators of the first graph, and lowers each that can be. Behind one that cannot be, only the kinds of
 /// operators are judged.
-pub(in crate::import::tflite) fn survey(file: &Path, model: &Model<'_>, found: &mut Surveyed) {
+pub(in super::super) fn survey(file: &Path, model: &Model<'_>, found: &mut Surveyed) {
     let Some(subgraph) = model.subgraphs.first() else {
         let fault = super::misfit("the model", "no graph", "one graph");
         return found.refusals.push(ImportError::in_file(file, fault));

@@ -1,10 +1,11 @@
-//! Reads `.tflite` files with wrong bytes, builds those that can be read, and reports panics.
+//! Reads models of any kind with wrong bytes, builds those that can be read, and reports panics.
 //!
-//! `cargo run -p flatpack --example mutate_tflite -- [--count N] [--seed N] [--only K] FILE…`
+//! `cargo run -p flatpack --example mutate -- [--count N] [--cuts N] [--seed N] [--only K] FILE…`
 //!
-//! For each file: every truncation, then `--count` mutations (1,000 unless told). Case K of a file of n
-//! bytes is its first K bytes for K < n, else mutation K − n; `--only K` runs that one alone and lets its
-//! panic through. What is imported is built, where it is small.
+//! For each file: its truncations, all of them or `--cuts` at equal distances, then `--count` mutations (1,000
+//! unless told). The folder of a SavedModel is read as its tar archive. Case K with n truncations is one of them
+//! for K < n, else mutation K − n; `--only K` runs that one alone and lets its panic through. What is imported is
+//! built, where it is small.
 //!
 //! Builds for development check overflows and assertions, which the command is for; one for release
 //! does not. The exit code is 1 after a panic.
@@ -14,9 +15,9 @@ mod mutations;
 
 use flatpack::build::{self, BuildError, Goldens, Options};
 use flatpack::graph::Graph;
-use flatpack::import::tflite::Saved;
-use flatpack::import::{Source, keras};
+use flatpack::import::{keras, open_bytes};
 use miette::Diagnostic;
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,18 +55,20 @@ const OUTCOMES: [(Outcome, &str); 5] = [
 
 struct Arguments {
     count: u64,
+    cuts: Option<u64>,
     seed: u64,
     only: Option<u64>,
     files: Vec<PathBuf>,
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut found = Arguments { count: 1000, seed: 1, only: None, files: Vec::new() };
+    let mut found = Arguments { count: 1000, cuts: None, seed: 1, only: None, files: Vec::new() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut number = || words.next().and_then(|text| text.replace('_', "").parse().ok());
         match word.as_str() {
             "--count" => found.count = number()?,
+            "--cuts" => found.cuts = Some(number()?),
             "--seed" => found.seed = number()?,
             "--only" => found.only = Some(number()?),
             _ if word.starts_with("--") => return None,
@@ -80,7 +83,7 @@ static LAST: Mutex<String> = Mutex::new(String::new());
 
 fn main() -> ExitCode {
     let Some(arguments) = arguments() else {
-        eprintln!("usage: mutate_tflite [--count N] [--seed N] [--only K] FILE…");
+        eprintln!("usage: mutate [--count N] [--cuts N] [--seed N] [--only K] FILE…");
         return ExitCode::from(2);
     };
     if !cfg!(debug_assertions) {
@@ -88,15 +91,17 @@ fn main() -> ExitCode {
     }
     let (start, mut panics, mut all) = (Instant::now(), 0u64, [0u64; OUTCOMES.len()]);
     for file in &arguments.files {
-        let whole = match std::fs::read(file) {
+        let whole = match contents(file) {
             Ok(whole) => whole,
             Err(error) => {
                 eprintln!("{}: {error}", file.display());
                 return ExitCode::from(2);
             }
         };
-        let case = |number: u64| match number.checked_sub(whole.len() as u64) {
-            None => whole[..number as usize].to_vec(),
+        let len = whole.len() as u64;
+        let cuts = arguments.cuts.unwrap_or(len).min(len);
+        let case = |number: u64| match number.checked_sub(cuts) {
+            None => whole[..(number * len / cuts) as usize].to_vec(),
             Some(mutation) => mutations::mutated(&whole, arguments.seed, mutation),
         };
         if let Some(number) = arguments.only {
@@ -110,7 +115,7 @@ fn main() -> ExitCode {
             }
         }));
         let mut counts = [0u64; OUTCOMES.len()];
-        for number in 0..whole.len() as u64 + arguments.count {
+        for number in 0..cuts + arguments.count {
             match panic::catch_unwind(AssertUnwindSafe(|| outcome(file, case(number)))) {
                 Ok((found, _)) => {
                     let at = OUTCOMES.iter().position(|(outcome, _)| *outcome == found).unwrap_or(0);
@@ -137,6 +142,16 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(panics > 0))
 }
 
+/// The bytes of a file, or of the tar archive of a folder.
+fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    if !file.is_dir() {
+        return std::fs::read(file);
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_dir_all(".", file)?;
+    archive.into_inner()
+}
+
 fn described(counts: &[u64]) -> String {
     let counts: Vec<String> =
         OUTCOMES.iter().zip(counts).map(|((_, name), count)| format!("{count} {name}")).collect();
@@ -151,8 +166,8 @@ fn peak_memory() -> Option<String> {
 
 /// What becomes of these bytes, and why, as the user reads it.
 fn outcome(file: &Path, bytes: Vec<u8>) -> (Outcome, String) {
-    let source = Source::TfLite(Saved { file: file.to_owned(), bytes });
-    let graph = match source.graph(&keras::Options::default()) {
+    let source = open_bytes(file, bytes, None);
+    let graph = match source.and_then(|source| source.graph(&keras::Options::default())) {
         Ok((graph, _)) => graph,
         Err(error) => {
             let help = error.help().map(|help| help.to_string());
