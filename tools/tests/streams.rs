@@ -8,6 +8,7 @@ use flatpack::build::{Built, Goldens, Options, build};
 use flatpack::graph::{Graph, TensorId};
 use flatpack::import::keras;
 use flatpack::passes::stream;
+use flatpack_format::ops::gather::GatherParams;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, KEPT, REPEATED, Recurrence, ZEROS};
 use flatpack_format::ops::reshape::ReshapeParams;
 use flatpack_format::ops::softmax::SoftmaxParams;
@@ -40,13 +41,17 @@ fn compare(graph: &Graph) {
     let mut one = graph.clone();
     stream::run(&mut one).unwrap();
     let dims = graph.dims(graph.inputs[0]);
-    let (time, len) = (dims[1] as usize, dims[2] as usize);
-    assert_eq!(one.dims(one.inputs[0]), [1, 1, dims[2]]);
+    let (time, len) = (dims[1] as usize, dims[2..].iter().product::<u32>() as usize);
+    assert_eq!(one.dims(one.inputs[0]), [&[1, 1], &dims[2..]].concat());
     let (whole, one) = (built(graph.clone()), built(one));
     let (whole, one) = (whole.model(), one.model());
+    let is_index = dims.len() == 2;
     let step = |t: usize| {
-        let is_left_out = t.is_multiple_of(3);
-        (0..len).map(move |i| if is_left_out { 0.0 } else { ((t * 7 + i * 5) % 11) as f32 * 0.2 - 0.6 })
+        (0..len).map(move |i| match (t * 7 + i * 5) % 11 {
+            _ if t.is_multiple_of(3) => 0.0,
+            index if is_index => index as f32,
+            number => number as f32 * 0.2 - 0.6,
+        })
     };
     let x: Vec<f32> = (0..time).flat_map(step).collect();
     let (mut of_whole, mut of_one) = (memory(&whole), memory(&one));
@@ -89,6 +94,24 @@ fn a_trained_model_step_by_step_gives_what_the_whole_gives() {
     let mut of_windows = imported(&corpus.join("trained/gesture_lstm/model.h5"));
     let refused = stream::run(&mut of_windows).unwrap_err().to_string();
     assert!(refused.contains("layers before it make other steps"), "{refused}");
+}
+
+#[test]
+fn words_are_looked_up_one_by_one() {
+    let mut graph = Graph::default();
+    let x = graph.add_input("x", Shape::new(&[1, 5]).unwrap());
+    let table: Vec<f32> = (0..21).map(|value| value as f32 * 0.1 - 1.0).collect();
+    let table = graph.add_constant("table", &[7, 3], table);
+    let params = GatherParams { from_end: 0 };
+    let rows = graph.add_node("embedding", OpCode::Gather, params, &[x, table]).unwrap();
+    let walk = Recurrence { start: ZEROS, last_only: 1, ..Recurrence::PLAIN };
+    let y = recurrent(&mut graph, rows, walk, &[]);
+    graph.outputs.push(y);
+    compare(&graph);
+    let Some(corpus) = corpus() else { return };
+    for case in ["embedding_lstm", "embedding_mask_zero_lstm"] {
+        compare(&imported(&corpus.join("layers/keras3").join(case).join("model.h5")));
+    }
 }
 
 /// A layer over x `[1, 5, 3]` that gives two numbers.
