@@ -3,6 +3,7 @@
 //! Expected outputs are Keras' own; `data/pickles/make.py` made them.
 
 mod assembled;
+mod close;
 mod corpus;
 mod mutations;
 
@@ -14,6 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use assembled::hostile;
+use close::assert_close;
 use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{Options, build};
@@ -69,19 +71,6 @@ fn outputs(file: &Path, weights: Option<&Path>, inputs: &[Array]) -> Result<Vec<
 
 fn npy(file: &Path) -> Array {
     load(file).unwrap().remove(0).1
-}
-
-fn assert_close(computed: &[Array], expected: &[Array], what: &Path) {
-    assert_eq!(computed.len(), expected.len(), "{what:?}");
-    for (computed, expected) in computed.iter().zip(expected) {
-        assert_eq!(computed.shape, expected.shape, "{what:?}");
-        for (computed, expected) in computed.values.iter().zip(&expected.values) {
-            assert!(
-                (computed - expected).abs() <= 1e-5 * expected.abs().max(1.0),
-                "{what:?}: {computed}, {expected}"
-            );
-        }
-    }
 }
 
 #[test]

@@ -14,9 +14,11 @@ mod sources {
 pub use sources::{array, graph, import, quant};
 
 use array::Array;
-use import::keras::{Container, Saved, Weight, Weights};
+use import::keras::{Container, Options, Saved, Weight, Weights};
+use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::Path;
 
 /// What all weights of a short form may have together, in elements.
 const MAX_ELEMENTS: usize = 1 << 18;
@@ -71,5 +73,14 @@ impl Short {
             dropped: vec![],
             notes: vec![],
         })
+    }
+}
+
+/// Imports a file, and says what is wrong with it if it is refused.
+pub fn import_bytes(bytes: &[u8]) {
+    let source = import::open_bytes(Path::new("model"), bytes.to_vec(), None);
+    if let Err(error) = source.and_then(|source| source.graph(&Options::default())) {
+        let help = error.help().map_or_else(String::new, |help| help.to_string());
+        let _ = format!("{error} {error:?} {help}");
     }
 }
