@@ -147,7 +147,10 @@ fn a_signature_is_chosen_by_its_name() {
 #[test]
 fn what_runs_code_or_reads_files_is_refused_by_name() {
     for (name, said) in [
-        ("py_function", "layer `EagerPyFunc` (EagerPyFunc): the operation EagerPyFunc, which runs code"),
+        (
+            "py_function",
+            "layer `EagerPyFunc` (EagerPyFunc): refused: its operation EagerPyFunc runs code that is not in the file",
+        ),
         ("read_file", "the operation ReadFile, which reads or writes outside of the model"),
         ("looks_up", "reads something else than variables, such as a vocabulary in a file"),
         ("waits", "whose condition depends on the model's inputs"),

@@ -173,7 +173,10 @@ impl Args<'_> {
         let op = &self.node.op;
         let what = match op.as_str() {
             "PyFunc" | "EagerPyFunc" | "PyFuncStateless" | "XlaCallModule" => {
-                format!("the operation {op}, which runs code that is not in the file,")
+                return Fault::Code {
+                    what: format!("its operation {op} runs code that is not in the file"),
+                    remedy: REMEDY,
+                };
             }
             "ReadFile"
             | "WriteFile"
@@ -189,12 +192,7 @@ impl Args<'_> {
             }
             _ => format!("TensorFlow's operation {op}"),
         };
-        Fault::Unsupported {
-            what,
-            remedy: "save the model with `model.save(\"model.keras\")`, if Keras made it, or build it without the \
-                     operation"
-                .into(),
-        }
+        Fault::Unsupported { what, remedy: REMEDY.into() }
     }
 
     /// An axis as Python counts it.
@@ -206,6 +204,10 @@ impl Args<'_> {
             .ok_or_else(|| self.damage("an axis beyond its tensor"))
     }
 }
+
+/// What to do about an operation that is not read.
+const REMEDY: &str =
+    "save the model with `model.save(\"model.keras\")`, if Keras made it, or build it without the operation";
 
 /// Operations of one tensor that Keras calls otherwise.
 const MAPS: &[(&str, &str)] = &[
