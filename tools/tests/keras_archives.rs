@@ -4,6 +4,7 @@
 
 mod close;
 mod corpus;
+mod folders;
 mod mutations;
 
 use std::fs;
@@ -19,6 +20,7 @@ use flatpack::import::keras::{self, Layer, Network};
 use flatpack::import::{Fault, ImportError, Source, open};
 use flatpack::predict::predict;
 use flatpack_format::Model;
+use folders::folders;
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -57,13 +59,6 @@ fn npy(folder: &Path, side: &str) -> Vec<Array> {
     let files =
         (0..).map(|number| folder.join(format!("{side}_{number}.npy"))).take_while(|file| file.is_file());
     files.map(|file| load(&file).unwrap().remove(0).1).collect()
-}
-
-fn folders(within: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(within).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod assembled;
 mod close;
 mod corpus;
+mod folders;
 mod mutations;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use flatpack::import::keras::{self, Layer, Network};
 use flatpack::import::{Fault, ImportError, Source, open, open_bytes};
 use flatpack::predict::predict;
 use flatpack_format::Model;
+use folders::folders;
 use tempfile::TempDir;
 use zip::ZipArchive;
 
@@ -169,13 +171,6 @@ fn arrays(network: &Network) -> Vec<Array> {
     let mut found = Vec::new();
     walk(&network.layers, &mut found);
     found
-}
-
-fn folders(within: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(within).unwrap().map(|entry| entry.unwrap().path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
-    folders.sort();
-    folders
 }
 
 #[test]

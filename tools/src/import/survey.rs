@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::keras::{self, Dropped, Options};
-use super::{Content, Fault, ImportError, open};
+use super::{Content, Fault, ImportError, open, open_bytes};
 use crate::graph::{Graph, TensorId};
 
 /// What is found in a file.
@@ -92,15 +92,18 @@ impl Surveyed {
 /// When it cannot be read. That it is damaged or no model is a refusal.
 pub fn survey(path: &Path, weights: Option<&Path>, options: &Options) -> Result<Surveyed, ImportError> {
     let mut found = Surveyed::default();
-    if !path.is_dir() {
+    let opened = if path.is_dir() {
+        open(path, weights)
+    } else {
         let bytes = keras::read(path)?;
         let content = Content::of(&bytes);
         found.format = content.looks_like().into();
         if content == Content::Pickle {
             found.named = keras::names_in_pickle(&bytes);
         }
-    }
-    match open(path, weights) {
+        open_bytes(path, bytes, weights)
+    };
+    match opened {
         Ok(source) => source.survey(options, &mut found),
         Err(error) if matches!(*error.fault, Fault::Read(_)) => return Err(error),
         Err(error) => found.refusals.push(error),

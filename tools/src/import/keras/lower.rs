@@ -23,11 +23,10 @@ use super::network::{Arg, Call, Inner, Input, Layer, LayerId, Network, TensorRef
 use super::saved::Saved;
 use super::version::Dialect;
 use crate::array::Array;
-use crate::graph::{Graph, TensorId, shape};
+use crate::graph::{Graph, TensorId};
 use crate::import::{Fault, ImportError};
 pub(crate) use foreign::Argument;
-use inputs::extents;
-use nodes::too_large;
+use inputs::input_shape;
 
 pub(crate) use nodes::{
     constant_array, dims_of, refuse_operators_beyond_limit, size_of_layer, sizes_of_layer,
@@ -145,10 +144,7 @@ impl Lowering {
         }
         let mut inputs = Vec::new();
         for input in &network.inputs {
-            let extents = extents(input, options)?;
-            let shape = shape(&extents).filter(|shape| shape.len().is_some());
-            let shape = shape.ok_or_else(|| too_large(&extents))?;
-            inputs.push(self.graph.add_input(&input.name, shape));
+            inputs.push(self.graph.add_input(&input.name, input_shape(input, options)?));
         }
         let outputs = self.network(network, &inputs, &[])?;
         self.graph.outputs = outputs.into_iter().map(|(output, _)| output).collect();

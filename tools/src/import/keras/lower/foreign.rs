@@ -3,10 +3,9 @@
 use flatpack_format::Shape;
 use serde_json::{Map, Value};
 
-use super::inputs::extents;
-use super::nodes::too_large;
+use super::inputs;
 use super::{Lowering, Options};
-use crate::graph::{Graph, TensorId, shape};
+use crate::graph::{Graph, TensorId};
 use crate::import::Fault;
 use crate::import::keras::network::{Arg, Call, Config, Inner, Input, Layer, LayerId, TensorRef, Weight};
 use crate::import::keras::version::Dialect;
@@ -56,8 +55,7 @@ impl Lowering {
     ) -> Result<Shape, Fault> {
         let tensor = TensorRef { layer: LayerId(usize::MAX), node: 0, tensor: 0 };
         let input = Input { tensor, name: name.into(), shape: known, dtype: "float32".into() };
-        let extents = extents(&input, options)?;
-        shape(&extents).filter(|shape| shape.len().is_some()).ok_or_else(|| too_large(&extents))
+        inputs::input_shape(&input, options)
     }
 
     /// The operators that follow are of this layer.

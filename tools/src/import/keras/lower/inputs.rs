@@ -1,11 +1,19 @@
 //! The extents of a model's inputs.
 
 use super::Options;
+use super::nodes::too_large;
+use crate::graph::shape;
 use crate::import::Fault;
 use crate::import::keras::network::Input;
+use flatpack_format::Shape;
 
-/// The extents of a model's input, batch first.
-pub(super) fn extents(input: &Input, options: &Options) -> Result<Vec<usize>, Fault> {
+/// The shape of a model's input, batch first.
+pub(super) fn input_shape(input: &Input, options: &Options) -> Result<Shape, Fault> {
+    let extents = extents(input, options)?;
+    shape(&extents).filter(|shape| shape.len().is_some()).ok_or_else(|| too_large(&extents))
+}
+
+fn extents(input: &Input, options: &Options) -> Result<Vec<usize>, Fault> {
     if input.dtype == "string" {
         return Err(Fault::Unsupported {
             what: format!("text as input `{}`", input.name),

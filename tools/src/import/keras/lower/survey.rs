@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use super::inputs::extents;
-use super::nodes::too_large;
+use super::inputs::input_shape;
 use super::{Lowering, Options};
-use crate::graph::{TensorId, shape};
+use crate::graph::TensorId;
 use crate::import::keras::layers;
 use crate::import::keras::network::{Network, TensorRef};
 use crate::import::keras::version::Dialect;
@@ -36,10 +35,7 @@ pub(in super::super) fn survey(
     let mut lowering = Lowering::new(&network.name, dialect);
     let mut known: HashMap<TensorRef, (TensorId, Option<TensorId>)> = HashMap::new();
     for input in &network.inputs {
-        let made = extents(input, options).and_then(|extents| {
-            shape(&extents).filter(|shape| shape.len().is_some()).ok_or_else(|| too_large(&extents))
-        });
-        match made {
+        match input_shape(input, options) {
             Ok(shape) => {
                 let id = lowering.graph.add_input(&input.name, shape);
                 reached.shapes.insert(input.name.clone(), vec![lowering.dims(id)]);
