@@ -7,10 +7,10 @@ mod close;
 mod corpus;
 mod folders;
 mod mutations;
+mod unpacked;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use flatpack::predict::predict;
 use flatpack_format::Model;
 use folders::folders;
 use tempfile::TempDir;
-use zip::ZipArchive;
+use unpacked::unpacked;
 
 /// The files of `pickles.zip`, unpacked in a folder.
 struct Unpacked {
@@ -37,11 +37,7 @@ struct Unpacked {
 
 impl Unpacked {
     fn new() -> Self {
-        let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pickles/pickles.zip");
-        let mut archive = ZipArchive::new(Cursor::new(fs::read(archive).unwrap())).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        archive.extract(folder.path()).unwrap();
-        let names = archive.file_names().map(str::to_owned).collect();
+        let (folder, names) = unpacked("pickles/pickles.zip");
         Self { folder, names }
     }
 

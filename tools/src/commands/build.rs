@@ -163,7 +163,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let bar = progress("reading the model");
     let opened = args.source.open(&args.model).map_err(source::failure)?;
-    let (mut graph, origin) = opened.graph(&args.source.options()).map_err(source::failure)?;
+    let (mut graph, origin) =
+        args.source.options().and_then(|options| opened.graph(&options)).map_err(source::failure)?;
     if args.stream {
         stream::run(&mut graph).map_err(|error| {
             let what = format!("{}: not a stream: no file was written", args.model.display());

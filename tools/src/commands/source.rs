@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::import::{self, Fault, ImportError, Source, Surveyed, keras};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a file leaves open, and the file beside it.
 #[derive(Debug, clap::Args)]
@@ -22,6 +23,13 @@ pub(super) struct SourceArgs {
     /// Architecture (.json, .yaml) of weights given as the model.
     #[arg(long, value_name = "FILE", conflicts_with = "weights")]
     architecture: Option<PathBuf>,
+    /// What stands in place of custom layers and Lambdas, such as
+    ///   [class.MyDense]
+    ///   layer = "Dense"
+    ///   [layer.lambda_1]
+    ///   expression = "x / 127.5 - 1"
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    map: Option<PathBuf>,
 }
 
 impl SourceArgs {
@@ -34,7 +42,7 @@ impl SourceArgs {
     /// Looks at all of the model.
     pub(super) fn survey(&self, model: &Path) -> Result<Surveyed, ImportError> {
         let (model, weights) = self.files(model);
-        import::survey(model, weights, &self.options())
+        import::survey(model, weights, &self.options()?)
     }
 
     /// The file with the architecture, and that of its weights if it is another one.
@@ -46,12 +54,14 @@ impl SourceArgs {
     }
 
     /// What the arguments say of the model.
-    pub(super) fn options(&self) -> keras::Options {
-        keras::Options {
+    pub(super) fn options(&self) -> Result<keras::Options, ImportError> {
+        let map = self.map.as_deref().map(keras::LayerMap::open).transpose()?;
+        Ok(keras::Options {
             batch: self.batch,
             input_shapes: self.input_shape.clone(),
             signature: self.signature.clone(),
-        }
+            map: map.map(Arc::new),
+        })
     }
 }
 
@@ -66,7 +76,7 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>), String> {
 /// Exit code 2 if the system cannot read the file, else 1.
 pub(super) fn failure(error: ImportError) -> Failure {
     match *error.fault {
-        Fault::Read(_) => Failure::usage(error),
+        Fault::Read(_) | Fault::Map { .. } => Failure::usage(error),
         _ => Failure::model(error),
     }
 }

@@ -148,6 +148,15 @@ pub enum Fault {
         remedy: &'static str,
     },
 
+    /// What a map says makes no sense.
+    #[error("{place}: {detail}")]
+    Map {
+        /// The entry, the line or the expression.
+        place: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+
     /// Something is larger or deeper than any real model.
     #[error("{what} is {found}, the limit is {limit}")]
     Limit {
@@ -178,6 +187,9 @@ impl Fault {
             Fault::Weights { .. } => Some("check that the weights belong to this architecture"),
             Fault::Unsupported { remedy, .. } => Some(remedy),
             Fault::Code { remedy, .. } => Some(remedy),
+            Fault::Map { .. } => {
+                Some("`flatpack build --help` shows a map; docs/formats.md has all that one may say")
+            }
             Fault::Limit { .. } => None,
         }
     }

@@ -100,6 +100,13 @@ fn no_signatures() -> Fault {
     }
 }
 
+fn no_layers() -> Fault {
+    Fault::Unsupported {
+        what: "`--map` with a file that holds operators and no layers of Keras".into(),
+        remedy: "operators need no map, their code is in the file: leave the option out".into(),
+    }
+}
+
 /// The SHA-256 of a model, in hexadecimal digits: that of the file, or of all files of a SavedModel that are
 /// read, one after the other in the order of their names.
 ///
@@ -151,7 +158,7 @@ impl SavedGraphs {
             parameters: constants.map(|data| data.len() as u64).sum(),
             labels: None,
             dropped: Vec::new(),
-            notes: vec!["read from the graph of a signature: Keras' own description is not in it".into()],
+            notes: vec!["read from the graph of a signature, not from Keras' description".into()],
         };
         Ok((graph, origin))
     }
@@ -165,11 +172,22 @@ impl Source {
         }
     }
 
+    fn file(&self) -> &Path {
+        match self {
+            Self::Keras(saved) => &saved.file,
+            Self::TfLite(saved) => &saved.file,
+            Self::SavedModel(saved) => &saved.file,
+        }
+    }
+
     /// The graph of the model, and where it comes from.
     ///
     /// # Errors
     /// When something in the file is not supported, does not fit, or is left open by it and `options`.
     pub fn graph(&self, options: &Options) -> Result<(Graph, Origin), ImportError> {
+        if let (Self::SavedModel(_) | Self::TfLite(_), Some(_)) = (self, &options.map) {
+            return Err(ImportError::in_file(self.file(), no_layers()));
+        }
         match self {
             Self::SavedModel(saved) => saved.graph(options),
             Self::Keras(saved) if options.signature.is_some() => match SavedGraphs::of(&saved.file)? {
@@ -180,9 +198,11 @@ impl Source {
                 Err(ImportError::in_file(&saved.file, no_signatures()))
             }
             Self::Keras(saved) => {
-                let network = saved.network()?;
-                let graph = keras::lower(saved, &network, options)?;
-                let origin = Origin { units: network.layers.len(), ..keras_origin(saved) };
+                let network = saved.mapped_network(options.map.as_deref());
+                let (network, notes) = network.map_err(|error| advised(saved, error))?;
+                let graph = keras::lower(saved, &network, options).map_err(|error| advised(saved, error))?;
+                let mut origin = Origin { units: network.layers.len(), ..keras_origin(saved) };
+                origin.notes.extend(notes);
                 Ok((graph, origin))
             }
             Self::TfLite(saved) => {
@@ -221,11 +241,22 @@ impl Source {
                 found.writer = origin.writer;
                 found.parameters = origin.parameters;
                 found.dropped = origin.dropped;
-                found.notes = origin.notes;
+                found.notes.splice(0..0, origin.notes);
             }
             Err(error) => found.refusals.push(error),
         }
     }
+}
+
+/// The error of a layer of which a SavedModel has the code in its graphs.
+fn advised(saved: &keras::Saved, mut error: ImportError) -> ImportError {
+    if let Fault::Code { remedy, .. } = &mut *error.fault
+        && saved.container == keras::Container::SavedModel
+    {
+        *remedy = "`--signature serving_default` reads the graph, in which the code is written out as operations; or say by \
+                   `--map` which of Keras' layers compute it";
+    }
+    error
 }
 
 /// What a file of Keras says of itself.

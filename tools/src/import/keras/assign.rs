@@ -151,7 +151,7 @@ impl Assigner<'_> {
 
     /// Hands `weights` to `layer` or to the layers inside it.
     fn give(&self, layer: &mut Layer, weights: &[Weight]) -> Result<(), ImportError> {
-        if matches!(layer.inner, Inner::None) {
+        if layer.inner.is_leaf() {
             let expected = self.count(layer)?;
             if weights.is_empty() && expected > 0 {
                 let fault =
@@ -182,7 +182,7 @@ impl Assigner<'_> {
 /// The number of arrays of a layer and all layers inside.
 fn count(layer: &Layer, dialect: Dialect) -> Result<usize, Fault> {
     match layer.inner {
-        Inner::None => Ok(WeightCounts::of(layer, dialect)?.sum()),
+        Inner::None | Inner::Weight => Ok(WeightCounts::of(layer, dialect)?.sum()),
         _ => {
             let inside = layer.inner.layers().iter().map(|layer| count(layer, dialect));
             Ok(inside.sum::<Result<usize, Fault>>()? + usize::from(layer.class == SPECTRAL))
@@ -216,13 +216,17 @@ impl Leaf<'_> {
     /// How well an array's name says it is this layer's: more is better, 0 is not at all.
     ///
     /// In `block/conv/kernel:0` a component in front of the last one is the layer's name, and names
-    /// of models around it may come before. In Keras 1's `conv_W` the layer's name comes first.
+    /// of models around it may come before. An array that is a layer itself is the last component. In Keras 1's `conv_W` the layer's name comes first.
     fn claim(&self, weight_name: &str) -> usize {
         let mut parts: Vec<&str> = weight_name.split('/').collect();
         let last = parts.pop().unwrap_or_default();
         let Some((name, around)) = self.path.split_last() else {
             return 0;
         };
+        if matches!(self.layer.inner, Inner::Weight) {
+            let shared = around.iter().filter(|name| parts.contains(&name.as_str())).count();
+            return if last.split(':').next() == Some(name) { 2 + shared } else { 0 };
+        }
         let Some(at) = parts.iter().rposition(|part| part == name) else {
             let starts = last.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('_'));
             return if starts && parts.is_empty() { 1 } else { 0 };
@@ -234,7 +238,7 @@ impl Leaf<'_> {
 
 fn collect_leaves<'a>(layer: &'a mut Layer, path: &mut Vec<String>, leaves: &mut Vec<Leaf<'a>>) {
     path.push(layer.name.clone());
-    if matches!(layer.inner, Inner::None) {
+    if layer.inner.is_leaf() {
         leaves.push(Leaf { path: path.clone(), layer });
     } else {
         for layer in layer.inner.layers_mut() {
@@ -362,7 +366,7 @@ mod tests {
         groups: &[(&str, Vec<Weight>)],
     ) -> Result<Network, ImportError> {
         let file = Path::new("model.h5");
-        let mut network = graph::network(file, dialect, &sequential("s", layers))?;
+        let (mut network, _) = graph::network(file, dialect, &sequential("s", layers), None)?;
         let groups = groups.iter().map(|(name, weights)| ((*name).to_owned(), weights.clone())).collect();
         weights(file, dialect, &mut network, &Weights::new(groups))?;
         Ok(network)

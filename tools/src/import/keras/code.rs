@@ -28,6 +28,11 @@ pub(super) fn refuse(entry: &Value) -> Result<(), Fault> {
     if self::class(class, entry.get("module").and_then(Value::as_str)).is_some() {
         return Ok(());
     }
+    refuse_arguments(entry)
+}
+
+/// Refuses the entry of a layer whose arguments or calls name code, whatever its class is.
+pub(super) fn refuse_arguments(entry: &Value) -> Result<(), Fault> {
     ["config", "inbound_nodes"].iter().try_for_each(|key| match entry.get(*key) {
         Some(value) => search(key, value, &mut |at, found| Err(named(found, &format!("as `{at}`")))),
         None => Ok(()),
@@ -40,7 +45,8 @@ pub(super) fn class(class: &str, module: Option<&str>) -> Option<Fault> {
         ("Lambda", _) => {
             return Some(Fault::Code {
                 what: "it is Python code".into(),
-                remedy: "replace it by built-in layers such as Rescaling before saving",
+                remedy: "say by `--map` what it computes, or replace it by built-in layers such as Rescaling before \
+                         saving",
             });
         }
         ("TFSMLayer", _) => "it runs a SavedModel outside this file".into(),
@@ -62,7 +68,8 @@ pub(super) fn custom(name: &str) -> Fault {
 }
 
 /// What to do about a class that is not Keras' own.
-const FOREIGN: &str = "replace it by Keras' own layers, copy the weights with `set_weights` and save again";
+const FOREIGN: &str = "say by `--map` which of Keras' layers compute it, or replace it by those, copy the weights with \
+                       `set_weights` and save again";
 
 /// What the file names for training only, and is not Keras' own: for people who did not expect it.
 pub(super) fn notes(config: &Value) -> Vec<String> {

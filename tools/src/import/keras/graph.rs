@@ -6,6 +6,7 @@ mod sequential;
 mod tests;
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -13,6 +14,8 @@ use serde_json::{Map, Value};
 use super::code;
 use super::dialect::{self, MODEL_CLASSES};
 use super::json::short;
+use super::layers;
+use super::map::{Entry, Key, LayerMap, Masks};
 use super::network::{Config, Inner, Input, Layer, Network, TensorRef};
 use super::version::Dialect;
 use crate::import::{Fault, ImportError};
@@ -20,21 +23,34 @@ use crate::import::{Fault, ImportError};
 /// The longest name of a layer: each of its operators carries it, and those of the models around.
 const MAX_NAME_BYTES: usize = 512;
 
-/// Reads the architecture `config` of `file`.
-pub(super) fn network(file: &Path, dialect: Dialect, config: &Value) -> Result<Network, ImportError> {
-    read(&Reader { file, dialect, refusals: None }, config)
-}
-
-/// Reads an architecture also where layers of it are refused, and gives the refusals: the network is one to
-/// look at.
-pub(super) fn surveyed(
+/// Reads the architecture `config` of `file`, and gives notes on what stands in place of its layers.
+pub(super) fn network(
     file: &Path,
     dialect: Dialect,
     config: &Value,
-) -> (Result<Network, ImportError>, Vec<ImportError>) {
+    map: Option<&LayerMap>,
+) -> Result<(Network, Vec<String>), ImportError> {
+    let reader = Reader { file, dialect, map, mapped: &Mapped::default(), refusals: None };
+    let network = read(&reader, config)?;
+    Ok((network, reader.notes()))
+}
+
+/// An architecture to look at.
+pub(super) struct Surveyed {
+    pub(super) network: Result<Network, ImportError>,
+    /// Why layers of it are refused.
+    pub(super) refusals: Vec<ImportError>,
+    /// What stands in place of layers.
+    pub(super) notes: Vec<String>,
+}
+
+/// Reads an architecture also where layers of it are refused.
+pub(super) fn surveyed(file: &Path, dialect: Dialect, config: &Value, map: Option<&LayerMap>) -> Surveyed {
     let refusals = RefCell::new(Vec::new());
-    let network = read(&Reader { file, dialect, refusals: Some(&refusals) }, config);
-    (network, refusals.into_inner())
+    let reader = Reader { file, dialect, map, mapped: &Mapped::default(), refusals: Some(&refusals) };
+    let network = read(&reader, config);
+    let notes = reader.notes();
+    Surveyed { network, refusals: refusals.into_inner(), notes }
 }
 
 fn read(reader: &Reader<'_>, config: &Value) -> Result<Network, ImportError> {
@@ -45,21 +61,33 @@ fn read(reader: &Reader<'_>, config: &Value) -> Result<Network, ImportError> {
         return Err(at(unexpected("the architecture", config, "an object with `class_name` and `config`")));
     };
     let module = config.get("module").and_then(Value::as_str);
+    if let Some((key, Entry::Layer(model, _))) = reader.entry("", config)
+        && MODEL_CLASSES.contains(&model.as_str())
+    {
+        reader.note(key, class);
+        return reader.model("", model, inside, "model");
+    }
     if !MODEL_CLASSES.contains(&class) || !module.is_none_or(code::is_keras) {
         return Err(at(Fault::Unsupported {
             what: format!("a model of the class `{class}`"),
             remedy: format!(
                 "a class of your own may compute anything; if `{class}` only changes training, save \
-                 `keras.Model(model.inputs, model.outputs)` in its place"
+                 `keras.Model(model.inputs, model.outputs)` in its place, or say so by `--map`"
             ),
         }));
     }
     reader.model("", class, inside, "model")
 }
 
+/// The entries of a map that were used, and for which layers.
+type Mapped = RefCell<BTreeMap<Key, BTreeSet<String>>>;
+
+#[derive(Clone, Copy)]
 struct Reader<'a> {
     file: &'a Path,
     dialect: Dialect,
+    map: Option<&'a LayerMap>,
+    mapped: &'a Mapped,
     /// Where refusals of layers go; without it, the first one ends the reading.
     refusals: Option<&'a RefCell<Vec<ImportError>>>,
 }
@@ -132,24 +160,32 @@ impl Reader<'_> {
             return Err(self.error(path, "", fault));
         }
         let path = join(path, &name);
+        match self.entry(&path, value) {
+            None => self.as_written(&path, name, class, config, value),
+            Some((key, entry)) => {
+                self.note(key, &path);
+                self.mapped(&path, name, class, config, value, entry)
+            }
+        }
+    }
+
+    /// A layer as the file has it.
+    fn as_written(
+        &self,
+        path: &str,
+        name: String,
+        class: &str,
+        config: &Value,
+        value: &Value,
+    ) -> Result<Layer, ImportError> {
         let mut is_refused = false;
         if let Err(fault) = code::refuse(value) {
-            self.refuse(&path, class, fault)?;
+            self.refuse(path, class, fault)?;
             is_refused = true;
         }
-        let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
-        let mut layer = Layer {
-            class: class.to_owned(),
-            is_operation: false,
-            module: text("module"),
-            registered_name: text("registered_name"),
-            config: Config::default(),
-            inner: Inner::None,
-            weights: Vec::new(),
-            name,
-        };
+        let mut layer = without_config(name, class, value);
         if MODEL_CLASSES.contains(&class) && layer.module.as_deref().is_none_or(code::is_keras) {
-            layer.inner = Inner::Network(Box::new(self.model(&path, class, config, &layer.name)?));
+            layer.inner = Inner::Network(Box::new(self.model(path, class, config, &layer.name)?));
             let settings = config.as_object().into_iter().flatten();
             let kept = settings.filter(|(key, _)| matches!(key.as_str(), "trainable" | "dtype"));
             layer.config = Config(kept.map(|(key, value)| (key.clone(), value.clone())).collect());
@@ -161,12 +197,92 @@ impl Reader<'_> {
         let mut map = match config {
             Value::Object(map) => map.clone(),
             _ if is_refused => Map::new(),
-            _ => return Err(self.error(&path, class, unexpected("`config`", config, "an object"))),
+            _ => return Err(self.error(path, class, unexpected("`config`", config, "an object"))),
         };
-        layer.inner = self.wrapped(&path, &mut map)?;
+        layer.inner = self.wrapped(path, &mut map)?;
         match dialect::to_keras3(self.dialect, class, map) {
             Ok((class, config)) => (layer.class, layer.config) = (class, Config(config)),
-            Err(fault) => self.refuse(&path, class, fault)?,
+            Err(fault) => self.refuse(path, class, fault)?,
+        }
+        Ok(layer)
+    }
+
+    /// What the map has for the layer at `path`. Keras' own layers are what they are.
+    fn entry(&self, path: &str, value: &Value) -> Option<(&'_ Key, &'_ Entry)> {
+        let map = self.map?;
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let layer = without_config(String::new(), text("class_name")?, value);
+        let is_custom = layer.module.as_deref().is_some_and(|module| !code::is_keras(module));
+        let is_model = MODEL_CLASSES.contains(&layer.class.as_str()) && !is_custom;
+        if is_model || layer.class == "InputLayer" || layers::is_read(&layer) {
+            return None;
+        }
+        map.of_layer(path).or_else(|| map.of_class([text("registered_name"), text("class_name")]))
+    }
+
+    /// Keeps in mind that an entry was used.
+    fn note(&self, key: &Key, path: &str) {
+        self.mapped.borrow_mut().entry(key.clone()).or_default().insert(path.to_owned());
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.map.map(|map| map.notes(&self.mapped.borrow())).unwrap_or_default()
+    }
+
+    /// What stands in place of a layer.
+    fn mapped(
+        &self,
+        path: &str,
+        name: String,
+        class: &str,
+        config: &Value,
+        value: &Value,
+        entry: &Entry,
+    ) -> Result<Layer, ImportError> {
+        let mut entry_of_file = value.clone();
+        let composition = match entry {
+            Entry::Layer(known, settings) => {
+                let mut config = config.clone();
+                if let Value::Object(config) = &mut config {
+                    config.extend(settings.clone());
+                }
+                for (key, value) in
+                    [("class_name", known.as_str().into()), ("module", KERAS.into()), ("config", config)]
+                {
+                    entry_of_file[key] = value;
+                }
+                entry_of_file["registered_name"] = Value::Null;
+                let config = &entry_of_file["config"];
+                let mut layer = self.as_written(path, name, known, config, &entry_of_file)?;
+                layer.mapped_class = Some(class.to_owned());
+                return Ok(layer);
+            }
+            Entry::Composition(composition) => composition,
+        };
+        // Arguments that nothing is asked of may be code.
+        entry_of_file["config"] = Value::Null;
+        if let Err(fault) = code::refuse_arguments(&entry_of_file) {
+            self.refuse(path, class, fault)?;
+        }
+        let mut layer = without_config(name, class, value);
+        let empty = Map::new();
+        let settings = config.as_object().unwrap_or(&empty);
+        let read = |inside: &Value, is_of_file: bool| {
+            let dialect = if is_of_file { self.dialect } else { Dialect::Keras3 };
+            Reader { dialect, ..*self }.layer(path, inside, 0)
+        };
+        let located = |fault| self.error(path, class, fault);
+        match composition.network(&layer.name, settings, located, read) {
+            Ok(network) => {
+                // Keras' Lambda hands no mask on, unless told to.
+                let ends = || (class == "Lambda" && config["mask"].is_null()).then_some(Masks::End);
+                let masks = composition.masks.or_else(ends);
+                layer.inner = Inner::Mapped { network: Box::new(network), masks };
+            }
+            Err(error) => match self.refusals {
+                Some(refusals) => refusals.borrow_mut().push(error),
+                None => return Err(error),
+            },
         }
         Ok(layer)
     }
@@ -221,6 +337,25 @@ impl Reader<'_> {
         };
         let dtype = layer.config.str_or("dtype", "float32").map_err(fail)?.to_owned();
         Ok(Input { tensor, name: layer.name.clone(), shape, dtype })
+    }
+}
+
+/// The module that Keras' own layers are said to be of.
+const KERAS: &str = "keras.layers";
+
+/// A layer of which only its names are read.
+fn without_config(name: String, class: &str, value: &Value) -> Layer {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
+    Layer {
+        name,
+        class: class.to_owned(),
+        is_operation: false,
+        mapped_class: None,
+        module: text("module"),
+        registered_name: text("registered_name"),
+        config: Config::default(),
+        inner: Inner::None,
+        weights: Vec::new(),
     }
 }
 

@@ -31,6 +31,7 @@ mod transposed_conv;
 mod wrapper;
 
 pub(super) use merging::concatenated;
+pub(super) use operation::{called as operation_called, function_called};
 pub(super) use recurrent::result_masks as recurrent_result_masks;
 
 /// How a class of layers is lowered.
@@ -128,13 +129,23 @@ pub(super) fn lower(layer: &Layer) -> Result<Lower, Fault> {
     Err(code::custom(custom.unwrap_or(class)))
 }
 
+/// Whether a layer is Keras' own, and read.
+pub(super) fn is_read(layer: &Layer) -> bool {
+    const FUNCTIONS: [&str; 3] = ["SlicingOpLambda", "TFOpLambda", "TensorFlowOpLayer"];
+    let class = layer.class.as_str();
+    let is_foreign = layer.module.as_deref().is_some_and(|module| !code::is_keras(module));
+    !is_foreign && (FUNCTIONS.contains(&class) || recurrent::CELLS.contains(&class) || lower(layer).is_ok())
+}
+
 /// Why those of these layers are not lowered that are not, for their class alone.
 pub(super) fn refused(file: &Path, path: &str, layers: &[Layer]) -> Vec<ImportError> {
     let mut found = Vec::new();
     for layer in layers {
         let is_cell = !path.is_empty() && recurrent::CELLS.contains(&layer.class.as_str());
         let path = if path.is_empty() { layer.name.clone() } else { format!("{path}/{}", layer.name) };
-        let is_lowered = !is_cell && layer.class != "InputLayer" && !matches!(layer.inner, Inner::Network(_));
+        let is_lowered = !is_cell
+            && layer.class != "InputLayer"
+            && !matches!(layer.inner, Inner::Network(_) | Inner::Mapped { .. } | Inner::Weight);
         if let Some(fault) = is_lowered.then(|| lower(layer).err()).flatten() {
             found.push(ImportError::in_layer(file, &path, &layer.class, fault));
         }

@@ -14,11 +14,13 @@ mod weights;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::json::short;
 use super::layers::{self, Lower};
+use super::map::LayerMap;
 use super::network::{Arg, Call, Inner, Input, Layer, LayerId, Network, TensorRef};
 use super::saved::Saved;
 use super::version::Dialect;
@@ -51,6 +53,8 @@ pub struct Options {
     /// The function of a SavedModel that is to be read; by default what Keras describes, or else
     /// `serving_default`.
     pub signature: Option<String>,
+    /// What stands in place of layers whose code is not in the file.
+    pub map: Option<Arc<LayerMap>>,
 }
 
 /// Turns the network of a saved model into a graph.
@@ -211,7 +215,23 @@ impl Lowering {
                 let masks = self.masks_given(call)?;
                 self.network(network, &inputs, &masks)?
             }
-            _ => {
+            Inner::Mapped { network, masks } => {
+                refuse_other_arguments(self.dialect, &without_mask(call))?;
+                let inputs = self.network_inputs(network, call)?;
+                let masks_in = self.masks_given(call)?;
+                let first = masks_in.first().copied().flatten();
+                let mask = self.mask_behind(*masks, first)?;
+                let results = self.network(network, &inputs, &masks_in)?;
+                results.into_iter().map(|(result, _)| (result, mask)).collect()
+            }
+            Inner::Weight => {
+                let [weight] = layer.weights.as_slice() else {
+                    let found = format!("{} arrays", layer.weights.len());
+                    return Err(Fault::Weights { found, expected: "one".into() });
+                };
+                vec![(self.weight(weight)?, None)]
+            }
+            Inner::None | Inner::Layers(_) => {
                 let results = match layers::lower(layer)? {
                     Lower::Map(map) => {
                         refuse_other_arguments(self.dialect, call)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use super::layer_config::Config;
+use super::map::Masks;
 use crate::array::Array;
 
 /// A model: a Functional graph, or a Sequential one written as the same kind of graph.
@@ -64,6 +65,8 @@ pub struct Layer {
     /// A bare operation (`x * 2`) and not a layer: its call takes the operation's own arguments,
     /// where a merging layer of the same class takes one list.
     pub is_operation: bool,
+    /// Its class in the file, where a map put another in its place.
+    pub mapped_class: Option<String>,
     /// The Python module of the class, where the file says so.
     pub module: Option<String>,
     /// The name a custom class was registered under, such as `my_package>MyLayer`.
@@ -87,22 +90,36 @@ pub enum Inner {
     /// Wrapped layers: the one of `TimeDistributed`; forward then backward of `Bidirectional`; the
     /// cells of `RNN`. The weights are in the wrapped layers.
     Layers(Vec<Layer>),
+    /// What a map has in place of the layer. Calling the layer calls it.
+    Mapped {
+        /// What it computes.
+        network: Box<Network>,
+        /// What becomes of masks that come to it; without it, they are refused.
+        masks: Option<Masks>,
+    },
+    /// Nothing: the layer is an array that a map names, its one weight, and takes no tensor.
+    Weight,
 }
 
 impl Inner {
+    /// Whether there are no layers inside: the layer's weights are its own.
+    pub fn is_leaf(&self) -> bool {
+        matches!(self, Inner::None | Inner::Weight)
+    }
+
     /// The layers inside.
     pub fn layers(&self) -> &[Layer] {
         match self {
-            Inner::None => &[],
-            Inner::Network(network) => &network.layers,
+            Inner::None | Inner::Weight => &[],
+            Inner::Network(network) | Inner::Mapped { network, .. } => &network.layers,
             Inner::Layers(layers) => layers,
         }
     }
 
     pub(super) fn layers_mut(&mut self) -> &mut [Layer] {
         match self {
-            Inner::None => &mut [],
-            Inner::Network(network) => &mut network.layers,
+            Inner::None | Inner::Weight => &mut [],
+            Inner::Network(network) | Inner::Mapped { network, .. } => &mut network.layers,
             Inner::Layers(layers) => layers,
         }
     }

@@ -245,6 +245,16 @@ pub(super) fn to_keras3(layer: &mut Layer, calls: &mut [Arguments]) -> Result<()
     Ok(())
 }
 
+/// TensorFlow's function of this name, its tensors, and its settings in their order, for those that are an
+/// operation of Keras.
+pub(super) fn function(name: &str) -> Option<(&'static str, &'static [&'static str], Vec<&'static str>)> {
+    let of = |operation: &'static Operation| {
+        let function = operation.functions.iter().find(|known| **known == name)?;
+        Some((*function, operation.tensors, operation.settings.iter().map(|(key, _)| *key).collect()))
+    };
+    OPERATIONS.iter().find_map(of)
+}
+
 /// A TensorFlow function's name without its module. Some functions of today are stored under the name of
 /// their predecessor in TensorFlow 1, which takes the same arguments.
 pub(super) fn short_name(function: &str) -> &str {
@@ -298,6 +308,7 @@ mod tests {
             name: "it".into(),
             class: class.into(),
             is_operation: false,
+            mapped_class: None,
             module: None,
             registered_name: None,
             config: Config(map),

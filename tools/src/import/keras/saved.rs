@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::map::LayerMap;
 use super::network::{Network, Weight};
 use super::version::{Dialect, Version};
 use super::{archive, assign, code, graph, h5, json, layers, pickle, saved_model, stored, yaml};
@@ -78,15 +79,23 @@ impl Saved {
     /// # Errors
     /// When the architecture is not what Keras writes, or the weights do not fit it.
     pub fn network(&self) -> Result<Network, ImportError> {
+        self.mapped_network(None).map(|(network, _)| network)
+    }
+
+    /// [`Self::network`], where a map has something in place of layers, with notes on that.
+    ///
+    /// # Errors
+    /// As of [`Self::network`], or when the map does not fit the layers.
+    pub fn mapped_network(&self, map: Option<&LayerMap>) -> Result<(Network, Vec<String>), ImportError> {
         let dialect = self.dialect().map_err(|fault| ImportError::in_file(&self.file, fault))?;
-        let mut network = graph::network(&self.file, dialect, &self.config)?;
+        let (mut network, notes) = graph::network(&self.file, dialect, &self.config, map)?;
         // Where weights do not fit, a layer that is none of Keras' is the likelier reason.
         assign::weights(&self.file, dialect, &mut network, &self.weights).map_err(|error| {
             layers::refused(&self.file, "", &network.layers).into_iter().next().unwrap_or(error)
         })?;
         let writer = stored::Writer { dialect, backend: self.backend.as_deref() };
         stored::to_keras3(&self.file, writer, &mut network.layers)?;
-        Ok(network)
+        Ok((network, notes))
     }
 }
 

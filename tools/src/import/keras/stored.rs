@@ -177,6 +177,7 @@ mod tests {
             name: "it".into(),
             class: class.into(),
             is_operation: false,
+            mapped_class: None,
             module: None,
             registered_name: None,
             config: Config(map),

@@ -17,8 +17,10 @@ impl Saved {
             Ok(dialect) => dialect,
             Err(fault) => return found.refusals.push(in_file(fault)),
         };
-        let (network, refusals) = graph::surveyed(&self.file, dialect, &self.config);
+        let graph::Surveyed { network, refusals, notes } =
+            graph::surveyed(&self.file, dialect, &self.config, options.map.as_deref());
         found.refusals.extend(refusals);
+        found.notes.extend(notes);
         let mut network = match network {
             Ok(network) => network,
             Err(error) => return found.refusals.push(error),

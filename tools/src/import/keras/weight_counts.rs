@@ -24,6 +24,7 @@ impl WeightCounts {
         let flag = |key: &str, default: bool| layer.config.bool_or(key, default).map(usize::from);
         let (trainable, other) = match layer.class.as_str() {
             _ if layer.is_operation => (0, 0),
+            _ if matches!(layer.inner, Inner::Weight) => (1, 0),
             // A kernel, a recurrent kernel and a bias for each gate, unless made for a GPU.
             "LSTM" if dialect == Dialect::Keras1 && layer.config.str_or("consume_less", "")? != "gpu" => {
                 (12, 0)
@@ -73,7 +74,7 @@ pub(super) fn shapes_fit<'a>(
     dialect: Dialect,
     arrays: impl IntoIterator<Item = &'a Array>,
 ) -> bool {
-    debug_assert!(matches!(layer.inner, Inner::None));
+    debug_assert!(layer.inner.is_leaf());
     let shapes: Vec<&[usize]> = arrays.into_iter().map(|array| array.shape.as_slice()).collect();
     let size = |key: &str, times: usize| layer.config.usize(key).ok().map(|size| size.saturating_mul(times));
     let (rank, last) = match layer.class.as_str() {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::super::network::{Inner, Layer, Network, Weight};
 use super::super::saved::Weights;
+use super::super::snake_case::snake_case;
 use super::super::variables::CONTAINERS;
 use super::super::version::Dialect;
 use super::count;
@@ -63,8 +64,9 @@ impl<'a> Places<'a> {
         }
         let class = layer.class.clone();
         match &mut layer.inner {
-            Inner::None => return self.leaf(place, layer),
+            Inner::None | Inner::Weight => return self.leaf(place, layer),
             Inner::Network(network) => self.model(place, &mut network.layers)?,
+            Inner::Mapped { network, .. } => self.mapped(place, &class, &mut network.layers)?,
             Inner::Layers(layers) => {
                 // What a wrapper has itself serves training, or is that of its layer once more.
                 self.take(place);
@@ -78,6 +80,26 @@ impl<'a> Places<'a> {
                 };
                 self.each(&within, layers, names)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What a map has in place of the layer at `place`: arrays of the layer itself, and layers in its attributes.
+    fn mapped(&mut self, place: &str, class: &str, layers: &mut [Layer]) -> Result<(), ImportError> {
+        let (own, inside): (Vec<_>, Vec<_>) =
+            layers.iter_mut().partition(|layer| matches!(layer.inner, Inner::Weight));
+        let arrays = self.take(place);
+        if arrays.len() != own.len() {
+            let found = format!("{} variables in `{place}`", arrays.len());
+            let expected = format!("{}, as `weights` of the map names", own.len());
+            let name = place.rsplit('/').next().unwrap_or(place);
+            return Err(ImportError::in_layer(self.file, name, class, Fault::Weights { found, expected }));
+        }
+        for (layer, array) in own.into_iter().zip(arrays) {
+            layer.weights = vec![array.clone()];
+        }
+        for layer in inside {
+            self.layer(&join(place, &layer.name.clone()), layer)?;
         }
         Ok(())
     }
@@ -139,7 +161,7 @@ impl<'a> Places<'a> {
             if count(layer, self.dialect).map_err(|fault| self.error(layer, fault))? == 0 {
                 continue;
             }
-            let class = snake_case(python_class(&layer.class));
+            let class = snake_case(python_class(layer));
             let first = found.range((class.clone(), 0)..).next().map(|(key, _)| key.clone());
             if let Some(key) = first.filter(|(of, _)| *of == class) {
                 *name = found.remove(&key).unwrap_or_default();
@@ -160,7 +182,7 @@ fn names_by_class(layers: &[Layer]) -> Vec<String> {
         if layer.is_operation {
             return String::new();
         }
-        let class = snake_case(python_class(&layer.class));
+        let class = snake_case(python_class(layer));
         let count = counts.entry(class.clone()).or_default();
         *count += 1;
         if *count == 1 { class } else { format!("{class}_{}", *count - 1) }
@@ -168,63 +190,15 @@ fn names_by_class(layers: &[Layer]) -> Vec<String> {
     layers.iter().map(name).collect()
 }
 
-/// What the class is called in Keras' source, where it is exported under another name.
-fn python_class(class: &str) -> &str {
-    if class == "GroupQueryAttention" { "GroupedQueryAttention" } else { class }
-}
-
-/// `Conv2DTranspose` as `conv2d_transpose`, `PReLU` as `p_re_lu`: first a capital with small letters
-/// behind it is a word of its own, then one behind a small letter begins a word.
-fn snake_case(class: &str) -> String {
-    let (mut words, mut rest) = (String::new(), class);
-    while let Some(first) = rest.chars().next() {
-        words.push(first);
-        rest = &rest[first.len_utf8()..];
-        let tail = rest.trim_start_matches(|c: char| c.is_ascii_uppercase());
-        let small = tail.trim_start_matches(|c: char| c.is_ascii_lowercase());
-        if rest.len() == tail.len() + 1 && small.len() < tail.len() {
-            let (word, behind) = rest.split_at(rest.len() - small.len());
-            words.push('_');
-            words.push_str(word);
-            rest = behind;
-        }
+/// What the class is called in its source: Keras exports one under another name.
+fn python_class(layer: &Layer) -> &str {
+    match layer.mapped_class.as_deref().unwrap_or(&layer.class) {
+        "GroupQueryAttention" => "GroupedQueryAttention",
+        // As it may be registered, behind the name of its package.
+        class => class.rsplit('>').next().unwrap_or(class),
     }
-    let mut name = String::new();
-    for char in words.chars() {
-        if char.is_ascii_uppercase() && name.ends_with(|c: char| c.is_ascii_lowercase()) {
-            name.push('_');
-        }
-        name.push(char);
-    }
-    name.to_lowercase()
 }
 
 fn join(place: &str, name: &str) -> String {
     if place.is_empty() { name.to_owned() } else { format!("{place}/{name}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_called_as_keras_calls_them() {
-        // From `keras.src.utils.naming.to_snake_case` of Keras 3.15.
-        for (class, expected) in [
-            ("Dense", "dense"),
-            ("PReLU", "p_re_lu"),
-            ("ELU", "elu"),
-            ("Conv2DTranspose", "conv2d_transpose"),
-            ("ConvLSTM2D", "conv_lstm2d"),
-            ("LSTMCell", "lstm_cell"),
-            ("StackedRNNCells", "stacked_rnn_cells"),
-            ("GlobalAveragePooling2D", "global_average_pooling2d"),
-            ("TFOpLambda", "tf_op_lambda"),
-            ("aB", "a_b"),
-            ("ABc", "a_bc"),
-            ("AaBbCD2eF", "aa_bb_cd2e_f"),
-        ] {
-            assert_eq!(snake_case(class), expected);
-        }
-    }
 }

@@ -112,6 +112,7 @@ fn input_of(model_config: &Value, first_value: &Value, first: &Layer) -> Layer {
         name: format!("{}_input", first.name),
         class: "InputLayer".into(),
         is_operation: false,
+        mapped_class: None,
         module: None,
         registered_name: None,
         config: Config(config),

@@ -6,7 +6,7 @@ use super::super::network::{Arg, Call, LayerId};
 use super::*;
 
 fn read(dialect: Dialect, config: Value) -> Result<Network, ImportError> {
-    network(Path::new("model.h5"), dialect, &config)
+    network(Path::new("model.h5"), dialect, &config, None).map(|(network, _)| network)
 }
 
 fn tensor(layer: usize, node: usize) -> TensorRef {

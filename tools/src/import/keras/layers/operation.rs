@@ -18,6 +18,7 @@ use crate::import::Fault;
 use crate::import::keras::lower::{Lowering, describe};
 use crate::import::keras::network::{Arg, Call, Config, Layer};
 use crate::import::keras::operations::short_name;
+use crate::import::keras::snake_case::snake_case;
 
 /// What an operation becomes.
 #[derive(Clone, Copy)]
@@ -228,6 +229,26 @@ const OPERATIONS: &[Operation] = &[
 
 /// Operations of Keras and TensorFlow that are known and yet to come.
 const NOT_YET: &[&str] = &["TakeAlongAxis"];
+
+/// The class of Keras' operation that Python calls `name`, its tensors, and its settings in their order.
+pub(in super::super) fn called(
+    name: &str,
+) -> Option<(&'static str, &'static [&'static str], &'static [&'static str])> {
+    let is_called =
+        |class: &str| class.starts_with(|c: char| c.is_ascii_uppercase()) && snake_case(class) == name;
+    let (class, tensors, settings, _) = OPERATIONS.iter().find(|(class, ..)| is_called(class))?;
+    // What is filled in comes last in Python.
+    Some((class, if *class == "Pad" { X } else { tensors }, settings))
+}
+
+/// Likewise of TensorFlow's function, for those that are no operation of Keras.
+pub(in super::super) fn function_called(
+    name: &str,
+) -> Option<(&'static str, &'static [&'static str], &'static [&'static str])> {
+    let is_called = |known: &str| known == name && known.starts_with(|c: char| c.is_ascii_lowercase());
+    let (name, tensors, settings, _) = OPERATIONS.iter().find(|(known, ..)| is_called(known))?;
+    Some((name, tensors, settings))
+}
 
 /// Names of the operations that are read.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {

@@ -40,6 +40,7 @@ fn network(class: String, config: Map<String, Value>, weights: Vec<Weight>, shap
         name: name.into(),
         class,
         is_operation: false,
+        mapped_class: None,
         module: None,
         registered_name: None,
         config: Config(config),

@@ -27,6 +27,7 @@ fn layer(class: &str, is_operation: bool, config: Value, weights: Vec<Weight>) -
         name: String::new(),
         class: class.into(),
         is_operation,
+        mapped_class: None,
         module: None,
         registered_name: None,
         config: Config(config),

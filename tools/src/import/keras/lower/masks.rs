@@ -10,6 +10,7 @@ use flatpack_format::ops::mean::ReduceParams;
 use super::Lowering;
 use crate::graph::TensorId;
 use crate::import::Fault;
+use crate::import::keras::Masks;
 use crate::import::keras::layers::{concatenated, recurrent_result_masks};
 use crate::import::keras::network::{Arg, Call, Layer, Network, TensorRef};
 use crate::import::keras::version::Dialect;
@@ -61,6 +62,24 @@ impl Lowering {
             Some(Arg::List(masks)) => masks.iter().map(of).collect(),
             Some(mask @ Arg::Tensor(_)) => Ok(vec![of(mask)?]),
             _ => Ok(self.masks_of(call)),
+        }
+    }
+
+    /// The mask behind what a map has in place of a layer, which does not say how its code treats them.
+    pub(super) fn mask_behind(
+        &self,
+        masks: Option<Masks>,
+        mask: Option<TensorId>,
+    ) -> Result<Option<TensorId>, Fault> {
+        match (masks, mask) {
+            (_, None) | (Some(Masks::End), _) => Ok(None),
+            (Some(Masks::Pass), mask) => Ok(mask),
+            (None, Some(_)) => Err(Fault::Map {
+                place: "the entry that stands for it".into(),
+                detail: "a mask comes to the layer: add `masks = \"pass\"` where the class has \
+                         `supports_masking = True` and hands it on, else `masks = \"end\"`"
+                    .into(),
+            }),
         }
     }
 

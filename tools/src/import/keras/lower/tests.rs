@@ -14,6 +14,7 @@ fn layer(name: &str, class: &str, config: Value) -> Layer {
         name: name.into(),
         class: class.into(),
         is_operation: false,
+        mapped_class: None,
         module: None,
         registered_name: None,
         config: Config(map),
@@ -153,7 +154,7 @@ fn refusals_name_the_layer_and_say_what_to_do() {
     );
     let (error, remedy) = refusal(layer("mine", "MyLayer", json!({})));
     assert!(error.contains("the custom layer `MyLayer`"), "{error}");
-    assert!(remedy.contains("replace it by Keras' own layers"));
+    assert!(remedy.contains("say by `--map` which of Keras' layers compute it"));
     let registered = Layer { registered_name: Some("my>Dense".into()), ..dense("d") };
     assert!(refusal(registered).0.contains("the custom layer `my>Dense`"));
     let (error, remedy) = refusal(layer("a", "Activation", json!({"activation": "<lambda>"})));
