@@ -7,7 +7,7 @@ use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node, TensorId};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
-use moment::MomentOf;
+use moment::{MomentOf, WindowOf};
 use part::Part;
 use std::ops::Range;
 use tract_core::internal::{TractResult, bail};
@@ -197,6 +197,8 @@ pub struct Operator {
     pub part: Option<PartOf>,
     /// One moment of the output, where it is computed from the same moment of the inputs.
     pub moment: Option<MomentOf>,
+    /// The window that the operator moves over moments, if it does.
+    pub window: Option<WindowOf>,
     /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
 }
@@ -243,6 +245,7 @@ impl Operator {
             pairs: |_| false,
             part: None,
             moment: None,
+            window: None,
             fewer_bytes: None,
         }
     }

@@ -7,7 +7,9 @@ use corpus::corpus;
 use flatpack::build::{Built, Goldens, Options, build};
 use flatpack::graph::{Graph, TensorId};
 use flatpack::import::keras;
-use flatpack::passes::stream;
+use flatpack::passes::stream::{self, Stream};
+use flatpack_format::ops::Clamp;
+use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::gather::GatherParams;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, KEPT, REPEATED, Recurrence, ZEROS};
 use flatpack_format::ops::reshape::ReshapeParams;
@@ -38,11 +40,18 @@ fn run(session: &mut Session<'_>, x: &[f32]) -> Vec<f32> {
 
 /// Compares a model with its stream on a sequence, of which some steps are zeros.
 fn compare(graph: &Graph) {
+    let time = graph.dims(graph.inputs[0])[1];
+    compare_in(graph, Stream { moments: 1, runs: time, length: time });
+}
+
+/// Likewise where a run takes several steps, or runs follow the last one.
+fn compare_in(graph: &Graph, expected_stream: Stream) {
     let mut one = graph.clone();
-    stream::run(&mut one).unwrap();
+    let stream = stream::run(&mut one).unwrap();
+    assert_eq!(stream, expected_stream);
     let dims = graph.dims(graph.inputs[0]);
     let (time, len) = (dims[1] as usize, dims[2..].iter().product::<u32>() as usize);
-    assert_eq!(one.dims(one.inputs[0]), [&[1, 1], &dims[2..]].concat());
+    assert_eq!(one.dims(one.inputs[0]), [&[1, stream.moments], &dims[2..]].concat());
     let (whole, one) = (built(graph.clone()), built(one));
     let (whole, one) = (whole.model(), one.model());
     let is_index = dims.len() == 2;
@@ -58,10 +67,13 @@ fn compare(graph: &Graph) {
     let mut of_whole = Session::load(whole, ops::ALL, Block::bytes_mut(&mut of_whole)).unwrap();
     let mut of_one = Session::load(one, ops::ALL, Block::bytes_mut(&mut of_one)).unwrap();
     let expected = run(&mut of_whole, &x);
+    let at_a_time = len * stream.moments as usize;
+    let mut of_stream = x.clone();
+    of_stream.resize(stream.runs as usize * at_a_time, 0.0);
     // What one run leaves is nothing to the next of whole sequences, and goes on where a stream is reset.
     assert_eq!(run(&mut of_whole, &x), expected);
     for _ in 0..2 {
-        let outputs: Vec<Vec<f32>> = x.chunks(len).map(|x| run(&mut of_one, x)).collect();
+        let outputs: Vec<Vec<f32>> = of_stream.chunks(at_a_time).map(|x| run(&mut of_one, x)).collect();
         assert_eq!(outputs.last(), Some(&expected));
         of_one.reset();
     }
@@ -69,7 +81,7 @@ fn compare(graph: &Graph) {
     let fresh = of_one.state().to_vec();
     let mut held = [fresh.clone(), fresh];
     let mut last = [Vec::new(), Vec::new()];
-    for moment in x.chunks(len) {
+    for moment in of_stream.chunks(at_a_time) {
         for (held, last) in held.iter_mut().zip(&mut last) {
             of_one.state_mut().copy_from_slice(held);
             *last = run(&mut of_one, moment);
@@ -91,9 +103,9 @@ fn a_model_of_keras_step_by_step_gives_what_the_whole_gives() {
 fn a_trained_model_step_by_step_gives_what_the_whole_gives() {
     let Some(corpus) = corpus() else { return };
     compare(&imported(&corpus.join("trained/digits_gru/model.h5")));
-    let mut of_windows = imported(&corpus.join("trained/gesture_lstm/model.h5"));
-    let refused = stream::run(&mut of_windows).unwrap_err().to_string();
-    assert!(refused.contains("layers before it make other steps"), "{refused}");
+    // Its convolution takes two steps at a time and looks two ahead.
+    let gesture = imported(&corpus.join("trained/gesture_lstm/model.h5"));
+    compare_in(&gesture, Stream { moments: 2, runs: 17, length: 32 });
 }
 
 #[test]
@@ -112,6 +124,99 @@ fn words_are_looked_up_one_by_one() {
     for case in ["embedding_lstm", "embedding_mask_zero_lstm"] {
         compare(&imported(&corpus.join("layers/keras3").join(case).join("model.h5")));
     }
+}
+
+/// A convolution over time with windows of `taps`, and padding before and after.
+struct Windows {
+    taps: u32,
+    stride: u32,
+    dilation: u32,
+    pads: [u32; 2],
+}
+
+impl Windows {
+    const PLAIN: Self = Self { taps: 3, stride: 1, dilation: 1, pads: [0, 0] };
+
+    fn over(&self, graph: &mut Graph, x: TensorId) -> TensorId {
+        let &[_, time, depth] = graph.dims(x) else { panic!() };
+        let reshaped = ReshapeParams::new(&Shape::new(&[1, 1, time, depth]).unwrap());
+        let x = graph.add_node("conv", OpCode::Reshape, reshaped, &[x]).unwrap();
+        let len = 4 * self.taps * depth;
+        let w: Vec<f32> = (0..len).map(|at| (at * 7 % 13) as f32 * 0.1 - 0.6).collect();
+        let w = graph.add_constant("w", &[4, 1, self.taps, depth], w);
+        let bias = graph.add_constant("bias", &[4], vec![0.3, -0.2, 0.1, 0.5]);
+        let params = Conv2dParams {
+            stride: [1, self.stride],
+            dilation: [1, self.dilation],
+            pad_h: [0, 0],
+            pad_w: self.pads,
+            groups: 1,
+            clamp: Clamp { min: 0.0, max: f32::INFINITY },
+        };
+        let y = graph.add_node("conv", OpCode::Conv2d, params, &[x, w, bias]).unwrap();
+        let time = graph.dims(y)[2];
+        let reshaped = ReshapeParams::new(&Shape::new(&[1, time, 4]).unwrap());
+        graph.add_node("conv", OpCode::Reshape, reshaped, &[y]).unwrap()
+    }
+}
+
+/// A model of windows over x `[1, 16, 3]` and a recurrent layer.
+fn of_windows(windows: &[Windows], last_only: u32) -> Graph {
+    let mut graph = Graph::default();
+    let mut x = graph.add_input("x", Shape::new(&[1, 16, 3]).unwrap());
+    for windows in windows {
+        x = windows.over(&mut graph, x);
+    }
+    let walk = Recurrence { start: ZEROS, last_only, ..Recurrence::PLAIN };
+    let y = recurrent(&mut graph, x, walk, &[]);
+    graph.outputs.push(y);
+    graph
+}
+
+#[test]
+fn windows_over_time_keep_what_they_reach_back_to() {
+    let plain = || Windows::PLAIN;
+    let runs = |moments, runs| Stream { moments, runs, length: 16 };
+    for (windows, expected) in [
+        // Valid padding: the first result comes late, the last one with the last step.
+        (vec![plain()], runs(1, 16)),
+        (vec![Windows { dilation: 3, ..plain() }, plain()], runs(1, 16)),
+        // Causal padding: every result comes with its step.
+        (vec![Windows { pads: [2, 0], ..plain() }], runs(1, 16)),
+        (
+            vec![Windows { pads: [2, 0], ..plain() }, Windows { dilation: 2, pads: [4, 0], ..plain() }],
+            runs(1, 16),
+        ),
+        // Same padding looks ahead.
+        (vec![Windows { pads: [1, 1], ..plain() }], runs(1, 17)),
+        (vec![Windows { taps: 8, pads: [3, 4], ..plain() }], runs(1, 20)),
+        (vec![Windows { pads: [1, 1], ..plain() }, Windows { taps: 2, ..plain() }], runs(1, 17)),
+        // Strides.
+        (vec![Windows { taps: 4, stride: 4, ..plain() }], runs(4, 4)),
+        (vec![Windows { taps: 5, stride: 2, pads: [1, 2], ..plain() }], runs(2, 9)),
+        (vec![Windows { stride: 2, ..plain() }, Windows { stride: 3, ..plain() }], runs(6, 3)),
+        (vec![Windows { taps: 1, stride: 2, ..plain() }], runs(2, 8)),
+        (vec![Windows { taps: 3, stride: 3, ..plain() }], runs(3, 5)),
+    ] {
+        compare_in(&of_windows(&windows, 1), expected);
+    }
+}
+
+#[test]
+fn a_stream_of_outputs_is_late_by_what_its_windows_look_ahead() {
+    let whole = of_windows(&[Windows { pads: [1, 1], ..Windows::PLAIN }], 0);
+    let mut one = whole.clone();
+    assert_eq!(stream::run(&mut one).unwrap(), Stream { moments: 1, runs: 17, length: 16 });
+    let (whole, one) = (built(whole), built(one));
+    let (whole, one) = (whole.model(), one.model());
+    let (mut of_whole, mut of_one) = (memory(&whole), memory(&one));
+    let mut of_whole = Session::load(whole, ops::ALL, Block::bytes_mut(&mut of_whole)).unwrap();
+    let mut of_one = Session::load(one, ops::ALL, Block::bytes_mut(&mut of_one)).unwrap();
+    let mut x: Vec<f32> = (0..48).map(|at| (at * 5 % 17) as f32 * 0.1 - 0.8).collect();
+    let expected = run(&mut of_whole, &x);
+    x.extend([0.0; 3]);
+    let outputs: Vec<f32> = x.chunks(3).flat_map(|x| run(&mut of_one, x)).collect();
+    assert_eq!(outputs[2..], expected);
 }
 
 /// A layer over x `[1, 5, 3]` that gives two numbers.
@@ -138,7 +243,7 @@ fn what_needs_the_whole_sequence_is_refused() {
         let x = graph.add_input("x", Shape::new(&[1, 5, 3]).unwrap());
         let y = make(&mut graph, x);
         graph.outputs.push(y);
-        stream::run(&mut graph).map_err(|error| error.to_string())
+        stream::run(&mut graph).map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(refused(&|graph, x| recurrent(graph, x, plain, &[])), Ok(()));
     assert_eq!(refused(&|graph, x| recurrent(graph, x, Recurrence { start: KEPT, ..plain }, &[])), Ok(()));
@@ -183,4 +288,31 @@ fn what_needs_the_whole_sequence_is_refused() {
         graph.add_node("add", OpCode::Add, add, &[y, last]).unwrap()
     };
     says(&joined, "joins what is there at each moment");
+    let behind = |first: Windows, second: Windows| {
+        move |graph: &mut Graph, x| {
+            let x = first.over(graph, x);
+            let x = second.over(graph, x);
+            recurrent(graph, x, plain, &[])
+        }
+    };
+    let (valid, same, causal) = (
+        || Windows::PLAIN,
+        || Windows { pads: [1, 1], ..Windows::PLAIN },
+        || Windows { pads: [2, 0], ..Windows::PLAIN },
+    );
+    says(&behind(valid(), causal()), "padding behind a layer that looks ahead");
+    says(&behind(causal(), same()), "padding behind the end of the sequence");
+    let far = |graph: &mut Graph, x| {
+        let x = Windows { stride: 65, ..Windows::PLAIN }.over(graph, x);
+        recurrent(graph, x, plain, &[])
+    };
+    says(&far, "layer `conv` (conv_2d): its stride is more time steps than one run takes, 64");
+    let beside = |graph: &mut Graph, x| {
+        let ahead = Windows { pads: [1, 1], ..Windows::PLAIN }.over(graph, x);
+        let at_once = Windows { pads: [2, 0], ..Windows::PLAIN }.over(graph, x);
+        let add = flatpack_format::ops::binary::BinaryParams { clamp: Clamp::NONE };
+        let both = graph.add_node("add", OpCode::Add, add, &[ahead, at_once]).unwrap();
+        recurrent(graph, both, plain, &[])
+    };
+    says(&beside, "layer `add` (add): it joins layers of which one looks further ahead");
 }

@@ -163,13 +163,14 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let firmware = args.firmware.as_deref().map(super::firmware).transpose()?;
     let bar = progress("reading the model");
     let opened = args.source.open(&args.model).map_err(source::failure)?;
-    let (mut graph, origin) =
+    let (mut graph, mut origin) =
         args.source.options().and_then(|options| opened.graph(&options)).map_err(source::failure)?;
     if args.stream {
-        stream::run(&mut graph).map_err(|error| {
+        let stream = stream::run(&mut graph).map_err(|error| {
             let what = format!("{}: not a stream: no file was written", args.model.display());
             Failure::model(miette::Report::msg(error).wrap_err(what))
         })?;
+        origin.notes.push(stream.to_string());
     }
     if args.quantize.is_some() && graph.has_integers() {
         return Err(Failure::usage(miette::miette!(

@@ -13,6 +13,7 @@ use tract_core::ops::cnn::{PoolSpec, SumPool};
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_samples),
+    window: Some(moment::of_pool),
     part: Some(part::windows::<{ offset_of!(Pool2dParams, pad_h) }>),
     clamp: Some(offset_of!(Pool2dParams, clamp)),
     integer: Some(average_pool_2d_i8::from_reals),

@@ -27,7 +27,7 @@ fn part(graph: &Graph, node: &Node, rows: Range<u32>) -> Option<Part> {
 }
 
 /// All have moments along one axis, which is not that of the concatenation.
-fn moment_of(_: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+fn moment_of(_: &Graph, node: &Node, axes: &[Option<usize>], _: u32) -> Option<Moment> {
     let axis = (*axes.first()?)?;
     let beside = axes.iter().all(|other| *other == Some(axis));
     let along = node.params::<ConcatenateParams>().axis as usize;

@@ -1,8 +1,10 @@
 //! 2-D convolution.
 
+use super::moment::Window;
 use super::{FewerBytes, Linear, Operator, conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
+use bytemuck::bytes_of;
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use std::mem::offset_of;
@@ -12,6 +14,14 @@ use tract_core::model::OutletId;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_samples),
+    window: Some(|graph, node, axis| {
+        let mut p: Conv2dParams = node.params();
+        let side = axis.checked_sub(1).filter(|&side| side < 2)?;
+        let taps = graph.dims(node.inputs[1])[axis];
+        let reach = (taps - 1) * p.dilation[side] + 1;
+        let pads = std::mem::take(if side == 0 { &mut p.pad_h } else { &mut p.pad_w });
+        Some(Window { params: bytes_of(&p).to_vec(), stride: p.stride[side], reach, pads })
+    }),
     part: Some(part::windows::<{ offset_of!(Conv2dParams, pad_h) }>),
     clamp: Some(offset_of!(Conv2dParams, clamp)),
     integer: Some(conv_2d_i8::from_reals),

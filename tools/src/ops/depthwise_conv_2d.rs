@@ -1,8 +1,10 @@
 //! Depthwise 2-D convolution: one group per input channel.
 
+use super::moment::Window;
 use super::{FewerBytes, Linear, Operator, depthwise_conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
+use bytemuck::bytes_of;
 use flatpack_format::OpCode;
 use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
 use std::mem::offset_of;
@@ -13,6 +15,14 @@ use tract_core::ops::change_axes::AxisOp;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_samples),
+    window: Some(|graph, node, axis| {
+        let mut p: DepthwiseConv2dParams = node.params();
+        let side = axis.checked_sub(1).filter(|&side| side < 2)?;
+        let taps = graph.dims(node.inputs[1])[side];
+        let reach = (taps - 1) * p.dilation[side] + 1;
+        let pads = std::mem::take(if side == 0 { &mut p.pad_h } else { &mut p.pad_w });
+        Some(Window { params: bytes_of(&p).to_vec(), stride: p.stride[side], reach, pads })
+    }),
     part: Some(part::windows::<{ offset_of!(DepthwiseConv2dParams, pad_h) }>),
     clamp: Some(offset_of!(DepthwiseConv2dParams, clamp)),
     integer: Some(depthwise_conv_2d_i8::from_reals),

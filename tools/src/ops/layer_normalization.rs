@@ -10,7 +10,7 @@ use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    moment: Some(|graph, node, axes| {
+    moment: Some(|graph, node, axes, _| {
         let (axis, rank) = (moment::first_alone(axes)?, graph.dims(node.output).len());
         let over = node.params::<LayerNormalizationParams>().axis_count as usize;
         if axis + over < rank { moment::same(node, axis) } else { None }

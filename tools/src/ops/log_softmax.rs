@@ -10,7 +10,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 pub const OPERATOR: Operator = Operator {
     integer: Some(log_softmax_i8::from_reals),
     scale: OutputScale::Fixed { scale: 16.0 / 256.0, zero_point: 127 },
-    moment: Some(|_, node, axes| {
+    moment: Some(|_, node, axes, _| {
         let axis = moment::first_alone(axes)?;
         if axis == node.params::<LogSoftmaxParams>().axis as usize { None } else { moment::same(node, axis) }
     }),

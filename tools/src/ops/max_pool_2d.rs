@@ -10,6 +10,7 @@ use tract_core::ops::cnn::MaxPool;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_samples),
+    window: Some(moment::of_pool),
     part: Some(part::windows::<{ offset_of!(Pool2dParams, pad_h) }>),
     clamp: Some(offset_of!(Pool2dParams, clamp)),
     integer: Some(max_pool_2d_i8::from_reals),

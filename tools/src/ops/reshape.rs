@@ -31,12 +31,12 @@ fn part(graph: &Graph, node: &Node, rows: Range<u32>) -> Option<Part> {
 }
 
 /// An axis of the same length with as many elements before it.
-fn moment_of(graph: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+fn moment_of(graph: &Graph, node: &Node, axes: &[Option<usize>], count: u32) -> Option<Moment> {
     let (x, y, axis) = (graph.dims(node.inputs[0]), graph.dims(node.output), moment::first_alone(axes)?);
     let before = |dims: &[u32], axis: usize| dims[..axis].iter().product::<u32>();
     let same = |to: &usize| y[*to] == x[axis] && before(y, *to) == before(x, axis);
     let to = (0..y.len()).find(same)?;
     let mut params: ReshapeParams = node.params();
-    params.dims[to] = 1;
+    params.dims[to] = count;
     Some(Moment { params: bytes_of(&params).to_vec(), axis: Some(to) })
 }

@@ -10,7 +10,7 @@ use tract_core::ops::nn::{Softmax, SoftmaxKind};
 pub const OPERATOR: Operator = Operator {
     integer: Some(softmax_i8::from_reals),
     scale: OutputScale::Fixed { scale: 1.0 / 256.0, zero_point: -128 },
-    moment: Some(|_, node, axes| {
+    moment: Some(|_, node, axes, _| {
         let axis = moment::first_alone(axes)?;
         if axis == node.params::<SoftmaxParams>().axis as usize { None } else { moment::same(node, axis) }
     }),

@@ -22,12 +22,12 @@ pub const OPERATOR: Operator = Operator {
 };
 
 /// Of the moments, all are taken in their order.
-fn moment_of(graph: &Graph, node: &Node, axes: &[Option<usize>]) -> Option<Moment> {
+fn moment_of(graph: &Graph, node: &Node, axes: &[Option<usize>], count: u32) -> Option<Moment> {
     let axis = moment::first_alone(axes)?;
     let mut params: StridedSliceParams = node.params();
     let all = params.begin[axis] == 0
         && params.stride[axis] == 1
         && params.size[axis] == graph.dims(node.inputs[0])[axis];
-    params.size[axis] = 1;
+    params.size[axis] = count;
     all.then(|| Moment { params: bytes_of(&params).to_vec(), axis: Some(axis) })
 }

@@ -9,7 +9,7 @@ use flatpack_format::ops::transpose::TransposeParams;
 pub const OPERATOR: Operator = Operator {
     integer: Some(moves::same_quant),
     scale: OutputScale::OfInputs,
-    moment: Some(|_, node, axes| {
+    moment: Some(|_, node, axes, _| {
         let axis = moment::first_alone(axes)?;
         let perm = node.params::<TransposeParams>().perm;
         moment::same(node, perm.iter().position(|&from| from as usize == axis)?)
