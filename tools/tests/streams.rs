@@ -5,6 +5,7 @@ mod corpus;
 
 use corpus::corpus;
 use flatpack::build::{Built, Goldens, Options, build};
+use flatpack::data::load;
 use flatpack::graph::{Graph, TensorId};
 use flatpack::import::keras;
 use flatpack::passes::stream::{self, Stream};
@@ -97,6 +98,36 @@ fn a_model_of_keras_step_by_step_gives_what_the_whole_gives() {
     for case in ["keras3/stream", "keras2/stream"] {
         compare(&imported(&layers.join(case).join("model.h5")));
     }
+}
+
+#[test]
+fn a_stateful_conv_lstm_over_one_step_gives_what_keras_computes_for_the_whole() {
+    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/layers/keras3/conv_lstm_2_4_5_2");
+    let saved = keras::open(&case.join("model.h5"), None).unwrap();
+    let mut network = saved.network().unwrap();
+    network.inputs[0].shape = Some([1, 1, 4, 5, 2].map(Some).into());
+    for layer in network.layers.iter_mut().filter(|layer| layer.class == "ConvLSTM2D") {
+        layer.config.0.insert("stateful".into(), true.into());
+    }
+    // Two of these layers and a dense one.
+    network.outputs = vec![network.outputs[3]];
+    let graph = keras::lower(&saved, &network, &keras::Options::default()).unwrap();
+    assert_eq!(graph.states.len(), 4);
+    let built = built(graph);
+    let array = |name: &str| load(&case.join(name)).unwrap().remove(0).1;
+    let (x, expected) = (array("input_0.npy"), array("output_3.npy"));
+    let mut memory = memory(&built.model());
+    let mut session = Session::load(built.model(), ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
+    let samples = x.values.chunks(x.len() / 2).zip(expected.values.chunks(expected.len() / 2));
+    for (sample, expected) in samples {
+        let outputs: Vec<Vec<f32>> = sample.chunks(4 * 5 * 2).map(|x| run(&mut session, x)).collect();
+        let [first, last] = outputs.as_slice() else { panic!("two steps") };
+        assert!(last.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-5), "{last:?}, {expected:?}");
+        assert_ne!(first, last);
+        session.reset();
+    }
+    let refused = stream::run(&mut imported(&case.join("model.h5"))).unwrap_err().to_string();
+    assert!(refused.contains("a ConvLSTM is written out"), "{refused}");
 }
 
 #[test]

@@ -22,7 +22,10 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum NotAStream {
     /// There is no recurrent operator.
-    #[error("the model has no recurrent layer, so that there is nothing to keep from moment to moment")]
+    #[error(
+        "the model has no LSTM, GRU or SimpleRNN, so that there is nothing to keep from moment to moment (a ConvLSTM is \
+         written out: built with `stateful=True` over one time step, it is a stream without this option)"
+    )]
     NoSequence,
     /// No recurrent operator walks over the moments of an input.
     #[error(

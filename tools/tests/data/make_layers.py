@@ -528,6 +528,72 @@ def recurrent_states():
     graph("recurrent_states_of_both", [(5, 3), (4,)], of_both)
 
 
+def conv_lstm():
+    """Kernels, strides and sizes are such that the two convolutions of a step pad differently. Each step is
+    written out, and models of many steps take long to build: short sequences, few layers in a model."""
+    lines, images, volumes = (2, 7, 2), (2, 5, 6, 2), (2, 3, 4, 3, 2)
+
+    def case(name, shape, layer, *args, **arguments):
+        sequence("conv_lstm_" + name, shape, lambda: layer(*args, **arguments))
+
+    case("strides_valid", lines, L.ConvLSTM1D, 2, 2, strides=3)
+    case("dilated", lines, L.ConvLSTM1D, 2, 2, dilation_rate=2, return_sequences=True)
+    case("no_bias", lines, L.ConvLSTM1D, 2, 3, use_bias=False, dropout=0.5, recurrent_dropout=0.5)
+    case("functions", lines, L.ConvLSTM1D, 2, 3, padding="same", activation="relu", recurrent_activation="hard_sigmoid")
+    case("layer_as_activation", lines, L.ConvLSTM1D, 2, 3, activation=L.LeakyReLU())
+    case("plain", images, L.ConvLSTM2D, 3, 3)
+    case("same", images, L.ConvLSTM2D, 2, 2, padding="same", return_sequences=True)
+    case("strides", images, L.ConvLSTM2D, 2, (1, 3), strides=(2, 1), padding="same", return_sequences=True)
+    case("dilated_same", images, L.ConvLSTM2D, 2, 3, dilation_rate=2, padding="same")
+    case("backwards", images, L.ConvLSTM2D, 2, 3, return_sequences=True, go_backwards=True)
+    case("along_axis", images, L.ConvLSTM2D, 2, 3, activation=None, recurrent_activation="softmax")
+    case("volumes", volumes, L.ConvLSTM3D, 2, 2, padding="same", return_sequences=True)
+    case("volumes_last", volumes, L.ConvLSTM3D, 2, (2, 3, 1), strides=(1, 2, 1))
+    sequence("conv_lstm_in_time", volumes, lambda: L.TimeDistributed(L.ConvLSTM2D(3, 2, return_sequences=True)))
+
+    def of_both(merge_mode, sequences):
+        return lambda: L.Bidirectional(L.ConvLSTM2D(2, 3, return_sequences=sequences), merge_mode=merge_mode)
+
+    short = (2, 4, 5, 2)
+    sequence("conv_lstm_of_both", short, of_both("concat", False))
+    sequence("conv_lstm_of_both_sequences", short, of_both("concat", True))
+    sequence("conv_lstm_of_both_added", short, of_both("sum", True))
+    sequence("conv_lstm_twice", short, lambda: L.ConvLSTM2D(2, 3, padding="same", return_sequences=True),
+             lambda: L.BatchNormalization(), lambda: L.ConvLSTM2D(3, 2, activation="relu"), lambda: L.Flatten(), lambda: L.Dense(2))
+
+
+def conv_lstm_states():
+    def states(x, h):
+        first = L.ConvLSTM2D(2, 3, padding="same", return_state=True, return_sequences=True)(x)
+        back = L.ConvLSTM2D(2, 3, padding="same", return_state=True, return_sequences=True, go_backwards=True)(x, initial_state=first[1:])
+        last = L.ConvLSTM2D(2, 2, padding="same", return_state=True)(x, initial_state=[h, first[2]])
+        return [*first, *back, *last]
+
+    def first(x, y):
+        first = {"data_format": "channels_first"}
+        states = L.ConvLSTM1D(3, 3, return_state=True, **first)(x)
+        return [*states, L.ConvLSTM1D(3, 3, return_sequences=True, **first)(x, initial_state=states[1:]),
+                L.ConvLSTM2D(3, 2, return_sequences=True, **first)(y), L.ConvLSTM2D(2, 3, strides=2, padding="same", **first)(y)]
+
+    def masked(x):
+        m = L.Masking(0.0)(L.ReLU(threshold=0.7)(x))
+        outputs = [L.ConvLSTM1D(2, 3, padding="same", return_sequences=True, go_backwards=True)(m),
+                   L.Bidirectional(L.ConvLSTM1D(2, 1, return_sequences=True))(m)]
+        if KERAS3:
+            outputs.append(L.ConvLSTM1D(2, 1, return_sequences=True, zero_output_for_mask=True)(m))
+        return outputs
+
+    def masked_steps(x, y):
+        mask = ops_cast(greater(y, 0.0), "bool")
+        last, *states = L.ConvLSTM2D(2, 2, return_state=True, go_backwards=True)(x, mask=mask)
+        return [last, *states, L.ConvLSTM2D(2, 2, return_sequences=True)(x, mask=mask, initial_state=states)]
+
+    graph("conv_lstm_states", [(2, 4, 5, 2), (4, 5, 2)], states)
+    graph("conv_lstm_channels_first", [(2, 2, 6), (2, 2, 4, 5)], first)
+    graph("conv_lstm_masked", [(3, 4, 2)], masked)
+    graph("conv_lstm_masked_steps", [(3, 3, 4, 2), (3,)], masked_steps)
+
+
 def masks():
     def masked(x, threshold=0.5):
         # About half of the steps are zeros.
@@ -625,16 +691,19 @@ def write(folder, name, build):
     keras.backend.clear_session()
     model = build()
     fill(model, rng)
+    # Without XLA, TensorFlow has no convolutions of channels that come first on a CPU.
+    if KERAS3 and name == "conv_lstm_channels_first":
+        model.jit_compile = True
     # Inputs that count something are of integers, in the element type of reals.
     draw = (lambda shape: rng.integers(0, 6, shape)) if name.endswith("indices") else (lambda shape: rng.normal(0, 1, shape))
     samples = [draw((2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
     # One sample at a time: what is computed over a batch is computed over one sample where it is used.
+    os.makedirs(folder, exist_ok=True)
+    model.save(os.path.join(folder, "model.h5"), include_optimizer=False)
     rows = [model.predict([x[row : row + 1] for x in samples], verbose=0) for row in range(2)]
     # Outputs by name are in the order of their names.
     rows = [[row[key] for key in sorted(row)] if isinstance(row, dict) else row for row in rows]
     rows = [row if isinstance(row, (list, tuple)) else [row] for row in rows]
-    os.makedirs(folder, exist_ok=True)
-    model.save(os.path.join(folder, "model.h5"), include_optimizer=False)
     for at, x in enumerate(samples):
         np.save(os.path.join(folder, f"input_{at}.npy"), x)
     for at, parts in enumerate(zip(*rows)):
@@ -643,7 +712,7 @@ def write(folder, name, build):
 
 def main():
     for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms,
-                   recurrent, recurrent_states, masks):
+                   recurrent, recurrent_states, conv_lstm, conv_lstm_states, masks):
         FAMILY[:] = [family.__name__, {}]
         family()
         for shape, cases in FAMILY[1].items():

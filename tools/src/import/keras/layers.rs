@@ -11,6 +11,7 @@ mod activation;
 mod attention;
 mod categories;
 mod conv;
+mod conv_lstm;
 mod dense;
 mod einsum;
 mod embedding;
@@ -70,9 +71,6 @@ const LAYERS: &[&[(&str, Lower)]] = &[
 /// Keras' own layers that are not lowered yet.
 const NOT_YET: &[&str] = &[
     "AutoContrast",
-    "ConvLSTM1D",
-    "ConvLSTM2D",
-    "ConvLSTM3D",
     "ConvLSTM1DCell",
     "ConvLSTM2DCell",
     "ConvLSTM3DCell",

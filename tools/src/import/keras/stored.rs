@@ -31,15 +31,19 @@ fn rewrite(writer: Writer<'_>, layer: &mut Layer) -> Result<(), Fault> {
         match layer.class.as_str() {
             "LSTM" if layer.weights.len() == 12 => join_gates(layer, &LSTM_GATES)?,
             "GRU" if layer.weights.len() == 9 => join_gates(layer, &GRU_GATES)?,
+            "ConvLSTM2D" if layer.weights.len() == 12 => {
+                turn_kernel(layer)?;
+                join_gates(layer, &LSTM_GATES)?;
+            }
             "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose" => turn_kernel(layer)?,
             _ => {}
         }
     }
     // Theano convolves where all others correlate.
     if writer.backend == Some("theano")
-        && matches!(layer.class.as_str(), "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose")
+        && matches!(layer.class.as_str(), "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose" | "ConvLSTM2D")
     {
-        edit_kernel(layer, |kernel| flip_spatial(&kernel));
+        edit_kernels(layer, |kernel| flip_spatial(&kernel));
     }
     Ok(())
 }
@@ -102,15 +106,15 @@ fn turn_kernel(layer: &mut Layer) -> Result<(), Fault> {
                 &[2, 3, 1, 0]
             }
         }
-        ("Conv2D", 4, true) => &[2, 3, 1, 0],
+        ("Conv2D" | "ConvLSTM2D", 4, true) => &[2, 3, 1, 0],
         ("Conv3D", 5, true) => &[2, 3, 4, 1, 0],
         ("Conv2DTranspose", 4, true) => &[2, 3, 0, 1],
         ("Conv2DTranspose", 4, false) => &[0, 1, 3, 2],
         _ => return Ok(()),
     };
-    edit_kernel(layer, |kernel| transpose(&kernel, axes));
+    edit_kernels(layer, |kernel| transpose(&kernel, axes));
     if layer.class == "Conv1D" {
-        edit_kernel(layer, |kernel| match kernel.shape[..] {
+        edit_kernels(layer, |kernel| match kernel.shape[..] {
             [length, 1, inputs, outputs] => Array::new([length, inputs, outputs], kernel.values),
             _ => kernel,
         });
@@ -118,8 +122,10 @@ fn turn_kernel(layer: &mut Layer) -> Result<(), Fault> {
     Ok(())
 }
 
-fn edit_kernel(layer: &mut Layer, edit: impl FnOnce(Array) -> Array) {
-    if let Some(kernel) = layer.weights.first_mut() {
+/// Edits the arrays with as many axes as the first, the kernel: that of a recurrent layer, too.
+fn edit_kernels(layer: &mut Layer, edit: impl Fn(Array) -> Array) {
+    let rank = layer.weights.first().map(|kernel| kernel.array.shape.len());
+    for kernel in layer.weights.iter_mut().filter(|weight| Some(weight.array.shape.len()) == rank) {
         kernel.array = Arc::new(edit(Array::clone(&kernel.array)));
     }
 }
@@ -206,6 +212,26 @@ mod tests {
         assert_eq!(joined[0], Array::new([2, 4], vec![1.0, 21.0, 11.0, 31.0, 2.0, 22.0, 12.0, 32.0]));
         assert_eq!(joined[1], Array::new([1, 4], vec![3.0, 23.0, 13.0, 33.0]));
         assert_eq!(joined[2], Array::new([4], vec![4.0, 24.0, 14.0, 34.0]));
+    }
+
+    #[test]
+    fn keras_1_kernels_of_a_conv_lstm_are_turned_and_joined() {
+        // [out 1, in 1, rows 1, columns 2], of the gates i, c, f, o.
+        let gate = |gate: f32| {
+            let kernel = |value: f32| Array::new([1, 1, 1, 2], vec![gate + value, gate + value + 1.0]);
+            [kernel(1.0), kernel(3.0), Array::new([1], vec![gate + 5.0])]
+        };
+        let weights: Vec<Array> = [0.0, 10.0, 20.0, 30.0].into_iter().flat_map(gate).collect();
+        let config = json!({"data_format": "channels_first", "filters": 1, "kernel_size": [1, 2]});
+        let joined = |backend| {
+            rewritten(Dialect::Keras1, backend, layer("ConvLSTM2D", config.clone(), weights.clone()))
+        };
+        let of_columns = [[1.0, 21.0, 11.0, 31.0], [2.0, 22.0, 12.0, 32.0]];
+        assert_eq!(joined(None)[0], Array::new([1, 2, 1, 4], of_columns.concat()));
+        assert_eq!(joined(None)[1].values, [3.0, 23.0, 13.0, 33.0, 4.0, 24.0, 14.0, 34.0]);
+        assert_eq!(joined(None)[2], Array::new([4], vec![5.0, 25.0, 15.0, 35.0]));
+        let [first, second] = of_columns;
+        assert_eq!(joined(Some("theano"))[0].values, [second, first].concat());
     }
 
     #[test]

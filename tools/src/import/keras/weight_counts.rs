@@ -29,6 +29,7 @@ impl WeightCounts {
             "LSTM" if dialect == Dialect::Keras1 && layer.config.str_or("consume_less", "")? != "gpu" => {
                 (12, 0)
             }
+            "ConvLSTM2D" if dialect == Dialect::Keras1 => (12, 0),
             "GRU" if dialect == Dialect::Keras1 && layer.config.str_or("consume_less", "")? != "gpu" => {
                 (9, 0)
             }
@@ -83,6 +84,9 @@ pub(super) fn shapes_fit<'a>(
         "Conv1D" => (Some(3), size("filters", 1)),
         "Conv2D" => (Some(4), size("filters", 1)),
         "Conv3D" => (Some(5), size("filters", 1)),
+        "ConvLSTM1D" => (Some(3), size("filters", 4)),
+        "ConvLSTM2D" => (Some(4), size("filters", 4)),
+        "ConvLSTM3D" => (Some(5), size("filters", 4)),
         "LSTM" | "LSTMCell" | "CuDNNLSTM" => (Some(2), size("units", 4)),
         "GRU" | "GRUCell" | "CuDNNGRU" => (Some(2), size("units", 3)),
         "SimpleRNN" | "SimpleRNNCell" => (Some(2), size("units", 1)),

@@ -103,9 +103,9 @@ pub(super) fn named(low: &mut Lowering, name: &str, args: &Config, x: TensorId) 
 /// Functions whose values depend on positions along an axis.
 const ALONG_AXIS: &[&str] = &["glu", "log_softmax", "softmax", "softmax_v2", "sparsemax", "Softmax"];
 
-/// Whether the activation of a layer maps each element alone.
-pub(super) fn is_elementwise(layer: &Layer) -> bool {
-    let name = match layer.config.get("activation") {
+/// Whether the activation under `key` maps each element alone.
+pub(super) fn is_elementwise(config: &Config, key: &str) -> bool {
+    let name = match config.get(key) {
         Some(Value::Object(object)) => match object.get("config") {
             Some(name @ Value::String(_)) => name.as_str(),
             _ => object.get("class_name").and_then(Value::as_str),

@@ -32,7 +32,7 @@ fn conv<const N: usize>(low: &mut Lowering, layer: &Layer, x: TensorId) -> Resul
         None => 1,
     };
     activated(low, layer, x, |low, x| {
-        let (_, input, channels) = spatial_dims::<N>(low, x)?;
+        let (.., channels) = spatial_dims::<N>(low, x)?;
         let depth = channels.checked_div(groups).filter(|depth| depth * groups == channels);
         let depth = depth.ok_or_else(|| Fault::Unexpected {
             place: "`groups`".into(),
@@ -43,36 +43,51 @@ fn conv<const N: usize>(low: &mut Lowering, layer: &Layer, x: TensorId) -> Resul
         let kernel = weights.take("kernel", &[&window.size[..], &[depth, filters]].concat())?;
         let bias = weights.take_if(layer.config.bool_or("use_bias", true)?, "bias", &[filters])?;
         weights.end()?;
-        let outputs_first: Vec<usize> = std::iter::once(N + 1).chain(0..=N).collect();
-        let pads = window.pads(input);
-        let clamp = Clamp::NONE;
-        if N == 3 {
-            let dims = [&[filters], &window.size[..], &[depth]].concat();
-            let operands = operands(low, x, kernel, &outputs_first, &dims, bias)?;
-            let params = Conv3dParams {
-                stride: lifted(window.stride, 1),
-                dilation: lifted(window.dilation, 1),
-                pad: lifted(pads, [0, 0]),
-                groups,
-                clamp,
-            };
-            return low.node(OpCode::Conv3d, params, &operands);
-        }
-        let [rows, columns] = lifted(window.size, 1);
-        let [pad_h, pad_w] = lifted(pads, [0, 0]);
-        let params = Conv2dParams {
+        convolution(low, x, &window, groups, filters, kernel, bias)
+    })
+}
+
+/// The convolution of an input whose channels are last, by a kernel `[K…, C / groups, filters]` of the window's size.
+pub(super) fn convolution<const N: usize>(
+    low: &mut Lowering,
+    x: TensorId,
+    window: &Window<N>,
+    groups: u32,
+    filters: u32,
+    kernel: &Weight,
+    bias: Option<&Weight>,
+) -> Result<TensorId, Fault> {
+    let (_, input, channels) = spatial_dims::<N>(low, x)?;
+    let depth = channels / groups;
+    let outputs_first: Vec<usize> = std::iter::once(N + 1).chain(0..=N).collect();
+    let pads = window.pads(input);
+    let clamp = Clamp::NONE;
+    if N == 3 {
+        let dims = [&[filters], &window.size[..], &[depth]].concat();
+        let operands = operands(low, x, kernel, &outputs_first, &dims, bias)?;
+        let params = Conv3dParams {
             stride: lifted(window.stride, 1),
             dilation: lifted(window.dilation, 1),
-            pad_h,
-            pad_w,
+            pad: lifted(pads, [0, 0]),
             groups,
             clamp,
         };
-        as_image(low, x, |low, x| {
-            let dims = [filters, rows, columns, depth];
-            let operands = operands(low, x, kernel, &outputs_first, &dims, bias)?;
-            low.node(OpCode::Conv2d, params, &operands)
-        })
+        return low.node(OpCode::Conv3d, params, &operands);
+    }
+    let [rows, columns] = lifted(window.size, 1);
+    let [pad_h, pad_w] = lifted(pads, [0, 0]);
+    let params = Conv2dParams {
+        stride: lifted(window.stride, 1),
+        dilation: lifted(window.dilation, 1),
+        pad_h,
+        pad_w,
+        groups,
+        clamp,
+    };
+    as_image(low, x, |low, x| {
+        let dims = [filters, rows, columns, depth];
+        let operands = operands(low, x, kernel, &outputs_first, &dims, bias)?;
+        low.node(OpCode::Conv2d, params, &operands)
     })
 }
 

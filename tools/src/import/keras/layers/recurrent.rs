@@ -10,6 +10,7 @@ use flatpack_format::ops::unidirectional_sequence_rnn::UnidirectionalSequenceRnn
 use serde_json::Value;
 
 use super::Lower;
+use super::conv_lstm;
 use super::merging::concatenated;
 use super::reshaping::Slice;
 use crate::graph::{Data, TensorId};
@@ -22,6 +23,9 @@ use crate::import::keras::version::Dialect;
 
 pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("Bidirectional", Lower::Call(bidirectional)),
+    ("ConvLSTM1D", Lower::Call(recurrent)),
+    ("ConvLSTM2D", Lower::Call(recurrent)),
+    ("ConvLSTM3D", Lower::Call(recurrent)),
     ("GRU", Lower::Call(recurrent)),
     ("LSTM", Lower::Call(recurrent)),
     ("RNN", Lower::Call(recurrent)),
@@ -32,18 +36,18 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
 pub(super) const CELLS: &[&str] = &["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"];
 
 /// What a recurrent layer is called with.
-struct Given {
-    x: TensorId,
-    mask: Option<TensorId>,
+pub(super) struct Given {
+    pub(super) x: TensorId,
+    pub(super) mask: Option<TensorId>,
     /// The first values of the states; none for zeros.
-    states: Vec<TensorId>,
+    pub(super) states: Vec<TensorId>,
 }
 
 /// What a recurrent layer gives.
-struct Results {
-    y: TensorId,
+pub(super) struct Results {
+    pub(super) y: TensorId,
     /// With `return_state`.
-    states: Vec<TensorId>,
+    pub(super) states: Vec<TensorId>,
 }
 
 fn recurrent(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
@@ -137,7 +141,7 @@ fn cells(layer: &Layer) -> Result<Vec<&Layer>, Fault> {
 /// The number of states of a cell, or of the layer that has it inside.
 fn states(class: &str) -> Option<usize> {
     match class {
-        "LSTM" | "LSTMCell" => Some(2),
+        "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" | "LSTM" | "LSTMCell" => Some(2),
         "GRU" | "GRUCell" | "SimpleRNN" | "SimpleRNNCell" => Some(1),
         _ => None,
     }
@@ -151,9 +155,6 @@ fn walked(
     zeroed: bool,
     turned: bool,
 ) -> Result<Results, Fault> {
-    let flag = |key: &str| layer.config.bool_or(key, false);
-    let (sequences, backwards, time_major) =
-        (flag("return_sequences")?, flag("go_backwards")?, flag("time_major")?);
     let cells = cells(layer)?;
     let counts: Vec<usize> = cells.iter().filter_map(|cell| states(&cell.class)).collect();
     let count: usize = counts.iter().sum();
@@ -164,6 +165,12 @@ fn walked(
             expected: format!("{count}: one for each state"),
         });
     }
+    if let Some(walk) = conv_lstm::walk_of(&layer.class) {
+        return walk(low, layer, given, zeroed, turned);
+    }
+    let flag = |key: &str| layer.config.bool_or(key, false);
+    let (sequences, backwards, time_major) =
+        (flag("return_sequences")?, flag("go_backwards")?, flag("time_major")?);
     let mask = match (given.mask, zeroed) {
         (None, _) => UNMASKED,
         (_, false) => REPEATED,

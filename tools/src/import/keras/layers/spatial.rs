@@ -37,7 +37,7 @@ pub(super) fn activated(
     f: impl FnOnce(&mut Lowering, TensorId) -> Result<TensorId, Fault>,
 ) -> Result<TensorId, Fault> {
     // Before the channels move back, where that makes no difference: next to its operator.
-    if activation::is_elementwise(layer) {
+    if activation::is_elementwise(&layer.config, "activation") {
         return channels_last(low, layer, x, |low, x| {
             let y = f(low, x)?;
             activation::of_layer(low, layer, y)

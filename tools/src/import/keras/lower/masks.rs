@@ -161,7 +161,8 @@ impl Lowering {
                 dims.pop();
                 vec![Some(self.reshape(mask, &dims)?)]
             }
-            "Bidirectional" | "GRU" | "LSTM" | "RNN" | "SimpleRNN" => {
+            "Bidirectional" | "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" | "GRU" | "LSTM" | "RNN"
+            | "SimpleRNN" => {
                 let mask = self.mask_of(call)?;
                 recurrent_result_masks(layer, mask)?
             }

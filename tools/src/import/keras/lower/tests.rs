@@ -172,6 +172,70 @@ fn a_stack_of_no_cells_is_refused() {
     assert!(error.to_string().contains("a recurrent layer of the cell `StackedRNNCells`"), "{error}");
 }
 
+/// A `ConvLSTM1D` of one filter and a kernel of 2, on one channel.
+fn conv_lstm(arguments: Value) -> Layer {
+    let weight = |name: &str, shape: &[usize]| {
+        let array = Array::new(shape, vec![0.5; shape.iter().product()]);
+        Weight { name: name.into(), array: Arc::new(array) }
+    };
+    let mut layer = layer("l", "ConvLSTM1D", json!({"filters": 1, "kernel_size": 2, "use_bias": false}));
+    let Value::Object(arguments) = arguments else { panic!("not an object") };
+    layer.config.0.extend(arguments);
+    layer.weights = vec![weight("kernel", &[2, 1, 4]), weight("recurrent", &[2, 1, 4])];
+    layer
+}
+
+#[test]
+fn conv_lstms_that_make_no_sense_are_refused() {
+    let of = |shape: &[usize], layer: Layer| {
+        let shape = shape.iter().map(|&extent| Some(extent)).collect();
+        built(&chain(Some(shape), vec![layer])).map(|graph| graph.dims(graph.outputs[0]).to_vec())
+    };
+    assert_eq!(of(&[1, 3, 4, 1], conv_lstm(json!({}))), Ok(vec![1, 3, 1]));
+    let in_time = json!({"return_sequences": true, "stateful": true, "padding": "same"});
+    assert_eq!(of(&[1, 3, 4, 1], conv_lstm(in_time)), Ok(vec![1, 3, 4, 1]));
+    let along_channels = json!({"data_format": "channels_first", "activation": "softmax"});
+    let hollow = |shape: [usize; 3]| Weight { name: "w".into(), array: Arc::new(Array::new(shape, vec![])) };
+    let hollow =
+        Layer { weights: vec![hollow([2, 1, 0]), hollow([2, 0, 0])], ..conv_lstm(json!({"filters": 0})) };
+    for (shape, layer, reason) in [
+        (vec![1, 3, 4, 1, 1], conv_lstm(json!({})), "batch, time steps, channels and 1 more axes"),
+        (vec![1, 4, 1], conv_lstm(json!({})), "batch, time steps, channels and 1 more axes"),
+        (vec![1, 3, 4, 2], conv_lstm(json!({})), "expected a kernel of shape [2, 2, 4]"),
+        (vec![1, 3, 4, 1], conv_lstm(json!({"use_bias": true})), "expected a bias as array 3"),
+        (
+            vec![1, 3, 4, 1],
+            conv_lstm(json!({"filters": u32::MAX})),
+            "expected a kernel of shape [2, 1, 4294967295]",
+        ),
+        (vec![1, 3, 4, 1], conv_lstm(json!({"filters": 2})), "expected a kernel of shape [2, 1, 8]"),
+        (vec![1, 3, 4, 1], hollow, "operator conv_2d"),
+        (vec![1, 3, 1, 1], conv_lstm(json!({})), "operator conv_2d"),
+        (vec![1, 3, 4, 1], conv_lstm(json!({"strides": 0})), "sizes from 1"),
+        (vec![1, 3, 1, 4], conv_lstm(along_channels), "an `activation` along the last axis"),
+        (vec![1, 1 << 20, 4, 1], conv_lstm(json!({})), "a sequence of 1048576 images"),
+    ] {
+        let error = of(&shape, layer).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+    // As many samples as the mask has, but other columns.
+    let mut network = chain(Some(vec![Some(1), Some(3), Some(4), Some(1)]), vec![conv_lstm(json!({}))]);
+    let input = network.inputs[0].tensor;
+    network.calls[0].kwargs = vec![("mask".into(), Arg::Tensor(input))];
+    assert!(built(&network).unwrap_err().contains("one that broadcasts to [1, 3, 1]"));
+    let other = TensorRef { layer: LayerId(2), ..input };
+    network.layers.push(layer("m", "InputLayer", json!({})));
+    network.calls[0].kwargs = vec![("mask".into(), Arg::Tensor(other))];
+    for shape in [vec![1], vec![1, 2], vec![2, 3]] {
+        let shape = Some(shape.into_iter().map(Some).collect());
+        network.inputs.truncate(1);
+        network.inputs.push(Input { tensor: other, name: "m".into(), shape, dtype: "float32".into() });
+        assert!(built(&network).unwrap_err().contains("one for 1 samples and 3 time steps"));
+    }
+    network.calls[0].kwargs = vec![("initial_state".into(), Arg::Tensor(input))];
+    assert!(built(&network).unwrap_err().contains("2: one for each state"));
+}
+
 #[test]
 fn what_no_operator_computes_is_refused_with_the_reason() {
     let lookup = json!({"vocabulary": [1, 2], "num_oov_indices": 2, "oov_method": "farmhash"});
