@@ -21,6 +21,8 @@ keras = tf.keras
 L = keras.layers
 KERAS3 = hasattr(keras, "ops")
 CASES = {}
+# Of cases that are saved and cannot be computed: a model that loads their weights.
+STAND_INS = {}
 FAMILY = ["", {}]
 
 
@@ -528,6 +530,26 @@ def recurrent_states():
     graph("recurrent_states_of_both", [(5, 3), (4,)], of_both)
 
 
+def cudnn():
+    """Layers that compute on a GPU alone: on a CPU, layers with Keras' own conversion of their weights do."""
+    if KERAS3:
+        return
+
+    def model(lstm, gru):
+        def build():
+            x, h = keras.Input((4, 3)), keras.Input((2,))
+            outputs = [lstm(2)(x), gru(2)(x), lstm(4, return_sequences=True, go_backwards=True)(x), gru(3, return_sequences=True)(x),
+                       *lstm(2, return_state=True)(x), *gru(2, return_state=True)(x, initial_state=h),
+                       L.Bidirectional(lstm(3, return_sequences=True))(x), L.Bidirectional(gru(3))(x)]
+            return keras.Model([x, h], outputs)
+
+        return build
+
+    v1 = tf.compat.v1.keras.layers
+    CASES["cudnn"] = model(v1.CuDNNLSTM, v1.CuDNNGRU)
+    STAND_INS["cudnn"] = model(L.LSTM, lambda *args, **arguments: L.GRU(*args, reset_after=True, **arguments))
+
+
 def conv_lstm():
     """Kernels, strides and sizes are such that the two convolutions of a step pad differently. Each step is
     written out, and models of many steps take long to build: short sequences, few layers in a model."""
@@ -700,6 +722,9 @@ def write(folder, name, build):
     # One sample at a time: what is computed over a batch is computed over one sample where it is used.
     os.makedirs(folder, exist_ok=True)
     model.save(os.path.join(folder, "model.h5"), include_optimizer=False)
+    if name in STAND_INS:
+        model = STAND_INS[name]()
+        model.load_weights(os.path.join(folder, "model.h5"))
     rows = [model.predict([x[row : row + 1] for x in samples], verbose=0) for row in range(2)]
     # Outputs by name are in the order of their names.
     rows = [[row[key] for key in sorted(row)] if isinstance(row, dict) else row for row in rows]
@@ -712,7 +737,7 @@ def write(folder, name, build):
 
 def main():
     for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms,
-                   recurrent, recurrent_states, conv_lstm, conv_lstm_states, masks):
+                   recurrent, recurrent_states, cudnn, conv_lstm, conv_lstm_states, masks):
         FAMILY[:] = [family.__name__, {}]
         family()
         for shape, cases in FAMILY[1].items():

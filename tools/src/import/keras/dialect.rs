@@ -52,6 +52,9 @@ pub(super) fn to_keras3(
                 config.insert("axis".into(), axis);
             }
         }
+        "CuDNNGRU" => {
+            config.insert("reset_after".into(), json!(true));
+        }
         "GRU" | "GRUCell" => {
             config.entry("reset_after").or_insert(json!(false));
         }

@@ -74,8 +74,6 @@ const NOT_YET: &[&str] = &[
     "ConvLSTM1DCell",
     "ConvLSTM2DCell",
     "ConvLSTM3DCell",
-    "CuDNNGRU",
-    "CuDNNLSTM",
     "CutMix",
     "DenseFeatures",
     "Highway",

@@ -1,5 +1,5 @@
 //! Arrays that older Keras and other backends store differently, moved to where Keras 3 has them.
-//! Values are moved, never changed.
+//! Values are moved, never changed; but for cuDNN's LSTM, of whose two biases Keras 3 has the sum.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,11 @@ fn rewrite(writer: Writer<'_>, layer: &mut Layer) -> Result<(), Fault> {
             _ => {}
         }
     }
+    match layer.class.as_str() {
+        "CuDNNLSTM" | "LSTM" => from_cudnn(layer, LSTM_GATES.len()),
+        "CuDNNGRU" | "GRU" => from_cudnn(layer, GRU_GATES.len()),
+        _ => {}
+    }
     // Theano convolves where all others correlate.
     if writer.backend == Some("theano")
         && matches!(layer.class.as_str(), "Conv1D" | "Conv2D" | "Conv3D" | "Conv2DTranspose" | "ConvLSTM2D")
@@ -69,6 +74,40 @@ fn join_gates(layer: &mut Layer, gates: &[usize]) -> Result<(), Fault> {
     }
     layer.weights = joined;
     Ok(())
+}
+
+/// Turns the arrays of a layer that ran on a GPU, which has a bias of 2 · gates · units, into those of one that did
+/// not: as Keras does, whichever of the two layers reads them (`_convert_rnn_weights` in its `hdf5_format.py`).
+fn from_cudnn(layer: &mut Layer, gates: usize) {
+    let [kernel, recurrent, bias] = layer.weights.as_mut_slice() else { return };
+    let &[units, columns] = recurrent.array.shape.as_slice() else { return };
+    if units.checked_mul(gates) != Some(columns)
+        || kernel.array.shape.get(1..) != Some(&[columns])
+        || bias.array.shape != [2 * columns]
+    {
+        return;
+    }
+    for weight in [kernel, recurrent] {
+        weight.array = Arc::new(gates_turned(&weight.array, units));
+    }
+    let biases = &bias.array.values;
+    let (of_input, of_state) = biases.split_at(columns);
+    bias.array = Arc::new(if gates == GRU_GATES.len() {
+        Array::new([2, columns], biases.clone())
+    } else {
+        Array::new([columns], of_input.iter().zip(of_state).map(|(a, b)| a + b).collect())
+    });
+}
+
+/// The matrices of gates side by side, `[rows, gates · units]`, each of which cuDNN has as `[units, rows]` in the
+/// same memory.
+fn gates_turned(array: &Array, units: usize) -> Array {
+    let &[rows, columns] = array.shape.as_slice() else { return array.clone() };
+    gather(array, array.shape.clone(), |at| {
+        let (gate, unit) = (at[1] / units, at[1] % units);
+        let within = unit * rows + at[0];
+        within / units * columns + gate * units + within % units
+    })
 }
 
 /// Arrays of one shape, side by side in the last axis.
@@ -232,6 +271,28 @@ mod tests {
         assert_eq!(joined(None)[2], Array::new([4], vec![5.0, 25.0, 15.0, 35.0]));
         let [first, second] = of_columns;
         assert_eq!(joined(Some("theano"))[0].values, [second, first].concat());
+    }
+
+    #[test]
+    fn gates_of_cudnn_are_turned_and_its_biases_added_up_where_keras_has_one() {
+        // What `_convert_rnn_weights` of tf_keras 2.21 makes of these: a kernel of 2 inputs and 2 units.
+        let count = |len: usize| (0..len).map(|at| at as f32).collect::<Vec<_>>();
+        let weights = |gates: usize| {
+            vec![
+                Array::new([2, 2 * gates], count(4 * gates)),
+                Array::new([2, 2 * gates], count(4 * gates)),
+                Array::new([4 * gates], count(4 * gates)),
+            ]
+        };
+        for class in ["LSTM", "CuDNNLSTM"] {
+            let turned = rewritten(Dialect::Keras2, None, layer(class, json!({"units": 2}), weights(4)));
+            let kernel = [0, 8, 2, 10, 4, 12, 6, 14, 1, 9, 3, 11, 5, 13, 7, 15].map(|value| value as f32);
+            assert_eq!(turned[0], Array::new([2, 8], kernel.to_vec()));
+            assert_eq!(turned[1], turned[0]);
+            assert_eq!(turned[2], Array::new([8], (0..8).map(|at| (2 * at + 8) as f32).collect()));
+        }
+        let turned = rewritten(Dialect::Keras2, None, layer("CuDNNGRU", json!({"units": 2}), weights(3)));
+        assert_eq!(turned[2], Array::new([2, 6], count(12)));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("ConvLSTM1D", Lower::Call(recurrent)),
     ("ConvLSTM2D", Lower::Call(recurrent)),
     ("ConvLSTM3D", Lower::Call(recurrent)),
+    ("CuDNNGRU", Lower::Call(recurrent)),
+    ("CuDNNLSTM", Lower::Call(recurrent)),
     ("GRU", Lower::Call(recurrent)),
     ("LSTM", Lower::Call(recurrent)),
     ("RNN", Lower::Call(recurrent)),
@@ -141,8 +143,8 @@ fn cells(layer: &Layer) -> Result<Vec<&Layer>, Fault> {
 /// The number of states of a cell, or of the layer that has it inside.
 fn states(class: &str) -> Option<usize> {
     match class {
-        "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" | "LSTM" | "LSTMCell" => Some(2),
-        "GRU" | "GRUCell" | "SimpleRNN" | "SimpleRNNCell" => Some(1),
+        "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" | "CuDNNLSTM" | "LSTM" | "LSTMCell" => Some(2),
+        "CuDNNGRU" | "GRU" | "GRUCell" | "SimpleRNN" | "SimpleRNNCell" => Some(1),
         _ => None,
     }
 }
@@ -258,7 +260,7 @@ fn one(
     };
     let batch = if walk.time_major == 1 { second } else { first };
     walk.activation = function(cell, "activation", Some("tanh"))? as u32;
-    let class = cell.class.trim_end_matches("Cell");
+    let class = cell.class.trim_start_matches("CuDNN").trim_end_matches("Cell");
     if class == "SimpleRNN" {
         walk.gate_activation = Activation::Linear as u32;
     } else {
