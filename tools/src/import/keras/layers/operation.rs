@@ -200,6 +200,7 @@ const OPERATIONS: &[Operation] = &[
     ("Stack", X, AXIS, Rule::Call(shape::stack)),
     ("Swapaxes", X, &["axis1", "axis2"], Map(shape::swap_axes)),
     ("Take", &["x", "indices"], AXIS, Rule::Call(slice::take)),
+    ("TakeAlongAxis", &["x", "indices"], AXIS, Rule::Call(slice::take_along_axis)),
     ("Tile", X, &["repeats"], Map(|low, args, x| shape::tile(low, args, "repeats", x))),
     ("Transpose", X, &["axes"], Map(shape::transpose)),
     ("Unstack", X, &["num", "axis"], Rule::Call(slice::unstack)),
@@ -226,9 +227,6 @@ const OPERATIONS: &[Operation] = &[
     ("identity", &["input"], &[], Identity),
     ("stop_gradient", &["input"], &[], Identity),
 ];
-
-/// Operations of Keras and TensorFlow that are known and yet to come.
-const NOT_YET: &[&str] = &["TakeAlongAxis"];
 
 /// The class of Keras' operation that Python calls `name`, its tensors, and its settings in their order.
 pub(in super::super) fn called(
@@ -259,9 +257,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 pub(super) fn lower(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<Vec<TensorId>, Fault> {
     let name = short_name(layer.config.str_or("function", &layer.class)?);
     let Some((_, names, settings, rule)) = OPERATIONS.iter().find(|(known, ..)| *known == name) else {
-        let later = if NOT_YET.contains(&name) { " in this version of flatpack" } else { "" };
         return Err(Fault::Unsupported {
-            what: format!("the operation `{name}`{later}"),
+            what: format!("the operation `{name}`"),
             remedy:
                 "replace it by layers, or leave it out of the model and compute it where the model is used"
                     .into(),

@@ -126,17 +126,19 @@ pub(super) fn cast(low: &mut Lowering, settings: &Config, x: TensorId) -> Result
     match settings.str_or("dtype", "float32")?.trim_start_matches("<dtype: '").trim_end_matches("'>") {
         "float16" | "bfloat16" | "float32" | "float64" => Ok(x),
         "bool" => truth(low, x),
-        // Rounded towards zero.
-        "int32" | "int64" => {
-            let (size, sign) = (low.unary(OpCode::Abs, x)?, low.unary(OpCode::Sign, x)?);
-            let size = low.unary(OpCode::Floor, size)?;
-            low.binary(OpCode::Mul, size, sign)
-        }
+        "int32" | "int64" => truncated(low, x),
         other => Err(Fault::Unsupported {
             what: format!("a conversion to {other}"),
             remedy: "build the model without it: flatpack computes in float32".into(),
         }),
     }
+}
+
+/// Rounded towards zero.
+pub(super) fn truncated(low: &mut Lowering, x: TensorId) -> Result<TensorId, Fault> {
+    let (size, sign) = (low.unary(OpCode::Abs, x)?, low.unary(OpCode::Sign, x)?);
+    let size = low.unary(OpCode::Floor, size)?;
+    low.binary(OpCode::Mul, size, sign)
 }
 
 /// Sums of products in Einstein's notation.

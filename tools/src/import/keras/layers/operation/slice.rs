@@ -1,11 +1,14 @@
 //! Operations that take parts of a tensor: Python's indexing, splitting, flipping, taking.
 
+use flatpack_format::OpCode;
+use flatpack_format::ops::gather::GatherParams;
 use serde_json::Value;
 
 use super::super::embedding::gathered;
 use super::super::merging::concatenated;
 use super::super::reshaping::Slice;
-use super::{int_or, wrong};
+use super::arithmetic::truncated;
+use super::{int_or, two, wrong};
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::json::short;
@@ -282,4 +285,49 @@ pub(super) fn take(low: &mut Lowering, settings: &Config, args: &[Arg]) -> Resul
             Ok(vec![low.reshape(taken, &dims)?])
         }
     }
+}
+
+/// `y[…, i, …] = x[…, indices[…, i, …], …]` along one axis; the others broadcast. Elements are found by their number
+/// in the flattened tensor.
+pub(super) fn take_along_axis(
+    low: &mut Lowering,
+    settings: &Config,
+    args: &[Arg],
+) -> Result<Vec<TensorId>, Fault> {
+    let [x, indices] = two(low, args)?;
+    if settings.get("axis").is_none() {
+        return Err(wrong("`axis`", "none", "an axis to take along"));
+    }
+    let axis = low.axis(x, int_or(settings, "axis", 0)?)?;
+    let (dims, extent) = (low.dims(x), low.dims(x)[axis]);
+    let fits = |(at, (a, b)): (usize, (&u32, &u32))| at == axis || a == b || *a == 1 || *b == 1;
+    let of_indices = low.dims(indices);
+    if of_indices.len() != dims.len() || !dims.iter().zip(&of_indices).enumerate().all(fits) {
+        let expected = format!("one that broadcasts to {dims:?} but for axis {axis}");
+        return Err(wrong("the indices", format!("a tensor of shape {of_indices:?}"), expected));
+    }
+    if let Some(&beyond) = low.graph.data(indices).and_then(|known| {
+        let extent = extent as f32;
+        known.iter().find(|&&index| !(-extent..extent).contains(&index))
+    }) {
+        return Err(wrong("the indices", beyond.to_string(), format!("positions among {extent}")));
+    }
+    let index = truncated(low, indices)?;
+    let (zero, len) = (low.scalar(0.0), low.scalar(extent as f32));
+    let is_negative = low.binary(OpCode::Greater, zero, index)?;
+    let from_end = low.binary(OpCode::Add, index, len)?;
+    let index = low.node(OpCode::Select, (), &[is_negative, from_end, index])?;
+    // The number of the first element along the axis, of each position along the others.
+    let inner: u32 = dims[axis + 1..].iter().product();
+    let outer: u32 = dims[..axis].iter().product();
+    let begins =
+        (0..outer).flat_map(|at| (0..inner).map(move |within| (at * extent * inner + within) as f32));
+    let mut line = dims.clone();
+    line[axis] = 1;
+    let begins = low.constant("lines", &line, begins.collect());
+    let stride = low.scalar(inner as f32);
+    let offset = low.binary(OpCode::Mul, index, stride)?;
+    let number = low.binary(OpCode::Add, offset, begins)?;
+    let table = low.reshape(x, &[dims.iter().product()])?;
+    Ok(vec![low.node(OpCode::Gather, GatherParams { from_end: 0 }, &[number, table])?])
 }
