@@ -425,6 +425,9 @@ def keras_operations():
     graph("op_matmul_broadcast", [(2, 3, 4), (1, 4, 5)], lambda x, y: ops.matmul(x, y))
     graph("op_repeat", [(3, 4)], lambda x: [ops.repeat(x, 3, axis=1), ops.repeat(x, 2, axis=-1), ops.tile(x, (1, 2, 3)), ops.flip(x, 1), ops.flip(x, (1, 2))])
     graph("op_broadcast_to", [(3, 1)], lambda x: x + ops.broadcast_to(ops.mean(x, axis=(0, 1), keepdims=True) * 0.0, (1, 3, 5)))
+    graph("op_take_along_axis", [(3, 4), (3, 4)], lambda x, y: [ops.take_along_axis(x, ops.expand_dims(ops.argmax(y, axis=2), 2), axis=2),
+          ops.take_along_axis(x, np.array([[[2, 0, 1, -1], [0, 0, -3, 1]]], "int32"), axis=1), ops.take_along_axis(x, ops.cast(y, "int32"), axis=-2),
+          ops.take_along_axis(x[:, :1], np.array([[[3], [-4]]], "int32"), axis=2)])
     graph("op_take", [(5, 4)], lambda x: [ops.take(x, [0, 3, -1], axis=1), ops.take(x, 2, axis=2)])
     graph("op_identities", [(4,)], lambda x: [ops.stop_gradient(x) + 1, ops.cast(x, "float32") * 2])
     graph("op_normalize", [(3, 4)], lambda x: [ops.normalize(x), ops.normalize(x, axis=1)])
@@ -548,6 +551,24 @@ def cudnn():
     v1 = tf.compat.v1.keras.layers
     CASES["cudnn"] = model(v1.CuDNNLSTM, v1.CuDNNGRU)
     STAND_INS["cudnn"] = model(L.LSTM, lambda *args, **arguments: L.GRU(*args, reset_after=True, **arguments))
+
+
+def locally_connected():
+    if KERAS3:
+        return
+
+    def all_forms(x, y):
+        first = {"data_format": "channels_first"}
+        outputs = []
+        for implementation in (1, 2, 3):
+            form = {"implementation": implementation}
+            outputs += [L.LocallyConnected1D(2, 3, strides=2, activation="relu", **form)(x), L.LocallyConnected1D(3, 2, use_bias=False, **first, **form)(x),
+                        L.LocallyConnected2D(2, (2, 3), **form)(y), L.LocallyConnected2D(2, 2, strides=(2, 1), activation="softmax", **first, **form)(y)]
+            if implementation > 1:
+                outputs += [L.LocallyConnected1D(2, 3, strides=2, padding="same", **form)(x), L.LocallyConnected2D(2, (3, 2), padding="same", **first, **form)(y)]
+        return outputs
+
+    graph("locally_connected", [(6, 3), (2, 4, 3)], all_forms)
 
 
 def conv_lstm():
@@ -737,7 +758,7 @@ def write(folder, name, build):
 
 def main():
     for family in (activations, convolutions, pooling, normalizations, reshaping, channels_first, preprocessing, merging, models, attention, categories, spectrograms,
-                   recurrent, recurrent_states, cudnn, conv_lstm, conv_lstm_states, masks):
+                   recurrent, recurrent_states, cudnn, locally_connected, conv_lstm, conv_lstm_states, masks):
         FAMILY[:] = [family.__name__, {}]
         family()
         for shape, cases in FAMILY[1].items():

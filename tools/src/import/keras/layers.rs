@@ -15,6 +15,7 @@ mod conv_lstm;
 mod dense;
 mod einsum;
 mod embedding;
+mod locally_connected;
 mod masking;
 mod merging;
 mod normalization;
@@ -55,6 +56,7 @@ const LAYERS: &[&[(&str, Lower)]] = &[
     dense::LAYERS,
     einsum::LAYERS,
     embedding::LAYERS,
+    locally_connected::LAYERS,
     masking::LAYERS,
     merging::LAYERS,
     normalization::LAYERS,
@@ -77,8 +79,6 @@ const NOT_YET: &[&str] = &[
     "CutMix",
     "DenseFeatures",
     "Highway",
-    "LocallyConnected1D",
-    "LocallyConnected2D",
     "MaxNumBoundingBoxes",
     "MaxoutDense",
     "MixUp",

@@ -147,9 +147,9 @@ fn refusals_name_the_layer_and_say_what_to_do() {
     let (error, remedy) = refusal(layer("scale", "Lambda", json!({})));
     assert_eq!(error, "m.h5: layer `scale` (Lambda): refused: it is Python code; nothing was run");
     assert!(remedy.contains("Rescaling"));
-    let (error, _) = refusal(layer("l", "LocallyConnected1D", json!({})));
+    let (error, _) = refusal(layer("l", "SeparableConv3D", json!({})));
     assert!(
-        error.contains("the layer LocallyConnected1D of Keras in this version of flatpack is not supported"),
+        error.contains("the layer SeparableConv3D of Keras in this version of flatpack is not supported"),
         "{error}"
     );
     let (error, remedy) = refusal(layer("mine", "MyLayer", json!({})));
@@ -237,6 +237,40 @@ fn conv_lstms_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn kernels_of_their_own_that_do_not_fit_are_refused() {
+    let of = |arguments: Value, kernel: &[usize]| {
+        let mut layer =
+            layer("l", "LocallyConnected1D", json!({"filters": 2, "kernel_size": 2, "use_bias": false}));
+        let Value::Object(arguments) = arguments else { panic!("not an object") };
+        layer.config.0.extend(arguments);
+        let array = Array::new(kernel, vec![0.5; kernel.iter().product()]);
+        layer.weights = vec![Weight { name: "kernel".into(), array: Arc::new(array) }];
+        built(&chain(Some(vec![None, Some(4), Some(3)]), vec![layer]))
+            .map(|graph| graph.dims(graph.outputs[0]).to_vec())
+    };
+    assert_eq!(of(json!({}), &[3, 6, 2]), Ok(vec![1, 3, 2]));
+    let sparse = json!({"implementation": 3, "padding": "same"});
+    assert_eq!(of(sparse.clone(), &[42]), Ok(vec![1, 4, 2]));
+    for (arguments, kernel, reason) in [
+        (json!({}), vec![3, 6, 1], "expected a kernel of shape [3, 6, 2]"),
+        (json!({"implementation": 2}), vec![3, 6, 2], "expected a kernel of shape [4, 3, 3, 2]"),
+        (sparse.clone(), vec![41], "a weight for each input that an output sees"),
+        (sparse.clone(), vec![0], "a weight for each input that an output sees"),
+        (sparse, vec![1, 48], "a weight for each input that an output sees"),
+        (json!({"implementation": 4}), vec![3, 6, 2], "expected 1, 2 or 3"),
+        (json!({"filters": 0}), vec![3, 6, 0], "expected filters"),
+        (json!({"filters": u32::MAX}), vec![3, 6, 2], "a tensor of shape"),
+        (json!({"kernel_size": 5}), vec![0, 15, 2], "a window that fits into [4]"),
+        (json!({"kernel_size": 65536, "padding": "same"}), vec![1], "a window that fits into [4]"),
+        (json!({"dilation_rate": 2}), vec![3, 6, 2], "a window that fits into [4]"),
+        (json!({"strides": 0}), vec![3, 6, 2], "sizes from 1"),
+    ] {
+        let error = of(arguments, &kernel).unwrap_err();
+        assert!(error.contains(reason), "{error}");
+    }
+}
+
+#[test]
 fn what_no_operator_computes_is_refused_with_the_reason() {
     let lookup = json!({"vocabulary": [1, 2], "num_oov_indices": 2, "oov_method": "farmhash"});
     for (class, config, reason) in [
@@ -297,8 +331,14 @@ fn operations_that_are_not_read_are_refused_by_the_name_they_have_in_python() {
         error.contains("layer `it` (TFOpLambda): the operation `signal.stft` is not supported"),
         "{error}"
     );
-    let error = refusal("TakeAlongAxis", json!({"axis": 1}), Vec::new());
-    assert!(error.contains("the operation `TakeAlongAxis` in this version of flatpack"), "{error}");
+    for (indices, reason) in [
+        (json!([[0, 1], [2, 0]]), "found 2, expected positions among 2"),
+        (json!([0, 1]), "found a tensor of shape [2], expected one that broadcasts to [1, 2] but for axis 1"),
+    ] {
+        let indices = vec![("indices".into(), Arg::Constant(indices))];
+        let error = refusal("TakeAlongAxis", json!({"axis": 1}), indices);
+        assert!(error.contains(reason), "{error}");
+    }
     let error = refusal("Max", json!({"axis": 1, "initial": 3.0}), Vec::new());
     assert!(error.contains("the argument `initial` (3.0)"), "{error}");
     let computed = Arg::Tensor(TensorRef { layer: LayerId(0), node: 0, tensor: 0 });
