@@ -282,7 +282,7 @@ fn what_needs_the_whole_sequence_is_refused() {
         let error = refused(make).unwrap_err();
         assert!(error.contains(words), "{error}");
     };
-    says(&|_, x| x, "no recurrent layer");
+    says(&|_, x| x, "no LSTM, GRU or SimpleRNN");
     let backwards = Recurrence { backwards: 1, ..plain };
     says(&|graph, x| recurrent(graph, x, backwards, &[]), "layer `rnn`");
     says(&|graph, x| recurrent(graph, x, backwards, &[]), "begins at the end of the sequence");

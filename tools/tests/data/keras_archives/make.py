@@ -7,8 +7,10 @@
     python make.py 3.5.0 nested wrapped weightless
     python make.py 3.9.2 nested
     python make.py 3.15.0 nested wrapped convolutions parts weightless
+    python make.py 3.15.1 images
+    TF_USE_LEGACY_KERAS=1 python make.py 2.21.0 images
 
-each with that version of Keras; for Keras 3, KERAS_BACKEND=numpy is enough.
+each with that version of Keras, the last with tf_keras; for Keras 3, KERAS_BACKEND=numpy is enough.
 """
 import io
 import os
@@ -74,6 +76,12 @@ def parts():
     y = L.MultiHeadAttention(2, 3)(y, y)
     y = L.RNN([L.LSTMCell(2), L.GRUCell(3), L.LSTMCell(4)], return_sequences=True)(y)
     return keras.Model(x, L.LSTM(2)(L.LSTM(3, return_sequences=True)(y)))
+
+
+def images():
+    """Convolutional LSTMs: their weights are those of their cells."""
+    both = L.Bidirectional(L.ConvLSTM2D(2, 2, return_sequences=True))
+    return keras.Sequential([keras.Input((2, 5, 4, 1)), both, L.ConvLSTM2D(2, 2), L.Flatten(), L.Dense(2)])
 
 
 def weightless():

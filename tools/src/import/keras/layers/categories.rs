@@ -222,6 +222,13 @@ pub(super) fn on_text(class: &str) -> Fault {
             }
             _ => format!("the layer {class}, which takes text,"),
         },
-        remedy: "do this before the model, and feed it numbers".into(),
+        remedy: match class {
+            "Hashing" | "HashedCrossing" => {
+                "hash before the model, and feed it the numbers of the bins; where all integers are known, an \
+                 IntegerLookup in its place is read"
+            }
+            _ => "do this before the model, and feed it numbers",
+        }
+        .into(),
     }
 }
