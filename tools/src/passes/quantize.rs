@@ -94,7 +94,7 @@ pub struct Quantized {
 /// Which nodes compute with integers, by position.
 ///
 /// # Errors
-/// If an operator has no form on integers, or a name to keep is that of no layer.
+/// If an operator has no form on integers, a name to keep is that of no layer, or a layer keeps a state.
 pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, QuantizeError> {
     for name in &options.keep_float {
         if !graph.nodes.iter().any(|node| node.is_within(name)) {
@@ -110,7 +110,14 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
     if !layers.is_empty() {
         return Err(QuantizeError::Unsupported { layers });
     }
-    Ok(graph.nodes.iter().map(|node| !kept(node) && !stays_float(node)).collect())
+    let integer: Vec<bool> = graph.nodes.iter().map(|node| !kept(node) && !stays_float(node)).collect();
+    let nexts = graph.states.iter().filter_map(|state| graph.producer(state.next?));
+    if let Some(at) = nexts.into_iter().find(|&at| integer[at]) {
+        let layer = graph.nodes[at].layer.clone();
+        let reason = "it keeps a state from run to run, of which samples show the beginning alone".into();
+        return Err(QuantizeError::Layer { layer, reason });
+    }
+    Ok(integer)
 }
 
 /// Whether a node computes with reals without being asked to. `div` does though there is an operator on
@@ -360,6 +367,21 @@ mod tests {
         let made = run(&mut graph, &statistics, &options).unwrap();
         assert_eq!(shape_of(&graph), ["iaddi", "iclipr", "iclipr", "rdivr", "rclipi", "iaddi"]);
         assert_eq!(made.notes, ["layer `ratio` (div) is computed in float32"]);
+    }
+
+    #[test]
+    fn layers_that_keep_a_state_are_refused_unless_they_are_kept_float() {
+        let mut graph = net();
+        let state = graph.add_state("kept", &[1, 2], Data::F32([0.0; 2].into()), None);
+        let params = BinaryParams { clamp: Clamp::NONE };
+        let next = graph.add_node("sum", OpCode::Add, params, &[graph.outputs[0], state]).unwrap();
+        graph.states[0].next = Some(next);
+        let of = |keep: &[&str]| {
+            let keep_float = keep.iter().map(|&name| name.to_owned()).collect();
+            integer_nodes(&graph, &Options { io: Io::Int8, keep_float }).map_err(|error| error.to_string())
+        };
+        assert_eq!(of(&["sum"]), Ok(vec![true, true, true, false]));
+        assert!(of(&[]).unwrap_err().contains("layer `sum`: it keeps a state"));
     }
 
     #[test]

@@ -97,11 +97,9 @@ fn patches<const N: usize>(
     for tap in 0..taps.len() {
         let tap = unravelled(tap, window.size);
         let mut slice = Slice::of(low, x);
-        for axis in 0..N {
-            slice.begin[axis + 1] = tap[axis];
-            slice.stride[axis + 1] = window.stride[axis] as i32;
-            slice.size[axis + 1] = taps.output[axis];
-        }
+        slice.begin[1..=N].copy_from_slice(&tap);
+        slice.stride[1..=N].copy_from_slice(&window.stride.map(|stride| stride as i32));
+        slice.size[1..=N].copy_from_slice(&taps.output);
         parts.push(slice.take(low, x)?);
     }
     concatenated(low, &parts, -1)
