@@ -275,9 +275,10 @@ fn one(
     let biases = if reset_after { 4 } else { gates };
 
     let mut weights = Weights::of(cell);
-    let kernel = weights.take("kernel", &[depth, gates * units])?;
-    let recurrent = weights.take("recurrent kernel", &[units, gates * units])?;
-    let bias_shape = if reset_after { vec![2, gates * units] } else { vec![gates * units] };
+    let columns = units.saturating_mul(gates);
+    let kernel = weights.take("kernel", &[depth, columns])?;
+    let recurrent = weights.take("recurrent kernel", &[units, columns])?;
+    let bias_shape = if reset_after { vec![2, columns] } else { vec![columns] };
     let bias = weights.take_if(cell.config.bool_or("use_bias", true)?, "bias", &bias_shape)?;
     weights.end()?;
     let w = low.weight_as(kernel, &[1, 0], &[gates, units, depth])?;

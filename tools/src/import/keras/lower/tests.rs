@@ -237,6 +237,17 @@ fn conv_lstms_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn an_lstm_of_more_units_than_there_are_numbers_is_refused() {
+    let kernel = Weight { name: "kernel".into(), array: Arc::new(Array::new([1, 4], vec![0.5; 4])) };
+    let lstm = Layer { weights: vec![kernel], ..layer("l", "LSTM", json!({"units": 1u32 << 30})) };
+    let error = built(&chain(Some([None, Some(3), Some(1)].into()), vec![lstm])).unwrap_err();
+    assert!(
+        error.contains("found `kernel` of shape [1, 4], expected a kernel of shape [1, 4294967295]"),
+        "{error}"
+    );
+}
+
+#[test]
 fn kernels_of_their_own_that_do_not_fit_are_refused() {
     let of = |arguments: Value, kernel: &[usize]| {
         let mut layer =
