@@ -52,6 +52,11 @@ pub(super) fn to_keras3(
                 config.insert("axis".into(), axis);
             }
         }
+        "ConvLSTM1D" | "ConvLSTM2D" | "ConvLSTM3D" => {
+            let of_gates = if dialect < Dialect::Keras3 { HARD_SIGMOID_KERAS2 } else { "sigmoid" };
+            config.entry("activation").or_insert(json!("tanh"));
+            config.entry("recurrent_activation").or_insert(json!(of_gates));
+        }
         "CuDNNGRU" => {
             config.insert("reset_after".into(), json!(true));
         }
@@ -321,6 +326,16 @@ mod tests {
                    "mean": {"class_name": "__numpy__", "config": {"value": [1.0], "dtype": "float32"}}}),
         );
         assert_eq!(config, json!({"axis": [-1], "mean": [1.0]}));
+    }
+
+    #[test]
+    fn a_conv_lstm_without_activations_has_those_of_its_keras() {
+        let of = |dialect, config| keras3(dialect, "ConvLSTM2D", config).1;
+        let both = |gates: &str| json!({"activation": "tanh", "recurrent_activation": gates});
+        assert_eq!(of(Dialect::Keras2, json!({})), both("hard_sigmoid_keras2"));
+        assert_eq!(of(Dialect::Keras3, json!({})), both("sigmoid"));
+        let none = json!({"activation": null, "recurrent_activation": null});
+        assert_eq!(of(Dialect::Keras3, none.clone()), none);
     }
 
     #[test]
