@@ -263,4 +263,10 @@ opcodes! {
     117 = GatherW16, "gather_w16", ops::gather_w16::RULE;
     120 = UnidirectionalSequenceGru, "unidirectional_sequence_gru", ops::unidirectional_sequence_gru::RULE;
     121 = UnidirectionalSequenceRnn, "unidirectional_sequence_rnn", ops::unidirectional_sequence_rnn::RULE;
+    122 = UnidirectionalSequenceLstmW8, "unidirectional_sequence_lstm_w8", ops::unidirectional_sequence_lstm_w8::RULE;
+    123 = UnidirectionalSequenceGruW8, "unidirectional_sequence_gru_w8", ops::unidirectional_sequence_gru_w8::RULE;
+    124 = UnidirectionalSequenceRnnW8, "unidirectional_sequence_rnn_w8", ops::unidirectional_sequence_rnn_w8::RULE;
+    125 = UnidirectionalSequenceLstmW16, "unidirectional_sequence_lstm_w16", ops::unidirectional_sequence_lstm_w16::RULE;
+    126 = UnidirectionalSequenceGruW16, "unidirectional_sequence_gru_w16", ops::unidirectional_sequence_gru_w16::RULE;
+    127 = UnidirectionalSequenceRnnW16, "unidirectional_sequence_rnn_w16", ops::unidirectional_sequence_rnn_w16::RULE;
 }

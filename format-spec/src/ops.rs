@@ -86,9 +86,15 @@ pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unary;
 pub mod unidirectional_sequence_gru;
+pub mod unidirectional_sequence_gru_w16;
+pub mod unidirectional_sequence_gru_w8;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_lstm_w16;
+pub mod unidirectional_sequence_lstm_w8;
 pub mod unidirectional_sequence_rnn;
+pub mod unidirectional_sequence_rnn_w16;
+pub mod unidirectional_sequence_rnn_w8;
 
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};

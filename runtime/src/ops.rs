@@ -125,9 +125,15 @@ pub mod transpose_conv_2d_w16;
 pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unidirectional_sequence_gru;
+pub mod unidirectional_sequence_gru_w16;
+pub mod unidirectional_sequence_gru_w8;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_lstm_w16;
+pub mod unidirectional_sequence_lstm_w8;
 pub mod unidirectional_sequence_rnn;
+pub mod unidirectional_sequence_rnn_w16;
+pub mod unidirectional_sequence_rnn_w8;
 
 /// Every kernel, by opcode. Firmware names the kernels of its model instead, so that the linker
 /// drops the others.
@@ -249,6 +255,12 @@ pub const ALL: &[Kernel] = &[
     gather_w16::KERNEL,
     unidirectional_sequence_gru::KERNEL,
     unidirectional_sequence_rnn::KERNEL,
+    unidirectional_sequence_lstm_w8::KERNEL,
+    unidirectional_sequence_gru_w8::KERNEL,
+    unidirectional_sequence_rnn_w8::KERNEL,
+    unidirectional_sequence_lstm_w16::KERNEL,
+    unidirectional_sequence_gru_w16::KERNEL,
+    unidirectional_sequence_rnn_w16::KERNEL,
 ];
 
 #[cfg(test)]

@@ -138,9 +138,15 @@ pub mod transpose_conv_2d_w16;
 pub mod transpose_conv_2d_w8;
 pub mod transpose_conv_3d;
 pub mod unidirectional_sequence_gru;
+pub mod unidirectional_sequence_gru_w16;
+pub mod unidirectional_sequence_gru_w8;
 pub mod unidirectional_sequence_lstm;
 pub mod unidirectional_sequence_lstm_i8;
+pub mod unidirectional_sequence_lstm_w16;
+pub mod unidirectional_sequence_lstm_w8;
 pub mod unidirectional_sequence_rnn;
+pub mod unidirectional_sequence_rnn_w16;
+pub mod unidirectional_sequence_rnn_w8;
 
 /// The result of an operator on integers from its inputs. The last argument are the extents of the
 /// output.
@@ -199,20 +205,40 @@ pub struct Operator {
     pub moment: Option<MomentOf>,
     /// The window that the operator moves over moments, if it does.
     pub window: Option<WindowOf>,
-    /// The same operator with its weights (input 1) in fewer bytes than float32 takes.
+    /// The same operator with its weights in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
 }
 
 /// Operators that read the weights of another in fewer bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FewerBytes {
-    /// On weights of signed bytes: the scales of the outputs, or the one of all, come between
-    /// weights and bias.
+    /// On weights of signed bytes.
     pub w8: OpCode,
     /// On weights of binary16.
     pub w16: OpCode,
-    /// The dimension of the weights that counts outputs.
-    pub output_axis: usize,
+    /// Where weights and scales are.
+    pub operands: WeightOperands,
+}
+
+/// Where an operator has its weights, and the scales of those that are signed bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightOperands {
+    /// The weights are input 1, of which this dimension counts outputs; the scales of the outputs, or the one of all,
+    /// come between weights and bias.
+    Outputs(usize),
+    /// The weights are inputs 1 and 2 `[G, S, …]`, and the bias is input 3 `[B, S]`; a scale for each unit of each
+    /// gate lies behind it, those of input 1 and then those of input 2.
+    Gates,
+}
+
+impl FewerBytes {
+    const fn of_outputs(w8: OpCode, w16: OpCode, axis: usize) -> Self {
+        Self { w8, w16, operands: WeightOperands::Outputs(axis) }
+    }
+
+    const fn of_gates(w8: OpCode, w16: OpCode) -> Self {
+        Self { w8, w16, operands: WeightOperands::Gates }
+    }
 }
 
 /// How weights belong to outputs and to input channels.
@@ -376,6 +402,12 @@ pub const ALL: &[Operator] = &[
     gather_w16::OPERATOR,
     unidirectional_sequence_gru::OPERATOR,
     unidirectional_sequence_rnn::OPERATOR,
+    unidirectional_sequence_lstm_w8::OPERATOR,
+    unidirectional_sequence_gru_w8::OPERATOR,
+    unidirectional_sequence_rnn_w8::OPERATOR,
+    unidirectional_sequence_lstm_w16::OPERATOR,
+    unidirectional_sequence_gru_w16::OPERATOR,
+    unidirectional_sequence_rnn_w16::OPERATOR,
 ];
 
 /// The operator with this opcode.

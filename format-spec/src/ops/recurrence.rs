@@ -5,7 +5,6 @@
 //! with the first two axes of x and the first values of the states, where the record says so, then the
 //! states, which begin with hidden → y, see `Recurrence::output`.
 
-use super::f32_inputs;
 use crate::op::Misfit;
 use crate::shape::Shape;
 use crate::tensor::{DType, TensorType};
@@ -135,12 +134,18 @@ impl Recurrence {
         self.count(states) + state
     }
 
-    /// The type of y: `[N, T, S]`, with `last_only` `[N, S]`; with `states_after` as many more moments as there are
+    /// The type of y where w and recurrent are of type `dtype`; of 8-bit integers, their scales are rows behind the
+    /// bias. `[N, T, S]`, with `last_only` `[N, S]`; with `states_after` as many more moments as there are
     /// states, and one for the last output. With `time_major`, the first two of three axes change places.
     ///
     /// # Errors
     /// The first operand or parameter that does not fit.
-    pub(crate) fn output(&self, cell: Cell<'_>, inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+    pub(crate) fn output(
+        &self,
+        cell: Cell<'_>,
+        inputs: &[TensorType],
+        dtype: DType,
+    ) -> Result<TensorType, Misfit> {
         let flags = [self.time_major, self.backwards, self.last_only, self.states_after];
         let functions = [self.activation, self.gate_activation].map(Activation::from_number);
         if flags.iter().any(|&flag| flag > 1)
@@ -155,13 +160,16 @@ impl Recurrence {
         if inputs.len() != before + states {
             return Err(Misfit::Count);
         }
-        if let Some(at) = inputs.iter().position(|input| input.dtype != DType::F32) {
+        let expected = |at: usize| if at == 1 || at == 2 { dtype } else { DType::F32 };
+        if let Some((at, _)) = inputs.iter().enumerate().find(|(at, input)| input.dtype != expected(*at)) {
             return Err(Misfit::DType(at as u8));
         }
         let (operands, rest) = inputs.split_at_checked(4).ok_or(Misfit::Count)?;
-        let [x, w, recurrent, bias] = f32_inputs(operands)?;
+        let &[x, w, recurrent, bias] = operands else { return Err(Misfit::Count) };
+        let [x, w, recurrent, bias] = [x, w, recurrent, bias].map(|input| input.shape);
         let Extents { batch, time, units } = extents(self.time_major, cell.gates, [x, w, recurrent])?;
-        if bias.dims() != [cell.biases, units] {
+        let scales = if dtype == DType::I8 { 2 * cell.gates } else { 0 };
+        if bias.dims() != [cell.biases + scales, units] {
             return Err(Misfit::Shape(3));
         }
         for (at, input) in (4..).zip(rest) {

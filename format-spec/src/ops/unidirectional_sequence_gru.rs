@@ -6,7 +6,7 @@
 use super::recurrence::{self, Cell, Recurrence};
 use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `unidirectional_sequence_gru`: 36 bytes.
@@ -22,18 +22,19 @@ pub struct UnidirectionalSequenceGruParams {
 /// See the module.
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceGruParams>() as u32,
-    output,
+    output: |params, inputs| output(params, inputs, DType::F32),
     macs: recurrence::macs,
     states: 1,
     ..PLAIN
 };
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<UnidirectionalSequenceGruParams>(params)?;
     let cell = match p.reset_after {
         0 => Cell { gates: 3, biases: 3, states: &[2] },
         1 => Cell { gates: 3, biases: 4, states: &[1] },
         _ => return Err(Misfit::Params),
     };
-    p.walk.output(cell, inputs)
+    p.walk.output(cell, inputs, dtype)
 }

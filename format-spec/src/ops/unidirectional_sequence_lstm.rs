@@ -4,7 +4,7 @@
 use super::recurrence::{self, Cell, Recurrence};
 use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `unidirectional_sequence_lstm`: 36 bytes.
@@ -20,16 +20,17 @@ pub struct UnidirectionalSequenceLstmParams {
 /// See the module.
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceLstmParams>() as u32,
-    output,
+    output: |params, inputs| output(params, inputs, DType::F32),
     macs: recurrence::macs,
     states: 2,
     ..PLAIN
 };
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<UnidirectionalSequenceLstmParams>(params)?;
     if p.cell_clip.is_nan() || p.cell_clip < 0.0 {
         return Err(Misfit::Params);
     }
-    p.walk.output(Cell { gates: 4, biases: 4, states: &[1, 1] }, inputs)
+    p.walk.output(Cell { gates: 4, biases: 4, states: &[1, 1] }, inputs, dtype)
 }

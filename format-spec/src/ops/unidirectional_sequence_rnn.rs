@@ -4,7 +4,7 @@
 use super::recurrence::{self, Activation, Cell, Recurrence};
 use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::TensorType;
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `unidirectional_sequence_rnn`: 32 bytes.
@@ -18,16 +18,17 @@ pub struct UnidirectionalSequenceRnnParams {
 /// See the module.
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceRnnParams>() as u32,
-    output,
+    output: |params, inputs| output(params, inputs, DType::F32),
     macs: recurrence::macs,
     states: 1,
     ..PLAIN
 };
 
-fn output(params: &[u8], inputs: &[TensorType]) -> Result<TensorType, Misfit> {
+/// The rule for weights of type `dtype`.
+pub(crate) fn output(params: &[u8], inputs: &[TensorType], dtype: DType) -> Result<TensorType, Misfit> {
     let p = read::<UnidirectionalSequenceRnnParams>(params)?;
     if p.walk.gate_activation != Activation::Linear as u32 {
         return Err(Misfit::Params);
     }
-    p.walk.output(Cell { gates: 1, biases: 1, states: &[1] }, inputs)
+    p.walk.output(Cell { gates: 1, biases: 1, states: &[1] }, inputs, dtype)
 }

@@ -6,6 +6,7 @@ use crate::gemm::rows_from;
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
+use crate::weight::Weight;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence};
 
 /// Extents of a sequence, and how it is walked.
@@ -130,16 +131,16 @@ impl Sequence {
 }
 
 /// A recurrent step on float32.
-pub(super) struct Recurrent<'a> {
+pub(super) struct Recurrent<'a, W = f32> {
     sequence: Sequence,
     x: &'a [f32],
     mask: Option<&'a [f32]>,
-    pub(super) weights: Weights<'a>,
+    pub(super) weights: Weights<'a, W>,
     pub(super) activation: Activation,
     pub(super) gate_activation: Activation,
 }
 
-impl<'a> Recurrent<'a> {
+impl<'a, T: Weight> Recurrent<'a, T> {
     /// The operands of a step, whose states begin as `walk` says.
     pub(super) fn begin<const W: usize>(
         node: &Node<'_>,
@@ -147,7 +148,7 @@ impl<'a> Recurrent<'a> {
         reads: &Reads<'a, W>,
         states: &mut [&mut [f32]],
     ) -> Option<Self> {
-        let [_, units, inputs] = node.input_dims(1)?;
+        let [gates, units, inputs] = node.input_dims(1)?;
         let sequence = Sequence::of(walk, node.input_dims(0)?, units, states.len());
         let get = |at: usize| reads.get::<f32>(node.input(at)?);
         for (at, state) in states.iter_mut().enumerate() {
@@ -166,11 +167,15 @@ impl<'a> Recurrent<'a> {
             Some(at) => Some(get(at)?),
             None => None,
         };
+        let (w, recurrent) = (reads.get::<T>(node.input(1)?)?, reads.get::<T>(node.input(2)?)?);
+        let bias = get(3)?;
+        let scales = if T::SCALED { 2 * gates * units } else { 0 };
+        let (bias, scales) = bias.split_at_checked(bias.len().checked_sub(scales)?)?;
         Some(Self {
             sequence,
             x: get(0)?,
             mask,
-            weights: Weights { w: get(1)?, recurrent: get(2)?, bias: get(3)?, units, inputs },
+            weights: Weights { w, recurrent, bias, scales, gates, units, inputs },
             activation: Activation::from_number(walk.activation)?,
             gate_activation: Activation::from_number(walk.gate_activation)?,
         })
@@ -199,18 +204,28 @@ impl<'a> Recurrent<'a> {
 
 /// Weights of gates: a row for each unit of each gate.
 #[derive(Clone, Copy)]
-pub(super) struct Weights<'a> {
-    w: &'a [f32],
-    recurrent: &'a [f32],
+pub(super) struct Weights<'a, W> {
+    w: &'a [W],
+    recurrent: &'a [W],
     bias: &'a [f32],
+    /// Those of w and then those of recurrent, where weights are scaled.
+    scales: &'a [f32],
+    gates: usize,
     pub(super) units: usize,
     inputs: usize,
+}
+
+/// Which weights are multiplied.
+#[derive(Clone, Copy)]
+enum Product {
+    OfX,
+    OfH,
 }
 
 /// Sums of four units of a gate, from unit `first` on; past the last unit they are nothing.
 pub(super) type Tile = [f32; ROW_TILE];
 
-impl Weights<'_> {
+impl<W: Weight> Weights<'_, W> {
     /// `bias[row]` of the units from `first` on.
     fn bias(&self, row: usize, first: usize) -> Option<[Tile; 1]> {
         let mut sums = [[0.0; ROW_TILE]];
@@ -219,24 +234,38 @@ impl Weights<'_> {
         Some(sums)
     }
 
-    /// `sums += Σ x · w[gate]`.
+    /// `sums += Σ x · w[gate]`, with the sum multiplied by the scale of its row where weights are scaled.
     fn add<A: Arch>(
         &self,
-        w: &[f32],
+        product: Product,
         x: &[f32],
-        depth: usize,
         gate: usize,
         first: usize,
         sums: &mut [Tile; 1],
     ) -> Option<()> {
-        let rows = rows_from(w, depth, gate * self.units + first, (gate + 1) * self.units)?;
-        A::gemm_tile_f32_rows(&Patch::one_tap([x], depth), rows, sums)
+        let (w, depth) = match product {
+            Product::OfX => (self.w, self.inputs),
+            Product::OfH => (self.recurrent, self.units),
+        };
+        let (from, end) = (gate * self.units + first, (gate + 1) * self.units);
+        let rows = rows_from(w, depth, from, end)?;
+        let patch = Patch::one_tap([x], depth);
+        if !W::SCALED {
+            return A::gemm_tile_f32_rows(&patch, rows, sums);
+        }
+        let mut products = [[0.0; ROW_TILE]];
+        A::gemm_tile_f32_rows(&patch, rows, &mut products)?;
+        let before = if let Product::OfH = product { self.gates * self.units } else { 0 };
+        let scales = self.scales.get(before + from..before + end)?;
+        let products = products.iter().flatten().zip(scales);
+        sums.iter_mut().flatten().zip(products).for_each(|(sum, (product, scale))| *sum += scale * product);
+        Some(())
     }
 
     /// `bias[row] + Σ x · w[gate]`.
     pub(super) fn of_x<A: Arch>(&self, gate: usize, first: usize, x: &[f32]) -> Option<Tile> {
         let mut sums = self.bias(gate, first)?;
-        self.add::<A>(self.w, x, self.inputs, gate, first, &mut sums)?;
+        self.add::<A>(Product::OfX, x, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
@@ -244,7 +273,7 @@ impl Weights<'_> {
     /// `bias[row] + Σ h · recurrent[gate]`.
     pub(super) fn of_h<A: Arch>(&self, row: usize, gate: usize, first: usize, h: &[f32]) -> Option<Tile> {
         let mut sums = self.bias(row, first)?;
-        self.add::<A>(self.recurrent, h, self.units, gate, first, &mut sums)?;
+        self.add::<A>(Product::OfH, h, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
@@ -252,7 +281,7 @@ impl Weights<'_> {
     /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]`, added up in this order.
     pub(super) fn gate<A: Arch>(&self, gate: usize, first: usize, x: &[f32], h: &[f32]) -> Option<Tile> {
         let mut sums = [self.of_x::<A>(gate, first, x)?];
-        self.add::<A>(self.recurrent, h, self.units, gate, first, &mut sums)?;
+        self.add::<A>(Product::OfH, h, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }

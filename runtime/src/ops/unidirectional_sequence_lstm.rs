@@ -36,20 +36,21 @@ use super::recurrence::{Recurrent, activate};
 use crate::arch::{Active, Arch, ROW_TILE, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::weight::Weight;
 use bytemuck::try_cast_slice_mut;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSequenceLstmParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE, run::<Active>);
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE, run::<Active, f32>);
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmParams = node.params()?;
     let state = |at| node.input(params.walk.state_at(at, 2));
     let (reads, [y, hidden, cell]) = operands.split([node.output()?, state(0)?, state(1)?])?;
     let y = try_cast_slice_mut(y).ok()?;
     let (hidden, cell) = (try_cast_slice_mut(hidden).ok()?, try_cast_slice_mut(cell).ok()?);
-    let step = Recurrent::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
+    let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     step.walk(y, [hidden, cell], |x, h, cell, y| {
         for first in (0..weights.units).step_by(ROW_TILE) {

@@ -27,19 +27,20 @@ use super::recurrence::{Recurrent, activate};
 use crate::arch::{Active, Arch, ROW_TILE};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::weight::Weight;
 use bytemuck::try_cast_slice_mut;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_rnn::{RULE, UnidirectionalSequenceRnnParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceRnn, RULE, run::<Active>);
+pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceRnn, RULE, run::<Active, f32>);
 
-fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceRnnParams = node.params()?;
     let state = node.input(params.walk.state_at(0, 1))?;
     let (reads, [y, hidden]) = operands.split([node.output()?, state])?;
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
-    let step = Recurrent::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
+    let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
     let (weights, new) = (step.weights, step.activation);
     step.walk(y, [hidden, &mut []], |x, h, _, y| {
         for first in (0..weights.units).step_by(ROW_TILE) {

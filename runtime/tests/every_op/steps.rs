@@ -530,6 +530,100 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[1, 5, 3], &[1, 5, 5], &[1, 5]],
             ),
         ),
+        Op::UnidirectionalSequenceLstmW8 => stateful(
+            &[&[1, 5], &[1, 5]],
+            typed(
+                &[DType::F32, DType::I8, DType::I8],
+                sample(
+                    op,
+                    unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
+                        walk: recurrence::Recurrence::PLAIN,
+                        cell_clip: 10.0,
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[4, 5, 3], &[4, 5, 5], &[12, 5]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceGruW8 => stateful(
+            &[&[1, 5]],
+            typed(
+                &[DType::F32, DType::I8, DType::I8],
+                sample(
+                    op,
+                    unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
+                        walk: recurrence::Recurrence::PLAIN,
+                        reset_after: 1,
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[3, 5, 3], &[3, 5, 5], &[10, 5]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceRnnW8 => stateful(
+            &[&[1, 5]],
+            typed(
+                &[DType::F32, DType::I8, DType::I8],
+                sample(
+                    op,
+                    unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
+                        walk: recurrence::Recurrence {
+                            gate_activation: recurrence::Activation::Linear as u32,
+                            ..recurrence::Recurrence::PLAIN
+                        },
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[1, 5, 3], &[1, 5, 5], &[3, 5]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceLstmW16 => stateful(
+            &[&[1, 5], &[1, 5]],
+            typed(
+                &[DType::F32, DType::F16, DType::F16],
+                sample(
+                    op,
+                    unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
+                        walk: recurrence::Recurrence::PLAIN,
+                        cell_clip: 10.0,
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[4, 5, 3], &[4, 5, 5], &[4, 5]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceGruW16 => stateful(
+            &[&[1, 5]],
+            typed(
+                &[DType::F32, DType::F16, DType::F16],
+                sample(
+                    op,
+                    unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
+                        walk: recurrence::Recurrence::PLAIN,
+                        reset_after: 1,
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[3, 5, 3], &[3, 5, 5], &[4, 5]],
+                ),
+            ),
+        ),
+        Op::UnidirectionalSequenceRnnW16 => stateful(
+            &[&[1, 5]],
+            typed(
+                &[DType::F32, DType::F16, DType::F16],
+                sample(
+                    op,
+                    unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
+                        walk: recurrence::Recurrence {
+                            gate_activation: recurrence::Activation::Linear as u32,
+                            ..recurrence::Recurrence::PLAIN
+                        },
+                    },
+                    &[&[1, 2, 3]],
+                    &[&[1, 5, 3], &[1, 5, 5], &[1, 5]],
+                ),
+            ),
+        ),
         Op::UnidirectionalSequenceLstmI8 => stateful(
             &[&[1, 5], &[1, 5]],
             typed(

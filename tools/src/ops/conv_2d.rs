@@ -36,7 +36,7 @@ pub const OPERATOR: Operator = Operator {
         },
     }),
     packs: |node| node.params::<Conv2dParams>().groups == 1,
-    fewer_bytes: Some(FewerBytes { w8: OpCode::Conv2dW8, w16: OpCode::Conv2dW16, output_axis: 0 }),
+    fewer_bytes: Some(FewerBytes::of_outputs(OpCode::Conv2dW8, OpCode::Conv2dW16, 0)),
     ..Operator::new(OpCode::Conv2d, reference)
 };
 

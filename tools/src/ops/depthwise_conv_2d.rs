@@ -38,11 +38,7 @@ pub const OPERATOR: Operator = Operator {
             params.pad_h == [0, 0] && params.pad_w == [0, 0]
         },
     }),
-    fewer_bytes: Some(FewerBytes {
-        w8: OpCode::DepthwiseConv2dW8,
-        w16: OpCode::DepthwiseConv2dW16,
-        output_axis: 2,
-    }),
+    fewer_bytes: Some(FewerBytes::of_outputs(OpCode::DepthwiseConv2dW8, OpCode::DepthwiseConv2dW16, 2)),
     ..Operator::new(OpCode::DepthwiseConv2d, reference)
 };
 

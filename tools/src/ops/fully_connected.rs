@@ -21,11 +21,7 @@ pub const OPERATOR: Operator = Operator {
     }),
     moment: Some(moment::before_last::<1>),
     packs: |_| true,
-    fewer_bytes: Some(FewerBytes {
-        w8: OpCode::FullyConnectedW8,
-        w16: OpCode::FullyConnectedW16,
-        output_axis: 0,
-    }),
+    fewer_bytes: Some(FewerBytes::of_outputs(OpCode::FullyConnectedW8, OpCode::FullyConnectedW16, 0)),
     ..Operator::new(OpCode::FullyConnected, reference)
 };
 

@@ -14,7 +14,7 @@ use tract_core::ops::math::{add, ceil};
 
 /// The operator. A scale belongs to a row.
 pub const OPERATOR: Operator = Operator {
-    fewer_bytes: Some(FewerBytes { w8: OpCode::GatherW8, w16: OpCode::GatherW16, output_axis: 0 }),
+    fewer_bytes: Some(FewerBytes::of_outputs(OpCode::GatherW8, OpCode::GatherW16, 0)),
     moment: Some(|_, node, axes, _| moment::same(node, moment::first_alone(axes)?)),
     ..Operator::new(OpCode::Gather, reference)
 };

@@ -3,6 +3,7 @@
 
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, sizes};
+use flatpack_format::DType;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, REPEATED, Recurrence, ZEROS};
 use tract_core::internal::*;
 
@@ -22,6 +23,8 @@ pub(super) enum Cell {
 struct Walk {
     walk: Recurrence,
     cell: Cell,
+    /// Whether scales of the weights are behind the bias.
+    is_scaled: bool,
     y: TVec<usize>,
 }
 
@@ -34,7 +37,8 @@ pub(super) fn reference(
     cell: Cell,
     inputs: &[OutletId],
 ) -> TractResult<OutletId> {
-    r.wire(Walk { walk, cell, y: sizes(graph.dims(node.output)) }, inputs)
+    let is_scaled = graph.tensor(node.inputs[1]).tensor_type.dtype == DType::I8;
+    r.wire(Walk { walk, cell, is_scaled, y: sizes(graph.dims(node.output)) }, inputs)
 }
 
 impl Op for Walk {
@@ -58,7 +62,11 @@ impl EvalOp for Walk {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let tensors: TractResult<Vec<Array>> = inputs.iter().map(|value| Array::of(value)).collect();
-        let y: Vec<f32> = self.outputs(&tensors?)?.into_iter().map(|v| v as f32).collect();
+        let mut tensors = tensors?;
+        if self.is_scaled {
+            scale(&mut tensors)?;
+        }
+        let y: Vec<f32> = self.outputs(&tensors)?.into_iter().map(|v| v as f32).collect();
         Ok(tvec![Tensor::from_shape(&self.y, &y)?.into_tvalue()])
     }
 }
@@ -81,6 +89,19 @@ impl Array {
         let index = at.iter().zip(&self.dims).fold(0, |index, (at, dim)| index * dim + at);
         &self.values[index * len..][..len]
     }
+}
+
+/// Multiplies the rows of both weights with their scales, which are behind the bias.
+fn scale(inputs: &mut [Array]) -> TractResult<()> {
+    let [_, w, recurrent, bias, ..] = inputs else { bail!("a recurrent step without weights") };
+    let mut before = bias.dims[0] - 2 * w.dims[0];
+    for weights in [w, recurrent] {
+        let scales = (before..before + weights.dims[0]).flat_map(|row| bias.row(&[row]));
+        let rows = weights.values.chunks_exact_mut(weights.dims[2].max(1));
+        rows.zip(scales).for_each(|(row, scale)| row.iter_mut().for_each(|w| *w *= scale));
+        before += weights.dims[0];
+    }
+    Ok(())
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -21,11 +21,7 @@ pub const OPERATOR: Operator = Operator {
         unpadded: |_, _| false,
     }),
     packs: |_| true,
-    fewer_bytes: Some(FewerBytes {
-        w8: OpCode::TransposeConv2dW8,
-        w16: OpCode::TransposeConv2dW16,
-        output_axis: 0,
-    }),
+    fewer_bytes: Some(FewerBytes::of_outputs(OpCode::TransposeConv2dW8, OpCode::TransposeConv2dW16, 0)),
     ..Operator::new(OpCode::TransposeConv2d, reference)
 };
 

@@ -1,15 +1,30 @@
 //! Long short-term memory over a sequence.
 
 use super::recurrence::{self, Cell};
-use super::{Operator, unidirectional_sequence_lstm_i8};
+use super::{FewerBytes, Operator, unidirectional_sequence_lstm_i8};
+use crate::graph::{Graph, Node};
+use crate::reference::Reference;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
+use tract_core::internal::TractResult;
+use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     integer: Some(unidirectional_sequence_lstm_i8::from_reals),
-    ..Operator::new(OpCode::UnidirectionalSequenceLstm, |r, graph, node, inputs| {
-        let p: UnidirectionalSequenceLstmParams = node.params();
-        recurrence::reference(r, graph, node, p.walk, Cell::Lstm { clip: p.cell_clip.to_bits() }, inputs)
-    })
+    fewer_bytes: Some(FewerBytes::of_gates(
+        OpCode::UnidirectionalSequenceLstmW8,
+        OpCode::UnidirectionalSequenceLstmW16,
+    )),
+    ..Operator::new(OpCode::UnidirectionalSequenceLstm, reference)
 };
+
+pub(super) fn reference(
+    r: &mut Reference,
+    graph: &Graph,
+    node: &Node,
+    inputs: &[OutletId],
+) -> TractResult<OutletId> {
+    let p: UnidirectionalSequenceLstmParams = node.params();
+    recurrence::reference(r, graph, node, p.walk, Cell::Lstm { clip: p.cell_clip.to_bits() }, inputs)
+}

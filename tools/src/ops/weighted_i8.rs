@@ -1,6 +1,7 @@
 //! What the operators on 8-bit integers with weights have in common: how their operands are made of
 //! the quantised weights and bias of an operator on reals.
 
+use super::WeightOperands;
 use crate::fixed;
 use crate::graph::{Data, Graph, Node, TensorId};
 use crate::quant::Quant;
@@ -61,8 +62,10 @@ pub(crate) fn operands(
     if ![1, outputs].contains(&w_quant.scales.len()) {
         return Err(format!("weights have {} scales for {outputs} outputs", w_quant.scales.len()));
     }
-    let output_axis = super::operator(node.op).fewer_bytes.map(|fewer| fewer.output_axis);
-    if !w_quant.is_per_tensor() && output_axis != Some(w_quant.axis) {
+    let along_outputs = super::operator(node.op)
+        .fewer_bytes
+        .is_some_and(|fewer| fewer.operands == WeightOperands::Outputs(w_quant.axis));
+    if !w_quant.is_per_tensor() && !along_outputs {
         return Err(format!("weights have scales along axis {}, which does not count outputs", w_quant.axis));
     }
 

@@ -6,9 +6,9 @@
 //! the largest magnitude over 127, each to the nearest, halves away from zero; or binary16, each to
 //! the nearest, of two the even one.
 
-use crate::graph::{Data, Graph, Node, TensorId};
+use crate::graph::{Data, Graph, Node, Tensor, TensorId};
 use crate::half;
-use crate::ops::{self, FewerBytes};
+use crate::ops::{self, FewerBytes, WeightOperands};
 use flatpack_format::DType;
 use std::collections::HashMap;
 
@@ -56,9 +56,14 @@ pub fn run(graph: &mut Graph, format: WeightFormat, keep: &[String]) -> Compress
     let mut compressed = Compressed::default();
     // Weights that several nodes share stay one constant.
     let mut made: HashMap<(TensorId, FewerBytes, bool), Result<Stored, &'static str>> = HashMap::new();
+    let mut gates = HashMap::new();
     for position in 0..graph.nodes.len() {
         let node = &graph.nodes[position];
         let Some(fewer) = ops::operator(node.op).fewer_bytes else { continue };
+        let WeightOperands::Outputs(axis) = fewer.operands else {
+            compressed.gates(graph, position, fewer, format, keep, &mut gates);
+            continue;
+        };
         let w = node.inputs[1];
         let Some(data) = graph.tensor(w).data.as_ref().filter(|_| is_of_reals(graph, w)) else { continue };
         let (layer, before) = (node.layer.clone(), data.dtype());
@@ -73,8 +78,8 @@ pub fn run(graph: &mut Graph, format: WeightFormat, keep: &[String]) -> Compress
         }
         let mut stored = |as_it_is: bool| {
             let stored = made.entry((w, fewer, as_it_is)).or_insert_with(|| match as_it_is {
-                true => take(graph, w, fewer).ok_or("no operator reads them as they are"),
-                false => make(graph, w, fewer.output_axis, format),
+                true => take(graph, w, axis).ok_or("no operator reads them as they are"),
+                false => make(graph, w, axis, format),
             });
             stored.clone()
         };
@@ -105,6 +110,76 @@ pub fn run(graph: &mut Graph, format: WeightFormat, keep: &[String]) -> Compress
     compressed
 }
 
+impl Compressed {
+    /// Compresses the weights of a recurrent layer, if that is asked for. What layers share stays one constant.
+    fn gates(
+        &mut self,
+        graph: &mut Graph,
+        position: usize,
+        fewer: FewerBytes,
+        format: WeightFormat,
+        keep: &[String],
+        made: &mut HashMap<[TensorId; 3], Result<[TensorId; 3], &'static str>>,
+    ) {
+        let node = &graph.nodes[position];
+        let layer = node.layer.clone();
+        if format == WeightFormat::Float32 {
+            return;
+        }
+        if keep.iter().any(|name| node.is_within(name)) {
+            self.details.push(format!("{layer}: weights stay f32, as asked"));
+            return;
+        }
+        let operands = [node.inputs[1], node.inputs[2], node.inputs[3]];
+        if operands.iter().any(|&operand| graph.tensor(operand).data.is_none()) {
+            return;
+        }
+        match made.entry(operands).or_insert_with(|| make_gates(graph, operands, format)) {
+            Err(reason) => self.details.push(format!("{layer}: weights stay f32: {reason}")),
+            Ok(stored) => {
+                let op = if format == WeightFormat::Int8 { fewer.w8 } else { fewer.w16 };
+                let count: u32 = stored[..2].iter().filter_map(|&w| graph.tensor(w).shape().len()).sum();
+                self.details.push(format!(
+                    "{layer}: {count} weights of {} as {}",
+                    op.name(),
+                    format.dtype().name()
+                ));
+                self.rounded = true;
+                let node = &mut graph.nodes[position];
+                node.op = op;
+                node.inputs[1..4].copy_from_slice(stored);
+            }
+        }
+    }
+}
+
+/// Weights of gates as operands in fewer bytes, with their bias, or why they stay float32.
+fn make_gates(
+    graph: &mut Graph,
+    [w, recurrent, bias]: [TensorId; 3],
+    format: WeightFormat,
+) -> Result<[TensorId; 3], &'static str> {
+    if format == WeightFormat::Float16 {
+        let [w, recurrent] = [make(graph, w, 0, format)?.w, make(graph, recurrent, 0, format)?.w];
+        return Ok([w, recurrent, bias]);
+    }
+    let mut rows = graph.tensor(bias).reals().unwrap_or_default();
+    let mut stored = [w, recurrent];
+    for weights in &mut stored {
+        let tensor = graph.tensor(*weights);
+        let (name, dims) = (tensor.name.clone(), tensor.dims().to_vec());
+        let reals = finite(tensor)?;
+        let (w, scales) = quantize(&reals, &[dims[0] * dims[1], dims[2]], 0);
+        refuse_longer(&w, &scales)?;
+        *weights = graph.add_raw(&name, &dims, Data::I8(w.into()));
+        rows.extend(scales);
+    }
+    let tensor = graph.tensor(bias);
+    let (name, units) = (format!("{} and scales", tensor.name), tensor.dims()[1]);
+    let bias = graph.add_constant(&name, &[rows.len() as u32 / units.max(1), units], rows);
+    Ok([stored[0], stored[1], bias])
+}
+
 /// Whether a tensor is one of reals, however they are stored.
 fn is_of_reals(graph: &Graph, id: TensorId) -> bool {
     graph.tensor(id).tensor_type.dtype == DType::F32
@@ -114,10 +189,11 @@ fn is_of_reals(graph: &Graph, id: TensorId) -> bool {
 /// than float32 takes.
 pub fn reads_as_stored(graph: &Graph, node: &Node) -> bool {
     let Some(fewer) = ops::operator(node.op).fewer_bytes else { return false };
+    let WeightOperands::Outputs(axis) = fewer.operands else { return false };
     let w = graph.tensor(node.inputs[1]);
     match w.data {
         Some(Data::F16(_)) => true,
-        Some(_) => signed(graph, node.inputs[1], fewer).is_some(),
+        Some(_) => signed(graph, node.inputs[1], axis).is_some(),
         None => false,
     }
 }
@@ -137,15 +213,15 @@ pub fn constant_bytes(graph: &Graph) -> (u64, u64) {
 
 /// Weights of bytes, moved so that 0 stands for zero, and their scales: one, or one for each output.
 /// `None` if the weights are stored otherwise, or do not fit signed bytes then.
-fn signed(graph: &Graph, id: TensorId, fewer: FewerBytes) -> Option<(Vec<i8>, Vec<f32>)> {
+fn signed(graph: &Graph, id: TensorId, axis: usize) -> Option<(Vec<i8>, Vec<f32>)> {
     let tensor = graph.tensor(id);
     let quant = tensor.quant.as_ref()?;
     let Some(data @ (Data::I8(_) | Data::U8(_))) = &tensor.data else { return None };
-    let outputs = tensor.dims()[fewer.output_axis] as usize;
-    if !quant.is_per_tensor() && (quant.axis != fewer.output_axis || quant.scales.len() != outputs) {
+    let outputs = tensor.dims()[axis] as usize;
+    if !quant.is_per_tensor() && (quant.axis != axis || quant.scales.len() != outputs) {
         return None;
     }
-    let output_of = output_of(tensor.dims(), fewer.output_axis);
+    let output_of = output_of(tensor.dims(), axis);
     let zero_point = |index: usize| match quant.zero_points[..] {
         [one] => one,
         _ => quant.zero_points[output_of(index)],
@@ -156,12 +232,12 @@ fn signed(graph: &Graph, id: TensorId, fewer: FewerBytes) -> Option<(Vec<i8>, Ve
 }
 
 /// Stored weights as operands.
-fn take(graph: &mut Graph, id: TensorId, fewer: FewerBytes) -> Option<Stored> {
+fn take(graph: &mut Graph, id: TensorId, axis: usize) -> Option<Stored> {
     let (name, dims) = (graph.tensor(id).name.clone(), graph.dims(id).to_vec());
     if let Some(Data::F16(bits)) = graph.tensor(id).data.clone() {
         return Some(Stored { w: graph.add_raw(&name, &dims, Data::F16(bits)), scales: None });
     }
-    let (w, scales) = signed(graph, id, fewer)?;
+    let (w, scales) = signed(graph, id, axis)?;
     Some(add_signed(graph, &name, &dims, w, scales))
 }
 
@@ -175,10 +251,7 @@ fn add_signed(graph: &mut Graph, name: &str, dims: &[u32], w: Vec<i8>, scales: V
 fn make(graph: &mut Graph, id: TensorId, axis: usize, format: WeightFormat) -> Result<Stored, &'static str> {
     let tensor = graph.tensor(id);
     let (name, dims) = (tensor.name.clone(), tensor.dims().to_vec());
-    let reals = tensor.reals().unwrap_or_default();
-    if reals.iter().any(|v| !v.is_finite()) {
-        return Err("some are not finite");
-    }
+    let reals = finite(tensor)?;
     if format == WeightFormat::Float16 {
         let bits: Vec<u16> = reals.iter().map(|&v| half::nearest(v)).collect();
         if bits.iter().any(|bits| bits & 0x7fff == half::INFINITY) {
@@ -187,10 +260,22 @@ fn make(graph: &mut Graph, id: TensorId, axis: usize, format: WeightFormat) -> R
         return Ok(Stored { w: graph.add_raw(&name, &dims, Data::F16(bits.into())), scales: None });
     }
     let (w, scales) = quantize(&reals, &dims, axis);
-    if w.len() + 4 * scales.len() >= 4 * w.len() {
-        return Err("with their scales, they would take no fewer bytes");
-    }
+    refuse_longer(&w, &scales)?;
     Ok(add_signed(graph, &name, &dims, w, scales))
+}
+
+/// The reals of a tensor, if all are finite.
+fn finite(tensor: &Tensor) -> Result<Vec<f32>, &'static str> {
+    let reals = tensor.reals().unwrap_or_default();
+    if reals.iter().all(|v| v.is_finite()) { Ok(reals) } else { Err("some are not finite") }
+}
+
+/// Refuses weights that take as many bytes with their scales as float32 would.
+fn refuse_longer(w: &[i8], scales: &[f32]) -> Result<(), &'static str> {
+    if w.len() + 4 * scales.len() < 4 * w.len() {
+        return Ok(());
+    }
+    Err("with their scales, they would take no fewer bytes")
 }
 
 /// To which output a weight belongs, by its index, if dimension `axis` counts outputs.
@@ -222,6 +307,8 @@ mod tests {
     use flatpack_format::ops::Clamp;
     use flatpack_format::ops::depthwise_conv_2d::DepthwiseConv2dParams;
     use flatpack_format::ops::fully_connected::FullyConnectedParams;
+    use flatpack_format::ops::recurrence::{Activation, Recurrence};
+    use flatpack_format::ops::unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams;
     use flatpack_format::{OpCode, Shape};
 
     const FULL: FullyConnectedParams = FullyConnectedParams { clamp: Clamp::NONE };
@@ -306,6 +393,68 @@ mod tests {
             assert!(!compressed.rounded);
             assert_eq!(graph.nodes[0].op, OpCode::FullyConnected);
         }
+    }
+
+    /// A recurrent layer without gates and with 2 units on 1 input.
+    fn recurrent(w: [f32; 2]) -> Graph {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 1, 1]).unwrap());
+        let w = graph.add_constant("w", &[1, 2, 1], w.to_vec());
+        let recurrent = graph.add_constant("recurrent", &[1, 2, 2], vec![63.5, -0.5, 0.0, 127.0]);
+        let bias = graph.add_constant("bias", &[1, 2], vec![3.0, 4.0]);
+        let state = graph.add_state("hidden", &[1, 2], Data::F32([0.0; 2].into()), None);
+        let walk = Recurrence { gate_activation: Activation::Linear as u32, ..Recurrence::PLAIN };
+        let params = UnidirectionalSequenceRnnParams { walk };
+        let inputs = [x, w, recurrent, bias, state];
+        let y = graph.add_node("rnn", OpCode::UnidirectionalSequenceRnn, params, &inputs).unwrap();
+        graph.outputs.push(y);
+        graph
+    }
+
+    #[test]
+    fn scales_of_gates_are_behind_their_bias() {
+        let wide = |graph: &mut Graph| {
+            // One input would not pay for its scale.
+            let x = graph.add_input("x", Shape::new(&[1, 1, 2]).unwrap());
+            let w = graph.add_constant("w", &[1, 2, 2], vec![127.0, 1.0, 0.25, -31.75]);
+            graph.nodes[0].inputs[..2].copy_from_slice(&[x, w]);
+        };
+        let mut graph = recurrent([0.0; 2]);
+        wide(&mut graph);
+        // A second layer of the same weights shares them.
+        let again = graph.nodes[0].clone();
+        graph.nodes.push(again);
+        let details = run(&mut graph, WeightFormat::Int8, &[]).details;
+        assert_eq!(details, ["rnn: 8 weights of unidirectional_sequence_rnn_w8 as i8"; 2]);
+        let data = |at: usize| graph.tensor(graph.nodes[0].inputs[at]).data.clone().unwrap();
+        assert_eq!(data(1), Data::I8([127, 1, 1, -127].into()));
+        assert_eq!(data(2), Data::I8([127, -1, 0, 127].into()));
+        assert_eq!(data(3), Data::F32([3.0, 4.0, 1.0, 0.25, 0.5, 1.0].into()));
+        assert_eq!(graph.dims(graph.nodes[0].inputs[3]), [3, 2]);
+        assert_eq!(graph.nodes[0].op, OpCode::UnidirectionalSequenceRnnW8);
+        assert_eq!(graph.nodes[0].inputs, graph.nodes[1].inputs);
+        let node = &graph.nodes[0];
+        graph.infer(node.op, &node.params, &node.inputs).unwrap();
+    }
+
+    #[test]
+    fn weights_of_gates_stay_where_they_are_to_or_must() {
+        let of = |w: [f32; 2], format, keep: &[String]| {
+            let mut graph = recurrent(w);
+            let details = run(&mut graph, format, keep).details;
+            (graph.nodes[0].op, details.concat())
+        };
+        let float = OpCode::UnidirectionalSequenceRnn;
+        assert_eq!(of([1.0; 2], WeightFormat::Float32, &[]), (float, String::new()));
+        let short = "rnn: weights stay f32: with their scales, they would take no fewer bytes";
+        assert_eq!(of([1.0; 2], WeightFormat::Int8, &[]), (float, short.into()));
+        let kept = of([1.0; 2], WeightFormat::Float16, &["rnn".to_owned()]);
+        assert_eq!(kept, (float, "rnn: weights stay f32, as asked".into()));
+        let infinite = of([f32::INFINITY, 0.0], WeightFormat::Float16, &[]);
+        assert_eq!(infinite, (float, "rnn: weights stay f32: some are not finite".into()));
+        let half = of([1.0; 2], WeightFormat::Float16, &[]);
+        let words = "rnn: 6 weights of unidirectional_sequence_rnn_w16 as f16";
+        assert_eq!(half, (OpCode::UnidirectionalSequenceRnnW16, words.into()));
     }
 
     #[test]

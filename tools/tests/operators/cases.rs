@@ -38,12 +38,18 @@ fn operator_weights(op: OpCode) -> DType {
         | OpCode::DepthwiseConv2dW8
         | OpCode::TransposeConv2dW8
         | OpCode::FullyConnectedW8
-        | OpCode::GatherW8 => DType::I8,
+        | OpCode::GatherW8
+        | OpCode::UnidirectionalSequenceGruW8
+        | OpCode::UnidirectionalSequenceLstmW8
+        | OpCode::UnidirectionalSequenceRnnW8 => DType::I8,
         OpCode::Conv2dW16
         | OpCode::DepthwiseConv2dW16
         | OpCode::TransposeConv2dW16
         | OpCode::FullyConnectedW16
-        | OpCode::GatherW16 => DType::F16,
+        | OpCode::GatherW16
+        | OpCode::UnidirectionalSequenceGruW16
+        | OpCode::UnidirectionalSequenceLstmW16
+        | OpCode::UnidirectionalSequenceRnnW16 => DType::F16,
         _ => DType::F32,
     }
 }
@@ -148,11 +154,15 @@ impl Build<'_> {
                 self.resize(|size| ResizeBilinearParams { size, grid });
             }
             OpCode::Svdf => self.svdf(),
-            OpCode::UnidirectionalSequenceLstm => self.recurrent([4, 4, 2, 1], |build, walk| {
+            OpCode::UnidirectionalSequenceLstm
+            | OpCode::UnidirectionalSequenceLstmW8
+            | OpCode::UnidirectionalSequenceLstmW16 => self.recurrent([4, 4, 2, 1], |build, walk| {
                 let cell_clip = build.draw.one_of(&[f32::INFINITY, 0.5, 10.0]);
                 UnidirectionalSequenceLstmParams { walk, cell_clip }
             }),
-            OpCode::UnidirectionalSequenceGru => {
+            OpCode::UnidirectionalSequenceGru
+            | OpCode::UnidirectionalSequenceGruW8
+            | OpCode::UnidirectionalSequenceGruW16 => {
                 let reset_after = u32::from(self.draw.chance());
                 let (biases, room) = if reset_after == 1 { (4, 1) } else { (3, 2) };
                 self.recurrent([3, biases, 1, room], |_, walk| UnidirectionalSequenceGruParams {
@@ -160,7 +170,9 @@ impl Build<'_> {
                     reset_after,
                 });
             }
-            OpCode::UnidirectionalSequenceRnn => {
+            OpCode::UnidirectionalSequenceRnn
+            | OpCode::UnidirectionalSequenceRnnW8
+            | OpCode::UnidirectionalSequenceRnnW16 => {
                 self.recurrent([1, 1, 1, 1], |_, walk| UnidirectionalSequenceRnnParams { walk });
             }
             OpCode::Clip => {
@@ -268,6 +280,20 @@ impl Build<'_> {
             let scales = self.graph.add_constant("scales", &[count], scales);
             self.node_inputs.push(scales);
         }
+    }
+
+    /// Weights, stored as the operator reads them; their scales lie elsewhere. Sums stay so small that no function of
+    /// them overflows from moment to moment in float32 where it does not in float64.
+    fn weights_of_gates(&mut self, dims: &[u32]) {
+        let values = self.draw.units(dims.iter().product());
+        let small = values.iter().map(|v| v / dims[2] as f32);
+        let data = match operator_weights(self.op) {
+            DType::I8 => Data::I8(values.iter().map(|v| (v * 127.0).round() as i8).collect()),
+            DType::F16 => Data::F16(small.map(half::nearest).collect()),
+            _ => Data::F32(small.collect()),
+        };
+        let w = self.graph.add_raw("w", dims, data);
+        self.node_inputs.push(w);
     }
 
     fn constant(&mut self, dims: &[u32]) {
@@ -554,9 +580,18 @@ impl Build<'_> {
         };
         let moments = if time_major == 1 { [time, batch] } else { [batch, time] };
         self.input(&[moments[0], moments[1], inputs]);
-        self.constant(&[gates, units, inputs]);
-        self.constant(&[gates, units, units]);
-        self.constant(&[biases, units]);
+        self.weights_of_gates(&[gates, units, inputs]);
+        self.weights_of_gates(&[gates, units, units]);
+        let scales = if operator_weights(self.op) == DType::I8 { 2 * gates } else { 0 };
+        let rows = self.draw.units((biases + scales) * units).into_iter().enumerate();
+        let row = |(at, v): (usize, f32)| match at as u32 / units {
+            row if row < biases => v,
+            row if row < biases + gates => v / (127 * inputs) as f32,
+            _ => v / (127 * units) as f32,
+        };
+        let rows: Vec<f32> = rows.map(row).collect();
+        let rows = self.graph.add_constant("bias", &[biases + scales, units], rows);
+        self.node_inputs.push(rows);
         if walk.mask != UNMASKED {
             let values = (0..batch * time).map(|_| f32::from(u8::from(self.draw.chance()))).collect();
             self.input_of(&moments, values);

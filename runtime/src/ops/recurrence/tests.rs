@@ -1,12 +1,14 @@
 //! All three operators against the same walk in `f64`.
 
-use crate::one_step::{EDGES, Input, difference, input, meets, noise, refusal_with_states, stream, ulps};
+use crate::one_step::{
+    EDGES, Input, difference, input, meets, noise, refusal_with_states, stored_weights, stream, ulps,
+};
 use bytemuck::bytes_of;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence, ZEROED, ZEROS};
 use flatpack_format::ops::unidirectional_sequence_gru::UnidirectionalSequenceGruParams;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
 use flatpack_format::ops::unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams;
-use flatpack_format::{Misfit, OpCode};
+use flatpack_format::{DType, Misfit, OpCode};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -25,6 +27,17 @@ impl Cell {
             Self::Lstm { .. } => OpCode::UnidirectionalSequenceLstm,
             Self::Gru { .. } => OpCode::UnidirectionalSequenceGru,
             Self::Rnn => OpCode::UnidirectionalSequenceRnn,
+        }
+    }
+
+    fn stored(self, dtype: DType) -> OpCode {
+        match (self, dtype) {
+            (Self::Lstm { .. }, DType::I8) => OpCode::UnidirectionalSequenceLstmW8,
+            (Self::Lstm { .. }, _) => OpCode::UnidirectionalSequenceLstmW16,
+            (Self::Gru { .. }, DType::I8) => OpCode::UnidirectionalSequenceGruW8,
+            (Self::Gru { .. }, _) => OpCode::UnidirectionalSequenceGruW16,
+            (Self::Rnn, DType::I8) => OpCode::UnidirectionalSequenceRnnW8,
+            (Self::Rnn, _) => OpCode::UnidirectionalSequenceRnnW16,
         }
     }
 
@@ -287,6 +300,75 @@ proptest! {
         let want = formula(cell, &walk, extents, &operands, &xs);
         for (got, want) in got.iter().zip(want) {
             prop_assert!(difference(got, &want) < 1e-5);
+        }
+    }
+}
+
+/// Operands whose weights are of a type of fewer bytes, and the same as reals.
+fn stored(
+    cell: Cell,
+    walk: &Recurrence,
+    extents: Extents,
+    seed: u32,
+    dtype: DType,
+) -> (Vec<Input>, Vec<Input>) {
+    let mut reals = operands(cell, walk, extents, seed);
+    let mut stored = reals.clone();
+    for at in [1, 2] {
+        let &[gates, units, depth] = reals[at].dims.as_slice() else { panic!() };
+        let (made, values) = stored_weights(&[gates * units, depth], 0, seed ^ at as u32, dtype);
+        reals[at] = input(&[gates, units, depth], &values.values);
+        stored[at] = made[0].clone();
+        stored[at].dims = vec![gates, units, depth];
+        if let [_, scales] = made.as_slice() {
+            // One scale for all, or one for each row.
+            let rows = (gates * units) as usize;
+            let bias = stored[3].values.iter().chain(scales.values.iter().cycle().take(rows));
+            let rows: Vec<f32> = bias.copied().collect();
+            stored[3] = input(&[rows.len() as u32 / units, units], &rows);
+        }
+    }
+    (stored, reals)
+}
+
+proptest! {
+    #[test]
+    fn weights_in_fewer_bytes_meet_the_formula(
+        (cell, walk) in (cell(), walk()),
+        (batch, time, inputs, units) in (1u32..3, 1u32..5, 1u32..12, 1u32..11),
+        seed: u32,
+    ) {
+        let extents = Extents { batch, time, inputs, units };
+        let xs: Vec<Input> = (0..3).map(|at| noise(&extents.x(&walk), seed ^ at << 8)).collect();
+        for dtype in [DType::I8, DType::F16] {
+            let (stored, reals) = stored(cell, &walk, extents, seed, dtype);
+            let got = stream(cell.stored(dtype), &cell.params(walk), &stored, cell.states(), &xs);
+            let want = formula(cell, &walk, extents, &reals, &xs);
+            for (got, want) in got.iter().zip(want) {
+                prop_assert!(difference(got, &want) < 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_of_another_type_or_without_their_scales_are_refused() {
+    let extents = Extents { batch: 2, time: 5, inputs: 3, units: 4 };
+    for cell in [Cell::Lstm { clip: 1.0 }, Cell::Gru { reset_after: 0 }, Cell::Rnn] {
+        for dtype in [DType::I8, DType::F16] {
+            let (fitting, reals) = stored(cell, &Recurrence::PLAIN, extents, 1, dtype);
+            let refused = |at: usize, other: &Input| {
+                let mut operands = fitting.clone();
+                operands[at] = other.clone();
+                let params = cell.params(Recurrence::PLAIN);
+                refusal_with_states(cell.stored(dtype), &params, &operands, cell.states())
+            };
+            assert_eq!(refused(1, &reals[1]), Misfit::DType(1));
+            assert_eq!(refused(2, &reals[2]), Misfit::DType(2));
+            assert_eq!(refused(3, &noise(&[cell.biases() + 1, 4], 9)), Misfit::Shape(3));
+            if dtype == DType::I8 {
+                assert_eq!(refused(3, &reals[3]), Misfit::Shape(3));
+            }
         }
     }
 }

@@ -1,0 +1,12 @@
+//! Gated recurrent units over a sequence, with weights of binary16: see [`super::unidirectional_sequence_gru`].
+
+use crate::op::OpRule;
+use crate::tensor::DType;
+
+pub use super::unidirectional_sequence_gru::UnidirectionalSequenceGruParams;
+
+/// See the module.
+pub const RULE: OpRule = OpRule {
+    output: |params, inputs| super::unidirectional_sequence_gru::output(params, inputs, DType::F16),
+    ..super::unidirectional_sequence_gru::RULE
+};

@@ -1,0 +1,24 @@
+//! Long short-term memory over a sequence, with weights of binary16: computed as
+//! [`unidirectional_sequence_lstm`](super::unidirectional_sequence_lstm).
+//!
+//! | operand   | dtype | shape                 | layouts |
+//! |-----------|-------|-----------------------|---------|
+//! | w         | f16    | `[4, S, I]`             | rows    |
+//! | recurrent | f16    | `[4, S, S]`             | rows    |
+//! | bias      | f32   | `[4, S]`                | rows |
+//!
+//! The others are those of [`unidirectional_sequence_lstm`](super::unidirectional_sequence_lstm), and the rule proves what it proves there.
+
+use super::unidirectional_sequence_lstm;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use crate::weight::Half;
+use flatpack_format::OpCode;
+use flatpack_format::ops::unidirectional_sequence_lstm_w16::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel = Kernel::new(
+    OpCode::UnidirectionalSequenceLstmW16,
+    RULE,
+    unidirectional_sequence_lstm::run::<Active, Half>,
+);

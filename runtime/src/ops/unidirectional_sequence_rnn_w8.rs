@@ -1,0 +1,21 @@
+//! A recurrent layer without gates over a sequence, with weights of 8-bit integers: computed as
+//! [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn). A sum of products is multiplied with
+//! the scale of its row before it is added to the others.
+//!
+//! | operand   | dtype | shape                 | layouts |
+//! |-----------|-------|-----------------------|---------|
+//! | w         | i8    | `[1, S, I]`             | rows    |
+//! | recurrent | i8    | `[1, S, S]`             | rows    |
+//! | bias      | f32   | `[1 + 2, S]`                | rows; scales behind |
+//!
+//! The others are those of [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn), and the rule proves what it proves there.
+
+use super::unidirectional_sequence_rnn;
+use crate::arch::Active;
+use crate::kernel::Kernel;
+use flatpack_format::OpCode;
+use flatpack_format::ops::unidirectional_sequence_rnn_w8::RULE;
+
+/// The kernel.
+pub const KERNEL: Kernel =
+    Kernel::new(OpCode::UnidirectionalSequenceRnnW8, RULE, unidirectional_sequence_rnn::run::<Active, i8>);

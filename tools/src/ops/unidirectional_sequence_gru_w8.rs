@@ -1,0 +1,8 @@
+//! Gated recurrent units over a sequence, with weights of 8-bit integers.
+
+use super::{Operator, unidirectional_sequence_gru};
+use flatpack_format::OpCode;
+
+/// The operator.
+pub const OPERATOR: Operator =
+    Operator::new(OpCode::UnidirectionalSequenceGruW8, unidirectional_sequence_gru::reference);

@@ -1,0 +1,8 @@
+//! Long short-term memory over a sequence, with weights of binary16.
+
+use super::{Operator, unidirectional_sequence_lstm};
+use flatpack_format::OpCode;
+
+/// The operator.
+pub const OPERATOR: Operator =
+    Operator::new(OpCode::UnidirectionalSequenceLstmW16, unidirectional_sequence_lstm::reference);

@@ -1,0 +1,8 @@
+//! Long short-term memory over a sequence, with weights of 8-bit integers.
+
+use super::{Operator, unidirectional_sequence_lstm};
+use flatpack_format::OpCode;
+
+/// The operator.
+pub const OPERATOR: Operator =
+    Operator::new(OpCode::UnidirectionalSequenceLstmW8, unidirectional_sequence_lstm::reference);
