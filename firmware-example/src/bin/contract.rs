@@ -303,19 +303,24 @@ fn sums(random: &mut Random) -> Option<bool> {
     met.then_some(true)
 }
 
-/// Real products with rows of weights for one pixel or two, of which some outputs are left after tiles of any size.
+/// Products of reals with rows of weights, real or of bytes, for one pixel or two, of which some outputs are left after
+/// tiles of any size.
 fn products(random: &mut Random) -> Option<bool> {
-    let (rows, taps, len) = (random.size(1, 20), random.size(1, 3), random.size(1, 11));
+    let (rows, taps, len) = (random.size(1, 20), random.size(1, 3), random.size(1, 40));
     let depth = taps * len;
-    let (mut x, mut w, mut bias) = ([0.0; 80], [0.0; 20 * 33], [0.0; 20]);
+    let (mut x, mut w, mut bias) = ([0.0; 120], [0.0; 20 * 120], [0.0; 20]);
     random.reals(&mut x);
     random.reals(&mut w);
     random.reals(&mut bias);
-    let steps = [random.size(0, 40), random.size(1, 12)];
-    let [second, step] = steps;
-    let [mut y0, mut y1] = [bias; 2];
-    let mut y = [y0.get_mut(..rows)?, y1.get_mut(..rows)?];
-    let patch = Patch {
+    let mut bytes = [0; 20 * 120];
+    let of_bytes = random.next() & 1 == 0;
+    if of_bytes {
+        random.fill(&mut bytes, true);
+        w.iter_mut().zip(bytes).for_each(|(w, byte)| *w = byte.into());
+    }
+    let (w, bytes) = (w.get(..rows * depth)?, bytes.get(..rows * depth)?);
+    let [second, step] = [random.size(0, 40), random.size(1, 20)];
+    let Patch { x, w_at, len, counts, x_steps, w_steps } = Patch {
         x: [x.as_slice(), x.get(second..)?],
         w_at: 0,
         len,
@@ -323,21 +328,28 @@ fn products(random: &mut Random) -> Option<bool> {
         x_steps: [0, 0, step],
         w_steps: [0, 0, len as isize],
     };
-    let w = w.get(..rows * depth)?;
+    let [mut y0, mut y1] = [bias; 2];
+    let [y0, y1] = [y0.get_mut(..rows)?, y1.get_mut(..rows)?];
     let pixels = random.size(1, 2);
     if pixels == 2 {
-        Active::gemm_rows_f32(&patch, w, depth, &mut y)?;
+        let (patch, mut y) = (Patch { x, w_at, len, counts, x_steps, w_steps }, [&mut *y0, &mut *y1]);
+        match of_bytes {
+            true => Active::gemm_rows_f32(&patch, bytes, depth, &mut y)?,
+            false => Active::gemm_rows_f32(&patch, w, depth, &mut y)?,
+        }
     } else {
-        let ([x, _], [y, _]) = (patch.x, &mut y);
-        let Patch { w_at, len, counts, x_steps, w_steps, .. } = patch;
-        Active::gemm_rows_f32(&Patch { x: [x], w_at, len, counts, x_steps, w_steps }, w, depth, &mut [*y])?;
+        let (patch, mut y) = (Patch { x: [x[0]], w_at, len, counts, x_steps, w_steps }, [&mut *y0]);
+        match of_bytes {
+            true => Active::gemm_rows_f32(&patch, bytes, depth, &mut y)?,
+            false => Active::gemm_rows_f32(&patch, w, depth, &mut y)?,
+        }
     }
-    for (x, y) in patch.x.iter().zip(&y).take(pixels) {
-        for ((w, y), bias) in w.chunks_exact(depth).zip(y.iter()).zip(bias) {
-            let at = |i: usize| i.checked_div(len).zip(i.checked_rem(len)).map(|(tap, i)| tap * step + i);
+    for (x, y) in x.iter().zip([y0, y1]).take(pixels) {
+        for ((w, y), bias) in w.chunks_exact(depth).zip(y).zip(bias) {
             let mut sum = bias;
             for (i, w) in w.iter().enumerate() {
-                sum += x.get(at(i)?)? * w;
+                let (tap, i) = (i.checked_div(len)?, i.checked_rem(len)?);
+                sum += x.get(tap * step + i)? * w;
             }
             if sum.to_bits() != y.to_bits() {
                 return None;

@@ -2,7 +2,6 @@
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
 use crate::arch::{Arch, Patch, ROW_TILE, clamp};
-use crate::gemm::rows_from;
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
@@ -229,8 +228,10 @@ impl Weights<'_> {
         first: usize,
         sums: &mut [Tile; 1],
     ) -> Option<()> {
-        let rows = rows_from(w, depth, gate * self.units + first, (gate + 1) * self.units)?;
-        A::gemm_tile_f32_rows(&Patch::one_tap([x], depth), rows, sums)
+        let [sums] = sums;
+        let rows = sums.get_mut(..self.units.checked_sub(first)?.min(ROW_TILE))?;
+        let w = w.get((gate * self.units + first) * depth..)?;
+        A::gemm_rows_f32(&Patch::one_tap([x], depth), w, depth, &mut [rows])
     }
 
     /// `bias[row] + Σ x · w[gate]`.

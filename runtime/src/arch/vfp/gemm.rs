@@ -1,6 +1,7 @@
 //! Products with rows of weights, in tiles of one or two pixels and eight outputs.
 
-use crate::arch::{Arch, Patch, Portable};
+use crate::arch::Patch;
+use crate::arch::patch::{map, stretch};
 use crate::weight::Weight;
 use core::arch::naked_asm;
 
@@ -19,46 +20,86 @@ struct Products {
     rows: usize,
 }
 
-/// See [`Arch::gemm_rows_f32`].
+/// See [`Arch::gemm_rows_f32`](crate::arch::Arch::gemm_rows_f32).
 pub(in crate::arch) fn gemm_rows_f32<const P: usize, W: Weight>(
     patch: &Patch<'_, P>,
     w: &[W],
     depth: usize,
     y: &mut [&mut [f32]; P],
 ) -> Option<()> {
-    let Some(w) = W::reals(w) else { return Portable::gemm_rows_f32(patch, w, depth, y) };
+    let mut wide = [[0.0; STRETCH]; ROWS];
+    patch.try_each_tap(|x_at, w_at| {
+        let x = map(patch.x, |x| stretch(x, x_at, patch.len))?;
+        let w = w.get(w_at..)?;
+        match W::reals(w) {
+            Some(w) => add_products(x, w, depth, y),
+            None => add_widened(x, w, depth, &mut wide, y),
+        }
+    })
+}
+
+/// Elements of a row that are widened at once.
+const STRETCH: usize = 32;
+
+/// Rows that are widened at once.
+const ROWS: usize = 8;
+
+/// [`add_products`] of weights in fewer bytes.
+fn add_widened<const P: usize, W: Weight>(
+    x: [&[f32]; P],
+    w: &[W],
+    depth: usize,
+    wide: &mut [[f32; STRETCH]; ROWS],
+    y: &mut [&mut [f32]; P],
+) -> Option<()> {
+    let (len, rows) = (x.first()?.len(), y.first()?.len());
+    for from in (0..len).step_by(STRETCH) {
+        let count = STRETCH.min(len - from);
+        let x = map(x, |x| stretch(x, from, count))?;
+        for first in (0..rows).step_by(ROWS) {
+            for (row, wide) in (first..rows).zip(wide.iter_mut()) {
+                let w = stretch(w, row * depth + from, count)?;
+                wide.iter_mut().zip(w).for_each(|(wide, w)| *wide = w.real());
+            }
+            let mut part = y.each_mut().map(|y| y.get_mut(first..).unwrap_or_default());
+            for y in &mut part {
+                let count = ROWS.min(y.len());
+                *y = core::mem::take(y).get_mut(..count)?;
+            }
+            add_products(x, wide.as_flattened(), STRETCH, &mut part)?;
+        }
+    }
+    Some(())
+}
+
+/// For one or two pixels and rows of weights that are `row` elements apart: `y[p][o] += Σ x[p][i] · w[o][i]`. All x
+/// are of one length.
+#[inline(always)]
+fn add_products<const P: usize>(
+    x: [&[f32]; P],
+    w: &[f32],
+    row: usize,
+    y: &mut [&mut [f32]; P],
+) -> Option<()> {
     let run = match P {
         1 => one_pixel,
         2 => two_pixels,
         _ => return None,
     };
-    let rows = y.first()?.len();
-    let to_last = rows.checked_sub(1)?.checked_mul(depth)?;
-    let (&x0, &x1) = (patch.x.first()?, patch.x.last()?);
+    let (x0, x1) = (x.first()?, x.last()?);
+    let (len, rows) = (x0.len(), y.first()?.len());
+    w.get(rows.checked_sub(1)?.checked_mul(row)?..)?.get(..len)?;
     let mut y = y.iter_mut();
     let y0 = y.next()?.as_mut_ptr();
     let y1 = match y.next() {
         Some(y) => y.get_mut(..rows)?.as_mut_ptr(),
         None => y0,
     };
-    patch.try_each_tap(|x_at, w_at| {
-        let w = w.get(w_at..)?;
-        w.get(to_last..)?.get(..patch.len)?;
-        let mut products = Products {
-            x0: x0.get(x_at..)?.get(..patch.len)?.as_ptr(),
-            x1: x1.get(x_at..)?.get(..patch.len)?.as_ptr(),
-            len: patch.len,
-            w: w.as_ptr(),
-            row: size_of::<f32>() * depth,
-            y0,
-            y1,
-            rows,
-        };
-        // SAFETY: the tap was seen to lie in x of each pixel and in the last row of weights, so that it lies in
-        // those before; each y has as many elements as there are rows.
-        unsafe { run(&mut products) };
-        Some(())
-    })
+    let (x0, x1, w, row) = (x0.as_ptr(), x1.as_ptr(), w.as_ptr(), size_of::<f32>() * row);
+    // SAFETY: x has `len` elements for each pixel; the last row of weights was seen to have as many, so that those
+    // before it have; each y has as many elements as there are rows.
+    unsafe { run(&mut Products { x0, x1, len, w, row, y0, y1, rows }) };
+    Some(())
 }
 
 /// Elements of a tap, four at a time; r10 counts them.
