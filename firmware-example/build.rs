@@ -23,6 +23,8 @@ fn main() {
     if fs::exists(&map).unwrap() {
         let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
         fs::copy(&map, out.join("memory.x")).unwrap();
+        // Start-up code for Cortex-M asks for names of interrupts, too: there are none.
+        fs::write(out.join("device.x"), "").unwrap();
         println!("cargo::rustc-link-search={}", out.display());
     }
     println!("cargo::rerun-if-changed={map}");

@@ -36,6 +36,8 @@ static LEAN: [Kernel; ops::ALL.len()] = {
 const BLOCKS: usize = 2 << 10;
 static ARENA: ConstStaticCell<[Block; BLOCKS]> = ConstStaticCell::new([Block::ZERO; BLOCKS]);
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

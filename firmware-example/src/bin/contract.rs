@@ -12,6 +12,8 @@ use flatpack_format::ops::{Multiplier, OutputI8};
 use flatpack_runtime::arch::{Active, Arch, ImageI8, OutputsI8, Patch, Scratch};
 use flatpack_runtime::fixed;
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
