@@ -150,6 +150,17 @@ pub trait Arch {
         None
     }
 
+    /// [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) of one pixel that is computed by itself.
+    fn row_in_pairs_i8(
+        _scratch: &mut Self::Scratch,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
     /// A depthwise convolution of an image, or of some rows of it: `y[oh, ow, c] = requantize(bias[c] + Σ x[…, c] ·
     /// w[tap][c])`, where taps beside the image have the zero point. `None` where it is not computed: y is then
     /// to be computed anew. Calls with one scratch are for rows of one step: what the first prepares of the

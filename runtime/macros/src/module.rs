@@ -20,9 +20,13 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let macs = header.macs;
     let operators = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16));
     let kernels: Vec<_> = operators.clone().map(|op| format_ident!("{}", op.name())).collect();
-    let variants = operators.map(|op| match model.steps().filter(|step| step.op() == *op).all(is_lean) {
-        true => quote!(LEAN),
-        false => quote!(KERNEL),
+    let variants = operators.map(|op| {
+        let steps = || model.steps().filter(|step| step.op() == *op);
+        match steps().all(is_lean) {
+            true if *op == OpCode::FullyConnectedI8 && steps().all(is_one_row) => quote!(ONE_ROW),
+            true => quote!(LEAN),
+            false => quote!(KERNEL),
+        }
     });
     let classes: Vec<&str> = model
         .metadata()
@@ -128,6 +132,12 @@ fn is_lean(step: Step<'_>) -> bool {
         _ => false,
     };
     suits && step.constant(3).is_some_and(Multiplier::all_plain)
+}
+
+/// Whether a lean step of `fully_connected_i8` has but one row, of a length for which its kernel `ONE_ROW` has room.
+fn is_one_row(step: Step<'_>) -> bool {
+    let [x, w] = [0, 1].map(|at| step.inputs().nth(at).map(|tensor| tensor.shape()));
+    x.zip(w).is_some_and(|(x, w)| x.len() == Some(w.last()) && w.last() <= 1728)
 }
 
 /// The items of a far arena, if there is one, and the function that makes a session.

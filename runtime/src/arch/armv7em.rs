@@ -157,6 +157,16 @@ impl Arch for Armv7em {
         pairs::conv_image_in_pairs_i8(memory, image, w, outputs, x, y)
     }
 
+    fn row_in_pairs_i8(
+        memory: &mut Memory,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        pairs::row_in_pairs_i8(memory, w, outputs, x, y)
+    }
+
     fn depthwise_image_i8(
         memory: &mut Memory,
         image: &ImageI8,
