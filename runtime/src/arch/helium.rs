@@ -21,6 +21,8 @@ mod depthwise_image;
 mod gemm;
 mod patches;
 mod pool;
+#[cfg(flatpack_float = "vfp")]
+mod products;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
@@ -32,6 +34,8 @@ use flatpack_format::ops::add_i8::AddI8Params;
 use gemm::{Products, TILE};
 use patches::Room;
 use pool::Fold;
+#[cfg(flatpack_float = "vfp")]
+pub(super) use products::{one_pixel, two_pixels};
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! Single precision of Cortex-M4F, M7, M33 and M55: 32 registers, and loads of several at once.
 //!
 //! A product is added by `vmla`, which rounds twice: results are those of the portable loops, bit by bit. (On
-//! Cortex-M4 `vmul` and `vadd` take a cycle less, and twice the instructions.)
+//! Cortex-M4 `vmul` and `vadd` take a cycle less, and twice the instructions.) Helium has loops of its own for all but
+//! short taps.
 
 /// Products of registers, added one after the other.
 macro_rules! vmla {
@@ -12,9 +13,10 @@ macro_rules! vmla {
 
 mod depthwise;
 mod gemm;
+mod tiles;
 
 pub(in crate::arch) use depthwise::depthwise_f32;
-pub(in crate::arch) use gemm::gemm_rows_f32;
+pub(in crate::arch) use gemm::{Products, gemm_rows_f32};
 
 /// See [`super::Arch::clamp_f32`].
 #[inline(always)]
