@@ -1,7 +1,6 @@
-//! Products of reals with rows of weights, four elements of a row in a vector: sums of every fourth element are added up
-//! in the end. So a sum is another one than that of the portable loops by rounding, and nearer to the exact one, mostly:
-//! of n products of a tap, by n/4 + 3 roundings instead
-//! of 2n.
+//! Products of reals with rows of weights, four elements of a row in a vector: sums of every fourth element are added
+//! up in the end. So a sum is another one than that of the portable loops by rounding, and nearer to the exact one,
+//! mostly: of n products of a tap, it is rounded n/4 + 3 times, and no product is.
 
 use crate::arch::vfp::Products;
 use core::arch::naked_asm;
