@@ -77,9 +77,10 @@ pub trait Arch {
     /// Memory of a step.
     type Scratch: Scratch;
 
-    /// Whether [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) and
-    /// [`depthwise_image_i8`](Self::depthwise_image_i8) take whatever real models have, so that a kernel can do
-    /// without other fast loops.
+    /// Whether a kernel can do without other loops for what real models have. Then
+    /// [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) takes all images with 1728 weights or fewer an output,
+    /// [`depthwise_image_i8`](Self::depthwise_image_i8) those of 4 channels or more with 576 taps or fewer, where
+    /// multipliers are plain, dilations are 1, and no window lies beside the image as a whole.
     const WHOLE_IMAGES: bool = false;
 
     /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].

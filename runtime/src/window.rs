@@ -153,7 +153,7 @@ impl Window {
 }
 
 impl Windows for Window {
-    #[inline]
+    #[inline(never)]
     fn span(&self, position: usize) -> Span {
         let dilation = self.dilation.max(1);
         let start = position * self.stride;

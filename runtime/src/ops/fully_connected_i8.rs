@@ -14,7 +14,7 @@
 
 use crate::arch::{Active, Arch, ImageI8, OutputsI8, Scratch};
 use crate::gemm;
-use crate::gemm_i8::{Order, WeightsI8};
+use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::Multiplier;
@@ -30,10 +30,6 @@ pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>
 /// The kernel of steps of one row with weights in `pairs`, at most 1728 an output, where the instruction set has a
 /// loop for those: without other loops. It refuses other steps.
 pub const ONE_ROW: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run_row::<Active>) } else { KERNEL };
-
-/// The slow loop alone.
-#[cfg(test)]
-pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
@@ -58,12 +54,9 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
     let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
-    if LEAN {
-        let order = Order { group_outputs: outputs, channels: depth, steps: [depth, 1] };
-        return weights.image_or_plain::<A>(&mut scratch, &order, &image, x, y);
-    }
-    if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
-        return Some(());
+    let image = weights.image::<A>(&mut scratch, &image, x, y);
+    if image.is_some() || LEAN {
+        return image;
     }
     let weights = WeightsI8 { quads: scratch.quads(2 * depth.div_ceil(4)), ..weights };
     gemm::rows::<A, _>(&weights, depth, x, outputs, y)
