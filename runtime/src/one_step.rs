@@ -14,7 +14,6 @@ pub(crate) use stored::{
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 
-use crate::ops::{conv_2d_i8, depthwise_conv_2d_i8, fully_connected_i8};
 use crate::{Kernel, LoadError, Progress, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Overlap, Target, TensorType};
