@@ -19,21 +19,31 @@ fn main() {
     println!("cargo::rustc-cfg=board=\"{board}\"");
     settings(board);
 
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    println!("cargo::rustc-link-search={}", out.display());
     let map = format!("boards/{board}.x");
     if fs::exists(&map).unwrap() {
-        let out = PathBuf::from(env::var_os("OUT_DIR").unwrap());
         fs::copy(&map, out.join("memory.x")).unwrap();
-        println!("cargo::rustc-link-search={}", out.display());
+        // Start-up code for Cortex-M asks for names of interrupts, too: there are none.
+        fs::write(out.join("device.x"), "").unwrap();
     }
     println!("cargo::rerun-if-changed={map}");
     // Start-up code for Cortex-M includes the memory map, that for RISC-V wants it first, esp-hal has its own.
     let scripts: &[&str] = match board {
-        "esp32-c3" => &["linkall.x", "defmt.x"],
-        "riscv32-virt" => &["memory.x", "link.x", "defmt.x"],
-        _ => &["link.x", "defmt.x"],
+        "esp32-c3" => &["linkall.x"],
+        "riscv32-virt" => &["memory.x", "link.x"],
+        _ => &["link.x"],
     };
     for script in scripts {
         println!("cargo::rustc-link-arg-bins=-T{script}");
+    }
+    // The smallest image has no log: what texts would be in it are dropped.
+    fs::write(out.join("silent.x"), "SECTIONS { /DISCARD/ : { *(.defmt .defmt.*) } }\n").unwrap();
+    let programs = fs::read_dir("src/bin").unwrap().map(|entry| entry.unwrap().path());
+    for program in programs.chain([PathBuf::from(env::var_os("CARGO_PKG_NAME").unwrap())]) {
+        let name = program.file_stem().unwrap().to_str().unwrap();
+        let script = if name == "smallest" { "silent.x" } else { "defmt.x" };
+        println!("cargo::rustc-link-arg-bin={name}=-T{script}");
     }
 
     path("FLATPACK_MODEL", "digits_cnn.fpk");

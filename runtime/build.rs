@@ -8,6 +8,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(flatpack_arch, values(\"armv7em\", \"helium\"))");
     println!("cargo::rustc-check-cfg=cfg(flatpack_dsp, values(\"named\"))");
+    println!("cargo::rustc-check-cfg=cfg(flatpack_float, values(\"vfp\"))");
     let target = env::var("TARGET").unwrap_or_default();
     let has = |instruction: &str| assembles(&target, instruction).unwrap_or(false);
     // Every core of the first architecture has the DSP instructions: Cortex-M4 and M7. Of the second, some
@@ -24,6 +25,9 @@ fn main() {
         _ => return,
     };
     println!("cargo::rustc-cfg=flatpack_arch=\"{arch}\"");
+    if has("vmla.f32 s0, s1, s2") {
+        println!("cargo::rustc-cfg=flatpack_float=\"vfp\"");
+    }
 }
 
 /// Whether the compiler takes this instruction, with the flags of this build. (It does not tell a stable

@@ -10,6 +10,8 @@ mod log;
 pub mod stack;
 
 pub use cpu::entry;
+#[cfg(not(board = "esp32-c3"))]
+pub use cpu::fault;
 
 use defmt::{error, info};
 #[cfg(feature = "rtt")]

@@ -24,6 +24,8 @@ const PICTURE: [[u8; 8]; 8] = [
     [0, 0, 2, 13, 16, 15, 3, 0],
 ];
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

@@ -43,7 +43,13 @@ impl<'a> Model<'a> {
     /// # Errors
     /// The first rule that the file breaks, and where.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
-        let (header, sections) = Self::head(bytes)?;
+        rules::v05_alignment(bytes)?;
+        rules::v02_magic(bytes)?;
+        rules::v01_length(bytes)?;
+        let (header, sections) = Self::head(bytes, |header| {
+            rules::v03_version(header)?;
+            rules::v01_file_bytes(header, bytes)
+        })?;
         rules::v04_header_crc(header, sections)?;
         rules::v06_header(header)?;
         rules::v07_directory(sections)?;
@@ -68,23 +74,22 @@ impl<'a> Model<'a> {
     /// Of another file it may be a view of nonsense, which no accessor reads out of bounds for.
     ///
     /// # Errors
-    /// If the file does not lie in memory as it must, is shorter than its head, or has another version.
+    /// If the file does not lie in memory as it must, or is shorter than its head.
     pub fn accepted(bytes: &'a [u8]) -> Result<Self, Error> {
-        let (header, sections) = Self::head(bytes)?;
+        let (header, sections) = Self::head(bytes, |_| Ok(()))?;
         Ok(Self::view(bytes, header, sections, &Spans::of(sections)))
     }
 
-    /// The header and the section directory: rules V01, V02, V03 and V05, and of V07 that the directory lies
-    /// in the file.
-    fn head(bytes: &'a [u8]) -> Result<(&'a Header, &'a [SectionRecord]), Error> {
-        rules::v05_alignment(bytes)?;
-        rules::v02_magic(bytes)?;
-        rules::v01_length(bytes)?;
+    /// The header, which is to be `checked`, and the section directory: of rule V07, that it lies in the file.
+    #[inline(always)]
+    fn head(
+        bytes: &'a [u8],
+        check: impl FnOnce(&Header) -> Result<(), Error>,
+    ) -> Result<(&'a Header, &'a [SectionRecord]), Error> {
         let (header, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(Error { rule: Rule::V01, at: 0 })?;
         let header: &Header =
             bytemuck::try_from_bytes(header).map_err(|_| Error { rule: Rule::V05, at: 0 })?;
-        rules::v03_version(header)?;
-        rules::v01_file_bytes(header, bytes)?;
+        check(header)?;
         let directory = (header.section_count as usize)
             .checked_mul(size_of::<SectionRecord>())
             .and_then(|len| rest.get(..len))
@@ -384,6 +389,11 @@ impl<'a> Step<'a> {
     /// Its operator.
     pub fn op(&self) -> OpCode {
         OpCode::from_number(self.record.op).unwrap_or(OpCode::Reshape)
+    }
+
+    /// Whether this is its operator.
+    pub fn is_of(&self, op: OpCode) -> bool {
+        self.record.op == op as u16
     }
 
     /// Its parameter record, aligned to 4 bytes.

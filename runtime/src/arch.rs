@@ -16,12 +16,16 @@ mod image;
 mod patch;
 #[allow(unsafe_code)]
 mod scratch;
+#[cfg(flatpack_float = "vfp")]
+#[allow(unsafe_code)]
+mod vfp;
 
 pub use image::ImageI8;
 pub use patch::Patch;
 pub use scratch::{Quad, Scratch};
 
 use crate::fixed;
+use crate::gemm::rows_from;
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -73,9 +77,10 @@ pub trait Arch {
     /// Memory of a step.
     type Scratch: Scratch;
 
-    /// Whether [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) and
-    /// [`depthwise_image_i8`](Self::depthwise_image_i8) take whatever real models have, so that a kernel can do
-    /// without other fast loops.
+    /// Whether a kernel can do without other loops for what real models have. Then
+    /// [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) takes all images with 1728 weights or fewer an output,
+    /// [`depthwise_image_i8`](Self::depthwise_image_i8) those of 4 channels or more with 576 taps or fewer, where
+    /// multipliers are plain, dilations are 1, and no window lies beside the image as a whole.
     const WHOLE_IMAGES: bool = false;
 
     /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].
@@ -146,6 +151,17 @@ pub trait Arch {
         None
     }
 
+    /// [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) of one pixel that is computed by itself.
+    fn row_in_pairs_i8(
+        _scratch: &mut Self::Scratch,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
     /// A depthwise convolution of an image, or of some rows of it: `y[oh, ow, c] = requantize(bias[c] + Σ x[…, c] ·
     /// w[tap][c])`, where taps beside the image have the zero point. `None` where it is not computed: y is then
     /// to be computed anew. Calls with one scratch are for rows of one step: what the first prepares of the
@@ -175,6 +191,29 @@ pub trait Arch {
         _y: &mut [i8],
     ) -> Option<()> {
         None
+    }
+
+    /// For `P` pixels and outputs with rows of `depth` weights: `y[p][o] += Σ x[p][tap][i] · w[o][tap][i]`, in the
+    /// order of the taps, then of i.
+    fn gemm_rows_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        depth: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        let outputs = y.first()?.len();
+        for first in (0..outputs).step_by(ROW_TILE) {
+            let rows = rows_from(w, depth, first, outputs)?;
+            let mut sums = [[0.0; ROW_TILE]; P];
+            for (sums, y) in sums.iter_mut().zip(y.iter()) {
+                sums.iter_mut().zip(y.get(first..)?).for_each(|(sum, y)| *sum = *y);
+            }
+            Self::gemm_tile_f32_rows(patch, rows, &mut sums)?;
+            for (sums, y) in sums.iter().zip(y.iter_mut()) {
+                y.get_mut(first..)?.iter_mut().zip(sums).for_each(|(y, sum)| *y = *sum);
+            }
+        }
+        Some(())
     }
 
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
@@ -335,6 +374,33 @@ pub trait Arch {
             }
         }
         *sums = acc;
+        Some(())
+    }
+
+    /// For `P` pixels and their channels, at least 8: `y[p][c] += Σ x[p][tap][c] · w[tap][c]`, in the order of the
+    /// taps.
+    fn depthwise_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        let last = patch.len.checked_sub(LANES)?;
+        let mut done = 0;
+        for first in (0..last).step_by(LANES).chain([last]) {
+            let mut sums = [[0.0; LANES]; P];
+            for (sums, y) in sums.iter_mut().zip(y.iter()) {
+                *sums = *y.get(first..)?.first_chunk()?;
+            }
+            // A window that sees no tap may have no x.
+            let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
+            Self::depthwise_tile_f32(&Patch { x, ..*patch }, w.get(first..)?, &mut sums)?;
+            // The last tile begins early enough to be a whole one.
+            let again = done - first;
+            for (sums, y) in sums.iter().zip(y.iter_mut()) {
+                y.get_mut(done..)?.iter_mut().zip(sums.get(again..)?).for_each(|(y, sum)| *y = *sum);
+            }
+            done = first + LANES;
+        }
         Some(())
     }
 

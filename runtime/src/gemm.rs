@@ -121,6 +121,23 @@ pub(crate) fn scale(sums: &mut [f32], scales: &[f32], bias: &[f32], first: usize
     sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
 }
 
+/// What the sums of all outputs begin with: the bias, but for sums that are scaled first. An empty bias is zero.
+pub(crate) fn begin<W: Weight>(y: &mut [f32], bias: &[f32]) {
+    if W::SCALED || bias.is_empty() {
+        y.fill(0.0);
+    } else {
+        y.iter_mut().zip(bias).for_each(|(y, bias)| *y = *bias);
+    }
+}
+
+/// The sums of all outputs as elements of y.
+pub(crate) fn end<A: Arch, W: Weight>(y: &mut [f32], scales: &[f32], bias: &[f32], clamp: Clamp) {
+    if W::SCALED {
+        scale(y, scales, bias, 0);
+    }
+    A::clamp_f32(clamp.min, clamp.max, y);
+}
+
 impl<W: Weight> Grouped for Weights<'_, W> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
@@ -154,12 +171,12 @@ impl<W: Weight> Product for Weights<'_, W> {
                 }
             }
             Layout::Rows | Layout::Pairs => {
-                let outputs = y.first()?.len();
-                for first in (0..outputs).step_by(ROW_TILE) {
-                    let rows = rows_from(self.w, self.depth, first, outputs)?;
-                    let mut sums = [self.start(first); P];
-                    A::gemm_tile_f32_rows(patch, rows, &mut sums)?;
-                    self.finish(&mut sums, first, &mut y);
+                for y in &mut y {
+                    begin::<W>(y, self.bias_from(0));
+                }
+                A::gemm_rows_f32(patch, self.w, self.depth, &mut y)?;
+                for y in y {
+                    end::<A, W>(y, self.scales, self.bias_from(0), self.clamp);
                 }
             }
         }

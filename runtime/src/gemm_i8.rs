@@ -5,10 +5,9 @@ use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces;
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
-use flatpack_format::pairs_at;
 
 /// Weights of `outputs` rows of `depth` elements, the bias, and what becomes of the sums.
 #[derive(Clone, Copy, Debug)]
@@ -30,16 +29,6 @@ pub(crate) struct WeightsI8<'a> {
     pub(crate) plain: bool,
     /// Room for widened activations; empty for none.
     pub(crate) quads: &'a [Quad],
-}
-
-/// Which channels an output is made of, and the order of weights that are not in layout `pairs`.
-pub(crate) struct Order {
-    /// Outputs of the same channels.
-    pub(crate) group_outputs: usize,
-    /// How many channels these are.
-    pub(crate) channels: usize,
-    /// Elements from the weights of an output to those of the next, and from one to the next of an output.
-    pub(crate) steps: [usize; 2],
 }
 
 impl WeightsI8<'_> {
@@ -68,51 +57,6 @@ impl WeightsI8<'_> {
         }
         let RowsI8 { w, outputs, .. } = self.rows()?;
         A::conv_image_i8(scratch, image, w, &outputs, x, y)
-    }
-
-    /// As [`image`](Self::image), or else by a plain loop, which is slow.
-    #[inline(always)]
-    pub(crate) fn image_or_plain<A: Arch>(
-        &self,
-        scratch: &mut A::Scratch,
-        order: &Order,
-        image: &ImageI8,
-        x: &[i8],
-        y: &mut [i8],
-    ) -> Option<()> {
-        let one_group = order.group_outputs == self.bias.len();
-        let fast = one_group.then(|| self.image::<A>(scratch, image, x, y)).flatten();
-        fast.or_else(|| self.plain_image(order, image, x, y))
-    }
-
-    /// An image, or some rows of it, output by output.
-    #[inline(never)]
-    pub(crate) fn plain_image(&self, order: &Order, image: &ImageI8, x: &[i8], y: &mut [i8]) -> Option<()> {
-        let [.., outputs] = image.y;
-        let [output_step, tap_step] = order.steps;
-        for (at, y) in pieces_mut(y, outputs).enumerate() {
-            for (o, y) in y.iter_mut().enumerate() {
-                let first = o.checked_div(order.group_outputs)?.wrapping_mul(order.channels);
-                let mut sum = *self.bias.get(o)?;
-                let mut element = 0;
-                image.try_each_tap(at, x, |x| {
-                    for channel in first..first.wrapping_add(order.channels) {
-                        // Beside the image are zeros, which the bias takes off again.
-                        let x = x.map_or(Some(self.x_zero_point), |x| x.get(channel).map(|x| (*x).into()))?;
-                        let w = match self.pairs {
-                            true => (o / 2).wrapping_mul(self.pair_bytes()) + pairs_at(element) + o % 2,
-                            false => o.wrapping_mul(output_step).wrapping_add(tap_step.wrapping_mul(element)),
-                        };
-                        let w = i32::from(*self.w.get(w)?).wrapping_sub(self.w_zero_point);
-                        sum = sum.wrapping_add(x.wrapping_mul(w));
-                        element += 1;
-                    }
-                    Some(())
-                })?;
-                *y = fixed::requantize(sum, fixed::of_output(self.requant, o)?, &self.y);
-            }
-        }
-        Some(())
     }
 
     /// Bytes of the weights of a pair of outputs.

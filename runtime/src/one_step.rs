@@ -14,7 +14,6 @@ pub(crate) use stored::{
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 
-use crate::ops::{conv_2d_i8, depthwise_conv_2d_i8, fully_connected_i8};
 use crate::{Kernel, LoadError, Progress, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Overlap, Target, TensorType};
@@ -140,7 +139,7 @@ fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing)
 }
 
 /// What the step computes. It computes the same bits row by row, if it goes so, and with its output over its
-/// input, as near as that may be; nearer is refused. A kernel's slow loop computes them, too.
+/// input, as near as that may be; nearer is refused.
 pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
     let apart = run_aliasing(op, params, inputs, Aliasing::Apart);
     let types: Vec<_> = inputs.iter().map(Input::tensor_type).collect();
@@ -151,9 +150,6 @@ pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
         let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&found), bits(&apart), "{aliasing:?}, {macs} at a time");
     };
-    let slow = [conv_2d_i8::SLOW, depthwise_conv_2d_i8::SLOW, fully_connected_i8::SLOW];
-    let slow = slow.into_iter().find(|kernel| kernel.op == op);
-    slow.iter().for_each(|slow| same(std::slice::from_ref(slow), Aliasing::Apart, u32::MAX));
     if let Some(rows) = (op.rule().rows)(params, &types, &output) {
         let Overlap { before, after } = rows.overlap().unwrap();
         let [before, after] = [before, after].map(|bytes| bytes.max(1).next_multiple_of(16));
@@ -161,7 +157,6 @@ pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
             for macs in [1, 300, u32::MAX] {
                 same(ops::ALL, aliasing, macs);
             }
-            slow.iter().for_each(|slow| same(std::slice::from_ref(slow), aliasing, 300));
         }
         let x_bytes = types[0].bytes(Layout::Rows).unwrap();
         let y_bytes = output.bytes(Layout::Rows).unwrap();

@@ -269,8 +269,7 @@ impl<'a> Session<'a> {
             return Ok(Progress::Done);
         };
         let refused = RunError::Refused { step: self.next };
-        let op = step.op();
-        let kernel = self.kernels.iter().find(|k| k.op == op).ok_or(refused)?;
+        let kernel = self.kernels.iter().find(|kernel| step.is_of(kernel.op)).ok_or(refused)?;
         let begin = core::mem::take(&mut self.row);
         let mut end = u32::MAX;
         if macs < u32::MAX

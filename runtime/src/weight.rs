@@ -10,9 +10,20 @@ pub trait Weight: Pod {
 
     /// What the activation is multiplied with.
     fn real(self) -> f32;
+
+    /// The weights themselves, if they are stored as they are multiplied.
+    #[inline(always)]
+    fn reals(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
 }
 
 impl Weight for f32 {
+    #[inline(always)]
+    fn reals(weights: &[Self]) -> Option<&[f32]> {
+        Some(weights)
+    }
+
     #[inline(always)]
     fn real(self) -> f32 {
         self

@@ -153,7 +153,9 @@ impl Window {
 }
 
 impl Windows for Window {
-    #[inline]
+    // Where loops take whole images, it is called seldom, and from many places.
+    #[cfg_attr(flatpack_arch = "armv7em", inline(never))]
+    #[cfg_attr(not(flatpack_arch = "armv7em"), inline)]
     fn span(&self, position: usize) -> Span {
         let dilation = self.dilation.max(1);
         let start = position * self.stride;

@@ -2,7 +2,7 @@
 //! Its exit code is that of the command.
 
 use std::io::Read;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
@@ -13,16 +13,17 @@ fn main() -> Result<ExitCode> {
     let usage = "use: runner EMULATOR [ARGUMENT…] IMAGE";
     let program = command.next().context(usage)?;
     let image = command.as_slice().last().context(usage)?;
-    let table = Table::parse(&fs::read(image).with_context(|| image.clone())?)?
-        .with_context(|| format!("{image} logs nothing by defmt"))?;
-    let mut decoder = table.new_stream_decoder();
+    let table = Table::parse(&fs::read(image).with_context(|| image.clone())?)?;
 
-    let mut child = Command::new(&program)
-        .args(command)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{program}; .ci/setup boards installs the emulators"))?;
+    let mut run = Command::new(&program);
+    run.args(command).stdin(Stdio::null());
+    let started = || format!("{program}; .ci/setup boards installs the emulators");
+    let Some(table) = table else {
+        // Nothing in the image logs.
+        return Ok(verdict(run.status().with_context(started)?));
+    };
+    let mut decoder = table.new_stream_decoder();
+    let mut child = run.stdout(Stdio::piped()).spawn().with_context(started)?;
     let mut frames = child.stdout.take().context("the output is piped")?;
     let mut bytes = [0; 4096];
     loop {
@@ -33,8 +34,12 @@ fn main() -> Result<ExitCode> {
         decoder.received(&bytes[..count]);
         print(&mut *decoder)?;
     }
-    let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(verdict(child.wait()?))
+}
+
+fn verdict(status: ExitStatus) -> ExitCode {
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Prints the frames that are whole.

@@ -14,6 +14,8 @@ include_model!(MODEL, env!("FLATPACK_MODEL_PATH"));
 
 static ARENA: ConstStaticCell<MODEL::Arena> = ConstStaticCell::new(MODEL::ARENA);
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

@@ -12,12 +12,14 @@ use flatpack_format::ops::{Multiplier, OutputI8};
 use flatpack_runtime::arch::{Active, Arch, ImageI8, OutputsI8, Patch, Scratch};
 use flatpack_runtime::fixed;
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 4];
+    let mut met = [0u32; 6];
     for round in 0..ROUNDS {
-        for (test, met) in [depthwise_image, depthwise, sums, windows].into_iter().zip(&mut met) {
+        for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
                 Some(true) => *met += 1,
                 Some(false) => {}
@@ -28,15 +30,19 @@ fn main() -> ! {
             }
         }
     }
-    let [images, pixels, sums, windows] = met;
+    let [images, pixels, sums, windows, products, by_channel] = met;
     println!(
-        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows of {=u32} each",
-        images, pixels, sums, windows, ROUNDS
+        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} real products of {=u32} each",
+        images, pixels, sums, windows, products, by_channel, ROUNDS
     );
     exit(true)
 }
 
 const ROUNDS: u32 = 400;
+
+/// `None` where there is another result, `Some(false)` where there is none.
+const TESTS: [fn(&mut Random) -> Option<bool>; 6] =
+    [depthwise_image, depthwise, sums, windows, products, products_by_channel];
 
 /// Numbers without a pattern.
 struct Random(u32);
@@ -49,6 +55,11 @@ impl Random {
 
     fn of(&mut self, from: i32, to: i32) -> i32 {
         from + self.next().checked_rem((to - from + 1) as u32).unwrap_or_default() as i32
+    }
+
+    /// Numbers between −1 and 1.
+    fn reals(&mut self, to: &mut [f32]) {
+        to.iter_mut().for_each(|to| *to = self.of(-(1 << 22), 1 << 22) as f32 / (1 << 22) as f32);
     }
 
     fn size(&mut self, from: usize, to: usize) -> usize {
@@ -116,7 +127,6 @@ impl Weights {
     }
 }
 
-/// `None` where there is another result, `Some(false)` where there is none.
 fn depthwise_image(random: &mut Random) -> Option<bool> {
     let channels = match random.next() & 7 {
         0 => random.size(176, CHANNELS),
@@ -293,4 +303,98 @@ fn sums(random: &mut Random) -> Option<bool> {
         *y == fixed::requantize(if minus { a.wrapping_sub(b) } else { a.wrapping_add(b) }, p.multiplier, &p.y)
     });
     met.then_some(true)
+}
+
+/// Products of reals with rows of weights, real or of bytes, for one pixel or two, of which some outputs are left after
+/// tiles of any size.
+fn products(random: &mut Random) -> Option<bool> {
+    let (rows, taps, len) = (random.size(1, 20), random.size(1, 3), random.size(1, 40));
+    let depth = taps * len;
+    let (mut x, mut w, mut bias) = ([0.0; 120], [0.0; 20 * 120], [0.0; 20]);
+    random.reals(&mut x);
+    random.reals(&mut w);
+    random.reals(&mut bias);
+    let mut bytes = [0; 20 * 120];
+    let of_bytes = random.next() & 1 == 0;
+    if of_bytes {
+        random.fill(&mut bytes, true);
+        w.iter_mut().zip(bytes).for_each(|(w, byte)| *w = byte.into());
+    }
+    let (w, bytes) = (w.get(..rows * depth)?, bytes.get(..rows * depth)?);
+    let [second, step] = [random.size(0, 40), random.size(1, 20)];
+    let Patch { x, w_at, len, counts, x_steps, w_steps } = Patch {
+        x: [x.as_slice(), x.get(second..)?],
+        w_at: 0,
+        len,
+        counts: [1, 1, taps],
+        x_steps: [0, 0, step],
+        w_steps: [0, 0, len as isize],
+    };
+    let [mut y0, mut y1] = [bias; 2];
+    let [y0, y1] = [y0.get_mut(..rows)?, y1.get_mut(..rows)?];
+    let pixels = random.size(1, 2);
+    if pixels == 2 {
+        let (patch, mut y) = (Patch { x, w_at, len, counts, x_steps, w_steps }, [&mut *y0, &mut *y1]);
+        match of_bytes {
+            true => Active::gemm_rows_f32(&patch, bytes, depth, &mut y)?,
+            false => Active::gemm_rows_f32(&patch, w, depth, &mut y)?,
+        }
+    } else {
+        let (patch, mut y) = (Patch { x: [x[0]], w_at, len, counts, x_steps, w_steps }, [&mut *y0]);
+        match of_bytes {
+            true => Active::gemm_rows_f32(&patch, bytes, depth, &mut y)?,
+            false => Active::gemm_rows_f32(&patch, w, depth, &mut y)?,
+        }
+    }
+    for (x, y) in x.iter().zip([y0, y1]).take(pixels) {
+        for ((w, y), bias) in w.chunks_exact(depth).zip(y).zip(bias) {
+            let (mut sum, mut magnitude) = (bias, bias.abs());
+            for (i, w) in w.iter().enumerate() {
+                let (tap, i) = (i.checked_div(len)?, i.checked_rem(len)?);
+                let product = x.get(tap * step + i)? * w;
+                sum += product;
+                magnitude += product.abs();
+            }
+            // Vectors add up in another order: either sum is rounded up to twice for a product.
+            let bound =
+                if cfg!(board = "mps3-an547") { depth as f32 * f32::EPSILON * magnitude } else { 0.0 };
+            if (sum - *y).abs() > bound || y.is_nan() {
+                return None;
+            }
+        }
+    }
+    Some(true)
+}
+
+/// Real products by channel.
+fn products_by_channel(random: &mut Random) -> Option<bool> {
+    let (channels, taps, step) = (random.size(8, 40), random.size(1, 5), random.size(0, 12));
+    let (mut x, mut w, mut bias) = ([0.0; 100], [0.0; 5 * 40], [0.0; 40]);
+    random.reals(&mut x);
+    random.reals(&mut w);
+    random.reals(&mut bias);
+    let second = random.size(0, 12);
+    let [mut y0, mut y1] = [bias; 2];
+    let mut y = [y0.get_mut(..channels)?, y1.get_mut(..channels)?];
+    let patch = Patch {
+        x: [x.as_slice(), x.get(second..)?],
+        w_at: 0,
+        len: channels,
+        counts: [1, 1, taps],
+        x_steps: [0, 0, step],
+        w_steps: [0, 0, channels as isize],
+    };
+    Active::depthwise_f32(&patch, &w, &mut y)?;
+    for (x, y) in patch.x.iter().zip(&y) {
+        for (channel, (y, bias)) in y.iter().zip(bias).enumerate() {
+            let mut sum = bias;
+            for tap in 0..taps {
+                sum += x.get(tap * step + channel)? * w.get(tap * channels + channel)?;
+            }
+            if sum.to_bits() != y.to_bits() {
+                return None;
+            }
+        }
+    }
+    Some(true)
 }

@@ -20,6 +20,8 @@ const BYTES: &[u8] = include_bytes!("../../digits_cnn_int8.fpk");
 static COPY: ConstStaticCell<Aligned<[u8; BYTES.len()]>> = ConstStaticCell::new(Aligned([0; BYTES.len()]));
 static ARENA: ConstStaticCell<DIGITS::Arena> = ConstStaticCell::new(DIGITS::ARENA);
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

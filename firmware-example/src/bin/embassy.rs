@@ -28,6 +28,8 @@ const BUDGET: u32 = 4_000;
 static BLINKS: AtomicU32 = AtomicU32::new(0);
 static PAUSE: AtomicU32 = AtomicU32::new(0);
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

@@ -5,6 +5,8 @@
 
 use firmware_example::entry;
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     // SAFETY: the instruction is undefined and traps.

@@ -15,6 +15,8 @@ include_model!(DIGITS, "digits_cnn_int8.fpk");
 static ARENA: ConstStaticCell<DIGITS::Arena> = ConstStaticCell::new(DIGITS::ARENA);
 static ERASED: Aligned<[u8; 4096]> = Aligned([0xff; 4096]);
 
+firmware_example::log_faults!();
+
 #[entry]
 fn main() -> ! {
     init();

@@ -17,8 +17,19 @@ pub fn million() {
     riscv::asm::delay(1_000_000 - 2);
 }
 
-#[unsafe(export_name = "ExceptionHandler")]
-fn exception(_: &riscv_rt::TrapFrame) -> ! {
+/// Logs a fault, and ends.
+pub fn fault() -> ! {
     defmt::error!("exception {=usize} at {=usize:#010x}", mcause::read().code(), mepc::read());
     crate::exit(false)
+}
+
+/// Has faults logged in this program.
+#[macro_export]
+macro_rules! log_faults {
+    () => {
+        #[unsafe(export_name = "ExceptionHandler")]
+        fn exception(_: &riscv_rt::TrapFrame) -> ! {
+            $crate::fault()
+        }
+    };
 }

@@ -20,9 +20,13 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     let macs = header.macs;
     let operators = OpCode::ALL.iter().filter(|op| header.requires_op(**op as u16));
     let kernels: Vec<_> = operators.clone().map(|op| format_ident!("{}", op.name())).collect();
-    let variants = operators.map(|op| match model.steps().filter(|step| step.op() == *op).all(is_lean) {
-        true => quote!(LEAN),
-        false => quote!(KERNEL),
+    let variants = operators.map(|op| {
+        let steps = || model.steps().filter(|step| step.op() == *op);
+        match steps().all(is_lean) {
+            true if *op == OpCode::FullyConnectedI8 && steps().all(is_one_row) => quote!(ONE_ROW),
+            true => quote!(LEAN),
+            false => quote!(KERNEL),
+        }
     });
     let classes: Vec<&str> = model
         .metadata()
@@ -111,23 +115,49 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
 /// images of `arch/armv7em` take.
 fn is_lean(step: Step<'_>) -> bool {
     let input = |at: usize| step.inputs().nth(at);
+    let shape = input(1).map(|w| w.shape());
+    let dims = shape.as_ref().map_or(&[][..], |shape| shape.dims());
+    // Weights of an output, and taps along height and width.
+    let depth: u32 = dims.iter().skip(1).product();
+    let taps = |first: usize| [first, first + 1].map(|axis| dims.get(axis).copied().unwrap_or_default());
     let in_pairs = input(1).is_some_and(|w| w.layout() == Layout::Pairs);
     let suits = match step.op() {
         OpCode::Conv2dI8 => {
-            let suits = |p: &Conv2dI8Params| p.w_zero_point == 0 && p.dilation == [1; 2];
-            in_pairs && step.record().is_some_and(suits)
+            let suits = |p: &Conv2dI8Params| {
+                p.w_zero_point == 0 && p.dilation == [1; 2] && all_see(taps(1), [p.pad_h, p.pad_w])
+            };
+            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits)
         }
         OpCode::FullyConnectedI8 => {
-            in_pairs && step.record().is_some_and(|p: &FullyConnectedI8Params| p.w_zero_point == 0)
+            let suits = |p: &FullyConnectedI8Params| p.w_zero_point == 0;
+            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits)
         }
         OpCode::DepthwiseConv2dI8 => {
             let [channels, outputs] = [0, 1].map(|at| input(at).map_or(0, |tensor| tensor.shape().last()));
-            let suits = |p: &DepthwiseConv2dI8Params| p.w_zero_point == 0;
-            channels == outputs && channels >= 4 && step.record().is_some_and(suits)
+            let suits = |p: &DepthwiseConv2dI8Params| {
+                p.w_zero_point == 0 && p.dilation == [1; 2] && all_see(taps(0), [p.pad_h, p.pad_w])
+            };
+            let few = taps(0).iter().product::<u32>() <= MOST_TAPS;
+            channels == outputs && channels >= 4 && few && step.record().is_some_and(suits)
         }
         _ => false,
     };
     suits && step.constant(3).is_some_and(Multiplier::all_plain)
+}
+
+/// Weights of an output, and taps of a channel, for which lean kernels have room.
+const MOST_WEIGHTS: u32 = 1728;
+const MOST_TAPS: u32 = 576;
+
+/// Whether each window sees some of the image, if its taps are neighbours.
+fn all_see(taps: [u32; 2], pads: [[u32; 2]; 2]) -> bool {
+    taps.iter().zip(pads).all(|(taps, pad)| pad.iter().all(|pad| pad < taps))
+}
+
+/// Whether a lean step of `fully_connected_i8` has but one row, for its kernel `ONE_ROW`.
+fn is_one_row(step: Step<'_>) -> bool {
+    let [x, w] = [0, 1].map(|at| step.inputs().nth(at).map(|tensor| tensor.shape()));
+    x.zip(w).is_some_and(|(x, w)| x.len() == Some(w.last()))
 }
 
 /// The items of a far arena, if there is one, and the function that makes a session.

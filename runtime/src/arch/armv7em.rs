@@ -31,8 +31,12 @@ mod gemm;
 mod pairs;
 mod widen;
 
+#[cfg(flatpack_float = "vfp")]
+use super::vfp;
 use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
 use crate::fixed;
+#[cfg(flatpack_float = "vfp")]
+use crate::weight::Weight;
 use core::arch::asm;
 use flatpack_format::ops::{Multiplier, OutputI8};
 use gemm::tiles;
@@ -117,6 +121,31 @@ impl Arch for Armv7em {
         })
     }
 
+    #[cfg(flatpack_float = "vfp")]
+    fn gemm_rows_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        depth: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        vfp::gemm_rows_f32(patch, w, depth, y)
+    }
+
+    #[cfg(flatpack_float = "vfp")]
+    fn depthwise_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        vfp::depthwise_f32(patch, w, y)
+    }
+
+    #[cfg(flatpack_float = "vfp")]
+    #[inline(always)]
+    fn clamp_f32(low: f32, high: f32, y: &mut [f32]) {
+        vfp::clamp_f32(low, high, y);
+    }
+
     fn conv_image_in_pairs_i8(
         memory: &mut Memory,
         image: &ImageI8,
@@ -126,6 +155,16 @@ impl Arch for Armv7em {
         y: &mut [i8],
     ) -> Option<()> {
         pairs::conv_image_in_pairs_i8(memory, image, w, outputs, x, y)
+    }
+
+    fn row_in_pairs_i8(
+        memory: &mut Memory,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        pairs::row_in_pairs_i8(memory, w, outputs, x, y)
     }
 
     fn depthwise_image_i8(

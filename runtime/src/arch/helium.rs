@@ -21,13 +21,21 @@ mod depthwise_image;
 mod gemm;
 mod patches;
 mod pool;
+#[cfg(flatpack_float = "vfp")]
+mod products;
 
+#[cfg(flatpack_float = "vfp")]
+use super::vfp;
 use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
+#[cfg(flatpack_float = "vfp")]
+use crate::weight::Weight;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 use gemm::{Products, TILE};
 use patches::Room;
 use pool::Fold;
+#[cfg(flatpack_float = "vfp")]
+pub(super) use products::{one_pixel, two_pixels};
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +63,31 @@ impl Arch for Helium {
     #[inline(never)]
     fn min_tile_i8(patch: &Patch<'_, 1, i8>, minima: &mut [i8; LANES]) -> Option<()> {
         pool::fold(patch, minima, Fold::Min)
+    }
+
+    #[cfg(flatpack_float = "vfp")]
+    fn gemm_rows_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        depth: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        vfp::gemm_rows_f32(patch, w, depth, y)
+    }
+
+    #[cfg(flatpack_float = "vfp")]
+    fn depthwise_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        vfp::depthwise_f32(patch, w, y)
+    }
+
+    #[cfg(flatpack_float = "vfp")]
+    #[inline(always)]
+    fn clamp_f32(low: f32, high: f32, y: &mut [f32]) {
+        vfp::clamp_f32(low, high, y);
     }
 
     fn gemm_i8<const P: usize>(

@@ -31,35 +31,6 @@ impl ImageI8 {
         let (x, y) = ([1, pixels, channels], [1, pixels, outputs]);
         Self { x, x_zero_point, y, taps: one, stride: one, dilation: one, pad: [0; 2] }
     }
-
-    /// Calls `f` for the taps of the window of pixel `at` of the output, in their order: with the channels of
-    /// x that the tap sees, none if it lies beside the image.
-    #[inline(always)]
-    pub(crate) fn try_each_tap<'x>(
-        &self,
-        at: usize,
-        x: &'x [i8],
-        mut f: impl FnMut(Option<&'x [i8]>) -> Option<()>,
-    ) -> Option<()> {
-        let ([_, width, channels], [_, y_width, _]) = (self.x, self.y);
-        let place = [at.checked_div(y_width)?, at.checked_rem(y_width)?];
-        let ([h, _, _], [kh, kw]) = (self.x, self.taps);
-        let along = |place: usize, tap: usize, stride: usize, dilation: usize, pad: usize, len: usize| {
-            let at = place.wrapping_mul(stride).wrapping_add(tap.wrapping_mul(dilation)).wrapping_sub(pad);
-            Some(at).filter(|at| *at < len)
-        };
-        let ([row, column], [sh, sw], [dh, dw], [ph, pw]) = (place, self.stride, self.dilation, self.pad);
-        for tap in 0..kh.wrapping_mul(kw) {
-            let (ky, kx) = (tap.checked_div(kw)?, tap.checked_rem(kw)?);
-            let seen = along(row, ky, sh, dh, ph, h).zip(along(column, kx, sw, dw, pw, width));
-            let pixel = seen.map(|(row, column)| row.wrapping_mul(width).wrapping_add(column));
-            f(match pixel {
-                Some(pixel) => Some(x.get(pixel.wrapping_mul(channels)..)?.get(..channels)?),
-                None => None,
-            })?;
-        }
-        Some(())
-    }
 }
 
 #[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
@@ -84,9 +55,13 @@ impl ImageI8 {
     #[cfg_attr(flatpack_arch = "helium", allow(dead_code))]
     pub(super) fn sees_everywhere(&self) -> bool {
         let [h_windows, w_windows] = self.windows();
-        let [oh, ow, _] = self.y;
-        let sees = |windows: Window, positions: usize| (0..positions).all(|at| windows.span(at).count > 0);
-        sees(h_windows, oh) && sees(w_windows, ow)
+        let ([oh, ow, _], [dh, dw]) = (self.y, self.dilation);
+        let sees = |windows: Window, positions: usize, dilation: usize| {
+            // Between windows without gaps that see some, none lies beside.
+            let step = if dilation == 1 { positions.saturating_sub(1).max(1) } else { 1 };
+            (0..positions).step_by(step).all(|at| windows.span(at).count > 0)
+        };
+        sees(h_windows, oh, dh) && sees(w_windows, ow, dw)
     }
 
     /// The positions along an axis whose windows are whole.

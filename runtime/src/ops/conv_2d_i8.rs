@@ -16,7 +16,7 @@
 
 use crate::arch::{Active, Arch, Scratch};
 use crate::conv::Images;
-use crate::gemm_i8::{Order, WeightsI8};
+use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
@@ -28,13 +28,9 @@ use flatpack_format::{Layout, OpCode};
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active, false>);
 
-/// The kernel with no loops but an instruction set's over images, and a slow one: less code, for weights in
-/// layout `pairs`.
+/// The kernel with no loops but an instruction set's over images: less code, for weights in layout `pairs` and what
+/// else [`Arch::WHOLE_IMAGES`] demands. It refuses other steps.
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
-
-/// The slow loop alone.
-#[cfg(test)]
-pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
@@ -58,22 +54,16 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let &Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Images::of(node, &moves, groups, rows.are_points())?;
-    if LEAN {
-        let group_outputs = weights.bias.len().checked_div(groups as usize)?;
-        let order = Order { group_outputs, channels: depth, steps: [weights.depth, 1] };
-        return rows.each(|band| {
-            let image = layers.image(params.x_zero_point, &band);
-            weights.image_or_plain::<A>(&mut scratch, &order, &image, band.x, band.y)
-        });
-    }
     if groups == 1 {
         let images = rows.each(|band| {
             let image = layers.image(params.x_zero_point, &band);
             weights.image::<A>(&mut scratch, &image, band.x, band.y)
         });
-        if images.is_some() {
-            return Some(());
+        if images.is_some() || LEAN {
+            return images;
         }
+    } else if LEAN {
+        return None;
     }
     let weights = WeightsI8 { quads: scratch.quads(2 * (kh * kw * depth).div_ceil(4)), ..weights };
     rows.each(|band| layers.run::<A, _>(weights, band))

@@ -12,10 +12,10 @@
 //! The rule proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, and that y shares no memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, LANES, Patch, clamp};
+use crate::arch::{Active, Arch, LANES, Patch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
-use crate::gemm::{scale, scales_and_bias};
+use crate::gemm::{begin, end, scales_and_bias};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
@@ -66,49 +66,26 @@ impl<W: Weight> Product for Weights<'_, W> {
         _: bool,
         mut y: [&mut [f32]; P],
     ) -> Option<()> {
-        match patch.len.checked_sub(LANES) {
-            Some(last) if self.multiplier == 1 => self.tiles::<A, P>(patch, last, &mut y),
-            _ => y.into_iter().enumerate().try_for_each(|(p, y)| self.pixel(&patch.pixel(p)?, y)),
+        for y in &mut y {
+            begin::<W>(y, self.bias);
         }
+        if self.multiplier == 1 && patch.len >= LANES {
+            A::depthwise_f32(patch, self.w, &mut y)?;
+        } else {
+            y.iter_mut().enumerate().try_for_each(|(p, y)| self.pixel(&patch.pixel(p)?, y))?;
+        }
+        for y in y {
+            end::<A, W>(y, self.scales, self.bias, self.clamp);
+        }
+        Some(())
     }
 }
 
 impl<W: Weight> Weights<'_, W> {
-    /// One output a channel, in tiles of channels. The last begins at channel `last`.
-    fn tiles<A: Arch, const P: usize>(
-        &self,
-        patch: &Patch<'_, P>,
-        last: usize,
-        y: &mut [&mut [f32]; P],
-    ) -> Option<()> {
-        for first in (0..last).step_by(LANES).chain([last]) {
-            let mut start = [0.0; LANES];
-            let bias = self.bias.get(first..).unwrap_or_default();
-            if !W::SCALED {
-                start.iter_mut().zip(bias).for_each(|(to, bias)| *to = *bias);
-            }
-            let mut sums = [start; P];
-            let x = patch.x.map(|x| x.get(first..).unwrap_or_default());
-            A::depthwise_tile_f32(&Patch { x, ..*patch }, self.w.get(first..)?, &mut sums)?;
-            for (y, sums) in y.iter_mut().zip(&mut sums) {
-                if W::SCALED {
-                    scale(sums, self.scales, bias, first);
-                }
-                A::clamp_f32(self.clamp.min, self.clamp.max, sums);
-                *y.get_mut(first..)?.first_chunk_mut()? = *sums;
-            }
-        }
-        Some(())
-    }
-
     /// Any number of channels and of outputs a channel.
     fn pixel(&self, patch: &Patch<'_, 1>, y: &mut [f32]) -> Option<()> {
         let multiplier = self.multiplier;
         let [x] = patch.x;
-        y.fill(0.0);
-        if !W::SCALED {
-            y.iter_mut().zip(self.bias).for_each(|(to, bias)| *to = *bias);
-        }
         patch.try_each_tap(|x_at, w_at| {
             let mut x = x.get(x_at..)?.iter();
             let mut w = pieces(self.w.get(w_at..)?, multiplier);
@@ -119,14 +96,7 @@ impl<W: Weight> Weights<'_, W> {
                 }
             }
             Some(())
-        })?;
-        if W::SCALED {
-            scale(y, self.scales, self.bias, 0);
-        }
-        for y in y {
-            *y = clamp(*y, self.clamp.min, self.clamp.max);
-        }
-        Some(())
+        })
     }
 }
 

@@ -19,7 +19,6 @@ use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::fixed;
-use crate::gemm_i8::{Order, WeightsI8};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces;
@@ -32,13 +31,9 @@ use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Active, false>);
 
-/// The kernel with no loops but an instruction set's over images, and a slow one: less code, for one output a
-/// channel, and weights whose zero point is 0.
+/// The kernel with no loops but an instruction set's over images: less code, for one output a channel and what else
+/// [`Arch::WHOLE_IMAGES`] demands. It refuses other steps.
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
-
-/// The slow loop alone.
-#[cfg(test)]
-pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
 
 struct Weights<'a> {
     w: &'a [i8],
@@ -76,42 +71,19 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let layers = Layers::of(node, &moves)?;
     let mut scratch = A::Scratch::new();
     let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
-    if LEAN {
-        let &DepthwiseConv2dI8Params { x_zero_point, w_zero_point, y, .. } = params;
-        let plain = WeightsI8 {
-            w,
-            pairs: false,
-            bias,
-            requant,
-            depth: 0,
-            x_zero_point,
-            w_zero_point,
-            folded: true,
-            y,
-            plain: weights.plain,
-            quads: &[],
-        };
-        let order = Order { group_outputs: weights.multiplier, channels: 1, steps: [1, weights.outputs] };
-        return rows.each(|band| {
-            let image = layers.image(&moves, params.x_zero_point, &band);
-            let suits = weights.suit_loops().then_some(());
-            let fast = suits.and_then(|()| {
-                A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, &mut *band.y)
-            });
-            fast.or_else(|| plain.plain_image(&order, &image, band.x, band.y))
-        });
-    }
     if weights.suit_loops() {
         let images = rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
             A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, band.y)
         });
-        if images.is_some() {
-            return Some(());
+        if images.is_some() || LEAN {
+            return images;
         }
         let unfolded = scratch.words(weights.outputs);
         unfold(w, bias, params, unfolded);
         weights.unfolded = unfolded;
+    } else if LEAN {
+        return None;
     }
     rows.each(|band| layers.run::<A, _>(&weights, band))
 }

@@ -12,9 +12,9 @@
 //! The rule proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
-use crate::arch::{Active, Arch, ImageI8, Scratch};
+use crate::arch::{Active, Arch, ImageI8, OutputsI8, Scratch};
 use crate::gemm;
-use crate::gemm_i8::{Order, WeightsI8};
+use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::Multiplier;
@@ -27,9 +27,9 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Act
 /// See [`conv_2d_i8::LEAN`](super::conv_2d_i8::LEAN).
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
 
-/// The slow loop alone.
-#[cfg(test)]
-pub(crate) const SLOW: Kernel = KERNEL.by(run::<crate::arch::Portable, true>);
+/// The kernel of steps of one row with weights in `pairs`, at most 1728 an output, where the instruction set has a
+/// loop for those: without other loops. It refuses other steps.
+pub const ONE_ROW: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run_row::<Active>) } else { KERNEL };
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
@@ -54,15 +54,31 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
     let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
-    if LEAN {
-        let order = Order { group_outputs: outputs, channels: depth, steps: [depth, 1] };
-        return weights.image_or_plain::<A>(&mut scratch, &order, &image, x, y);
-    }
-    if weights.image::<A>(&mut scratch, &image, x, y).is_some() {
-        return Some(());
+    let image = weights.image::<A>(&mut scratch, &image, x, y);
+    if image.is_some() || LEAN {
+        return image;
     }
     let weights = WeightsI8 { quads: scratch.quads(2 * depth.div_ceil(4)), ..weights };
     gemm::rows::<A, _>(&weights, depth, x, outputs, y)
+}
+
+fn run_row<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &FullyConnectedI8Params = node.params()?;
+    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let w = node.input(1)?;
+    let [outputs, _] = node.input_dims(1)?;
+    if w.layout() != Layout::Pairs || params.w_zero_point != 0 || y.len() != outputs {
+        return None;
+    }
+    let requant = reads.get(node.input(3)?)?;
+    let outputs = OutputsI8 {
+        bias: reads.get(node.input(2)?)?,
+        requant,
+        plain: Multiplier::all_plain(requant),
+        y: params.y,
+    };
+    let x = reads.get(node.input(0)?)?;
+    A::row_in_pairs_i8(&mut A::Scratch::new(), reads.get(w)?, &outputs, x, y)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
 use crate::arch::{Arch, Patch, ROW_TILE, clamp};
-use crate::gemm::rows_from;
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
@@ -248,17 +247,21 @@ impl<W: Weight> Weights<'_, W> {
             Product::OfH => (self.recurrent, self.units),
         };
         let (from, end) = (gate * self.units + first, (gate + 1) * self.units);
-        let rows = rows_from(w, depth, from, end)?;
+        let outputs = end.checked_sub(from)?.min(ROW_TILE);
+        let w = w.get(from * depth..)?;
         let patch = Patch::one_tap([x], depth);
+        let [sums] = sums;
+        let sums = sums.get_mut(..outputs)?;
         if !W::SCALED {
-            return A::gemm_tile_f32_rows(&patch, rows, sums);
+            return A::gemm_rows_f32(&patch, w, depth, &mut [sums]);
         }
-        let mut products = [[0.0; ROW_TILE]];
-        A::gemm_tile_f32_rows(&patch, rows, &mut products)?;
+        let mut products = [0.0; ROW_TILE];
+        A::gemm_rows_f32(&patch, w, depth, &mut [products.get_mut(..outputs)?])?;
         let before = if let Product::OfH = product { self.gates * self.units } else { 0 };
         let scales = self.scales.get(before + from..before + end)?;
-        let products = products.iter().flatten().zip(scales);
-        sums.iter_mut().flatten().zip(products).for_each(|(sum, (product, scale))| *sum += scale * product);
+        sums.iter_mut()
+            .zip(products.iter().zip(scales))
+            .for_each(|(sum, (product, scale))| *sum += scale * product);
         Some(())
     }
 

@@ -17,7 +17,6 @@
 //! shares memory with another operand.
 
 use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp};
-use crate::gemm::rows_from;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
@@ -45,10 +44,10 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         {
             let mut held = pieces_mut(state, memory);
             for first in (0..filters).step_by(ROW_TILE) {
-                let mut sums = [[0.0; ROW_TILE]];
-                let weights = rows_from(w_feature, inputs, first, filters)?;
-                A::gemm_tile_f32_rows(&Patch::one_tap([x], inputs), weights, &mut sums)?;
-                let [sums] = sums;
+                let mut sums = [0.0; ROW_TILE];
+                let rows = sums.get_mut(..(filters - first).min(ROW_TILE))?;
+                let w = w_feature.get(first * inputs..)?;
+                A::gemm_rows_f32(&Patch::one_tap([x], inputs), w, inputs, &mut [rows])?;
                 sums.into_iter().zip(held.by_ref()).for_each(|(sum, held)| move_on(held, sum));
             }
         }

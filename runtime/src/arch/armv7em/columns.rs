@@ -227,7 +227,7 @@ macro_rules! groups {
 /// x points to `rows` rows of `groups` groups, which lie `skip` bytes apart; `to` to room for all groups. No count
 /// is 0.
 #[unsafe(naked)]
-unsafe extern "C" fn widen_one(
+pub(super) unsafe extern "C" fn widen_one(
     x: *const i8,
     to: *mut MaybeUninit<u32>,
     groups: usize,

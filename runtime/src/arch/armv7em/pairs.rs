@@ -4,11 +4,13 @@
 //! a time: two elements of four pixels and two outputs then take 13 instructions for 16 products. Of one
 //! pixel, eight elements and two outputs take 18.
 
-use super::Memory;
-use super::columns::Columns;
+use super::columns::{Columns, widen_one};
 use super::requantize::{Bounds, moved};
+use super::{Memory, sxtb16, sxtb16_ror8};
 use crate::arch::{ImageI8, OutputsI8};
 use core::arch::naked_asm;
+use core::mem::MaybeUninit;
+use core::ptr::{null, null_mut};
 use flatpack_format::ops::Multiplier;
 
 /// See [`Arch::conv_image_in_pairs_i8`](super::Arch::conv_image_in_pairs_i8).
@@ -27,76 +29,152 @@ pub(super) fn conv_image_in_pairs_i8(
         return None;
     }
     let pixels = oh * ow;
-    w.get(..len.div_ceil(2) * 8 * groups)?;
-    outputs.bias.get(..len)?;
     let y = y.get_mut(..pixels * len)?;
-    let of_all;
-    let (requant, requant_step) = match outputs.requant {
-        [one] => {
-            of_all = [*one; 2];
-            (of_all.as_slice(), 0)
-        }
-        all => (all.get(..len)?, 2 * size_of::<Multiplier>()),
-    };
-    // Of an odd number, the last output has a tile of its own, beside which nothing is.
-    let last = len - 1;
-    let last_bias = [*outputs.bias.get(last)?, 0];
-    let last_requant = [*requant.get(last.min(requant.len() - 1))?; 2];
-    let mut task = Pairs {
-        x: columns.widened(),
-        bias: outputs.bias.as_ptr(),
-        x_end: columns.widened(),
-        first: 0,
-        requant: requant.as_ptr(),
-        requant_step,
-        y: y.as_mut_ptr(),
-        y_step: len,
-        y_end: y.as_mut_ptr(),
-        moved: moved(outputs.y.zero_point),
-        bounds: Bounds::of(&outputs.y),
-        w: w.as_ptr(),
-    };
+    let mut same = [Multiplier { mantissa: 0, shift: 0 }; 2];
+    let tiles = Tiles::of(groups, w, outputs, len, &mut same)?;
     let mut pixel = 0;
     while pixel < pixels {
         let count = if columns.four && pixels - pixel >= 4 { 4 } else { 1 };
-        let words = if count == 4 {
+        let (run, first, words): (Run, _, _) = if count == 4 {
             columns.widen_four(pixel)?;
-            8 * groups
+            (four_pixels, groups % 4, 8 * groups)
         } else {
             columns.widen_one(pixel)?;
-            2 * groups
+            (one_pixel, groups, 2 * groups)
         };
         let y = y.get_mut(pixel * len..)?.get_mut(..count * len)?;
-        let run = if count == 4 { four_pixels } else { one_pixel };
-        task.first = if count == 4 { groups % 4 } else { groups };
-        task.x_end = columns.widened().wrapping_add(words);
-        (task.y, task.y_end) = (y.as_mut_ptr(), y.as_mut_ptr().wrapping_add(len / 2 * 2));
-        if len > 1 {
-            // SAFETY: x has the groups of these pixels; `w`, `bias` and `requant` were seen to have those of all
-            // outputs, y has room for these pixels', and there is a whole tile.
-            unsafe { run(&task) };
-        }
-        if len % 2 == 1 {
-            let mut both = [0i8; 8];
-            let task = Pairs {
-                bias: last_bias.as_ptr(),
-                requant: last_requant.as_ptr(),
-                y: both.as_mut_ptr(),
-                y_step: 2,
-                y_end: both.as_mut_ptr().wrapping_add(2),
-                w: w.get(last * 4 * groups..)?.as_ptr(),
-                ..task
-            };
-            // SAFETY: as above, for one tile: two outputs of up to four pixels.
-            unsafe { run(&task) };
-            y.iter_mut().skip(last).step_by(len).zip(both.iter().step_by(2)).for_each(|(to, y)| *to = *y);
-        }
+        // SAFETY: the groups of these pixels were just widened, for which y has room.
+        unsafe { tiles.run(run, first, columns.widened(), words, y)? };
         pixel += count;
     }
     Some(())
 }
 
+/// See [`Arch::row_in_pairs_i8`](super::Arch::row_in_pairs_i8).
+pub(super) fn row_in_pairs_i8(
+    memory: &mut Memory,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let groups = x.len().div_ceil(4);
+    let words = memory.all_words().get_mut(..2 * groups)?;
+    let mut same = [Multiplier { mantissa: 0, shift: 0 }; 2];
+    let tiles = Tiles::of(groups, w, outputs, y.len(), &mut same)?;
+    let (whole, rest) = x.as_chunks::<4>();
+    if !whole.is_empty() {
+        // SAFETY: x has these groups, and there is room for them.
+        unsafe { widen_one(x.as_ptr(), words.as_mut_ptr(), whole.len(), 1, 0) };
+    }
+    if !rest.is_empty() {
+        let mut last = [0; 4];
+        last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x as u8);
+        let last = u32::from_le_bytes(last);
+        let to: &mut [_; 2] = words.last_chunk_mut()?;
+        *to = [sxtb16(last), sxtb16_ror8(last)].map(MaybeUninit::new);
+    }
+    // SAFETY: all groups were just widened.
+    unsafe { tiles.run(one_pixel, groups, words.as_ptr().cast(), words.len(), y) }
+}
+
+/// A loop over tiles.
+type Run = unsafe extern "C" fn(&Pairs);
+
+/// What becomes of the outputs of a pixel, in tiles of two.
+struct Tiles {
+    task: Pairs,
+    groups: usize,
+    /// Outputs.
+    len: usize,
+    last_bias: [i32; 2],
+    last_requant: [Multiplier; 2],
+}
+
+impl Tiles {
+    /// `None` if weights, bias and multipliers are not those of `len` outputs of as many groups, or not plain. A
+    /// multiplier of all outputs is put in `same`.
+    #[inline(never)]
+    fn of(
+        groups: usize,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        len: usize,
+        same: &mut [Multiplier; 2],
+    ) -> Option<Self> {
+        if groups == 0 || !outputs.plain {
+            return None;
+        }
+        w.get(..len.div_ceil(2).checked_mul(groups)?.checked_mul(8)?)?;
+        let (requant, requant_step) = match outputs.requant {
+            [one] => {
+                *same = [*one; 2];
+                (same.as_slice(), 0)
+            }
+            all => (all.get(..len)?, 2 * size_of::<Multiplier>()),
+        };
+        let bias = outputs.bias.get(..len)?;
+        Some(Self {
+            // Of an odd number, the last output has a tile of its own, beside which nothing is.
+            last_bias: [*bias.last()?, 0],
+            last_requant: [*requant.last()?; 2],
+            task: Pairs {
+                x: null(),
+                bias: bias.as_ptr(),
+                x_end: null(),
+                first: 0,
+                requant: requant.as_ptr(),
+                requant_step,
+                y: null_mut(),
+                y_step: len,
+                y_end: null_mut(),
+                moved: moved(outputs.y.zero_point),
+                bounds: Bounds::of(&outputs.y),
+                w: w.as_ptr(),
+            },
+            groups,
+            len,
+        })
+    }
+
+    /// The outputs of one pixel or four, by the loop for as many.
+    ///
+    /// # Safety
+    /// `x` points to the `words` of the groups of these pixels, for whose outputs y has room. What this was made of
+    /// is still there.
+    #[inline(never)]
+    unsafe fn run(&self, run: Run, first: usize, x: *const u32, words: usize, y: &mut [i8]) -> Option<()> {
+        let len = self.len;
+        let start = y.as_mut_ptr();
+        let x_end = x.wrapping_add(words);
+        let task = Pairs { x, x_end, first, y: start, y_end: start.wrapping_add(len / 2 * 2), ..self.task };
+        if len > 1 {
+            // SAFETY: as the caller promises; weights, bias and multipliers were seen to be those of all outputs,
+            // and there is a whole tile.
+            unsafe { run(&task) };
+        }
+        if len % 2 == 1 {
+            let mut both = [0i8; 8];
+            let to = both.as_mut_ptr();
+            let task = Pairs {
+                bias: self.last_bias.as_ptr(),
+                requant: self.last_requant.as_ptr(),
+                y: to,
+                y_step: 2,
+                y_end: to.wrapping_add(2),
+                w: task.w.wrapping_add((len - 1) * 4 * self.groups),
+                ..task
+            };
+            // SAFETY: as above, for one tile: two outputs of up to four pixels.
+            unsafe { run(&task) };
+            y.iter_mut().skip(len - 1).step_by(len).zip(both.iter().step_by(2)).for_each(|(to, y)| *to = *y);
+        }
+        Some(())
+    }
+}
+
 /// The state of a loop over tiles of two outputs.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct Pairs {
     x: *const u32,
