@@ -162,6 +162,11 @@ fn what_does_not_fit_the_layers_is_refused() {
         ),
         (
             "compositions_keras",
+            "[class.Residual]\nlayers = [{ layer = 'Residual' }, { layer = 'Residual' }]",
+            "it needs the custom layer `Residual`",
+        ),
+        (
+            "compositions_keras",
             "[class.Residual]\nlayers = [{ layer = 'Tense' }]",
             "it needs the custom layer `Tense`",
         ),

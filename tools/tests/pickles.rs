@@ -22,7 +22,7 @@ use flatpack::array::Array;
 use flatpack::build::{Options, build};
 use flatpack::data::load;
 use flatpack::import::keras::{self, Layer, Network};
-use flatpack::import::{Fault, ImportError, Source, open, open_bytes};
+use flatpack::import::{Fault, ImportError, Source, open, open_bytes, survey};
 use flatpack::predict::predict;
 use flatpack_format::Model;
 use folders::folders;
@@ -97,6 +97,20 @@ fn weights_by_every_recipe_go_with_their_architecture() {
             assert_close(&computed.unwrap_or_else(|error| panic!("{error}")), &[npy(&of("y.npy"))], &file);
         }
     }
+}
+
+#[test]
+fn a_survey_lists_what_pickled_weights_name() {
+    let files = Unpacked::new();
+    let of = |name: &str| files.path(&format!("weights/norms/{name}"));
+    let pickles = files.pickles("weights/norms");
+    let with_arrays = pickles.iter().filter(|file| {
+        let found = survey(&of("model.json"), Some(file), &keras::Options::default()).unwrap();
+        assert_eq!(found.format, "architecture and weights", "{file:?}");
+        assert!(found.refusals.is_empty(), "{file:?}: {:?}", found.refusals);
+        found.named.iter().any(|named| named.name.starts_with("numpy") && named.is_known)
+    });
+    assert_eq!(with_arrays.count(), pickles.len());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Gated recurrent units over a sequence, with weights of binary16: computed as
-//! [`unidirectional_sequence_gru`](super::unidirectional_sequence_gru).
+//! [`unidirectional_sequence_gru`].
 //!
 //! | operand   | dtype | shape                 | layouts |
 //! |-----------|-------|-----------------------|---------|
@@ -7,7 +7,7 @@
 //! | recurrent | f16    | `[3, S, S]`             | rows    |
 //! | bias      | f32   | `[4, S]` or `[3, S]`                | rows |
 //!
-//! The others are those of [`unidirectional_sequence_gru`](super::unidirectional_sequence_gru), and the rule proves what it proves there.
+//! The others are those of [`unidirectional_sequence_gru`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_gru;
 use crate::arch::Active;

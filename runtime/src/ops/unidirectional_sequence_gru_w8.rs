@@ -1,5 +1,5 @@
 //! Gated recurrent units over a sequence, with weights of 8-bit integers: computed as
-//! [`unidirectional_sequence_gru`](super::unidirectional_sequence_gru). A sum of products is multiplied with
+//! [`unidirectional_sequence_gru`]. A sum of products is multiplied with
 //! the scale of its row before it is added to the others.
 //!
 //! | operand   | dtype | shape                 | layouts |
@@ -8,7 +8,7 @@
 //! | recurrent | i8    | `[3, S, S]`             | rows    |
 //! | bias      | f32   | `[4 + 6, S]` or `[3 + 6, S]`                | rows; scales behind |
 //!
-//! The others are those of [`unidirectional_sequence_gru`](super::unidirectional_sequence_gru), and the rule proves what it proves there.
+//! The others are those of [`unidirectional_sequence_gru`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_gru;
 use crate::arch::Active;

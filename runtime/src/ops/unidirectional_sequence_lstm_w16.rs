@@ -1,5 +1,5 @@
 //! Long short-term memory over a sequence, with weights of binary16: computed as
-//! [`unidirectional_sequence_lstm`](super::unidirectional_sequence_lstm).
+//! [`unidirectional_sequence_lstm`].
 //!
 //! | operand   | dtype | shape                 | layouts |
 //! |-----------|-------|-----------------------|---------|
@@ -7,7 +7,7 @@
 //! | recurrent | f16    | `[4, S, S]`             | rows    |
 //! | bias      | f32   | `[4, S]`                | rows |
 //!
-//! The others are those of [`unidirectional_sequence_lstm`](super::unidirectional_sequence_lstm), and the rule proves what it proves there.
+//! The others are those of [`unidirectional_sequence_lstm`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_lstm;
 use crate::arch::Active;

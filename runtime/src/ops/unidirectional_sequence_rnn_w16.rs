@@ -1,5 +1,5 @@
 //! A recurrent layer without gates over a sequence, with weights of binary16: computed as
-//! [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn).
+//! [`unidirectional_sequence_rnn`].
 //!
 //! | operand   | dtype | shape                 | layouts |
 //! |-----------|-------|-----------------------|---------|
@@ -7,7 +7,7 @@
 //! | recurrent | f16    | `[1, S, S]`             | rows    |
 //! | bias      | f32   | `[1, S]`                | rows |
 //!
-//! The others are those of [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn), and the rule proves what it proves there.
+//! The others are those of [`unidirectional_sequence_rnn`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_rnn;
 use crate::arch::Active;

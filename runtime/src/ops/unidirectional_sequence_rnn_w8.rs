@@ -1,5 +1,5 @@
 //! A recurrent layer without gates over a sequence, with weights of 8-bit integers: computed as
-//! [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn). A sum of products is multiplied with
+//! [`unidirectional_sequence_rnn`]. A sum of products is multiplied with
 //! the scale of its row before it is added to the others.
 //!
 //! | operand   | dtype | shape                 | layouts |
@@ -8,7 +8,7 @@
 //! | recurrent | i8    | `[1, S, S]`             | rows    |
 //! | bias      | f32   | `[1 + 2, S]`                | rows; scales behind |
 //!
-//! The others are those of [`unidirectional_sequence_rnn`](super::unidirectional_sequence_rnn), and the rule proves what it proves there.
+//! The others are those of [`unidirectional_sequence_rnn`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_rnn;
 use crate::arch::Active;

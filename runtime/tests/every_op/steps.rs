@@ -28,6 +28,19 @@ fn typed(dtypes: &'static [DType], sample: Sample) -> Sample {
     Sample { dtypes, ..sample }
 }
 
+/// A recurrent operator of so many gates and biases whose weights are stored in fewer bytes.
+fn in_fewer_bytes(op: OpCode, params: impl Pod, gates: u32, biases: u32) -> Sample {
+    use OpCode::{UnidirectionalSequenceGruW8, UnidirectionalSequenceLstmW8, UnidirectionalSequenceRnnW8};
+    let (dtypes, scales): (&'static [DType], u32) = match op {
+        UnidirectionalSequenceGruW8 | UnidirectionalSequenceLstmW8 | UnidirectionalSequenceRnnW8 => {
+            (&[DType::F32, DType::I8, DType::I8], 2 * gates)
+        }
+        _ => (&[DType::F32, DType::F16, DType::F16], 0),
+    };
+    let weights: [&[u32]; 3] = [&[gates, 5, 3], &[gates, 5, 5], &[biases + scales, 5]];
+    typed(dtypes, sample(op, params, &[&[1, 2, 3]], &weights))
+}
+
 /// x, w, bias, requant.
 const WEIGHTED_I8: &[DType] = &[DType::I8, DType::I8, DType::I32, DType::I32];
 const BY: Multiplier = Multiplier { mantissa: 1 << 30, shift: -3 };
@@ -530,100 +543,27 @@ pub(crate) fn step(op: OpCode) -> Sample {
                 &[&[1, 5, 3], &[1, 5, 5], &[1, 5]],
             ),
         ),
-        Op::UnidirectionalSequenceLstmW8 => stateful(
-            &[&[1, 5], &[1, 5]],
-            typed(
-                &[DType::F32, DType::I8, DType::I8],
-                sample(
-                    op,
-                    unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
-                        walk: recurrence::Recurrence::PLAIN,
-                        cell_clip: 10.0,
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[4, 5, 3], &[4, 5, 5], &[12, 5]],
-                ),
-            ),
-        ),
-        Op::UnidirectionalSequenceGruW8 => stateful(
-            &[&[1, 5]],
-            typed(
-                &[DType::F32, DType::I8, DType::I8],
-                sample(
-                    op,
-                    unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
-                        walk: recurrence::Recurrence::PLAIN,
-                        reset_after: 1,
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[3, 5, 3], &[3, 5, 5], &[10, 5]],
-                ),
-            ),
-        ),
-        Op::UnidirectionalSequenceRnnW8 => stateful(
-            &[&[1, 5]],
-            typed(
-                &[DType::F32, DType::I8, DType::I8],
-                sample(
-                    op,
-                    unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
-                        walk: recurrence::Recurrence {
-                            gate_activation: recurrence::Activation::Linear as u32,
-                            ..recurrence::Recurrence::PLAIN
-                        },
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[1, 5, 3], &[1, 5, 5], &[3, 5]],
-                ),
-            ),
-        ),
-        Op::UnidirectionalSequenceLstmW16 => stateful(
-            &[&[1, 5], &[1, 5]],
-            typed(
-                &[DType::F32, DType::F16, DType::F16],
-                sample(
-                    op,
-                    unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
-                        walk: recurrence::Recurrence::PLAIN,
-                        cell_clip: 10.0,
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[4, 5, 3], &[4, 5, 5], &[4, 5]],
-                ),
-            ),
-        ),
-        Op::UnidirectionalSequenceGruW16 => stateful(
-            &[&[1, 5]],
-            typed(
-                &[DType::F32, DType::F16, DType::F16],
-                sample(
-                    op,
-                    unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
-                        walk: recurrence::Recurrence::PLAIN,
-                        reset_after: 1,
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[3, 5, 3], &[3, 5, 5], &[4, 5]],
-                ),
-            ),
-        ),
-        Op::UnidirectionalSequenceRnnW16 => stateful(
-            &[&[1, 5]],
-            typed(
-                &[DType::F32, DType::F16, DType::F16],
-                sample(
-                    op,
-                    unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
-                        walk: recurrence::Recurrence {
-                            gate_activation: recurrence::Activation::Linear as u32,
-                            ..recurrence::Recurrence::PLAIN
-                        },
-                    },
-                    &[&[1, 2, 3]],
-                    &[&[1, 5, 3], &[1, 5, 5], &[1, 5]],
-                ),
-            ),
-        ),
+        Op::UnidirectionalSequenceLstmW8 | Op::UnidirectionalSequenceLstmW16 => {
+            let params = unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams {
+                walk: recurrence::Recurrence::PLAIN,
+                cell_clip: 10.0,
+            };
+            stateful(&[&[1, 5], &[1, 5]], in_fewer_bytes(op, params, 4, 4))
+        }
+        Op::UnidirectionalSequenceGruW8 | Op::UnidirectionalSequenceGruW16 => {
+            let params = unidirectional_sequence_gru::UnidirectionalSequenceGruParams {
+                walk: recurrence::Recurrence::PLAIN,
+                reset_after: 1,
+            };
+            stateful(&[&[1, 5]], in_fewer_bytes(op, params, 3, 4))
+        }
+        Op::UnidirectionalSequenceRnnW8 | Op::UnidirectionalSequenceRnnW16 => {
+            let gate_activation = recurrence::Activation::Linear as u32;
+            let params = unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams {
+                walk: recurrence::Recurrence { gate_activation, ..recurrence::Recurrence::PLAIN },
+            };
+            stateful(&[&[1, 5]], in_fewer_bytes(op, params, 1, 1))
+        }
         Op::UnidirectionalSequenceLstmI8 => stateful(
             &[&[1, 5], &[1, 5]],
             typed(

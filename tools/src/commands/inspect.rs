@@ -44,6 +44,13 @@ const EXAMPLES: &str = "Examples:
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     if is_flat(&args.file) {
+        if !args.source.is_empty() {
+            return Err(Failure::usage(miette::miette!(
+                help = "give --batch and its like to `flatpack build`",
+                "{} is a .fpk file, in which nothing is open",
+                args.file.display()
+            )));
+        }
         return file::report(args);
     }
     if args.steps || args.tensors || args.memory || args.sections {

@@ -33,6 +33,16 @@ pub(super) struct SourceArgs {
 }
 
 impl SourceArgs {
+    /// Whether nothing is said.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self { batch, input_shape, signature, weights, architecture, map } = self;
+        let beside = [weights, architecture, map];
+        batch.is_none()
+            && input_shape.is_empty()
+            && signature.is_none()
+            && beside.iter().all(|file| file.is_none())
+    }
+
     /// Reads the model.
     pub(super) fn open(&self, model: &Path) -> Result<Source, ImportError> {
         let (model, weights) = self.files(model);

@@ -103,6 +103,12 @@ pub fn survey(path: &Path, weights: Option<&Path>, options: &Options) -> Result<
         }
         open_bytes(path, bytes, weights)
     };
+    if let Some(weights) = weights {
+        let bytes = keras::read(weights)?;
+        if Content::of(&bytes) == Content::Pickle {
+            found.named.extend(keras::names_in_pickle(&bytes));
+        }
+    }
     match opened {
         Ok(source) => source.survey(options, &mut found),
         Err(error) if matches!(*error.fault, Fault::Read(_)) => return Err(error),

@@ -30,7 +30,7 @@ pub(super) fn network(
     config: &Value,
     map: Option<&LayerMap>,
 ) -> Result<(Network, Vec<String>), ImportError> {
-    let reader = Reader { file, dialect, map, mapped: &Mapped::default(), refusals: None };
+    let reader = Reader { file, dialect, map, mapped: &Mapped::default(), within: None, refusals: None };
     let network = read(&reader, config)?;
     Ok((network, reader.notes()))
 }
@@ -47,7 +47,8 @@ pub(super) struct Surveyed {
 /// Reads an architecture also where layers of it are refused.
 pub(super) fn surveyed(file: &Path, dialect: Dialect, config: &Value, map: Option<&LayerMap>) -> Surveyed {
     let refusals = RefCell::new(Vec::new());
-    let reader = Reader { file, dialect, map, mapped: &Mapped::default(), refusals: Some(&refusals) };
+    let reader =
+        Reader { file, dialect, map, mapped: &Mapped::default(), within: None, refusals: Some(&refusals) };
     let network = read(&reader, config);
     let notes = reader.notes();
     Surveyed { network, refusals: refusals.into_inner(), notes }
@@ -82,12 +83,20 @@ fn read(reader: &Reader<'_>, config: &Value) -> Result<Network, ImportError> {
 /// The entries of a map that were used, and for which layers.
 type Mapped = RefCell<BTreeMap<Key, BTreeSet<String>>>;
 
+/// An entry of a map, and those around it.
+struct Within<'a> {
+    key: &'a Key,
+    around: Option<&'a Within<'a>>,
+}
+
 #[derive(Clone, Copy)]
 struct Reader<'a> {
     file: &'a Path,
     dialect: Dialect,
     map: Option<&'a LayerMap>,
     mapped: &'a Mapped,
+    /// The entries whose layers are being read, innermost first.
+    within: Option<&'a Within<'a>>,
     /// Where refusals of layers go; without it, the first one ends the reading.
     refusals: Option<&'a RefCell<Vec<ImportError>>>,
 }
@@ -164,7 +173,7 @@ impl Reader<'_> {
             None => self.as_written(&path, name, class, config, value),
             Some((key, entry)) => {
                 self.note(key, &path);
-                self.mapped(&path, name, class, config, value, entry)
+                self.mapped(&path, name, class, config, value, (key, entry))
             }
         }
     }
@@ -217,7 +226,11 @@ impl Reader<'_> {
         if is_model || layer.class == "InputLayer" || layers::is_read(&layer) {
             return None;
         }
-        map.of_layer(path).or_else(|| map.of_class([text("registered_name"), text("class_name")]))
+        let entry =
+            map.of_layer(path).or_else(|| map.of_class([text("registered_name"), text("class_name")]));
+        // What is made of itself would have no end.
+        let mut around = std::iter::successors(self.within, |within| within.around);
+        entry.filter(|(key, _)| !around.any(|within| within.key == *key))
     }
 
     /// Keeps in mind that an entry was used.
@@ -237,7 +250,7 @@ impl Reader<'_> {
         class: &str,
         config: &Value,
         value: &Value,
-        entry: &Entry,
+        (key, entry): (&Key, &Entry),
     ) -> Result<Layer, ImportError> {
         let mut entry_of_file = value.clone();
         let composition = match entry {
@@ -269,7 +282,8 @@ impl Reader<'_> {
         let settings = config.as_object().unwrap_or(&empty);
         let read = |inside: &Value, is_of_file: bool| {
             let dialect = if is_of_file { self.dialect } else { Dialect::Keras3 };
-            Reader { dialect, ..*self }.layer(path, inside, 0)
+            let within = Within { key, around: self.within };
+            Reader { dialect, within: Some(&within), ..*self }.layer(path, inside, 0)
         };
         let located = |fault| self.error(path, class, fault);
         match composition.network(&layer.name, settings, located, read) {
