@@ -1,11 +1,11 @@
 //! Gated recurrent units over a sequence, with weights of binary16: computed as
 //! [`unidirectional_sequence_gru`].
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | w         | f16    | `[3, S, I]`             | rows    |
-//! | recurrent | f16    | `[3, S, S]`             | rows    |
-//! | bias      | f32   | `[4, S]` or `[3, S]`                | rows |
+//! | operand   | dtype | shape                | layouts |
+//! |-----------|-------|----------------------|---------|
+//! | w         | f16   | `[3, S, I]`          | rows    |
+//! | recurrent | f16   | `[3, S, S]`          | rows    |
+//! | bias      | f32   | `[4, S]` or `[3, S]` | rows    |
 //!
 //! The others are those of [`unidirectional_sequence_gru`], and the rule proves what it proves there.
 

@@ -1,12 +1,12 @@
 //! Gated recurrent units over a sequence, with weights of 8-bit integers: computed as
-//! [`unidirectional_sequence_gru`]. A sum of products is multiplied with
-//! the scale of its row before it is added to the others.
+//! [`unidirectional_sequence_gru`]. A sum of products is multiplied with the scale of its row before it
+//! is added to the others.
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | w         | i8    | `[3, S, I]`             | rows    |
-//! | recurrent | i8    | `[3, S, S]`             | rows    |
-//! | bias      | f32   | `[4 + 6, S]` or `[3 + 6, S]`                | rows; scales behind |
+//! | operand   | dtype | shape                        | layouts             |
+//! |-----------|-------|------------------------------|---------------------|
+//! | w         | i8    | `[3, S, I]`                  | rows                |
+//! | recurrent | i8    | `[3, S, S]`                  | rows                |
+//! | bias      | f32   | `[4 + 6, S]` or `[3 + 6, S]` | rows; scales behind |
 //!
 //! The others are those of [`unidirectional_sequence_gru`], and the rule proves what it proves there.
 

@@ -1,11 +1,11 @@
 //! Long short-term memory over a sequence, with weights of binary16: computed as
 //! [`unidirectional_sequence_lstm`].
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | w         | f16    | `[4, S, I]`             | rows    |
-//! | recurrent | f16    | `[4, S, S]`             | rows    |
-//! | bias      | f32   | `[4, S]`                | rows |
+//! | operand   | dtype | shape       | layouts |
+//! |-----------|-------|-------------|---------|
+//! | w         | f16   | `[4, S, I]` | rows    |
+//! | recurrent | f16   | `[4, S, S]` | rows    |
+//! | bias      | f32   | `[4, S]`    | rows    |
 //!
 //! The others are those of [`unidirectional_sequence_lstm`], and the rule proves what it proves there.
 

@@ -1,12 +1,12 @@
 //! Long short-term memory over a sequence, with weights of 8-bit integers: computed as
-//! [`unidirectional_sequence_lstm`]. A sum of products is multiplied with
-//! the scale of its row before it is added to the others.
+//! [`unidirectional_sequence_lstm`]. A sum of products is multiplied with the scale of its row before it
+//! is added to the others.
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | w         | i8    | `[4, S, I]`             | rows    |
-//! | recurrent | i8    | `[4, S, S]`             | rows    |
-//! | bias      | f32   | `[4 + 8, S]`                | rows; scales behind |
+//! | operand   | dtype | shape        | layouts             |
+//! |-----------|-------|--------------|---------------------|
+//! | w         | i8    | `[4, S, I]`  | rows                |
+//! | recurrent | i8    | `[4, S, S]`  | rows                |
+//! | bias      | f32   | `[4 + 8, S]` | rows; scales behind |
 //!
 //! The others are those of [`unidirectional_sequence_lstm`], and the rule proves what it proves there.
 

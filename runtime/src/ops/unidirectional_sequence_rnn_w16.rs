@@ -1,11 +1,11 @@
 //! A recurrent layer without gates over a sequence, with weights of binary16: computed as
 //! [`unidirectional_sequence_rnn`].
 //!
-//! | operand   | dtype | shape                 | layouts |
-//! |-----------|-------|-----------------------|---------|
-//! | w         | f16    | `[1, S, I]`             | rows    |
-//! | recurrent | f16    | `[1, S, S]`             | rows    |
-//! | bias      | f32   | `[1, S]`                | rows |
+//! | operand   | dtype | shape       | layouts |
+//! |-----------|-------|-------------|---------|
+//! | w         | f16   | `[1, S, I]` | rows    |
+//! | recurrent | f16   | `[1, S, S]` | rows    |
+//! | bias      | f32   | `[1, S]`    | rows    |
 //!
 //! The others are those of [`unidirectional_sequence_rnn`], and the rule proves what it proves there.
 

@@ -17,7 +17,7 @@ pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_samples),
     window: Some(|graph, node, axis| {
         let mut p: DepthwiseConv2dParams = node.params();
-        let side = axis.checked_sub(1).filter(|&side| side < 2)?;
+        let side = moment::side(axis)?;
         let taps = graph.dims(node.inputs[1])[side];
         let reach = (taps - 1) * p.dilation[side] + 1;
         let pads = std::mem::take(if side == 0 { &mut p.pad_h } else { &mut p.pad_w });

@@ -75,10 +75,15 @@ pub(crate) fn of_samples(_: &Graph, node: &Node, axes: &[Option<usize>], _: u32)
     if first_alone(axes)? == 0 { same(node, 0) } else { None }
 }
 
+/// Which side of images `[N, H, W, C]` an axis is: 0 for the height, 1 for the width.
+pub(crate) fn side(axis: usize) -> Option<usize> {
+    axis.checked_sub(1).filter(|&side| side < 2)
+}
+
 /// The window of a pool, which has no padding along the moments: what is outside does not count, and zeros would.
 pub(crate) fn of_pool(_: &Graph, node: &Node, axis: usize) -> Option<Window> {
     let p: Pool2dParams = node.params();
-    let side = axis.checked_sub(1).filter(|&side| side < 2)?;
+    let side = side(axis)?;
     let pads = [p.pad_h, p.pad_w][side];
     let window =
         Window { params: node.params.clone(), stride: p.stride[side], reach: p.window[side], pads: [0, 0] };

@@ -2,12 +2,8 @@
 
 use super::recurrence::{self, Cell};
 use super::{FewerBytes, Operator};
-use crate::graph::{Graph, Node};
-use crate::reference::Reference;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_gru::UnidirectionalSequenceGruParams;
-use tract_core::internal::TractResult;
-use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
@@ -15,15 +11,8 @@ pub const OPERATOR: Operator = Operator {
         OpCode::UnidirectionalSequenceGruW8,
         OpCode::UnidirectionalSequenceGruW16,
     )),
-    ..Operator::new(OpCode::UnidirectionalSequenceGru, reference)
+    ..Operator::new(OpCode::UnidirectionalSequenceGru, |r, graph, node, inputs| {
+        let p: UnidirectionalSequenceGruParams = node.params();
+        recurrence::reference(r, graph, node, p.walk, Cell::Gru { reset_after: p.reset_after == 1 }, inputs)
+    })
 };
-
-pub(super) fn reference(
-    r: &mut Reference,
-    graph: &Graph,
-    node: &Node,
-    inputs: &[OutletId],
-) -> TractResult<OutletId> {
-    let p: UnidirectionalSequenceGruParams = node.params();
-    recurrence::reference(r, graph, node, p.walk, Cell::Gru { reset_after: p.reset_after == 1 }, inputs)
-}

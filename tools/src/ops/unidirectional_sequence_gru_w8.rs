@@ -5,4 +5,4 @@ use flatpack_format::OpCode;
 
 /// The operator.
 pub const OPERATOR: Operator =
-    Operator::new(OpCode::UnidirectionalSequenceGruW8, unidirectional_sequence_gru::reference);
+    Operator::new(OpCode::UnidirectionalSequenceGruW8, unidirectional_sequence_gru::OPERATOR.reference);

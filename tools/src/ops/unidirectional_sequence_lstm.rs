@@ -2,12 +2,8 @@
 
 use super::recurrence::{self, Cell};
 use super::{FewerBytes, Operator, unidirectional_sequence_lstm_i8};
-use crate::graph::{Graph, Node};
-use crate::reference::Reference;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
-use tract_core::internal::TractResult;
-use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
@@ -16,15 +12,8 @@ pub const OPERATOR: Operator = Operator {
         OpCode::UnidirectionalSequenceLstmW8,
         OpCode::UnidirectionalSequenceLstmW16,
     )),
-    ..Operator::new(OpCode::UnidirectionalSequenceLstm, reference)
+    ..Operator::new(OpCode::UnidirectionalSequenceLstm, |r, graph, node, inputs| {
+        let p: UnidirectionalSequenceLstmParams = node.params();
+        recurrence::reference(r, graph, node, p.walk, Cell::Lstm { clip: p.cell_clip.to_bits() }, inputs)
+    })
 };
-
-pub(super) fn reference(
-    r: &mut Reference,
-    graph: &Graph,
-    node: &Node,
-    inputs: &[OutletId],
-) -> TractResult<OutletId> {
-    let p: UnidirectionalSequenceLstmParams = node.params();
-    recurrence::reference(r, graph, node, p.walk, Cell::Lstm { clip: p.cell_clip.to_bits() }, inputs)
-}

@@ -5,4 +5,4 @@ use flatpack_format::OpCode;
 
 /// The operator.
 pub const OPERATOR: Operator =
-    Operator::new(OpCode::UnidirectionalSequenceLstmW16, unidirectional_sequence_lstm::reference);
+    Operator::new(OpCode::UnidirectionalSequenceLstmW16, unidirectional_sequence_lstm::OPERATOR.reference);

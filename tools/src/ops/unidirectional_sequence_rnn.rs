@@ -2,12 +2,8 @@
 
 use super::recurrence::{self, Cell};
 use super::{FewerBytes, Operator};
-use crate::graph::{Graph, Node};
-use crate::reference::Reference;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams;
-use tract_core::internal::TractResult;
-use tract_core::model::OutletId;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
@@ -15,15 +11,8 @@ pub const OPERATOR: Operator = Operator {
         OpCode::UnidirectionalSequenceRnnW8,
         OpCode::UnidirectionalSequenceRnnW16,
     )),
-    ..Operator::new(OpCode::UnidirectionalSequenceRnn, reference)
+    ..Operator::new(OpCode::UnidirectionalSequenceRnn, |r, graph, node, inputs| {
+        let p: UnidirectionalSequenceRnnParams = node.params();
+        recurrence::reference(r, graph, node, p.walk, Cell::Rnn, inputs)
+    })
 };
-
-pub(super) fn reference(
-    r: &mut Reference,
-    graph: &Graph,
-    node: &Node,
-    inputs: &[OutletId],
-) -> TractResult<OutletId> {
-    let p: UnidirectionalSequenceRnnParams = node.params();
-    recurrence::reference(r, graph, node, p.walk, Cell::Rnn, inputs)
-}

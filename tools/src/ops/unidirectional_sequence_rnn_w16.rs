@@ -5,4 +5,4 @@ use flatpack_format::OpCode;
 
 /// The operator.
 pub const OPERATOR: Operator =
-    Operator::new(OpCode::UnidirectionalSequenceRnnW16, unidirectional_sequence_rnn::reference);
+    Operator::new(OpCode::UnidirectionalSequenceRnnW16, unidirectional_sequence_rnn::OPERATOR.reference);
