@@ -216,7 +216,8 @@ impl Leaf<'_> {
     /// How well an array's name says it is this layer's: more is better, 0 is not at all.
     ///
     /// In `block/conv/kernel:0` a component in front of the last one is the layer's name, and names
-    /// of models around it may come before. An array that is a layer itself is the last component. In Keras 1's `conv_W` the layer's name comes first.
+    /// of models around it may come before. In Keras 1's `conv_W` the layer's name comes first. An array that a map
+    /// names is the last component itself.
     fn claim(&self, weight_name: &str) -> usize {
         let mut parts: Vec<&str> = weight_name.split('/').collect();
         let last = parts.pop().unwrap_or_default();

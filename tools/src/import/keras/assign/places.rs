@@ -99,7 +99,8 @@ impl<'a> Places<'a> {
             layer.weights = vec![array.clone()];
         }
         for layer in inside {
-            self.layer(&join(place, &layer.name.clone()), layer)?;
+            let attribute = join(place, &layer.name);
+            self.layer(&attribute, layer)?;
         }
         Ok(())
     }
