@@ -19,7 +19,9 @@ const BYTES: &[u8] = include_bytes!(env!("FLATPACK_CONFORMANCE_PATH"));
 static PACK: Aligned<[u8; BYTES.len()]> = Aligned(*include_bytes!(env!("FLATPACK_CONFORMANCE_PATH")));
 
 /// Kernels of less code, which refuse some steps.
-static LEAN: [Kernel; 4] = [
+static LEAN: [Kernel; 6] = [
+    ops::add_i8::LEAN,
+    ops::average_pool_2d_i8::LEAN,
     ops::conv_2d_i8::LEAN,
     ops::depthwise_conv_2d_i8::LEAN,
     ops::fully_connected_i8::LEAN,

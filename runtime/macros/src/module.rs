@@ -2,6 +2,8 @@
 
 use crate::call::Call;
 use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::average_pool_2d_i8::AveragePool2dI8Params;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
 use flatpack_format::ops::depthwise_conv_2d_i8::DepthwiseConv2dI8Params;
 use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
@@ -111,8 +113,8 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     }
 }
 
-/// Whether the operator has a kernel of less code, `LEAN`, that is as fast for this step: one that the loops over
-/// images of `arch/armv7em` take.
+/// Whether the operator has a kernel of less code, `LEAN`, that is as fast for this step: of a convolution one that
+/// the loops over images of `arch/armv7em` take.
 fn is_lean(step: Step<'_>) -> bool {
     let input = |at: usize| step.inputs().nth(at);
     let shape = input(1).map(|w| w.shape());
@@ -121,16 +123,17 @@ fn is_lean(step: Step<'_>) -> bool {
     let depth: u32 = dims.iter().skip(1).product();
     let taps = |first: usize| [first, first + 1].map(|axis| dims.get(axis).copied().unwrap_or_default());
     let in_pairs = input(1).is_some_and(|w| w.layout() == Layout::Pairs);
-    let suits = match step.op() {
+    let plain = || step.constant(3).is_some_and(Multiplier::all_plain);
+    match step.op() {
         OpCode::Conv2dI8 => {
             let suits = |p: &Conv2dI8Params| {
                 p.w_zero_point == 0 && p.dilation == [1; 2] && all_see(taps(1), [p.pad_h, p.pad_w])
             };
-            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits)
+            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits) && plain()
         }
         OpCode::FullyConnectedI8 => {
             let suits = |p: &FullyConnectedI8Params| p.w_zero_point == 0;
-            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits)
+            in_pairs && depth <= MOST_WEIGHTS && step.record().is_some_and(suits) && plain()
         }
         OpCode::DepthwiseConv2dI8 => {
             let [channels, outputs] = [0, 1].map(|at| input(at).map_or(0, |tensor| tensor.shape().last()));
@@ -138,11 +141,32 @@ fn is_lean(step: Step<'_>) -> bool {
                 p.w_zero_point == 0 && p.dilation == [1; 2] && all_see(taps(0), [p.pad_h, p.pad_w])
             };
             let few = taps(0).iter().product::<u32>() <= MOST_TAPS;
-            channels == outputs && channels >= 4 && few && step.record().is_some_and(suits)
+            channels == outputs && channels >= 4 && few && step.record().is_some_and(suits) && plain()
         }
+        OpCode::AveragePool2dI8 => is_one_window(step),
+        OpCode::AddI8 => is_in_place(step),
+        _ => false,
+    }
+}
+
+/// Whether a pool has but one window, which covers its input, and writes elsewhere.
+fn is_one_window(step: Step<'_>) -> bool {
+    let (Some(x), Some(y)) = (step.inputs().next(), step.outputs().next()) else { return false };
+    let covers = |p: &AveragePool2dI8Params| match *x.shape().dims() {
+        [1, h, w, _] => h + p.pad_h[0] <= p.window[0] && w + p.pad_w[0] <= p.window[1],
         _ => false,
     };
-    suits && step.constant(3).is_some_and(Multiplier::all_plain)
+    !x.overlaps(&y) && x.shape().last() == y.len() && step.record().is_some_and(covers)
+}
+
+/// Whether a sum has the place of one of its inputs, which are of one shape, is long enough for tables, and has a plain
+/// multiplier.
+fn is_in_place(step: Step<'_>) -> bool {
+    let (inputs, Some(y)) = (step.inputs().collect::<Vec<_>>(), step.outputs().next()) else { return false };
+    let in_place = inputs.iter().filter(|x| x.same_memory(&y)).count();
+    let plain = |p: &AddI8Params| Multiplier::all_plain(&[p.multiplier]);
+    let alike = inputs.iter().all(|x| x.shape() == y.shape());
+    in_place == 1 && alike && y.len() > 256 && step.record().is_some_and(plain)
 }
 
 /// Weights of an output, and taps of a channel, for which lean kernels have room.

@@ -25,6 +25,10 @@ use flatpack_format::ops::add_i8::{AddI8Params, RULE};
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::AddI8, RULE, run::<Active>);
 
+/// The kernel of two inputs of one shape, in the place of one of which y lies: without the loops over others. It
+/// refuses other steps.
+pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run_in_place::<Active>) } else { KERNEL };
+
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     combine::<A, false>(node, operands)
 }
@@ -43,22 +47,54 @@ pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Ope
         });
     }
     if node.output()?.len() > TABLES {
-        // What each byte becomes, by the byte.
         let mut scratch = A::Scratch::new();
         if let ([a_table, b_table], []) = scratch.words(512).as_chunks_mut::<256>() {
-            for byte in 0..=255u8 {
-                *a_table.get_mut(usize::from(byte))? = at_a(byte as i8);
-                *b_table.get_mut(usize::from(byte))? = at_b(byte as i8);
-            }
+            fill(a_table, p.a_zero_point, p.a_multiplier);
+            fill(b_table, p.b_zero_point, p.b_multiplier);
             let (a_table, b_table) = (&*a_table, &*b_table);
             return broadcast(node, operands, |a: i8, b: i8| {
-                let a = a_table.get(usize::from(a as u8)).copied().unwrap_or_default();
-                let b = b_table.get(usize::from(b as u8)).copied().unwrap_or_default();
-                A::requantize_i8(f(a, b), p.multiplier, plain, &p.y)
+                A::requantize_i8(f(of_byte(a_table, a), of_byte(b_table, b)), p.multiplier, plain, &p.y)
             });
         }
     }
     broadcast(node, operands, |a, b| A::requantize_i8(f(at_a(a), at_b(b)), p.multiplier, plain, &p.y))
+}
+
+/// [`run`] of `a + b` where y has the one and the other is as long.
+fn run_in_place<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let &AddI8Params {
+        a_zero_point, a_multiplier, b_zero_point, b_multiplier, multiplier, y: bounds, ..
+    } = node.params()?;
+    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let a_in_place = node.in_place(0);
+    let x: &[i8] = reads.get(node.input(usize::from(a_in_place))?)?;
+    let one_in_place = a_in_place != node.in_place(1);
+    if !one_in_place || x.len() != y.len() || !Multiplier::all_plain(&[multiplier]) {
+        return None;
+    }
+    let mut scratch = A::Scratch::new();
+    let ([a_table, b_table], []) = scratch.words(512).as_chunks_mut::<256>() else { return None };
+    fill(a_table, a_zero_point, a_multiplier);
+    fill(b_table, b_zero_point, b_multiplier);
+    let (y_table, x_table) = if a_in_place { (a_table, b_table) } else { (b_table, a_table) };
+    for (y, x) in y.iter_mut().zip(x) {
+        let sum = of_byte(y_table, *y).wrapping_add(of_byte(x_table, *x));
+        *y = A::requantize_i8(sum, multiplier, true, &bounds);
+    }
+    Some(())
+}
+
+/// What each byte becomes at the common scale, by the byte.
+#[inline(never)]
+fn fill(table: &mut [i32; 256], zero_point: i32, by: Multiplier) {
+    for (byte, to) in table.iter_mut().enumerate() {
+        *to = at_common_scale::<20>(byte as i8, zero_point, by);
+    }
+}
+
+#[inline(always)]
+fn of_byte(table: &[i32; 256], byte: i8) -> i32 {
+    table.get(usize::from(byte as u8)).copied().unwrap_or_default()
 }
 
 /// From this many elements on, tables of both operands are worth their making: on Cortex-M4, that takes

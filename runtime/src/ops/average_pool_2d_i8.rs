@@ -26,6 +26,10 @@ use flatpack_format::ops::average_pool_2d_i8::{AveragePool2dI8Params, RULE};
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2dI8, RULE, run::<Active>);
 
+/// The kernel of an image that one window covers, as networks end with, and that y does not lie over: without the
+/// loops over windows. It refuses other steps.
+pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run_one_window) } else { KERNEL };
+
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &AveragePool2dI8Params { window, stride, pad_h, pad_w, origin, min, max } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
@@ -34,6 +38,25 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     pool::run::<A, SumI8>(node, &mut rows, window, &moves, |sum, count| {
         mean(sum, count as i32, origin, &bounds)
     })
+}
+
+fn run_one_window(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let &AveragePool2dI8Params {
+        window: [kh, kw], pad_h: [top, _], pad_w: [left, _], origin, min, max, ..
+    } = node.params()?;
+    let bounds = OutputI8 { zero_point: 0, min, max };
+    let ([1, h, w, _], [_, 1, 1, channels]) = (node.input_dims(0)?, node.output_dims()?) else { return None };
+    if h > kh.checked_sub(top)? as usize || w > kw.checked_sub(left)? as usize {
+        return None;
+    }
+    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let x: &[i8] = reads.get(node.input(0)?)?;
+    for (channel, y) in y.iter_mut().enumerate() {
+        let of_channel = x.get(channel..)?.iter().step_by(channels.max(1));
+        let sum = of_channel.fold(0i32, |sum, &x| sum.wrapping_add(x.into()));
+        *y = mean(sum, (h * w) as i32, origin, &bounds);
+    }
+    Some(())
 }
 
 /// One for all channels of a tile: it divides, which takes longer than a call.
