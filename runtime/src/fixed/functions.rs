@@ -6,6 +6,12 @@
 use super::{divide_by_power_of_two, doubling_high_multiply};
 use flatpack_format::ops::Multiplier;
 
+/// `⌊a · b / 2³¹ + ½⌋`. Each function here has many: a call takes less code.
+#[inline(never)]
+fn product(a: i32, b: i32) -> i32 {
+    doubling_high_multiply(a, b)
+}
+
 /// e^(−2^(k − 2)) for k from 0 on, with 31 bits after the point.
 const POWERS: [i32; 7] = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
 
@@ -35,7 +41,7 @@ pub fn exp_of_negative(x: i32) -> i32 {
     let mut result = exp_near_eighth(shift_left(rest, 5).wrapping_add(1 << 28));
     for (bit, power) in POWERS.iter().enumerate() {
         if quarters >> bit & 1 == 1 {
-            result = doubling_high_multiply(result, *power);
+            result = product(result, *power);
         }
     }
     result
@@ -43,12 +49,12 @@ pub fn exp_of_negative(x: i32) -> i32 {
 
 /// `e^(x − 1/8)` for x from −1/8 to 1/8, all with 31 bits after the point: Taylor's series up to x⁴.
 fn exp_near_eighth(x: i32) -> i32 {
-    let x2 = doubling_high_multiply(x, x);
-    let x3 = doubling_high_multiply(x2, x);
-    let x4 = doubling_high_multiply(x2, x2);
-    let sixths = doubling_high_multiply(divide_by_power_of_two(x4, 2).wrapping_add(x3), THIRD);
+    let x2 = product(x, x);
+    let x3 = product(x2, x);
+    let x4 = product(x2, x2);
+    let sixths = product(divide_by_power_of_two(x4, 2).wrapping_add(x3), THIRD);
     let series = x.wrapping_add(divide_by_power_of_two(sixths.wrapping_add(x2), 1));
-    MIDDLE.wrapping_add(doubling_high_multiply(MIDDLE, series))
+    MIDDLE.wrapping_add(product(MIDDLE, series))
 }
 
 /// `1 / (1 + x)` for x from 0 to 1, with 31 bits after the point, by three of Newton's steps.
@@ -57,10 +63,10 @@ pub fn one_over_one_plus(x: i32) -> i32 {
     // (1 + x) / 2, the one being 2³¹ − 1 and the half rounded up.
     let half = (x >> 1).wrapping_add(1 << 30);
     let [start, slope] = LINE;
-    let mut inverse = start.wrapping_add(doubling_high_multiply(half, slope));
+    let mut inverse = start.wrapping_add(product(half, slope));
     for _ in 0..3 {
-        let error = ONE.wrapping_sub(doubling_high_multiply(half, inverse));
-        inverse = inverse.wrapping_add(shift_left(doubling_high_multiply(inverse, error), 2));
+        let error = ONE.wrapping_sub(product(half, inverse));
+        inverse = inverse.wrapping_add(shift_left(product(inverse, error), 2));
     }
     shift_left(inverse, 1)
 }
@@ -79,16 +85,15 @@ pub fn ln(x: i32) -> i32 {
     let power = |bits: u32| shift_left(12i32.wrapping_sub(bits as i32), 25);
     const QUARTER: i32 = 1 << 23;
     let zeros = x.leading_zeros();
-    let first = doubling_high_multiply(shift_left(x, zeros.wrapping_sub(1)), ROOT);
-    let second_zeros = doubling_high_multiply(x, ROOT).leading_zeros().wrapping_sub(1);
+    let first = product(shift_left(x, zeros.wrapping_sub(1)), ROOT);
+    let second_zeros = product(x, ROOT).leading_zeros().wrapping_sub(1);
     let r = shift_left(first, 1).min(shift_left(x, second_zeros));
     let first_power = power(zeros).saturating_add(QUARTER);
     let exponent = first_power.max(power(second_zeros).saturating_sub(QUARTER));
 
     let mean = half_sum(r, FOURTH_ROOT);
     let q = r.wrapping_sub(FOURTH_ROOT).wrapping_mul(2);
-    let square = doubling_high_multiply(q, q);
-    let product = doubling_high_multiply;
+    let square = product(q, q);
     let numerator = product(q, r).wrapping_add(product(product(q, square), n));
     let terms = q.wrapping_add(i).wrapping_add(product(d, square));
     let denominator = product(mean, terms).wrapping_add(product(f, q));
@@ -113,7 +118,6 @@ pub fn inverse_sqrt(x: i32) -> Multiplier {
     let pairs = (x.leading_zeros() as i32).wrapping_sub(3).div_euclid(2);
     let y = if pairs < 0 { x >> 2 } else { x.wrapping_shl(pairs.wrapping_mul(2) as u32) };
     let half = divide_by_power_of_two(y >> 1, 1);
-    let product = doubling_high_multiply;
     let mut root = ONE;
     for _ in 0..5 {
         let cube = shift_left(product(product(root, root), root), 6);
@@ -135,8 +139,8 @@ pub fn quotient(a: i32, b: i32, by: Multiplier) -> i32 {
     let inverse = one_over_one_plus(b.wrapping_shl(zeros) & i32::MAX);
     // As many bits as only repeat the sign.
     let room = (if a < 0 { !a } else { a }).leading_zeros().wrapping_sub(1);
-    let quotient = doubling_high_multiply(a.wrapping_shl(room), inverse);
-    let scaled = doubling_high_multiply(quotient, by.mantissa);
+    let quotient = product(a.wrapping_shl(room), inverse);
+    let scaled = product(quotient, by.mantissa);
     let places = 31u32.wrapping_sub(zeros).wrapping_add(room).wrapping_sub(by.shift as u32) & 63;
     if places < 32 {
         return divide_by_power_of_two(scaled, places);
