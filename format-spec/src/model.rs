@@ -483,26 +483,36 @@ impl<'a> Case<'a> {
         self.receipts
     }
 
-    /// The model's inputs, or else its outputs, with their values in this case.
-    fn values(&self, outputs: bool) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
+    /// The tensors of these numbers, with their values, which lie one after the other from `at` on.
+    fn values(
+        &self,
+        numbers: &'a [u32],
+        mut at: usize,
+    ) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
         let model = self.model;
-        let mut at = self.record.data_offset as usize;
-        let numbered = model.inputs().map(|t| (t, false)).chain(model.outputs().map(|t| (t, true)));
-        numbered.filter_map(move |(tensor, is_output)| {
-            let bytes = tensor.bytes() as usize;
-            let data = model.bytes.get(at..at.saturating_add(bytes)).unwrap_or_default();
-            at = at.saturating_add(bytes.checked_next_multiple_of(ALIGN as usize).unwrap_or(usize::MAX));
-            (is_output == outputs).then_some((tensor, data))
+        numbers.iter().filter_map(move |&number| {
+            let tensor = model.tensor(number)?;
+            let data = model.bytes.get(at..at.saturating_add(tensor.bytes() as usize)).unwrap_or_default();
+            at = past(at, &tensor);
+            Some((tensor, data))
         })
     }
 
     /// The model's inputs with their values.
     pub fn inputs(&self) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
-        self.values(false)
+        self.values(self.model.inputs, self.record.data_offset as usize)
     }
 
     /// The model's outputs with the values that they should have.
     pub fn outputs(&self) -> impl Iterator<Item = (Tensor<'a>, &'a [u8])> + use<'a> {
-        self.values(true)
+        let at = self.model.inputs().fold(self.record.data_offset as usize, |at, input| past(at, &input));
+        self.values(self.model.outputs, at)
     }
+}
+
+/// Where the values lie that follow those of a tensor, which begin at `at`.
+fn past(at: usize, tensor: &Tensor<'_>) -> usize {
+    at.saturating_add(
+        (tensor.bytes() as usize).checked_next_multiple_of(ALIGN as usize).unwrap_or(usize::MAX),
+    )
 }
