@@ -1,7 +1,7 @@
 //! Images of integers, and which of their taps the windows see.
 
 #[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
-use crate::window::{Window, Windows};
+use crate::window::Window;
 #[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use core::ops::Range;
 
@@ -49,19 +49,6 @@ impl ImageI8 {
             )
         };
         [axis(0, h), axis(1, width)]
-    }
-
-    /// Whether each window sees some of the image.
-    #[cfg_attr(flatpack_arch = "helium", allow(dead_code))]
-    pub(super) fn sees_everywhere(&self) -> bool {
-        let [h_windows, w_windows] = self.windows();
-        let ([oh, ow, _], [dh, dw]) = (self.y, self.dilation);
-        let sees = |windows: Window, positions: usize, dilation: usize| {
-            // Between windows without gaps that see some, none lies beside.
-            let step = if dilation == 1 { positions.saturating_sub(1).max(1) } else { 1 };
-            (0..positions).step_by(step).all(|at| windows.span(at).count > 0)
-        };
-        sees(h_windows, oh, dh) && sees(w_windows, ow, dw)
     }
 
     /// The positions along an axis whose windows are whole.

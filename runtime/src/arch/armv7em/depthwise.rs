@@ -25,7 +25,7 @@ pub(super) fn depthwise_image_i8(
 ) -> Option<()> {
     let [_, width, channels] = image.x;
     let [kh, kw] = image.taps;
-    if channels < 4 || !outputs.plain || !image.sees_everywhere() {
+    if channels < 4 || !outputs.plain {
         return None;
     }
     let taps = kh.checked_mul(kw)?;
@@ -73,6 +73,9 @@ pub(super) fn depthwise_image_i8(
             bounds: Bounds::of(&outputs.y),
         };
         segments(image, |y_at, pixels, rows, columns| {
+            if rows.count == 0 || columns.count == 0 {
+                return None;
+            }
             let x = x.get((rows.input * width + columns.input) * channels + first..)?;
             let last = (pixels - 1) * task.x_step + (rows.count - 1) * x_row + (columns.count - 1) * x_tap;
             x.get(last..)?.get(..task.y_len)?;
