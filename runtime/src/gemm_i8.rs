@@ -5,6 +5,8 @@ use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
+use crate::kernel::Node;
+use crate::operands::Reads;
 use crate::pieces::pieces;
 use core::ops::Range;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -29,6 +31,18 @@ pub(crate) struct WeightsI8<'a> {
     pub(crate) plain: bool,
     /// Room for widened activations; empty for none.
     pub(crate) quads: &'a [Quad],
+}
+
+/// Inputs 1 to 3 of a step: weights, and what becomes of the sums.
+#[inline(never)]
+pub(crate) fn weights_and_outputs<'a>(
+    node: &Node<'_>,
+    reads: &Reads<'a>,
+    y: OutputI8,
+) -> Option<(&'a [i8], OutputsI8<'a>)> {
+    let (w, bias, requant) =
+        (reads.get(node.input(1)?)?, reads.get(node.input(2)?)?, reads.get(node.input(3)?)?);
+    Some((w, OutputsI8 { bias, requant, plain: Multiplier::all_plain(requant), y }))
 }
 
 impl WeightsI8<'_> {

@@ -14,14 +14,13 @@
 //! multipliers and zero points are in their domains, and that y shares no memory with an input but as
 //! rows may overlap.
 
-use crate::arch::{Active, Arch, Scratch};
+use crate::arch::{Active, Arch, OutputsI8, Scratch};
 use crate::conv::Images;
-use crate::gemm_i8::WeightsI8;
+use crate::gemm_i8::{WeightsI8, weights_and_outputs};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
-use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
@@ -37,18 +36,18 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let [_, kh, kw, depth] = node.input_dims(1)?;
     let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let mut scratch = A::Scratch::new();
-    let requant = reads.get(node.input(3)?)?;
+    let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs(node, &reads, params.y)?;
     let weights = WeightsI8 {
-        w: reads.get(node.input(1)?)?,
+        w,
         pairs: node.input(1)?.layout() == Layout::Pairs,
-        bias: reads.get(node.input(2)?)?,
+        bias,
         requant,
         depth: kh * kw * depth,
         x_zero_point: params.x_zero_point,
         w_zero_point: params.w_zero_point,
         folded: true,
-        y: params.y,
-        plain: Multiplier::all_plain(requant),
+        y,
+        plain,
         quads: &[],
     };
     let &Conv2dI8Params { stride, dilation, pad_h, pad_w, groups, .. } = params;

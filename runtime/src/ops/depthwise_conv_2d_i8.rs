@@ -19,6 +19,7 @@ use crate::arch::{Active, Arch, LANES, OutputsI8, Patch, Scratch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::fixed;
+use crate::gemm_i8::weights_and_outputs;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::pieces;
@@ -54,14 +55,14 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let requant = reads.get(node.input(3)?)?;
-    let (w, bias) = (reads.get::<i8>(node.input(1)?)?, reads.get::<i32>(node.input(2)?)?);
+    let (w, of_sums) = weights_and_outputs(node, &reads, params.y)?;
+    let OutputsI8 { bias, requant, plain, .. } = of_sums;
     let mut weights = Weights {
         w,
         bias,
         unfolded: &[],
         requant,
-        plain: Multiplier::all_plain(requant),
+        plain,
         outputs,
         multiplier: outputs.checked_div(channels)?,
         params,
@@ -70,11 +71,10 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Layers::of(node, &moves)?;
     let mut scratch = A::Scratch::new();
-    let outputs = OutputsI8 { bias, requant, plain: weights.plain, y: params.y };
     if weights.suit_loops() {
         let images = rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
-            A::depthwise_image_i8(&mut scratch, &image, w, &outputs, band.x, band.y)
+            A::depthwise_image_i8(&mut scratch, &image, w, &of_sums, band.x, band.y)
         });
         if images.is_some() || LEAN {
             return images;

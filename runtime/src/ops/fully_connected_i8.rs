@@ -14,10 +14,9 @@
 
 use crate::arch::{Active, Arch, ImageI8, OutputsI8, Scratch};
 use crate::gemm;
-use crate::gemm_i8::WeightsI8;
+use crate::gemm_i8::{WeightsI8, weights_and_outputs};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
@@ -36,18 +35,18 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let [outputs, depth] = node.input_dims(1)?;
     let mut scratch = A::Scratch::new();
-    let requant = reads.get(node.input(3)?)?;
+    let (w, OutputsI8 { bias, requant, plain, y: bounds }) = weights_and_outputs(node, &reads, params.y)?;
     let weights = WeightsI8 {
-        w: reads.get(node.input(1)?)?,
+        w,
         pairs: node.input(1)?.layout() == Layout::Pairs,
-        bias: reads.get(node.input(2)?)?,
+        bias,
         requant,
         depth,
         x_zero_point: params.x_zero_point,
         w_zero_point: params.w_zero_point,
         folded: true,
-        y: params.y,
-        plain: Multiplier::all_plain(requant),
+        y: bounds,
+        plain,
         quads: &[],
     };
     let x: &[i8] = reads.get(node.input(0)?)?;
@@ -65,20 +64,11 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
 fn run_row<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
-    let w = node.input(1)?;
-    let [outputs, _] = node.input_dims(1)?;
-    if w.layout() != Layout::Pairs || params.w_zero_point != 0 || y.len() != outputs {
+    let (w, outputs) = weights_and_outputs(node, &reads, params.y)?;
+    if node.input(1)?.layout() != Layout::Pairs || params.w_zero_point != 0 || y.len() != outputs.bias.len() {
         return None;
     }
-    let requant = reads.get(node.input(3)?)?;
-    let outputs = OutputsI8 {
-        bias: reads.get(node.input(2)?)?,
-        requant,
-        plain: Multiplier::all_plain(requant),
-        y: params.y,
-    };
-    let x = reads.get(node.input(0)?)?;
-    A::row_in_pairs_i8(&mut A::Scratch::new(), reads.get(w)?, &outputs, x, y)
+    A::row_in_pairs_i8(&mut A::Scratch::new(), w, &outputs, reads.get(node.input(0)?)?, y)
 }
 
 #[cfg(test)]
