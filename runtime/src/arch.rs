@@ -85,8 +85,8 @@ pub trait Arch {
 
     /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].
     #[inline(always)]
-    fn requantize_i8(sum: i32, by: Multiplier, _plain: bool, y: &OutputI8) -> i8 {
-        fixed::requantize(sum, by, y)
+    fn requantize_i8(sum: i32, by: Multiplier, plain: bool, y: &OutputI8) -> i8 {
+        if plain { fixed::requantize_plainly(sum, by, y) } else { fixed::requantize(sum, by, y) }
     }
 
     /// The first outputs of `P` pixels: `y[p][o] = requantize(bias[o] + Σ x[p][tap][i] · w[o][tap][i])`, where
@@ -286,15 +286,15 @@ pub trait Arch {
     ) -> Option<()> {
         let mut acc = *sums;
         let x = patch.of_equal_len()?;
-        let depth = w.first()?.len();
-        let w = map(w, |w| w.get(..depth))?;
         patch.try_each_tap(|x_at, w_at| {
             let x = map(x, |x| stretch(x, x_at, patch.len))?;
-            let w = map(w, |w| stretch(w, w_at, patch.len))?;
             for (x, acc) in x.iter().zip(&mut acc) {
                 // Nearly all patches have no offset.
-                *acc =
-                    if offset == 0 { four_sums_i8(*acc, x, 0, w) } else { four_sums_i8(*acc, x, offset, w) };
+                if offset == 0 {
+                    four_whole_sums_i8(acc, x, &w, w_at)?;
+                } else {
+                    *acc = four_sums_i8(*acc, x, offset, rows_of(&w, w_at, patch.len)?);
+                }
             }
             Some(())
         })?;
@@ -548,6 +548,30 @@ fn four_sums_i8(sums: [i32; ROW_TILE], x: &[i8], offset: i16, w: [&[i8]; ROW_TIL
         a3 = a3.wrapping_add(product_i8(x, offset, w3));
     }
     [a0, a1, a2, a3]
+}
+
+/// [`four_sums_i8`] without an offset, of the weights from `w_at` on. Where there are no vectors, it has all registers for
+/// itself.
+#[cfg_attr(target_pointer_width = "64", inline(always))]
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+fn four_whole_sums_i8(
+    sums: &mut [i32; ROW_TILE],
+    x: &[i8],
+    w: &[&[i8]; ROW_TILE],
+    w_at: usize,
+) -> Option<()> {
+    *sums = four_sums_i8(*sums, x, 0, rows_of(w, w_at, x.len())?);
+    Some(())
+}
+
+/// Elements of four rows of weights.
+#[inline(always)]
+fn rows_of<'w>(
+    &[w0, w1, w2, w3]: &[&'w [i8]; ROW_TILE],
+    at: usize,
+    len: usize,
+) -> Option<[&'w [i8]; ROW_TILE]> {
+    Some([stretch(w0, at, len)?, stretch(w1, at, len)?, stretch(w2, at, len)?, stretch(w3, at, len)?])
 }
 
 /// Two sums in one loop, over whole groups of layout `pairs`.

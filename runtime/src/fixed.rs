@@ -63,6 +63,15 @@ pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
     bound(multiply(sum, by).wrapping_add(y.zero_point), y)
 }
 
+/// [`requantize`] by a multiplier that is plain ([`Multiplier::all_plain`]): neither shifted left nor of a product that
+/// leaves 32 bits.
+#[inline]
+pub fn requantize_plainly(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
+    let product = i64::from(sum).wrapping_mul(by.mantissa.into()).wrapping_add(1 << 30) >> 31;
+    let scaled = divide_by_power_of_two(product as i32, by.shift.wrapping_neg() as u32);
+    bound(scaled.wrapping_add(y.zero_point), y)
+}
+
 /// The nearest integer of 16 bits.
 #[inline]
 pub fn saturate_i16(v: i32) -> i16 {
@@ -137,7 +146,9 @@ mod tests {
                 let by = Multiplier { mantissa, shift };
                 prop_assert!(Multiplier::all_plain(&[by]));
                 for sum in [sum, sum >> places, i32::MIN, i32::MAX, 1 << 30, -(1 << 30), (1 << 30) - 1] {
-                    prop_assert_eq!(by_instructions(sum, by, &y), requantize(sum, by, &y), "{} {:?}", sum, by);
+                    let want = requantize(sum, by, &y);
+                    prop_assert_eq!(by_instructions(sum, by, &y), want, "{} {:?}", sum, by);
+                    prop_assert_eq!(requantize_plainly(sum, by, &y), want, "{} {:?}", sum, by);
                 }
             }
         }

@@ -161,9 +161,7 @@ impl WeightsI8<'_> {
         }
         for first in (done..outputs).step_by(ROW_TILE) {
             let rows = rows_from(self.w, self.depth, first, outputs)?;
-            let mut start = [0; ROW_TILE];
-            let bias = self.bias.get(first..).unwrap_or_default();
-            start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+            let mut start = self.start::<ROW_TILE>(first);
             if self.folded && !whole {
                 start
                     .iter_mut()
@@ -172,7 +170,7 @@ impl WeightsI8<'_> {
             }
             let mut sums = [start; P];
             A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
-            self.finish(&sums, of_w_zero_point, first, &mut y)?;
+            self.finish::<A, _, _>(&sums, of_w_zero_point, first, &mut y)?;
         }
         Some(())
     }
@@ -186,22 +184,31 @@ impl WeightsI8<'_> {
             zero => A::sum_i8(patch, offset)?.wrapping_mul(zero),
         };
         for (first, w) in (0..y.len()).step_by(2).zip(pieces(self.w, self.pair_bytes())) {
-            let mut start = [0; 2];
-            let bias = self.bias.get(first..).unwrap_or_default();
-            start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+            let mut start = self.start::<2>(first);
             if self.folded && !whole {
                 let starts = start.iter_mut().enumerate();
                 starts.for_each(|(o, start)| *start = self.unfolded(*start, w.iter().skip(o).step_by(2)));
             }
             let mut sums = [start];
             A::gemm_tile_i8_pairs(patch, offset, w, &mut sums)?;
-            self.finish(&sums, [term], first, &mut [&mut *y])?;
+            self.finish::<A, _, _>(&sums, [term], first, &mut [&mut *y])?;
         }
         Some(())
     }
 
+    /// What the sums of `T` outputs begin with: the bias; past its end, 0.
+    fn start<const T: usize>(&self, first: usize) -> [i32; T] {
+        let bias = self.bias.get(first..).unwrap_or_default();
+        if let Some(bias) = bias.first_chunk() {
+            return *bias;
+        }
+        let mut start = [0; T];
+        start.iter_mut().zip(bias).for_each(|(start, bias)| *start = *bias);
+        start
+    }
+
     /// Makes elements of the sums of `T` outputs from `first` on.
-    fn finish<const P: usize, const T: usize>(
+    fn finish<A: Arch, const P: usize, const T: usize>(
         &self,
         sums: &[[i32; T]; P],
         of_w_zero_point: [i32; P],
@@ -211,7 +218,7 @@ impl WeightsI8<'_> {
         for ((sums, y), term) in sums.iter().zip(y).zip(of_w_zero_point) {
             for (o, (y, sum)) in y.get_mut(first..)?.iter_mut().zip(sums).enumerate() {
                 let by = fixed::of_output(self.requant, first + o)?;
-                *y = fixed::requantize(sum.wrapping_sub(term), by, &self.y);
+                *y = A::requantize_i8(sum.wrapping_sub(term), by, self.plain, &self.y);
             }
         }
         Some(())
