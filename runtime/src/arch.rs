@@ -291,7 +291,7 @@ pub trait Arch {
             for (x, acc) in x.iter().zip(&mut acc) {
                 // Nearly all patches have no offset.
                 if offset == 0 {
-                    four_whole_sums_i8(acc, x, &w, w_at)?;
+                    Self::four_sums_i8(acc, x, &w, w_at)?;
                 } else {
                     *acc = four_sums_i8(*acc, x, offset, rows_of(&w, w_at, patch.len)?);
                 }
@@ -299,6 +299,16 @@ pub trait Arch {
             Some(())
         })?;
         *sums = acc;
+        Some(())
+    }
+
+    /// Of four rows of weights, from `w_at` on: `sums[o] += Σ x[i] · w[o][w_at + i]`. Sums wrap.
+    ///
+    /// Where there are no vectors, by itself: then it has all registers.
+    #[cfg_attr(target_pointer_width = "64", inline(always))]
+    #[cfg_attr(not(target_pointer_width = "64"), inline(never))]
+    fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
+        *sums = four_sums_i8(*sums, x, 0, rows_of(w, w_at, x.len())?);
         Some(())
     }
 
@@ -548,20 +558,6 @@ fn four_sums_i8(sums: [i32; ROW_TILE], x: &[i8], offset: i16, w: [&[i8]; ROW_TIL
         a3 = a3.wrapping_add(product_i8(x, offset, w3));
     }
     [a0, a1, a2, a3]
-}
-
-/// [`four_sums_i8`] without an offset, of the weights from `w_at` on. Where there are no vectors, it has all registers for
-/// itself.
-#[cfg_attr(target_pointer_width = "64", inline(always))]
-#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
-fn four_whole_sums_i8(
-    sums: &mut [i32; ROW_TILE],
-    x: &[i8],
-    w: &[&[i8]; ROW_TILE],
-    w_at: usize,
-) -> Option<()> {
-    *sums = four_sums_i8(*sums, x, 0, rows_of(w, w_at, x.len())?);
-    Some(())
 }
 
 /// Elements of four rows of weights.

@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 6];
+    let mut met = [0u32; 7];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -30,10 +30,10 @@ fn main() -> ! {
             }
         }
     }
-    let [images, pixels, sums, windows, products, by_channel] = met;
+    let [images, pixels, sums, windows, rows, products, by_channel] = met;
     println!(
-        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} real products of {=u32} each",
-        images, pixels, sums, windows, products, by_channel, ROUNDS
+        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} rows, {=u32} and {=u32} real products of {=u32} each",
+        images, pixels, sums, windows, rows, products, by_channel, ROUNDS
     );
     exit(true)
 }
@@ -41,8 +41,8 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 6] =
-    [depthwise_image, depthwise, sums, windows, products, products_by_channel];
+const TESTS: [fn(&mut Random) -> Option<bool>; 7] =
+    [depthwise_image, depthwise, sums, windows, rows, products, products_by_channel];
 
 /// Numbers without a pattern.
 struct Random(u32);
@@ -265,6 +265,23 @@ fn windows(random: &mut Random) -> Option<bool> {
         .zip(start)
         .enumerate()
         .all(|(channel, (found, start))| *found == start + rows as i32 * sum(channel));
+    met.then_some(true)
+}
+
+/// Four rows of weights, from somewhere on.
+fn rows(random: &mut Random) -> Option<bool> {
+    let (len, at) = (random.size(0, 70), random.size(0, 30));
+    let (mut x, mut w) = ([0; 70], [[0; 100]; 4]);
+    random.fill(&mut x, true);
+    w.iter_mut().for_each(|row| random.fill(row, true));
+    let x = x.get(..len)?;
+    let start = [0; 4].map(|_| random.next() as i32);
+    let mut found = start;
+    Active::four_sums_i8(&mut found, x, &w.each_ref().map(|row| row.as_slice()), at)?;
+    let met = found.iter().zip(start).zip(&w).all(|((found, start), row)| {
+        let products = x.iter().zip(row.iter().skip(at)).map(|(&x, &w)| i32::from(x) * i32::from(w));
+        *found == start + products.sum::<i32>()
+    });
     met.then_some(true)
 }
 

@@ -33,7 +33,7 @@ mod widen;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, four_sums_i8, rows_of, scratch};
 use crate::fixed;
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
@@ -68,6 +68,26 @@ impl Arch for Armv7em {
         let [m, places, moved] = requantize::ready(by, y.zero_point);
         let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
         fixed::bound(ssat8_asr1(qadd(product, moved as i32) >> (places & 31)), y)
+    }
+
+    #[inline(never)]
+    fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
+        let widened = |quad: &[i8; 4]| {
+            let word = u32::from_le_bytes(quad.map(|v| v as u8));
+            (sxtb16(word), sxtb16_ror8(word))
+        };
+        let [(w0, r0), (w1, r1), (w2, r2), (w3, r3)] = rows_of(w, w_at, x.len())?.map(<[i8]>::as_chunks::<4>);
+        let (x, x_rest) = x.as_chunks();
+        let mut acc = *sums;
+        for ((((x, w0), w1), w2), w3) in x.iter().zip(w0).zip(w1).zip(w2).zip(w3) {
+            let (even, odd) = widened(x);
+            for (sum, w) in acc.iter_mut().zip([w0, w1, w2, w3]) {
+                let (w_even, w_odd) = widened(w);
+                *sum = smlad(odd, w_odd, smlad(even, w_even, *sum));
+            }
+        }
+        *sums = four_sums_i8(acc, x_rest, 0, [r0, r1, r2, r3]);
+        Some(())
     }
 
     #[inline(never)]
@@ -201,6 +221,9 @@ instruction!(
 instruction!(
     /// Bytes 1 and 3 as 16-bit integers, added to those of `a`.
     sxtab16_ror8(a: u32, x: u32) -> u32, "sxtab16 {out}, {a}, {x}, ror #8");
+instruction!(
+    /// `sum` and the products of the halves of a and b, which are 16-bit integers. It wraps.
+    smlad(a: u32, b: u32, sum: i32) -> i32, "smlad {out}, {a}, {b}, {sum}");
 instruction!(
     /// `c + ⌊(a · b + 2³¹) / 2³²⌋`.
     smmlar(a: i32, b: i32, c: i32) -> i32, "smmlar {out}, {a}, {b}, {c}");

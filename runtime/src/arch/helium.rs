@@ -26,7 +26,7 @@ mod products;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, RowsI8, scratch};
+use super::{Arch, ImageI8, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
 use flatpack_format::ops::Multiplier;
@@ -49,6 +49,11 @@ pub type Memory = scratch::Memory<QUADS, 8>;
 
 impl Arch for Helium {
     type Scratch = Memory;
+
+    #[inline(never)]
+    fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
+        gemm::four_sums(sums, x, rows_of(w, w_at, x.len())?)
+    }
 
     #[inline(never)]
     fn sum_tile_i8(patch: &Patch<'_, 1, i8>, sums: &mut [i32; LANES]) -> Option<()> {

@@ -1,7 +1,7 @@
 //! Products of activations with rows of weights, in tiles of pixels and four outputs.
 
 use super::requantize::{Ends, multipliers};
-use crate::arch::OutputsI8;
+use crate::arch::{OutputsI8, ROW_TILE};
 use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
@@ -390,5 +390,52 @@ unsafe extern "C" fn one_pixel(task: &mut Gemm) {
         "bne 2b",
         "vpop {{d8-d11}}",
         "pop {{r0, r4-r11, pc}}",
+    )
+}
+
+/// See [`Arch::four_sums_i8`](super::Arch::four_sums_i8).
+pub(super) fn four_sums(sums: &mut [i32; ROW_TILE], x: &[i8], w: [&[i8]; ROW_TILE]) -> Option<()> {
+    if w.iter().any(|w| w.len() < x.len()) {
+        return None;
+    }
+    let w = w.map(<[i8]>::as_ptr);
+    // SAFETY: x and each row have as many elements.
+    unsafe { add_products(sums, x.as_ptr(), &w, x.len()) };
+    Some(())
+}
+
+/// Adds the products of x with four rows to their sums.
+///
+/// # Safety
+/// x and the rows of w point to `len` elements.
+#[unsafe(naked)]
+unsafe extern "C" fn add_products(
+    sums: &mut [i32; ROW_TILE],
+    x: *const i8,
+    w: &[*const i8; ROW_TILE],
+    len: usize,
+) {
+    naked_asm!(
+        architecture!(),
+        "push {{r4-r10, lr}}",
+        "ldm r0, {{r4, r6, r8, r10}}",
+        "ldrd r5, r7, [r2]",
+        "ldr r9, [r2, #8]",
+        "ldr r12, [r2, #12]",
+        "wlstp.8 lr, r3, 3f",
+        "2:",
+        "vldrb.u8 q0, [r1], #16",
+        "vldrb.u8 q1, [r5], #16",
+        "vmladava.s8 r4, q0, q1",
+        "vldrb.u8 q2, [r7], #16",
+        "vmladava.s8 r6, q0, q2",
+        "vldrb.u8 q3, [r9], #16",
+        "vmladava.s8 r8, q0, q3",
+        "vldrb.u8 q1, [r12], #16",
+        "vmladava.s8 r10, q0, q1",
+        "letp lr, 2b",
+        "3:",
+        "stm r0, {{r4, r6, r8, r10}}",
+        "pop {{r4-r10, pc}}",
     )
 }
