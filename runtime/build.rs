@@ -6,15 +6,16 @@ use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(flatpack_arch, values(\"armv7em\", \"helium\"))");
+    println!("cargo::rustc-check-cfg=cfg(flatpack_arch, values(\"armv6m\", \"armv7em\", \"helium\"))");
     println!("cargo::rustc-check-cfg=cfg(flatpack_dsp, values(\"named\"))");
     println!("cargo::rustc-check-cfg=cfg(flatpack_float, values(\"vfp\"))");
     let target = env::var("TARGET").unwrap_or_default();
     let has = |instruction: &str| assembles(&target, instruction).unwrap_or(false);
-    // Every core of the first architecture has the DSP instructions: Cortex-M4 and M7. Of the second, some
-    // have Helium, Cortex-M55 and M85, for example, and some the DSP instructions, as Cortex-M33 may, if
-    // `-C target-cpu` names them.
+    // Every core of `thumbv7em` has the DSP instructions: Cortex-M4 and M7. Of `thumbv8m.main`, some have Helium,
+    // Cortex-M55 and M85, for example, and some the DSP instructions, as Cortex-M33 may, if `-C target-cpu` names
+    // them.
     let arch = match target.as_str() {
+        target if target.starts_with("thumbv6m-") => "armv6m",
         target if target.starts_with("thumbv7em-") => "armv7em",
         target if !target.starts_with("thumbv8m.main-") => return,
         _ if has("vmladava.s8 r0, q0, q1") => "helium",

@@ -4,6 +4,10 @@
 //! loops are written so that the compiler sees every length and turns them into the vector
 //! instructions that the target has.
 
+#[cfg(flatpack_arch = "armv6m")]
+#[allow(unsafe_code)]
+pub mod armv6m;
+
 #[cfg(flatpack_arch = "armv7em")]
 #[allow(unsafe_code)]
 pub mod armv7em;
@@ -617,8 +621,11 @@ impl Arch for Portable {
 }
 
 /// What this build uses.
-#[cfg(not(any(flatpack_arch = "armv7em", flatpack_arch = "helium")))]
+#[cfg(not(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em", flatpack_arch = "helium")))]
 pub type Active = Portable;
+/// What this build uses.
+#[cfg(flatpack_arch = "armv6m")]
+pub type Active = armv6m::Armv6m;
 /// What this build uses.
 #[cfg(flatpack_arch = "armv7em")]
 pub type Active = armv7em::Armv7em;
