@@ -321,9 +321,16 @@ fn a_group_that_contains_itself_is_walked_once_and_a_broken_training_config_does
 }
 
 #[test]
-fn weights_in_another_file_are_not_followed() {
-    let error = open(&data("external_link.h5"), None).unwrap_err();
-    assert!(error.to_string().contains("xternal"), "{error}");
+fn links_to_paths_and_other_files_are_not_followed() {
+    for (file, target) in [
+        ("external_link.h5", "odd_types.h5:/model_weights/int8/int8/kernel:0"),
+        ("soft_link_table.h5", "/elsewhere"),
+        ("soft_link_message.h5", "/elsewhere"),
+        ("soft_link_heap.h5", "/elsewhere"),
+    ] {
+        let error = open(&data(file), None).unwrap_err().to_string();
+        assert!(error.contains(&format!("the link `kernel:0` to `{target}`")), "{error}");
+    }
 }
 
 #[test]

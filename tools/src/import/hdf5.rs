@@ -1,10 +1,12 @@
 //! HDF5 files: groups, text attributes and numeric datasets, and nothing else of HDF5.
 //!
 //! The bytes are hostile: sizes are limited before memory is taken, walks end on files whose groups
-//! contain themselves, and nothing outside the file is opened (external links and external data are
-//! errors).
+//! contain themselves, and nothing outside the file is opened (links that lead elsewhere and external data
+//! are errors).
 
-use std::cell::Cell;
+mod links;
+
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
 
@@ -49,8 +51,10 @@ impl File {
         if expected_bytes > length_bytes {
             return Err(Fault::Truncated { found_bytes: length_bytes, expected_bytes });
         }
-        let group = file.root_group().map_err(damaged)?;
-        Ok(Self { root: Group { group, budget_bytes: Rc::new(Cell::new(budget_bytes)) } })
+        let root = file.root_group().map_err(damaged)?;
+        let budget_bytes = Cell::new(budget_bytes);
+        let open = Rc::new(Open { file, budget_bytes, looked_at: RefCell::default() });
+        Ok(Self { root: Group::of(&open, root)? })
     }
 
     /// The root group.
@@ -59,18 +63,39 @@ impl File {
     }
 }
 
+/// What the groups of an open file share.
+struct Open {
+    file: Hdf5File,
+    /// What all datasets of the file together may still take.
+    budget_bytes: Cell<u64>,
+    /// The addresses of groups all of whose links are objects of the file.
+    looked_at: RefCell<HashSet<u64>>,
+}
+
 /// A group of an open file.
 pub(crate) struct Group {
     group: hdf5_reader::group::Group,
-    /// What all datasets of the file together may still take.
-    budget_bytes: Rc<Cell<u64>>,
+    open: Rc<Open>,
 }
 
 impl Group {
+    /// A group without links that lead elsewhere.
+    fn of(open: &Rc<Open>, group: hdf5_reader::group::Group) -> Result<Self, Fault> {
+        if open.looked_at.borrow_mut().insert(group.address())
+            && let Some(link) = links::elsewhere(&open.file, &group).map_err(damaged)?
+        {
+            return Err(Fault::Unsupported {
+                what: format!("the link `{}` to `{}`, which is no object of its own,", link.name, link.target),
+                remedy: "put what it leads to in its place: in h5py, `del file[link]` and `file.copy(target, link)`"
+                    .into(),
+            });
+        }
+        Ok(Self { group, open: open.clone() })
+    }
+
     /// The group called `name` in this one.
     pub(crate) fn group(&self, name: &str) -> Result<Option<Group>, Fault> {
-        let group = if_found(self.group.group(name))?;
-        Ok(group.map(|group| Group { group, budget_bytes: self.budget_bytes.clone() }))
+        if_found(self.group.group(name))?.map(|group| Self::of(&self.open, group)).transpose()
     }
 
     /// Names of the groups and datasets in this group.
@@ -91,14 +116,14 @@ impl Group {
         let Some(dataset_name) = parts.next_back() else {
             return Ok(None);
         };
-        let mut group = self.group.clone();
+        let mut group = Self { group: self.group.clone(), open: self.open.clone() };
         for part in parts {
-            match if_found(group.group(part))? {
+            match group.group(part)? {
                 Some(child) => group = child,
                 None => return Ok(None),
             }
         }
-        let Some(dataset) = if_found(group.dataset(dataset_name))? else {
+        let Some(dataset) = if_found(group.group.dataset(dataset_name))? else {
             return Ok(None);
         };
         self.spend(dataset.raw_byte_len().map_err(damaged)? as u64)?;
@@ -106,13 +131,13 @@ impl Group {
     }
 
     fn spend(&self, bytes: u64) -> Result<(), Fault> {
-        match self.budget_bytes.get().checked_sub(bytes) {
-            Some(left) => self.budget_bytes.set(left),
+        match self.open.budget_bytes.get().checked_sub(bytes) {
+            Some(left) => self.open.budget_bytes.set(left),
             None => {
                 return Err(Fault::Limit {
                     what: "the size in bytes of the file's datasets",
                     found: bytes,
-                    limit: self.budget_bytes.get(),
+                    limit: self.open.budget_bytes.get(),
                 });
             }
         }
@@ -131,13 +156,12 @@ impl Group {
     /// All datasets in this group and below. Each group counts once, however often it is linked.
     pub(crate) fn datasets_below(&self) -> Result<Vec<Found>, Fault> {
         let mut found = Vec::new();
-        self.walk(&self.group, "", &mut HashSet::new(), 0, &mut found)?;
+        self.walk("", &mut HashSet::new(), 0, &mut found)?;
         Ok(found)
     }
 
     fn walk(
         &self,
-        group: &hdf5_reader::group::Group,
         path: &str,
         seen: &mut HashSet<u64>,
         depth: usize,
@@ -150,15 +174,16 @@ impl Group {
                 limit: MAX_DEPTH as u64,
             });
         }
-        if !seen.insert(group.address()) {
+        if !seen.insert(self.group.address()) {
             return Ok(());
         }
-        let (groups, datasets) = group.members().map_err(damaged)?;
+        let (groups, datasets) = self.group.members().map_err(damaged)?;
         for dataset in datasets {
             found.push(Found { path: format!("{path}{}", dataset.name()), dataset });
         }
         for group in groups {
-            self.walk(&group, &format!("{path}{}/", group.name()), seen, depth + 1, found)?;
+            let path = format!("{path}{}/", group.name());
+            Self::of(&self.open, group)?.walk(&path, seen, depth + 1, found)?;
         }
         Ok(())
     }

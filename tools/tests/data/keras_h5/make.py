@@ -55,3 +55,17 @@ with h5py.File("external_link.h5", "w") as file:
     group = weights.create_group("d")
     group.attrs["weight_names"] = np.array(["kernel:0"], "S")
     group["kernel:0"] = h5py.ExternalLink("odd_types.h5", "/model_weights/int8/int8/kernel:0")
+
+# A weight that is a path to another one: in a table, as a message, and among so many links that they lie in a heap.
+for name, options, others in [("table", {}, 0), ("message", {"libver": "latest"}, 0), ("heap", {"libver": "latest"}, 9)]:
+    with h5py.File(f"soft_link_{name}.h5", "w", **options) as file:
+        file.attrs["model_config"] = json.dumps(architecture([dense("d", 2)]))
+        file.attrs["keras_version"] = "2.15.0"
+        weights = file.create_group("model_weights")
+        weights.attrs["layer_names"] = np.array(["d"], "S")
+        group = weights.create_group("d")
+        group.attrs["weight_names"] = np.array(["kernel:0"], "S")
+        group["kernel:0"] = h5py.SoftLink("/elsewhere")
+        for other in range(others):
+            group.create_group(f"other_{other}")
+        file["elsewhere"] = np.ones((2, 2), "<f4")
