@@ -269,4 +269,5 @@ opcodes! {
     125 = UnidirectionalSequenceLstmW16, "unidirectional_sequence_lstm_w16", ops::unidirectional_sequence_lstm_w16::RULE;
     126 = UnidirectionalSequenceGruW16, "unidirectional_sequence_gru_w16", ops::unidirectional_sequence_gru_w16::RULE;
     127 = UnidirectionalSequenceRnnW16, "unidirectional_sequence_rnn_w16", ops::unidirectional_sequence_rnn_w16::RULE;
+    128 = Hash, "hash", ops::hash::RULE;
 }

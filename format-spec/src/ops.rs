@@ -35,6 +35,7 @@ pub mod gather_w8;
 pub mod gelu;
 pub mod group_normalization;
 pub mod hard_sigmoid;
+pub mod hash;
 pub mod l2_normalization;
 pub mod l2_normalization_i8;
 pub mod layer_normalization;

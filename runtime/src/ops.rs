@@ -54,6 +54,7 @@ pub mod greater_equal;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
+pub mod hash;
 pub mod l2_normalization;
 pub mod l2_normalization_i8;
 pub mod layer_normalization;
@@ -261,6 +262,7 @@ pub const ALL: &[Kernel] = &[
     unidirectional_sequence_lstm_w16::KERNEL,
     unidirectional_sequence_gru_w16::KERNEL,
     unidirectional_sequence_rnn_w16::KERNEL,
+    hash::KERNEL,
 ];
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub mod greater_equal;
 pub mod group_normalization;
 pub mod hard_sigmoid;
 pub mod hard_swish;
+pub mod hash;
 pub mod l2_normalization;
 pub mod l2_normalization_i8;
 pub mod layer_normalization;
@@ -408,6 +409,7 @@ pub const ALL: &[Operator] = &[
     unidirectional_sequence_lstm_w16::OPERATOR,
     unidirectional_sequence_gru_w16::OPERATOR,
     unidirectional_sequence_rnn_w16::OPERATOR,
+    hash::OPERATOR,
 ];
 
 /// The operator with this opcode.

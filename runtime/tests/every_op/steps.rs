@@ -257,6 +257,7 @@ pub(crate) fn step(op: OpCode) -> Sample {
         Op::Celu => unary(op, celu::CeluParams { alpha: 1.5 }),
         Op::Gelu => unary(op, gelu::GeluParams { approximate: 1 }),
         Op::HardSigmoid => unary(op, hard_sigmoid::HardSigmoidParams { slope: 0.2, offset: 0.5 }),
+        Op::Hash => unary(op, hash::HashParams { bins: 1000, keyed: 1, key: [1, 2, 3, 4] }),
         Op::Squareplus => unary(op, squareplus::SquareplusParams { b: 4.0 }),
         Op::Selu
         | Op::Logistic

@@ -122,10 +122,11 @@ pub fn integer_nodes(graph: &Graph, options: &Options) -> Result<Vec<bool>, Quan
 
 /// Whether a node computes with reals without being asked to. `div` does though there is an operator on
 /// integers: that shifts by a number of places which the scales decide, and which C++ does not define beyond
-/// the width of a word. Comparisons and indices mean what they say only before anything is rounded.
+/// the width of a word. Comparisons, indices and hashes mean what they say only before anything is rounded.
 fn stays_float(node: &Node) -> bool {
     use OpCode as Op;
-    let exact = matches!(node.op, Op::Equal | Op::NotEqual | Op::Greater | Op::GreaterEqual | Op::Gather);
+    let exact =
+        matches!(node.op, Op::Equal | Op::NotEqual | Op::Greater | Op::GreaterEqual | Op::Gather | Op::Hash);
     node.op == Op::Div || node.op == Op::Select || exact
 }
 

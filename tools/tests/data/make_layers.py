@@ -271,6 +271,19 @@ def categories():
           lookup(x, output_mode="multi_hot", mask_token=0), lookup(x, output_mode="multi_hot", max_tokens=9, pad_to_max_tokens=True), lookup(x, invert=True),
           lookup(x, invert=True, mask_token=0)])
 
+    def hashes():
+        x, y = (keras.Input(shape, dtype="int64") for shape in [(5,), (1,)])
+        settings = [dict(), dict(salt=137), dict(salt=[133, -(1 << 40)]), dict(mask_value=0), dict(mask_value=18, salt=5),
+                    dict(num_bins=1, mask_value=0), dict(num_bins=1 << 24), dict(output_mode="multi_hot"),
+                    dict(output_mode="count", mask_value=0)]
+        outputs = [real(L.Hashing(**{"num_bins": 11, **of})(x)) for of in settings]
+        outputs.append(real(L.Hashing(6, output_mode="one_hot")(y)))
+        for of in [dict(), dict(salt=[7, 8]), dict(mask_token=0), dict(output_mode="multi_hot")] if KERAS3 else []:
+            outputs.append(lookup(x, num_oov_indices=4, oov_method="farmhash", **of))
+        return keras.Model([x, y], outputs)
+
+    CASES["hashing_integers"] = hashes
+
 
 def real(x):
     return ops_cast(x, "float32")
@@ -739,6 +752,9 @@ def write(folder, name, build):
         model.jit_compile = True
     # Inputs that count something are of integers, in the element type of reals.
     draw = (lambda shape: rng.integers(0, 6, shape)) if name.endswith("indices") else (lambda shape: rng.normal(0, 1, shape))
+    # Of all sizes, and of those in a vocabulary.
+    if name.endswith("integers"):
+        draw = lambda shape: np.where(rng.random(shape) < 0.2, 7, rng.integers(-2, 3, shape) * 9 ** rng.integers(0, 8, shape))
     samples = [draw((2, *tensor.shape[1:])).astype("float32") for tensor in model.inputs]
     # One sample at a time: what is computed over a batch is computed over one sample where it is used.
     os.makedirs(folder, exist_ok=True)

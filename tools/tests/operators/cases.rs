@@ -10,15 +10,34 @@ use flatpack_format::ops::recurrence::{
     Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence, UNMASKED, ZEROED, ZEROS,
 };
 use flatpack_format::ops::{
-    Clamp, binary::BinaryParams, broadcast_to::BroadcastToParams, celu::CeluParams, clip::ClipParams,
-    concatenate::ConcatenateParams, elu::EluParams, gather::GatherParams, gelu::GeluParams,
-    group_normalization::GroupNormalizationParams, hard_sigmoid::HardSigmoidParams,
-    l2_normalization::L2NormalizationParams, layer_normalization::LayerNormalizationParams,
-    leaky_relu::LeakyReluParams, log_softmax::LogSoftmaxParams, mean::ReduceParams, pad::PadParams,
-    reshape::ReshapeParams, resize_bilinear::ResizeBilinearParams,
-    resize_nearest_neighbor::ResizeNearestNeighborParams, softmax::SoftmaxParams, sparsemax::SparsemaxParams,
-    squareplus::SquareplusParams, strided_slice::StridedSliceParams, svdf::SvdfParams,
-    thresholded_relu::ThresholdedReluParams, transpose::TransposeParams,
+    Clamp,
+    binary::BinaryParams,
+    broadcast_to::BroadcastToParams,
+    celu::CeluParams,
+    clip::ClipParams,
+    concatenate::ConcatenateParams,
+    elu::EluParams,
+    gather::GatherParams,
+    gelu::GeluParams,
+    group_normalization::GroupNormalizationParams,
+    hard_sigmoid::HardSigmoidParams,
+    hash::{HashParams, MAX_BINS},
+    l2_normalization::L2NormalizationParams,
+    layer_normalization::LayerNormalizationParams,
+    leaky_relu::LeakyReluParams,
+    log_softmax::LogSoftmaxParams,
+    mean::ReduceParams,
+    pad::PadParams,
+    reshape::ReshapeParams,
+    resize_bilinear::ResizeBilinearParams,
+    resize_nearest_neighbor::ResizeNearestNeighborParams,
+    softmax::SoftmaxParams,
+    sparsemax::SparsemaxParams,
+    squareplus::SquareplusParams,
+    strided_slice::StridedSliceParams,
+    svdf::SvdfParams,
+    thresholded_relu::ThresholdedReluParams,
+    transpose::TransposeParams,
     unidirectional_sequence_gru::UnidirectionalSequenceGruParams,
     unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams,
     unidirectional_sequence_rnn::UnidirectionalSequenceRnnParams,
@@ -205,6 +224,7 @@ impl Build<'_> {
                 let (slope, offset) = self.draw.one_of(&[(0.2, 0.5), (1.0 / 6.0, 0.5)]);
                 self.unary(HardSigmoidParams { slope, offset });
             }
+            OpCode::Hash => self.hash(),
             OpCode::Squareplus => {
                 let b = self.draw.one_of(&[4.0, 0.0, 0.5]);
                 self.unary(SquareplusParams { b });
@@ -452,6 +472,18 @@ impl Build<'_> {
         self.input_of(&x, values);
         self.stored_weights(&[&[rows], &row[..]].concat(), 0);
         self.node(GatherParams { from_end });
+    }
+
+    fn hash(&mut self) {
+        let dims = self.draw.dims(0..=6);
+        let mut values = self.draw.units(dims.iter().product());
+        for value in &mut values {
+            *value *= 10f32.powi(self.draw.from(0..=20) as i32);
+        }
+        self.input_of(&dims, values);
+        let key = [(); 4].map(|()| self.draw.from(0..=u32::MAX - 1));
+        let (bins, keyed) = (self.draw.from(1..=MAX_BINS), self.draw.from(0..=1));
+        self.node(HashParams { bins, keyed, key });
     }
 
     fn prelu(&mut self) {

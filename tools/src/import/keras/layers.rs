@@ -87,7 +87,7 @@ const NOT_YET: &[&str] = &[
 ];
 
 /// Keras' own layers that compute with what no tensor holds.
-const ON_TEXT: &[&str] = &["HashedCrossing", "Hashing", "StringLookup", "TextVectorization"];
+const ON_TEXT: &[&str] = &["HashedCrossing", "StringLookup", "TextVectorization"];
 
 /// How the class of this layer is lowered.
 ///

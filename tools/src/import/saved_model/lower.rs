@@ -36,6 +36,8 @@ pub(super) enum Value {
     Known(Rc<Known>),
     /// A variable, by its number among the objects.
     Variable(usize),
+    /// Texts: the decimal digits of the integers in a tensor.
+    Digits(TensorId),
     /// A list: the rows of a tensor.
     Rows(TensorId),
     /// A list of tensors, as loops fill.
@@ -223,10 +225,12 @@ impl<'s> Lowering<'s, '_> {
                 known.made.set(Some(made));
                 Ok(made)
             }
-            Value::Variable(_) | Value::Rows(_) | Value::List(_) => Err(Fault::Unsupported {
-                what: "a variable or a list where a tensor is expected".into(),
-                remedy: "export a signature that takes and gives tensors".into(),
-            }),
+            Value::Variable(_) | Value::Digits(_) | Value::Rows(_) | Value::List(_) => {
+                Err(Fault::Unsupported {
+                    what: "a variable, a text or a list where a tensor is expected".into(),
+                    remedy: "export a signature that takes and gives tensors".into(),
+                })
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Names and attributes are those of `tensorflow/core/ops`.
 
+mod hashes;
 mod lists;
 mod loops;
 mod recurrent;
@@ -47,6 +48,7 @@ const OTHERS: &[&str] = &[
     "LeakyRelu",
     "MatMul",
     "NoOp",
+    "OneHot",
     "PartitionedCall",
     "PlaceholderWithDefault",
     "PreventGradient",
@@ -68,6 +70,7 @@ pub(super) fn names() -> Vec<&'static str> {
     names.extend(shapes::names());
     names.extend(spatial::NAMES);
     names.extend(lists::NAMES);
+    names.extend(hashes::NAMES);
     names.sort_unstable();
     names
 }
@@ -114,6 +117,7 @@ pub(super) fn evaluate(
         }
         op if calls(op) => loops::evaluate(low, args),
         op if lists::NAMES.contains(&op) => lists::evaluate(low, &args),
+        op if hashes::NAMES.contains(&op) => Ok(vec![hashes::evaluate(low, &args)?]),
         op if shapes::names().any(|name| name == op) => shapes::evaluate(low, &args),
         op if spatial::NAMES.contains(&op) => Ok(vec![Value::Tensor(spatial::evaluate(low, &args)?)]),
         op => {
@@ -300,6 +304,13 @@ fn of_tensors(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, F
             }
             Ok(sum)
         }
+        "OneHot" => {
+            let value = |number: usize| args.known(number).map(|known| known.values.first().copied());
+            let axis = args.node.int("axis").unwrap_or(-1);
+            let settings =
+                json!({"depth": value(1)?, "on_value": value(2)?, "off_value": value(3)?, "axis": axis});
+            operation(low, args, "one_hot", settings)
+        }
         "LeakyRelu" => {
             let slope = args.node.float("alpha").unwrap_or(0.2);
             operation(low, args, "LeakyRelu", json!({"negative_slope": slope}))
@@ -318,13 +329,12 @@ fn of_tensors(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, F
             one(low.builder.foreign_operation("Matmul", operands, settings)?, args)
         }
         "Cast" => {
-            // Numbers stay what they are; only reals as integers would be rounded.
+            // Numbers stay what they are; only reals as integers are rounded.
             let to_integer = |of: Option<i32>| matches!(of, Some(dtype::INT32 | dtype::INT64));
-            let x = args.tensor(low, 0)?;
             if to_integer(args.node.dtype("DstT")) && args.node.dtype("SrcT") == Some(dtype::FLOAT) {
-                return Err(args.unsupported());
+                return operation(low, args, "Cast", json!({"dtype": "int64"}));
             }
-            Ok(x)
+            args.tensor(low, 0)
         }
         _ => Err(args.unsupported()),
     }

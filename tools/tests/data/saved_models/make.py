@@ -160,8 +160,17 @@ def settle(model):
         weight.assign(np.abs(value) + 0.5 if "variance" in weight.path else value)
 
 
+def hashes():
+    """Bins of integers, and of reals rounded to such."""
+    x = keras.Input((1,), dtype="int64", name="x")
+    y = keras.Input((3,), name="y")
+    bins = L.Hashing(5, mask_value=0, output_mode="one_hot")(x)
+    salted = L.Hashing(9, salt=[3, 1 << 40])(y)
+    return keras.Model([x, y], [L.Dense(2)(bins), L.Embedding(9, 3)(salted)])
+
+
 def main():
-    made = dict(images=images, sequences=sequences, attention=attention, tokens=tokens)
+    made = dict(images=images, sequences=sequences, attention=attention, tokens=tokens, hashes=hashes)
     modules = dict(functions=Functions)
     refused = dict(py_function=RunsPython, read_file=ReadsFile, waits=Waits, looks_up=LooksUp)
     wanted = sys.argv[1:] or [*made, *modules, *refused]
@@ -176,8 +185,10 @@ def main():
             if name == "tokens":
                 inputs = [RANDOM.integers(0, 11, shapes[0]).astype("f")]
             model.export(folder, verbose=False)
-            dtype = "int32" if name == "tokens" else "float32"
-            given = [value.astype(dtype) for value in inputs]
+            if name == "hashes":
+                inputs = [np.trunc(value * 1000).astype("f") if at == 0 else value * 1000 for at, value in enumerate(inputs)]
+                inputs[0][0, 0] = 0
+            given = [value.astype(tensor.dtype) for value, tensor in zip(inputs, model.inputs)]
             outputs = model.predict(given if len(given) > 1 else given[0], verbose=0)
             outputs = outputs if isinstance(outputs, list) else [outputs]
         elif name in modules:

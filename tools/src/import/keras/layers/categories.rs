@@ -2,6 +2,7 @@
 
 use flatpack_format::OpCode;
 use flatpack_format::ops::gather::GatherParams;
+use flatpack_format::ops::hash::{HashParams, MAX_BINS};
 use flatpack_format::ops::{Clamp, fully_connected::FullyConnectedParams};
 use serde_json::Value;
 
@@ -16,11 +17,12 @@ use crate::import::keras::network::{Call, Layer};
 pub(super) const LAYERS: &[(&str, Lower)] = &[
     ("CategoryEncoding", Lower::Call(category_encoding)),
     ("Discretization", Lower::Map(discretization)),
+    ("Hashing", Lower::Map(hashing)),
     ("IntegerLookup", Lower::Map(integer_lookup)),
 ];
 
 /// Integers up to there are float32.
-const MAX_INTEGER: i64 = 1 << 24;
+const MAX_INTEGER: u64 = 1 << 24;
 
 /// Categories as the layer's `output_mode` has them. A category that is none of 0 to `count` − 1 counts nowhere.
 fn encoded(
@@ -97,6 +99,49 @@ fn discretization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<Tens
     encoded(low, bin, layer.config.str_or("output_mode", "int")?, count + 1, None)
 }
 
+/// Bins of integers, the first one for masked values where there are such and another bin is left.
+fn hashing(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
+    let count = size_of_layer(layer, "num_bins")?;
+    let mask = match layer.config.get("mask_value") {
+        Some(text @ Value::String(_)) => return Err(wrong("`mask_value`", short(text), "an integer")),
+        Some(_) if count > 1 => layer.config.ints("mask_value")?.first().copied(),
+        _ => None,
+    };
+    let bins = match mask {
+        None => hashed(low, layer, x, count)?,
+        Some(mask) => {
+            within_float32(&[mask])?;
+            let (bins, mask, one) =
+                (hashed(low, layer, x, count - 1)?, low.scalar(mask as f32), low.scalar(1.0));
+            let others = low.binary(OpCode::Add, bins, one)?;
+            let unmasked = low.binary(OpCode::NotEqual, x, mask)?;
+            low.binary(OpCode::Mul, others, unmasked)?
+        }
+    };
+    encoded(low, bins, layer.config.str_or("output_mode", "int")?, count, None)
+}
+
+/// The bin of each integer among `bins`, by the layer's `salt`.
+fn hashed(low: &mut Lowering, layer: &Layer, x: TensorId, bins: u32) -> Result<TensorId, Fault> {
+    if bins > MAX_BINS {
+        return Err(Fault::Unsupported {
+            what: format!("{bins} bins, not all of which are a float32,"),
+            remedy: "use 2²⁴ or fewer".into(),
+        });
+    }
+    let salt = match layer.config.get("salt") {
+        None => None,
+        Some(salt) => Some(match *layer.config.ints("salt")? {
+            [both] => [both, both],
+            [first, second] => [first, second],
+            _ => return Err(wrong("`salt`", short(salt), "one integer or two")),
+        }),
+    };
+    let halves = |word: i64| [word as u32, (word >> 32) as u32];
+    let [[a, b], [c, d]] = salt.unwrap_or_default().map(halves);
+    low.node(OpCode::Hash, HashParams { bins, keyed: salt.is_some().into(), key: [a, b, c, d] }, &[x])
+}
+
 /// The vocabulary of a layer, without the tokens that stand for masked and for unknown values.
 fn vocabulary(layer: &Layer, mask: Option<i64>, unknown: &[i64]) -> Result<Vec<i64>, Fault> {
     let given = match layer.config.get("vocabulary") {
@@ -116,11 +161,17 @@ fn vocabulary(layer: &Layer, mask: Option<i64>, unknown: &[i64]) -> Result<Vec<i
     };
     let special: Vec<i64> = mask.into_iter().chain(unknown.iter().copied()).collect();
     let tokens = given.strip_prefix(special.as_slice()).unwrap_or(&given).to_vec();
-    match tokens.iter().chain(&special).find(|token| token.abs() > MAX_INTEGER) {
-        None => Ok(tokens),
-        Some(token) => Err(Fault::Unsupported {
-            what: format!("the token {token}, which is no float32,"),
-            remedy: "use tokens from −2²⁴ to 2²⁴".into(),
+    within_float32(&special)?;
+    within_float32(&tokens)?;
+    Ok(tokens)
+}
+
+fn within_float32(integers: &[i64]) -> Result<(), Fault> {
+    match integers.iter().find(|integer| integer.unsigned_abs() > MAX_INTEGER) {
+        None => Ok(()),
+        Some(integer) => Err(Fault::Unsupported {
+            what: format!("the integer {integer}, which is no float32,"),
+            remedy: "use integers from −2²⁴ to 2²⁴".into(),
         }),
     }
 }
@@ -134,12 +185,6 @@ fn integer_lookup(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<Tens
     let mode = layer.config.str_or("output_mode", "int")?;
     let (mask, unknown) = (int("mask_token")?, int("oov_token")?.unwrap_or(-1));
     let unknowns = layer.config.usize_or("num_oov_indices", 1)?;
-    if layer.config.str_or("oov_method", "floormod")? != "floormod" {
-        return Err(Fault::Unsupported {
-            what: "unknown integers that are hashed as the text of their digits (`oov_method`)".into(),
-            remedy: "use the method \"floormod\", or one index for all unknown integers".into(),
-        });
-    }
     // Masked values have a place of their own, the first, only where the result is that place.
     let own_place = mask.filter(|_| mode == "int");
     let tokens = vocabulary(layer, own_place, &vec![unknown; unknowns])?;
@@ -176,12 +221,17 @@ fn integer_lookup(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<Tens
         let weights = low.constant("places", &[1, count], places);
         let params = FullyConnectedParams { clamp: Clamp::NONE };
         let place = low.node(OpCode::FullyConnected, params, &[found, weights])?;
-        // x − n · ⌊x / n⌋, which is exact for integers.
-        let (divisor, start) = (low.scalar(unknowns as f32), low.scalar(start));
-        let quotient = low.binary(OpCode::Div, column, divisor)?;
-        let quotient = low.unary(OpCode::Floor, quotient)?;
-        let whole = low.binary(OpCode::Mul, quotient, divisor)?;
-        let rest = low.binary(OpCode::Sub, column, whole)?;
+        let rest = match layer.config.str_or("oov_method", "floormod")? {
+            "floormod" => rest_of(low, column, unknowns)?,
+            "farmhash" => hashed(low, layer, column, size_of_layer(layer, "num_oov_indices")?)?,
+            other => {
+                return Err(Fault::Unsupported {
+                    what: format!("the method {other:?} for unknown integers (`oov_method`)"),
+                    remedy: "use \"floormod\" or \"farmhash\"".into(),
+                });
+            }
+        };
+        let start = low.scalar(start);
         let other = low.binary(OpCode::Add, rest, start)?;
         let last = dims.len() - 1;
         let is_known = over(low, OpCode::ReduceMax, found, &[last], true)?;
@@ -192,6 +242,15 @@ fn integer_lookup(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<Tens
     let padded = layer.config.bool_or("pad_to_max_tokens", false)?;
     let size = if padded { size_of_layer(layer, "max_tokens")? } else { size };
     encoded(low, place, mode, size, None)
+}
+
+/// x − n · ⌊x / n⌋, which is exact for integers.
+fn rest_of(low: &mut Lowering, x: TensorId, n: usize) -> Result<TensorId, Fault> {
+    let n = low.scalar(n as f32);
+    let quotient = low.binary(OpCode::Div, x, n)?;
+    let quotient = low.unary(OpCode::Floor, quotient)?;
+    let whole = low.binary(OpCode::Mul, quotient, n)?;
+    low.binary(OpCode::Sub, x, whole)
 }
 
 /// The tokens at these places; what is no place, and those of unknown integers, give the unknown token.
@@ -215,20 +274,9 @@ fn at_places(
 
 /// Why a layer that computes with text is refused: tensors hold numbers.
 pub(super) fn on_text(class: &str) -> Fault {
-    Fault::Unsupported {
-        what: match class {
-            "Hashing" | "HashedCrossing" => {
-                format!("the layer {class}, which hashes text, and numbers as the text of their digits,")
-            }
-            _ => format!("the layer {class}, which takes text,"),
-        },
-        remedy: match class {
-            "Hashing" | "HashedCrossing" => {
-                "hash before the model, and feed it the numbers of the bins; where all integers are known, an \
-                 IntegerLookup in its place is read"
-            }
-            _ => "do this before the model, and feed it numbers",
-        }
-        .into(),
-    }
+    let what = match class {
+        "HashedCrossing" => format!("the layer {class}, which hashes several values together,"),
+        _ => format!("the layer {class}, which takes text,"),
+    };
+    Fault::Unsupported { what, remedy: "do this before the model, and feed it numbers".into() }
 }

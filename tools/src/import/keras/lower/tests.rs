@@ -283,14 +283,24 @@ fn kernels_of_their_own_that_do_not_fit_are_refused() {
 
 #[test]
 fn what_no_operator_computes_is_refused_with_the_reason() {
-    let lookup = json!({"vocabulary": [1, 2], "num_oov_indices": 2, "oov_method": "farmhash"});
+    let lookup = json!({"vocabulary": [1, 2], "num_oov_indices": 2, "oov_method": "md5"});
     for (class, config, reason) in [
-        ("Hashing", json!({"num_bins": 3}), "hashes text, and numbers as the text of their digits"),
+        ("HashedCrossing", json!({"num_bins": 3}), "hashes several values together"),
+        ("Hashing", json!({"num_bins": 0}), "a parameter is outside of its domain"),
+        ("Hashing", json!({"num_bins": 16777217}), "16777217 bins, not all of which are a float32"),
+        ("Hashing", json!({"num_bins": 3, "salt": [1, 2, 3]}), "one integer or two"),
+        ("Hashing", json!({"num_bins": 3, "salt": []}), "one integer or two"),
+        ("Hashing", json!({"num_bins": 3, "mask_value": "[MASK]"}), "expected an integer"),
+        (
+            "Hashing",
+            json!({"num_bins": 3, "mask_value": i64::MIN}),
+            "-9223372036854775808, which is no float32",
+        ),
         ("TextVectorization", json!({}), "takes text"),
-        ("IntegerLookup", lookup, "hashed as the text of their digits"),
+        ("IntegerLookup", lookup, "the method \"md5\" for unknown integers"),
         ("IntegerLookup", json!({"vocabulary": null}), "a vocabulary that the layer learned from data"),
         ("IntegerLookup", json!({"vocabulary": "http://host/tokens"}), "a vocabulary in a file of its own"),
-        ("IntegerLookup", json!({"vocabulary": [16777217]}), "the token 16777217, which is no float32"),
+        ("IntegerLookup", json!({"vocabulary": [16777217]}), "the integer 16777217, which is no float32"),
         ("IntegerLookup", json!({"vocabulary": [1], "output_mode": "tf_idf"}), "the output mode \"tf_idf\""),
         ("Discretization", json!({"num_bins": 3}), "boundaries that the layer learned from data"),
         (

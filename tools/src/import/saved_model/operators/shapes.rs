@@ -58,10 +58,12 @@ impl Lowering<'_, '_> {
                 Ok(self.builder.graph.dims(*tensor).iter().map(|&e| e as usize).collect())
             }
             Value::Known(known) => Ok(known.shape.clone()),
-            Value::Variable(_) | Value::Rows(_) | Value::List(_) => Err(Fault::Unsupported {
-                what: "the shape of a variable or a list".into(),
-                remedy: "export a signature that takes and gives tensors".into(),
-            }),
+            Value::Variable(_) | Value::Digits(_) | Value::Rows(_) | Value::List(_) => {
+                Err(Fault::Unsupported {
+                    what: "the shape of a variable, a text or a list".into(),
+                    remedy: "export a signature that takes and gives tensors".into(),
+                })
+            }
         }
     }
 
