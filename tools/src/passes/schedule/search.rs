@@ -36,6 +36,8 @@ pub(super) struct Pass {
 /// A set of steps that have run, and the best way there.
 struct State {
     has_run: StepSet,
+    /// The steps that can run next, in order.
+    ready: Vec<usize>,
     live_bytes: u64,
     peak_bytes: u64,
     last: Last,
@@ -48,12 +50,47 @@ struct Last {
     parent: usize,
 }
 
+/// What each step of a segment waits for, and what waits for it, counted from the segment's start.
+struct Waiting {
+    before: Vec<Vec<usize>>,
+    after: Vec<Vec<usize>>,
+}
+
+impl Waiting {
+    fn of(flow: &Flow, steps: Range<usize>) -> Self {
+        let mut after = vec![Vec::new(); steps.len()];
+        let before = steps.clone().map(|step| {
+            let within = flow.predecessors(step).filter(|before| steps.contains(before));
+            let mut before: Vec<usize> = within.map(|before| before - steps.start).collect();
+            before.sort_unstable();
+            before.dedup();
+            before.iter().for_each(|&before| after[before].push(step - steps.start));
+            before
+        });
+        Self { before: before.collect(), after }
+    }
+
+    /// The steps that can run at first.
+    fn ready(&self) -> Vec<usize> {
+        (0..self.before.len()).filter(|&step| self.before[step].is_empty()).collect()
+    }
+
+    /// The steps that can run after `step`, which was the last of `has_run` and one of `ready`.
+    fn ready_after(&self, step: usize, ready: &[usize], has_run: &StepSet) -> Vec<usize> {
+        let others = ready.iter().copied().filter(|&other| other != step);
+        let can_run = |later: &usize| self.before[*later].iter().all(|&before| has_run.contains(before));
+        let mut next: Vec<usize> = others.chain(self.after[step].iter().copied().filter(can_run)).collect();
+        next.sort_unstable();
+        next
+    }
+}
+
 /// Looks for an order of the segment's steps with a smaller peak, visiting about `set_count` sets.
 ///
 /// Peaks up to `proved_bytes` are as good as each other, because some step somewhere needs as much in
 /// any order.
 pub(super) fn pass(flow: &Flow, segment: &Segment, proved_bytes: u64, set_count: usize) -> Pass {
-    let ancestors = flow.ancestors(segment.steps.clone());
+    let waiting = Waiting::of(flow, segment.steps.clone());
     let begin = segment.steps.start;
     let step_count = segment.steps.len();
     let width = set_count.div_ceil(step_count);
@@ -62,6 +99,7 @@ pub(super) fn pass(flow: &Flow, segment: &Segment, proved_bytes: u64, set_count:
     let mut lasts: Vec<Vec<Last>> = Vec::new();
     let mut layer = vec![State {
         has_run: StepSet::new(step_count),
+        ready: waiting.ready(),
         live_bytes: segment.live_bytes,
         peak_bytes: proved_bytes,
         last: Last { step: 0, parent: 0 },
@@ -70,7 +108,7 @@ pub(super) fn pass(flow: &Flow, segment: &Segment, proved_bytes: u64, set_count:
         let mut next: Vec<State> = Vec::new();
         let mut index_of: HashMap<StepSet, usize> = HashMap::new();
         for (parent, state) in layer.iter().enumerate() {
-            for (step, cost) in affordable(flow, segment, state, &ancestors) {
+            for (step, cost) in affordable(flow, segment, state) {
                 let peak_bytes = state.peak_bytes.max(cost.during_bytes);
                 let mut has_run = state.has_run.clone();
                 has_run.insert(step);
@@ -80,8 +118,9 @@ pub(super) fn pass(flow: &Flow, segment: &Segment, proved_bytes: u64, set_count:
                     Some(&index) => (next[index].peak_bytes, next[index].last) = (peak_bytes, last),
                     None => {
                         index_of.insert(has_run.clone(), next.len());
+                        let ready = waiting.ready_after(step, &state.ready, &has_run);
                         let live_bytes = cost.after_bytes;
-                        next.push(State { has_run, live_bytes, peak_bytes, last });
+                        next.push(State { has_run, ready, live_bytes, peak_bytes, last });
                     }
                 }
             }
@@ -121,15 +160,12 @@ fn narrow(layer: Vec<State>, width: usize) -> Vec<State> {
 
 /// The steps that can run after `state` without reaching the segment's peak, as indices into the
 /// segment, with their costs; a single one if it can as well run at once.
-fn affordable(flow: &Flow, segment: &Segment, state: &State, ancestors: &[StepSet]) -> Vec<(usize, Cost)> {
+fn affordable(flow: &Flow, segment: &Segment, state: &State) -> Vec<(usize, Cost)> {
     let begin = segment.steps.start;
     let has_run =
         |step: usize| step < begin || (step < segment.steps.end && state.has_run.contains(step - begin));
     let mut affordable = Vec::new();
-    for (step, ancestors) in ancestors.iter().enumerate() {
-        if state.has_run.contains(step) || !ancestors.is_subset(&state.has_run) {
-            continue;
-        }
+    for &step in &state.ready {
         let cost = flow.cost(begin + step, state.live_bytes, has_run);
         if cost.during_bytes < segment.peak_bytes() && cost.after_bytes <= state.live_bytes {
             return vec![(step, cost)];

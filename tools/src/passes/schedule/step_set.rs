@@ -29,11 +29,6 @@ impl StepSet {
         }
     }
 
-    /// Whether `other`, which has the same limit, contains every member.
-    pub(super) fn is_subset(&self, other: &StepSet) -> bool {
-        self.words.iter().zip(&other.words).all(|(word, other)| word & !other == 0)
-    }
-
     /// The smallest index that is not a member.
     pub(super) fn first_missing(&self) -> usize {
         let full = self.words.iter().take_while(|&&word| word == u64::MAX).count();
