@@ -11,7 +11,7 @@
 mod places;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::network::{Inner, Layer, Network, Weight};
@@ -113,7 +113,11 @@ impl Assigner<'_> {
         network: &mut Network,
         weights: impl Iterator<Item = &'w Weight>,
     ) -> Result<(), ImportError> {
-        let weights: Vec<&Weight> = weights.collect();
+        let (mut next, mut vectors) = (0, HashSet::new());
+        spectral_vectors(&network.layers, self.dialect, &mut next, &mut vectors)
+            .map_err(|fault| ImportError::in_file(self.file, fault))?;
+        let weights = weights.enumerate().filter(|(at, _)| !vectors.contains(at));
+        let weights: Vec<&Weight> = weights.map(|(_, weight)| weight).collect();
         let mut leaves = Vec::new();
         for layer in &mut network.layers {
             collect_leaves(layer, &mut Vec::new(), &mut leaves);
@@ -204,6 +208,28 @@ fn without_spectral_vectors<'a>(layer: &Layer, weights: &'a [Weight]) -> Cow<'a,
     let is_vector =
         |weight: &&Weight| weight.name.rsplit('/').next().is_some_and(|name| name.starts_with("vector_u"));
     weights.iter().filter(|weight| !is_vector(weight)).cloned().collect()
+}
+
+/// Which of all arrays, layer after layer from number `next` on, are such vectors: in Keras 3 the one behind the first
+/// array of the layer inside, before that the one behind its last.
+fn spectral_vectors(
+    layers: &[Layer],
+    dialect: Dialect,
+    next: &mut usize,
+    found: &mut HashSet<usize>,
+) -> Result<(), Fault> {
+    for layer in layers {
+        let first = *next;
+        if layer.inner.is_leaf() {
+            *next += count(layer, dialect)?;
+        }
+        spectral_vectors(layer.inner.layers(), dialect, next, found)?;
+        if layer.class == SPECTRAL {
+            found.insert(if dialect == Dialect::Keras3 { first + 1 } else { *next });
+            *next += 1;
+        }
+    }
+    Ok(())
 }
 
 /// A layer that holds no layers, and the names from the outermost layer of the list down to it.
@@ -495,5 +521,17 @@ mod tests {
         assert_eq!(numbers(&network, &["s", "d"]), [1.0, 2.0]);
         let renamed = assigned(Dialect::Keras3, &[wrapper("other")], &[("s", stored())]).unwrap();
         assert_eq!(numbers(&renamed, &["other", "d"]), [1.0, 2.0]);
+        // Among the arrays of all layers, it comes behind the first in Keras 3, and last before.
+        for (dialect, order) in [(Dialect::Keras3, [0, 2, 1]), (Dialect::Keras2, [0, 1, 2])] {
+            let file = Path::new("weights.pkl");
+            let layers = sequential("s", &[wrapper("s"), dense("e")]);
+            let (mut network, _) = graph::network(file, dialect, &layers, None).unwrap();
+            let of_wrapper = order.map(|at| stored()[at].clone());
+            let others = [weight("e/kernel", 4, &[1, 1]), weight("e/bias", 5, &[1])];
+            weights(file, dialect, &mut network, &Weights::in_order([&of_wrapper[..], &others].concat()))
+                .unwrap();
+            assert_eq!(numbers(&network, &["s", "d"]), [1.0, 2.0]);
+            assert_eq!(numbers(&network, &["e"]), [4.0, 5.0]);
+        }
     }
 }
