@@ -55,17 +55,17 @@ pub fn compare(
     let mut order: Vec<TensorId> = Vec::new();
     let mut errors: HashMap<TensorId, LayerError> = HashMap::new();
     let mut elements: HashMap<TensorId, usize> = HashMap::new();
-    let batch = Rows::of(&reals.model(), rows)?;
-    for run in 0..batch.runs() {
-        let rows = batch.part(rows, run..run + 1);
-        let mut truth: HashMap<TensorId, Vec<f32>> = HashMap::new();
+    let all = Rows::of(&reals.model(), rows)?;
+    for sequence in 0..all.sequences() {
+        let rows = all.part(rows, sequence..sequence + 1);
+        let mut truth: HashMap<(TensorId, usize), Vec<f32>> = HashMap::new();
         observe(reals, &rows, |seen: Seen<'_>| {
-            truth.insert(seen.id, seen.values.to_vec());
+            truth.insert((seen.id, seen.row), seen.values.to_vec());
             Ok::<(), PredictError>(())
         })?;
         observe(integers, &rows, |seen: Seen<'_>| {
             let of = same_as.get(&seen.id).unwrap_or(&seen.id);
-            let (Some(op), Some(want)) = (seen.op, truth.get(of)) else { return Ok(()) };
+            let (Some(op), Some(want)) = (seen.op, truth.get(&(*of, seen.row))) else { return Ok(()) };
             // The same as the integers that it is made of.
             if *of != seen.id && seen.quant.is_none() {
                 return Ok(());

@@ -23,7 +23,7 @@ pub struct Seen<'a> {
     pub quant: Option<Quant>,
 }
 
-/// Runs a file over rows, batch by batch, and shows all inputs and what each step computes. Reshapes
+/// Runs a file over rows, batch by batch or sequence by sequence, and shows all inputs and what each step computes. Reshapes
 /// that cost nothing are no steps.
 ///
 /// # Errors
@@ -39,7 +39,9 @@ pub fn observe<E: From<PredictError>>(
     let mut session =
         Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(PredictError::from)?;
     for run in 0..rows.runs() {
-        session.reset();
+        if run % rows.sequence == 0 {
+            session.reset();
+        }
         rows.give(&mut session, inputs, run);
         let row = run * rows.batch;
         for (tensor, &id) in model.inputs().zip(&built.inputs) {

@@ -2,7 +2,9 @@
 
 use crate::array::Array;
 use crate::quant::Quant;
-use flatpack_format::{Block, DType, Model, Shape, Tensor};
+use bytemuck::pod_read_unaligned;
+use flatpack_format::ops::recurrence::{KEPT, Recurrence};
+use flatpack_format::{Block, DType, Model, OpCode, Shape, Tensor};
 use flatpack_runtime::golden::element;
 use flatpack_runtime::{LoadError, RunError, Session, ops};
 use std::ops::Range;
@@ -53,17 +55,58 @@ fn rows_of(shape: &Shape) -> (usize, &[u32]) {
 }
 
 /// The number of rows in an array for an input: its leading dimension, whatever the shape of a row,
-/// as long as a row has the right number of elements.
-fn row_count(input: usize, array: &Array, tensor: &Tensor<'_>) -> Result<usize, PredictError> {
+/// as long as a row has the right number of elements. Then, how many of them are one sequence.
+fn row_count(
+    input: usize,
+    array: &Array,
+    tensor: &Tensor<'_>,
+    is_stream: bool,
+) -> Result<(usize, usize), PredictError> {
     let shape = tensor.shape();
     let (_, row) = rows_of(&shape);
     let row_len: usize = row.iter().map(|&d| d as usize).product();
     let without_batch = array.shape.iter().map(|&d| d as u32).eq(row.iter().copied());
     match array.shape.first() {
-        _ if without_batch && row_len == array.len() => Ok(1),
-        Some(&rows) if rows * row_len == array.len() => Ok(rows),
-        _ => Err(PredictError::Shape { input, found: array.shape.clone(), expected: row.to_vec() }),
+        _ if without_batch && row_len == array.len() => Ok((1, 1)),
+        Some(&rows) if rows * row_len == array.len() => Ok((rows, 1)),
+        _ => {
+            let sequences = if is_stream { of_sequences(array, shape.dims()) } else { None };
+            let found = array.shape.clone();
+            sequences.ok_or_else(|| PredictError::Shape { input, found, expected: row.to_vec() })
+        }
     }
+}
+
+/// Whether a recurrent operator goes on where the run before left it.
+fn is_stream(model: &Model<'_>) -> bool {
+    use OpCode as Op;
+    let recurrent = [
+        Op::UnidirectionalSequenceLstm,
+        Op::UnidirectionalSequenceGru,
+        Op::UnidirectionalSequenceRnn,
+        Op::UnidirectionalSequenceLstmW8,
+        Op::UnidirectionalSequenceGruW8,
+        Op::UnidirectionalSequenceRnnW8,
+        Op::UnidirectionalSequenceLstmW16,
+        Op::UnidirectionalSequenceGruW16,
+        Op::UnidirectionalSequenceRnnW16,
+    ];
+    let walk = |params: &[u8]| params.get(..size_of::<Recurrence>()).map(pod_read_unaligned::<Recurrence>);
+    let keeps = |params| walk(params).is_some_and(|walk| walk.start == KEPT);
+    model.steps().any(|step| recurrent.contains(&step.op()) && keeps(step.params()))
+}
+
+/// The same of an array of whole sequences, `[sequences, moments, …]`, for a model that takes some moments in a run.
+fn of_sequences(array: &Array, dims: &[u32]) -> Option<(usize, usize)> {
+    let (&[count, length, ref of_array @ ..], &[1, moments, ref of_run @ ..]) = (&array.shape[..], dims)
+    else {
+        return None;
+    };
+    let fits = of_array.iter().map(|&d| d as u32).eq(of_run.iter().copied());
+    // Where nothing follows the moments, they are told from features by being one by one.
+    let are_moments = moments == 1 || !of_run.is_empty();
+    let runs = length.checked_div(moments as usize).filter(|runs| runs * moments as usize == length)?;
+    (fits && are_moments && runs > 0).then_some((count * runs, runs))
 }
 
 /// How arrays fill the inputs of a model, batch by batch.
@@ -73,10 +116,13 @@ pub struct Rows {
     pub count: usize,
     /// Rows that one run computes.
     pub batch: usize,
+    /// Runs that are one sequence: each of them but the first finds the state that the one before left.
+    pub sequence: usize,
 }
 
 impl Rows {
-    /// The rows of arrays, one for each input, with any number of rows in the leading dimension.
+    /// The rows of arrays, one for each input, with any number of rows in the leading dimension; or of whole
+    /// sequences, for a stream that takes `[1, moments, …]`.
     ///
     /// # Errors
     /// If the arrays do not fit the inputs.
@@ -88,9 +134,13 @@ impl Rows {
         let batch = tensors.first().map_or(1, |t| rows_of(&t.shape()).0);
         let mut rows = None;
         for (input, (array, tensor)) in inputs.iter().zip(&tensors).enumerate() {
-            let count = row_count(input, array, tensor)?;
-            if *rows.get_or_insert(count) != count {
-                let expected = format!("{} as in input 0", rows.unwrap_or(0));
+            let (count, sequence) = row_count(input, array, tensor, is_stream(model))?;
+            let (first, of_first) = *rows.get_or_insert((count, sequence));
+            if (first, of_first) != (count, sequence) {
+                let expected = match of_first {
+                    1 => format!("{first} as in input 0"),
+                    _ => format!("{first} in sequences of {of_first}, as in input 0"),
+                };
                 return Err(PredictError::Rows { input, rows: count, expected });
             }
             if count % batch != 0 {
@@ -98,7 +148,8 @@ impl Rows {
                 return Err(PredictError::Rows { input, rows: count, expected });
             }
         }
-        Ok(Self { count: rows.unwrap_or(batch), batch })
+        let (count, sequence) = rows.unwrap_or((batch, 1));
+        Ok(Self { count, batch, sequence })
     }
 
     /// How often the model is run.
@@ -106,18 +157,23 @@ impl Rows {
         self.count / self.batch
     }
 
-    /// The rows of some of the runs.
-    pub fn part(&self, inputs: &[Array], runs: Range<usize>) -> Vec<Array> {
+    /// How many sequences there are: as many as runs, where each begins anew.
+    pub fn sequences(&self) -> usize {
+        self.runs() / self.sequence
+    }
+
+    /// The rows of some of the sequences.
+    pub fn part(&self, inputs: &[Array], sequences: Range<usize>) -> Vec<Array> {
+        let all = self.sequences().max(1);
         let part = |array: &Array| {
-            let run = array.len() / self.runs().max(1);
+            let one = array.len() / all;
             let mut shape = array.shape.clone();
             match shape.first_mut() {
-                Some(leading) if *leading % self.runs().max(1) == 0 => {
-                    *leading = *leading / self.runs().max(1) * runs.len();
-                }
+                Some(leading) if *leading % all == 0 => *leading = *leading / all * sequences.len(),
                 _ => {}
             }
-            Array::new(shape, array.values[run * runs.start..run * runs.end].to_vec()).stored_as(array.dtype)
+            let values = array.values[one * sequences.start..one * sequences.end].to_vec();
+            Array::new(shape, values).stored_as(array.dtype)
         };
         inputs.iter().map(part).collect()
     }
@@ -184,7 +240,8 @@ pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, Predict
 }
 
 /// Runs a model over rows: one array per input, with any number of rows in the leading dimension.
-/// Rows are run batch by batch, each from the initial state; each output is stacked again. An input of integers takes an array that
+/// Rows are run batch by batch, each from the initial state, or each but the first of a sequence from the one that the
+/// run before left; each output is stacked again. An input of integers takes an array that
 /// was stored in its type as it is, and the integers that stand for the values of any other.
 ///
 /// # Errors
@@ -219,7 +276,7 @@ fn run_rows(
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];
     for run in 0..rows.runs() {
-        if !keep_state {
+        if !keep_state && run % rows.sequence == 0 {
             session.reset();
         }
         rows.give(&mut session, inputs, run);

@@ -4,11 +4,14 @@
 mod corpus;
 
 use corpus::corpus;
+use flatpack::array::Array;
 use flatpack::build::{Built, Goldens, Options, build};
 use flatpack::data::load;
 use flatpack::graph::{Graph, TensorId};
 use flatpack::import::keras;
+use flatpack::observe::{Seen, observe};
 use flatpack::passes::stream::{self, Stream};
+use flatpack::predict::{PredictError, Rows, predict};
 use flatpack_format::ops::Clamp;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::gather::GatherParams;
@@ -264,6 +267,46 @@ fn recurrent(graph: &mut Graph, x: TensorId, walk: Recurrence, more: &[TensorId]
     inputs.push(graph.add_state("hidden", &[1, 2], flatpack::graph::Data::F32([0.0; 2].into()), None));
     let params = UnidirectionalSequenceRnnParams { walk };
     graph.add_node("rnn", OpCode::UnidirectionalSequenceRnn, params, &inputs).unwrap()
+}
+
+#[test]
+fn whole_sequences_are_run_moment_by_moment_each_from_the_initial_state() {
+    let mut graph = Graph::default();
+    let x = graph.add_input("x", Shape::new(&[1, 4, 3]).unwrap());
+    let y = recurrent(&mut graph, x, Recurrence { start: ZEROS, ..Recurrence::PLAIN }, &[]);
+    graph.outputs.push(y);
+    let mut one = graph.clone();
+    stream::run(&mut one).unwrap();
+    let (whole, one) = (built(graph), built(one));
+    let x: Vec<f32> = (0..24).map(|i| (i * 7 % 11) as f32 * 0.2 - 0.9).collect();
+    let sequences = [Array::new([2, 4, 3], x.clone())];
+    let expected = predict(whole.model(), &sequences).unwrap();
+    let by_moments = predict(one.model(), &sequences).unwrap();
+    assert_eq!(by_moments[0].values, expected[0].values);
+    assert_eq!(by_moments[0].shape, [8, 1, 2]);
+    // Rows of a moment each begin anew.
+    let rows = predict(one.model(), &[Array::new([8, 1, 3], x)]).unwrap();
+    assert_ne!(rows[0].values, expected[0].values);
+
+    let mut rows = Vec::new();
+    let seen = |seen: Seen<'_>| {
+        if seen.op.is_some() {
+            rows.push((seen.row, seen.values.to_vec()));
+        }
+        Ok::<(), PredictError>(())
+    };
+    observe(&one, &sequences, seen).unwrap();
+    let moments: Vec<(usize, Vec<f32>)> =
+        expected[0].values.chunks(2).map(<[f32]>::to_vec).enumerate().collect();
+    assert_eq!(rows, moments);
+    // As many of whole sequences as there are.
+    let all = Rows::of(&one.model(), &sequences).unwrap();
+    assert_eq!((all.count, all.sequence, all.sequences()), (8, 4, 2));
+    assert_eq!(all.part(&sequences, 1..2)[0], Array::new([1, 4, 3], sequences[0].values[12..].to_vec()));
+    // A model that keeps no state takes rows alone.
+    let other = [Array::new([2, 8, 3], vec![0.0; 48])];
+    assert!(predict(whole.model(), &other).is_err());
+    assert!(predict(one.model(), &[Array::new([2, 4, 2], vec![0.0; 16])]).is_err());
 }
 
 #[test]

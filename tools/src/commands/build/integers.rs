@@ -134,7 +134,8 @@ pub(super) fn build(
     built.changes.insert(0, Change { pass: "quantize", details: quantized.details });
 
     bar.set_message("comparing with float32");
-    let compared = rows.part(&samples.arrays, 0..COMPARED_ROWS.div_ceil(rows.batch).min(rows.runs()));
+    let compared = COMPARED_ROWS.div_ceil(rows.batch * rows.sequence).min(rows.sequences());
+    let compared = rows.part(&samples.arrays, 0..compared);
     let mut errors = measure::compare(&reals, &built, &quantized.same_as, &compared)
         .map_err(|error| Failure::model(miette::miette!("{}: {error}", model.display())))?;
     errors.sort_by(|a, b| a.snr_db().total_cmp(&b.snr_db()));
