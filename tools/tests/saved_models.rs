@@ -77,7 +77,7 @@ fn graphs_compute_what_tensorflow_computes() {
     let archives = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path());
     let archives: Vec<PathBuf> =
         archives.filter(|path| path.extension().is_some_and(|ending| ending == "zip")).collect();
-    assert_eq!(archives.len(), 6);
+    assert_eq!(archives.len(), 7);
     for file in archives {
         let arrays = file.with_extension("npz");
         let computed = outputs(&file, &side(&arrays, "input"), &keras::Options::default());

@@ -1,8 +1,8 @@
 //! The `.keras` archive of Keras 2.13 and later.
 //!
 //! A zip with `config.json`, the architecture; `metadata.json`, which says what wrote it; and
-//! `model.weights.h5`, [variables](super::variables) in their places. Other files in it, such as
-//! vocabularies below `assets/`, belong to layers that are not read.
+//! `model.weights.h5`, [variables](super::variables) in their places. Below `assets/`, in the places of their
+//! layers, are the vocabularies that layers learned; those of texts belong to layers that are not read.
 
 use std::path::Path;
 
@@ -10,8 +10,11 @@ use serde_json::Value;
 
 use super::h5::Read;
 use super::json;
-use super::saved::{Container, Dropped, Saved};
+use super::layers::within_float32;
+use super::network::Weight;
+use super::saved::{Container, Dropped, Saved, Weights};
 use super::variables;
+use crate::array::Array;
 use crate::import::archive::Archive;
 use crate::import::hdf5::File;
 use crate::import::{Fault, ImportError};
@@ -44,7 +47,8 @@ fn read_model(file: &Path, bytes: &[u8]) -> Result<Saved, Fault> {
     let mut read = Read::default();
     let weights = archive.read(WEIGHTS, u64::MAX)?.unwrap_or_default();
     let hdf5 = File::unpacked(weights, bytes.len() as u64)?;
-    let weights = variables::read(hdf5.root(), &mut read)?;
+    let mut groups = variables::read(hdf5.root(), &mut read)?.groups().to_vec();
+    groups.extend(vocabularies(&mut archive)?);
 
     let training_config = config.get("compile_config").filter(|config| !config.is_null()).cloned();
     let mut dropped = std::mem::take(&mut read.dropped);
@@ -59,10 +63,29 @@ fn read_model(file: &Path, bytes: &[u8]) -> Result<Saved, Fault> {
         backend: None,
         config,
         training_config,
-        weights,
+        weights: Weights::by_path(groups),
         dropped,
         notes: read.into_notes(),
     })
+}
+
+/// The vocabularies of integers that layers learned from data, each as an array in the place of its layer.
+fn vocabularies(archive: &mut Archive<'_>) -> Result<Vec<(String, Vec<Weight>)>, Fault> {
+    let names: Vec<String> = archive.names().map(str::to_owned).collect();
+    let mut found = Vec::new();
+    for name in names {
+        let path = name.replace('\\', "/");
+        let place = path.strip_prefix("assets/").and_then(|path| path.strip_suffix("/vocabulary.txt"));
+        let (Some(place), Some(text)) = (place, archive.read(&name, MAX_JSON_BYTES)?) else { continue };
+        let lines = std::str::from_utf8(&text).unwrap_or_default().lines();
+        let Ok(tokens) = lines.map(|line| line.trim().parse()).collect::<Result<Vec<i64>, _>>() else {
+            continue;
+        };
+        within_float32(&tokens)?;
+        let array = Array::new([tokens.len()], tokens.into_iter().map(|token| token as f32).collect());
+        found.push((place.to_owned(), vec![Weight::new(path, array)]));
+    }
+    Ok(found)
 }
 
 /// What a zip archive is that holds no model of Keras.

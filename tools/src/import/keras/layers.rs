@@ -32,6 +32,7 @@ mod tests;
 mod transposed_conv;
 mod wrapper;
 
+pub(super) use categories::within_float32;
 pub(super) use merging::concatenated;
 pub(super) use operation::{called as operation_called, function_called};
 pub(super) use recurrent::result_masks as recurrent_result_masks;

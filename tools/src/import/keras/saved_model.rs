@@ -60,7 +60,8 @@ pub(super) fn model(file: &Path, saved: &SavedModel<'_>) -> Result<Option<Saved>
         let described = json::parse("a layer's metadata", text.as_bytes())?;
         let Some(name) = described.get("name").and_then(Value::as_str) else { continue };
         let mut weights = Vec::new();
-        for variable in objects.child(layer, "variables").map(|list| objects.list(list)).unwrap_or_default() {
+        let listed = objects.child(layer, "variables").map(|list| objects.list(list));
+        for variable in listed.unwrap_or_else(|| own_variables(&objects, layer)) {
             used.extend(objects.key(variable).map(str::to_owned));
             let name = objects.variable_name(variable).unwrap_or_default();
             weights.push(read.weight(format!("{name}:0"), objects.value(variable)?));
@@ -85,4 +86,15 @@ pub(super) fn model(file: &Path, saved: &SavedModel<'_>) -> Result<Option<Saved>
         dropped,
         notes: read.into_notes(),
     }))
+}
+
+/// The variables that an object has as attributes, each once: what layers that learn from data have in place of a list.
+fn own_variables(objects: &Objects<'_, '_>, node: usize) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (_, child) in objects.children(node) {
+        if objects.variable_name(child).is_some() && !found.contains(&child) {
+            found.push(child);
+        }
+    }
+    found
 }

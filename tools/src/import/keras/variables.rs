@@ -50,6 +50,16 @@ pub(super) fn read(root: &Group, read: &mut Read) -> Result<Weights, Fault> {
         found.sort_by_key(|(number, _)| number.parse().unwrap_or(usize::MAX));
         let mut weights = Vec::with_capacity(found.len());
         for (at, (number, found)) in found.iter().enumerate() {
+            if number.parse::<usize>().is_err() {
+                return Err(Fault::Unsupported {
+                    what: format!(
+                        "the variable `{place}/vars/{number}`, which has a name in place of a number,"
+                    ),
+                    remedy:
+                        "build the model without this layer; a lookup may not have the output mode \"tf_idf\""
+                            .into(),
+                });
+            }
             if number.parse() != Ok(at) {
                 return Err(Fault::Weights {
                     found: format!("`{place}/vars/{number}`"),

@@ -141,10 +141,16 @@ impl<'s> Lowering<'s, '_> {
         for &node in bound {
             let node = usize::try_from(node).unwrap_or(usize::MAX);
             let object = objects.get(node).ok_or_else(|| damage(format!("there is no object {node}")))?;
+            if let Some(constant) = &object.constant {
+                values.push(Value::Known(constant_of(saved, &constant.node)?));
+                continue;
+            }
             if object.variable.is_none() {
                 return Err(Fault::Unsupported {
                     what: "a signature that reads something else than variables, such as a vocabulary in a file,".into(),
-                    remedy: "export the model without it, and look up texts where the model is used".into(),
+                    remedy: "save the model with `model.save(\"model.keras\")` if it looks up integers; texts are to be \
+                             looked up where the model is used"
+                        .into(),
                 });
             }
             values.push(Value::Variable(node));
@@ -250,6 +256,13 @@ impl<'s> Lowering<'s, '_> {
         self.variables.insert(node, known.clone());
         Ok(known)
     }
+}
+
+/// The value of a node outside of all functions, as of what a layer learned from data.
+fn constant_of(saved: &SavedModel<'_>, name: &str) -> Result<Rc<Known>, Fault> {
+    let nodes = saved.meta_graph.graph.as_ref().map(|graph| graph.nodes.as_slice()).unwrap_or_default();
+    let tensor = nodes.iter().find(|node| node.name == name).and_then(|node| node.tensor("value"));
+    Known::of_proto(name, tensor.ok_or_else(|| damage(format!("there is no constant `{name}`")))?)
 }
 
 /// The layer of a node, as Keras names nodes by layers: `dense_1` of `dense_1/MatMul`.

@@ -36,6 +36,7 @@ const OTHERS: &[&str] = &[
     "BatchMatMul",
     "BatchMatMulV2",
     "BatchMatMulV3",
+    "Bucketize",
     "Cast",
     "CheckNumerics",
     "Const",
@@ -303,6 +304,11 @@ fn of_tensors(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, F
                 sum = one(low.builder.foreign_operation("Add", operands, json!({}))?, args)?;
             }
             Ok(sum)
+        }
+        "Bucketize" => {
+            let x = args.tensor(low, 0)?;
+            let config = json!({"bin_boundaries": args.node.floats("boundaries").unwrap_or_default()});
+            low.builder.foreign_layer("Discretization", config, Vec::new(), x)
         }
         "OneHot" => {
             let value = |number: usize| args.known(number).map(|known| known.values.first().copied());

@@ -116,6 +116,8 @@ pub(crate) enum Attr {
 pub(crate) struct ListValue {
     #[prost(int64, repeated, tag = "3")]
     pub ints: Vec<i64>,
+    #[prost(float, repeated, tag = "4")]
+    pub floats: Vec<f32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -191,6 +193,8 @@ pub(crate) struct SavedObject {
     pub variable: Option<Variable>,
     #[prost(message, optional, tag = "8")]
     pub bare_function: Option<BareFunction>,
+    #[prost(message, optional, tag = "9")]
+    pub constant: Option<Constant>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -213,6 +217,13 @@ pub(crate) struct UserObject {
 pub(crate) struct Variable {
     #[prost(string, tag = "6")]
     pub name: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Constant {
+    /// The node outside of all functions that holds its value.
+    #[prost(string, tag = "1")]
+    pub node: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -339,6 +350,13 @@ impl NodeDef {
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.attr(name)? {
             Attr::Bytes(value) => std::str::from_utf8(value).ok(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> Option<&[f32]> {
+        match self.attr(name)? {
+            Attr::List(list) => Some(&list.floats),
             _ => None,
         }
     }

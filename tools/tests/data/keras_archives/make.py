@@ -7,8 +7,8 @@
     python make.py 3.5.0 nested wrapped weightless
     python make.py 3.9.2 nested
     python make.py 3.15.0 nested wrapped convolutions parts weightless
-    python make.py 3.15.1 images
-    TF_USE_LEGACY_KERAS=1 python make.py 2.21.0 images
+    python make.py 3.15.1 images learned
+    TF_USE_LEGACY_KERAS=1 python make.py 2.21.0 images learned
 
 each with that version of Keras, the last with tf_keras; for Keras 3, KERAS_BACKEND=numpy is enough.
 """
@@ -89,6 +89,19 @@ def weightless():
     return keras.Sequential([keras.Input((4,)), L.Activation("relu"), L.Rescaling(2.0)])
 
 
+def learned():
+    """Layers that learned from data: a vocabulary in a file of its own, means and variances, boundaries."""
+    x, y = keras.Input((1,), dtype="int64"), keras.Input((3,))
+    lookups = [L.IntegerLookup(output_mode="one_hot"), L.IntegerLookup(mask_token=0, num_oov_indices=2)]
+    [lookup.adapt(np.array([[5], [7], [7], [9], [-300], [5], [0]])) for lookup in lookups]
+    reals = [L.Normalization(), L.Normalization(axis=None, invert=True)]
+    if VERSION.startswith("3"):
+        reals.append(L.Discretization(num_bins=4))
+    [layer.adapt(RANDOM.normal(size=(40, 3), scale=2, loc=1).astype("float32")) for layer in reals]
+    places = L.CategoryEncoding(8, "one_hot")(lookups[1](x))
+    return keras.Model([x, y], L.Concatenate()([lookups[0](x), places, *(L.Rescaling(1.0)(layer(y)) for layer in reals)]))
+
+
 def windows(source, target):
     """The names that `os.path.join` gives on Windows."""
     with zipfile.ZipFile(source) as archive, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as copy:
@@ -110,13 +123,15 @@ def windows(source, target):
 
 for build in sys.argv[2:]:
     model = globals()[build]()
-    if build != "weightless":
+    if build not in ("weightless", "learned"):
         random = [RANDOM.normal(scale=0.4, size=w.shape) + (w.ndim == 1) for w in model.get_weights()]
         model.set_weights([w.astype("float32") for w in random])
         model.compile("sgd", "mse")
     folder = f"{VERSION}/{build}"
     os.makedirs(folder, exist_ok=True)
     inputs = [RANDOM.normal(size=(2, *i.shape[1:])).astype("float32") for i in model.inputs]
+    if build == "learned":
+        inputs[0] = np.array([[-300], [8]], "float32")
     for number, array in enumerate(inputs):
         np.save(f"{folder}/input_{number}.npy", array)
     outputs = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)

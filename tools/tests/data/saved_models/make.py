@@ -169,8 +169,16 @@ def hashes():
     return keras.Model([x, y], [L.Dense(2)(bins), L.Embedding(9, 3)(salted)])
 
 
+def learned():
+    """Layers that learned from data: constants outside of the functions, and boundaries."""
+    x = keras.Input((3,), name="x")
+    layers = [L.Normalization(), L.Normalization(axis=None, invert=True), L.Discretization(num_bins=4)]
+    [layer.adapt(RANDOM.normal(size=(40, 3), scale=2, loc=1).astype("f")) for layer in layers]
+    return keras.Model(x, L.Concatenate()([L.Rescaling(1.0)(layer(x)) for layer in layers]))
+
+
 def main():
-    made = dict(images=images, sequences=sequences, attention=attention, tokens=tokens, hashes=hashes)
+    made = dict(images=images, sequences=sequences, attention=attention, tokens=tokens, hashes=hashes, learned=learned)
     modules = dict(functions=Functions)
     refused = dict(py_function=RunsPython, read_file=ReadsFile, waits=Waits, looks_up=LooksUp)
     wanted = sys.argv[1:] or [*made, *modules, *refused]
@@ -179,7 +187,8 @@ def main():
         folder = os.path.join(tempfile.mkdtemp(), name)
         if name in made:
             model = made[name]()
-            settle(model)
+            if name != "learned":
+                settle(model)
             shapes = [(3, *tensor.shape[1:]) for tensor in model.inputs]
             inputs = [RANDOM.normal(size=shape).astype("f") for shape in shapes]
             if name == "tokens":

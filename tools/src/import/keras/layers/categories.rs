@@ -85,7 +85,7 @@ fn category_encoding(low: &mut Lowering, layer: &Layer, call: &Call) -> Result<V
 fn discretization(low: &mut Lowering, layer: &Layer, x: TensorId) -> Result<TensorId, Fault> {
     let boundaries = layer.config.get("bin_boundaries").ok_or_else(|| Fault::Unsupported {
         what: "boundaries that the layer learned from data and that are not in its config".into(),
-        remedy: "build the layer with `bin_boundaries`".into(),
+        remedy: "build the layer with `bin_boundaries=layer.bin_boundaries`".into(),
     })?;
     let boundaries = constant_array(boundaries)?;
     let count = boundaries.len() as u32;
@@ -152,12 +152,17 @@ fn vocabulary(layer: &Layer, mask: Option<i64>, unknown: &[i64]) -> Result<Vec<i
                 remedy: "build the layer with the vocabulary as a list".into(),
             });
         }
-        _ => {
-            return Err(Fault::Unsupported {
-                what: "a vocabulary that the layer learned from data and that is not in its config".into(),
-                remedy: "build the layer with `vocabulary=layer.get_vocabulary()`".into(),
-            });
-        }
+        _ => match layer.weights.first() {
+            Some(learned) => learned.array.values.iter().map(|&token| token as i64).collect(),
+            None => {
+                return Err(Fault::Unsupported {
+                    what: "a vocabulary that the layer learned from data and that is not in the file".into(),
+                    remedy: "save the model with `model.save(\"model.keras\")`, or build the layer with \
+                             `vocabulary=layer.get_vocabulary()`"
+                        .into(),
+                });
+            }
+        },
     };
     let special: Vec<i64> = mask.into_iter().chain(unknown.iter().copied()).collect();
     let tokens = given.strip_prefix(special.as_slice()).unwrap_or(&given).to_vec();
@@ -166,7 +171,8 @@ fn vocabulary(layer: &Layer, mask: Option<i64>, unknown: &[i64]) -> Result<Vec<i
     Ok(tokens)
 }
 
-fn within_float32(integers: &[i64]) -> Result<(), Fault> {
+/// Refuses integers that float32 does not hold, or not all of their neighbours.
+pub(in crate::import::keras) fn within_float32(integers: &[i64]) -> Result<(), Fault> {
     match integers.iter().find(|integer| integer.unsigned_abs() > MAX_INTEGER) {
         None => Ok(()),
         Some(integer) => Err(Fault::Unsupported {

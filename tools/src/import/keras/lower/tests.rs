@@ -298,7 +298,11 @@ fn what_no_operator_computes_is_refused_with_the_reason() {
         ),
         ("TextVectorization", json!({}), "takes text"),
         ("IntegerLookup", lookup, "the method \"md5\" for unknown integers"),
-        ("IntegerLookup", json!({"vocabulary": null}), "a vocabulary that the layer learned from data"),
+        (
+            "IntegerLookup",
+            json!({"vocabulary": null}),
+            "a vocabulary that the layer learned from data and that is not in the file",
+        ),
         ("IntegerLookup", json!({"vocabulary": "http://host/tokens"}), "a vocabulary in a file of its own"),
         ("IntegerLookup", json!({"vocabulary": [16777217]}), "the integer 16777217, which is no float32"),
         ("IntegerLookup", json!({"vocabulary": [1], "output_mode": "tf_idf"}), "the output mode \"tf_idf\""),
