@@ -1,17 +1,22 @@
 //! Opening a file on a gateway: mapped into memory, or read into it.
 
-use flatpack_format::{Block, Error, Model};
-use memmap2::Mmap;
+mod error;
+mod watched;
+
+pub use error::{OpenError, OpenFault};
+pub use watched::WatchedModel;
+
+use flatpack_format::{Error, Model, Rule};
+use memmap2::{Mmap, MmapMut, MmapOptions};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::vec;
-use std::vec::Vec;
+use watched::Stamp;
 
 /// A file that is mapped, or was read into memory. [`MappedModel::model`] gives its checked view.
 ///
 /// Opening checks the header and the tables; weights are read when they are used. Sessions on
-/// several threads may share one `MappedModel`.
+/// several threads may share one `MappedModel`, and processes that map one file share its memory.
 ///
 /// A map shows what is in the file: if another process truncates or rewrites the file in place
 /// while it is mapped, a running session sees the change or is killed by the system. Replace a
@@ -19,44 +24,77 @@ use std::vec::Vec;
 /// [`MappedModel::read`].
 #[derive(Debug)]
 pub struct MappedModel {
-    memory: Memory,
+    /// Of the file, or a copy of it that cannot be written.
+    memory: Mmap,
+    stamp: Stamp,
 }
 
-#[derive(Debug)]
-enum Memory {
-    Map(Mmap),
-    Blocks(Vec<Block>, usize),
+/// How a file is opened: mapped, unless it says otherwise.
+///
+/// ```
+/// # fn open(path: &str) -> Result<(), flatpack_runtime::OpenError> {
+/// let mapped = flatpack_runtime::MappedModel::options().populate(true).open(path)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenOptions {
+    read: bool,
+    populate: bool,
+    lock: bool,
 }
 
-/// Why a file cannot be opened.
-#[derive(Debug)]
-pub enum OpenError {
-    /// The system cannot open, map or read it.
-    Io(io::Error),
-    /// It breaks a rule of the format.
-    Format(Error),
-}
+impl OpenOptions {
+    /// The file is mapped, and its weights are read when they are used.
+    pub const fn new() -> Self {
+        Self { read: false, populate: false, lock: false }
+    }
 
-impl core::fmt::Display for OpenError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Format(error) => error.fmt(f),
+    /// Copies the file into memory of this process: for storage that may go away, and for files that
+    /// are not replaced by renaming. The copy cannot be written, and no process shares it.
+    #[must_use]
+    pub const fn read(self, read: bool) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Reads all of the file while it is opened, so that the first run waits for no storage. The
+    /// system may take the memory back. Linux alone does so.
+    #[must_use]
+    pub const fn populate(self, populate: bool) -> Self {
+        Self { populate, ..self }
+    }
+
+    /// Keeps all of the file in memory as long as it is open, so that no run waits for storage. The
+    /// system bounds how much a process may keep.
+    #[must_use]
+    pub const fn lock(self, lock: bool) -> Self {
+        Self { lock, ..self }
+    }
+
+    /// Opens a file and checks its header and tables.
+    ///
+    /// # Errors
+    /// If the system cannot open, map, read or lock the file, or it breaks a rule of the format.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<MappedModel, OpenError> {
+        let path = path.as_ref();
+        self.open_file(path).map_err(|fault| OpenError { path: path.into(), fault })
+    }
+
+    fn open_file(self, path: &Path) -> Result<MappedModel, OpenFault> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file").into());
         }
-    }
-}
-
-impl core::error::Error for OpenError {}
-
-impl From<io::Error> for OpenError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<Error> for OpenError {
-    fn from(error: Error) -> Self {
-        Self::Format(error)
+        let too_long = Error { rule: Rule::V01, at: u32::MAX };
+        let len = u32::try_from(metadata.len()).map_err(|_| too_long)? as usize;
+        let memory = if self.read { copy(file, len)? } else { map(&file, len, self.populate)? };
+        Model::parse(&memory)?;
+        #[cfg(unix)]
+        if self.lock {
+            memory.lock().map_err(OpenFault::Lock)?;
+        }
+        Ok(MappedModel { memory, stamp: Stamp::of(&metadata) })
     }
 }
 
@@ -66,34 +104,20 @@ impl MappedModel {
     /// # Errors
     /// If the system cannot map the file, or it breaks a rule of the format.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let file = File::open(path)?;
-        Self { memory: Memory::Map(map(&file)?) }.checked()
+        Self::options().open(path)
     }
 
-    /// Reads a file into memory and checks its header and tables. For files on storage that may go
-    /// away or be written to.
+    /// Reads a file into memory and checks its header and tables: [`OpenOptions::read`].
     ///
     /// # Errors
-    /// As [`MappedModel::open`].
+    /// As [`OpenOptions::open`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let mut file = File::open(path)?;
-        let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        let mut blocks = vec![Block::ZERO; Block::count(len)];
-        let bytes = Block::bytes_mut(&mut blocks).get_mut(..len).unwrap_or_default();
-        file.read_exact(bytes)?;
-        Self { memory: Memory::Blocks(blocks, len) }.checked()
+        Self::options().read(true).open(path)
     }
 
-    fn checked(self) -> Result<Self, OpenError> {
-        Model::parse(self.bytes()).map_err(OpenError::Format)?;
-        Ok(self)
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.memory {
-            Memory::Map(map) => map,
-            Memory::Blocks(blocks, len) => Block::bytes(blocks).get(..*len).unwrap_or_default(),
-        }
+    /// Ways to open a file.
+    pub const fn options() -> OpenOptions {
+        OpenOptions::new()
     }
 
     /// The checked view of the file.
@@ -101,14 +125,25 @@ impl MappedModel {
     /// # Errors
     /// Only if a mapped file was changed since it was opened.
     pub fn model(&self) -> Result<Model<'_>, Error> {
-        Model::parse(self.bytes())
+        Model::parse(&self.memory)
     }
 }
 
+fn copy(mut file: File, len: usize) -> io::Result<Mmap> {
+    let mut memory = MmapMut::map_anon(len)?;
+    file.read_exact(&mut memory)?;
+    memory.make_read_only()
+}
+
 #[allow(unsafe_code)]
-fn map(file: &File) -> io::Result<Mmap> {
+fn map(file: &File, len: usize, populate: bool) -> io::Result<Mmap> {
+    let mut options = MmapOptions::new();
+    options.len(len);
+    if populate {
+        options.populate();
+    }
     // SAFETY: the map is only read, as plain bytes, through slices that bytemuck checks; all bit
     // patterns of the record types are valid. That nobody shortens or rewrites the file while it
     // is mapped is the caller's part, stated at `MappedModel`.
-    unsafe { Mmap::map(file) }
+    unsafe { options.map(file) }
 }

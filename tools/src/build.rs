@@ -13,7 +13,7 @@ use flatpack_format::ops::pad::PadParams;
 use flatpack_format::writer::{Draft, WriteError};
 use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
 use flatpack_runtime::golden::{Checked, Divergence};
-use flatpack_runtime::{LoadError, OpenError, Session, ops};
+use flatpack_runtime::{LoadError, OpenFault, Session, ops};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
@@ -195,7 +195,7 @@ pub enum BuildError {
     Write(#[from] WriteError),
     /// The file cannot be mapped.
     #[error("what was written cannot be opened: {0}")]
-    Open(OpenError),
+    Open(OpenFault),
     /// The file does not load.
     #[error("the file does not load: {0}")]
     Load(LoadError),

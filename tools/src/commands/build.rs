@@ -15,6 +15,7 @@ use crate::passes::patches::Patches;
 use crate::passes::stream;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
+use flatpack_runtime::MappedModel;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -343,9 +344,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Maps what was written and runs it against its goldens.
 fn check_mapped(path: &Path) -> Result<(), build::BuildError> {
-    let mapped = flatpack_runtime::MappedModel::open(path).map_err(build::BuildError::Open)?;
-    let model = mapped.model().map_err(|error| build::BuildError::Open(error.into()))?;
-    model.check_contents().map_err(|error| build::BuildError::Open(error.into()))?;
+    let damaged = |error: flatpack_format::Error| build::BuildError::Open(error.into());
+    let mapped = MappedModel::open(path).map_err(|error| build::BuildError::Open(error.fault))?;
+    let model = mapped.model().map_err(damaged)?;
+    model.check_contents().map_err(damaged)?;
     build::check(&model).map(|_| ())
 }
 

@@ -1,8 +1,8 @@
 //! Opening the `.fpk` that a command was given.
 
 use super::Failure;
-use flatpack_format::{Model, Rule};
-use flatpack_runtime::{MappedModel, OpenError};
+use flatpack_format::Model;
+use flatpack_runtime::{MappedModel, OpenError, OpenFault};
 use std::path::Path;
 
 /// Maps a file.
@@ -10,18 +10,20 @@ use std::path::Path;
 /// # Errors
 /// If the system cannot (exit code 2), or it is no valid file (exit code 1).
 pub(super) fn open(path: &Path) -> Result<MappedModel, Failure> {
-    MappedModel::open(path).map_err(|error| match error {
-        OpenError::Io(error) => Failure::io(path, &error),
-        OpenError::Format(error) => {
-            let help = match error.rule {
-                Rule::V02 => "this is no .fpk file; `flatpack build model.h5` makes one",
-                Rule::V03 => "it was made by another version of flatpack: build it again",
-                Rule::V01 => "it was cut short: copy it again",
-                _ => "it was damaged: copy or build it again",
-            };
-            Failure::model(miette::miette!(help = help, "{}: {error}", path.display()))
-        }
-    })
+    MappedModel::open(path).map_err(|error| failure(&error))
+}
+
+/// A file that cannot be opened.
+pub(super) fn failure(error: &OpenError) -> Failure {
+    let OpenError { path, fault } = error;
+    let report = match fault.help() {
+        Some(help) => miette::miette!(help = help, "{}: {fault}", path.display()),
+        None => miette::miette!("{}: {fault}", path.display()),
+    };
+    match fault {
+        OpenFault::Format(_) => Failure::model(report),
+        OpenFault::Io(_) | OpenFault::Lock(_) => Failure::usage(report),
+    }
 }
 
 /// The checked view of a mapped file.
