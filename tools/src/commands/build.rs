@@ -331,15 +331,19 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
 }
 
 /// Writes a file under a temporary name beside its own, then renames it: whoever maps the old file
-/// keeps it whole, and a failure leaves it where it is.
+/// keeps it whole, and a failure leaves it where it is. At the end both the file and its name are on
+/// storage: whatever is cut off, and when, the old file is there or the new one.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failure = |error: std::io::Error| Failure::io(path, &error);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().suffix(".fpk.tmp").tempfile_in(folder).map_err(failure)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failure)?;
+    readable(file.as_file())
+        .and_then(|()| file.write_all(bytes))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(failure)?;
     check_mapped(file.path()).map_err(|error| build_failure(path, error))?;
-    let file = file.persist(path).map_err(|error| failure(error.error))?;
-    readable(&file).map_err(failure)
+    file.persist(path).map_err(|error| failure(error.error))?;
+    sync_folder(folder).map_err(|error| Failure::io(folder, &error))
 }
 
 /// Maps what was written and runs it against its goldens.
@@ -360,6 +364,22 @@ fn readable(file: &std::fs::File) -> std::io::Result<()> {
 
 #[cfg(not(unix))]
 fn readable(_: &std::fs::File) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// What a folder says of its files goes to storage, too, where the file system can do that and the folder
+/// may be read.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied};
+    match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied) => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
