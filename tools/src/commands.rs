@@ -8,8 +8,12 @@ mod file;
 mod inspect;
 mod ops;
 mod run;
+#[cfg(unix)]
+mod serve;
 mod source;
 mod verify;
+
+pub(crate) use file::failure as open_failure;
 
 use crate::firmware::{Firmware, Unfit};
 use clap::Subcommand;
@@ -28,6 +32,8 @@ pub enum Command {
     Run(run::Args),
     Eval(eval::Args),
     Bench(bench::Args),
+    #[cfg(unix)]
+    Serve(serve::Args),
     Ops(ops::Args),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  flatpack completions bash > /etc/bash_completion.d/flatpack")]
@@ -50,6 +56,8 @@ impl Command {
             Self::Run(args) => run::run(args),
             Self::Eval(args) => eval::run(args),
             Self::Bench(args) => bench::run(args),
+            #[cfg(unix)]
+            Self::Serve(args) => serve::run(args),
             Self::Ops(args) => ops::run(args),
             Self::Completions { shell } => {
                 let mut script = Vec::new();
@@ -78,9 +86,9 @@ impl Report {
         Self { text: text.into(), json, exit_code: 0 }
     }
 
-    /// The part for scripts, as text.
+    /// The part for scripts, as text; none for a command that has said all it has to say.
     pub fn json_text(&self) -> String {
-        format!("{:#}", self.json)
+        if self.json.is_null() { String::new() } else { format!("{:#}", self.json) }
     }
 }
 

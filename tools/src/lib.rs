@@ -25,3 +25,5 @@ pub mod passes;
 pub mod predict;
 pub mod quant;
 pub mod reference;
+#[cfg(unix)]
+pub mod serve;

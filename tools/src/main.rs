@@ -44,6 +44,9 @@ fn main() -> ExitCode {
 /// Writes to standard output; a reader that has seen enough is no error.
 fn write_out(text: &str) -> std::io::Result<()> {
     use std::io::{ErrorKind, Write};
+    if text.is_empty() {
+        return Ok(());
+    }
     let mut out = anstream::stdout().lock();
     match writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),

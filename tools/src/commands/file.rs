@@ -14,7 +14,7 @@ pub(super) fn open(path: &Path) -> Result<MappedModel, Failure> {
 }
 
 /// A file that cannot be opened.
-pub(super) fn failure(error: &OpenError) -> Failure {
+pub(crate) fn failure(error: &OpenError) -> Failure {
     let OpenError { path, fault } = error;
     let report = match fault.help() {
         Some(help) => miette::miette!(help = help, "{}: {fault}", path.display()),
