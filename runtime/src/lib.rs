@@ -64,6 +64,6 @@ pub use flatpack_macros::{include_features_from, include_model_from};
 pub use included::{Aligned, FileError, Input, Output, Port, Quant};
 pub use kernel::{Kernel, Node};
 #[cfg(feature = "mmap")]
-pub use mapped::{MappedModel, OpenError, OpenFault, OpenOptions, WatchedModel};
+pub use mapped::{Arena, MappedModel, OpenError, OpenFault, OpenOptions, WatchedModel};
 pub use operands::{Operands, Reads};
 pub use session::{LoadError, Progress, RunError, Session};

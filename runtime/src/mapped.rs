@@ -1,8 +1,10 @@
 //! Opening a file on a gateway: mapped into memory, or read into it.
 
+mod arena;
 mod error;
 mod watched;
 
+pub use arena::Arena;
 pub use error::{OpenError, OpenFault};
 pub use watched::WatchedModel;
 

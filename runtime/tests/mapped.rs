@@ -5,7 +5,7 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::fully_connected::FullyConnectedParams;
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, OpCode, Rule, Shape, Target, TensorType};
-use flatpack_runtime::{MappedModel, OpenFault, OpenOptions, Session, WatchedModel, ops};
+use flatpack_runtime::{Arena, MappedModel, OpenFault, OpenOptions, Session, WatchedModel, ops};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -75,8 +75,8 @@ impl Folder {
 /// What the layer of [`file`] gives for ones.
 fn output(mapped: &MappedModel) -> f32 {
     let model = mapped.model().unwrap();
-    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
+    let mut arena = Arena::of(&model).unwrap();
+    let mut session = Session::load(model, ops::ALL, arena.bytes_mut()).unwrap();
     session.input::<f32>(0).unwrap().fill(1.0);
     session.run().unwrap();
     session.output::<f32>(0).unwrap()[0]

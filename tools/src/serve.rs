@@ -4,8 +4,8 @@ pub mod frame;
 
 use crate::build;
 use crate::commands::{Failure, open_failure};
-use flatpack_format::{Block, Model, Tensor, TensorType};
-use flatpack_runtime::{MappedModel, OpenError, OpenOptions, Session, WatchedModel, ops};
+use flatpack_format::{Model, Tensor, TensorType};
+use flatpack_runtime::{Arena, MappedModel, OpenError, OpenOptions, Session, WatchedModel, ops};
 use frame::{Answer, FrameError, Kind, Request, Status, read_body, write_answer, write_request};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -51,6 +51,12 @@ enum Unfit {
 impl From<OpenError> for Unfit {
     fn from(error: OpenError) -> Self {
         Self::Open(error)
+    }
+}
+
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        Self::Check(build::BuildError::Open(error.into()))
     }
 }
 
@@ -135,13 +141,9 @@ fn fit(mapped: &MappedModel, verify: bool) -> Result<(), Unfit> {
         model.check_contents()?;
         return build::check(&model).map(|_| ()).map_err(Unfit::Check);
     }
-    let mut memory = memory(&model);
-    let loaded = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory));
+    let mut arena = Arena::of(&model)?;
+    let loaded = Session::load(model, ops::ALL, arena.bytes_mut());
     loaded.map(|_| ()).map_err(|error| Unfit::Check(build::BuildError::Load(error)))
-}
-
-fn memory(model: &Model<'_>) -> Vec<Block> {
-    vec![Block::ZERO; Block::count(Session::memory_bytes(model))]
 }
 
 /// Prints a line of what goes on.
@@ -292,8 +294,8 @@ impl<'a, R: BufRead, W: Write> Conversation<'a, R, W> {
             self.refuse(Status::Changed, file, &text)?;
             return Ok(None);
         }
-        let mut memory = memory(&model);
-        let loaded = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory));
+        let mut arena = Arena::of(&model)?;
+        let loaded = Session::load(model, ops::ALL, arena.bytes_mut());
         let mut session = loaded.map_err(io::Error::other)?;
         let mut next = Some(request);
         while let Some(request) = next {

@@ -12,15 +12,15 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 /// the old one goes on serving. Threads may share one `WatchedModel`.
 ///
 /// ```
-/// use flatpack_runtime::{Block, Session, WatchedModel, ops};
+/// use flatpack_runtime::{Arena, Session, WatchedModel, ops};
 ///
 /// fn serve(file: &WatchedModel, requests: impl Iterator<Item = f32>) -> Result<(), Box<dyn std::error::Error>> {
 ///     let mut requests = requests.peekable();
 ///     while requests.peek().is_some() {
 ///         let mapped = file.model();
 ///         let model = mapped.model()?;
-///         let mut arena = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-///         let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut arena))?;
+///         let mut arena = Arena::of(&model)?;
+///         let mut session = Session::load(model, ops::ALL, arena.bytes_mut())?;
 ///         while file.serves(&mapped) {
 ///             let Some(request) = requests.next() else { return Ok(()) };
 ///             session.input::<f32>(0).ok_or("no input")?.fill(request);
