@@ -3,7 +3,7 @@
 //! `cargo build --release -p flatpack-runtime --features mmap --example cold_start`
 //! `target/release/examples/cold_start MODEL.fpk [--read] [--populate] [--lock]`
 
-use flatpack_runtime::{Arena, MappedModel, Session, ops};
+use flatpack_runtime::{Arena, Isa, MappedModel, Session, ops};
 use std::error::Error;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let model = mapped.model()?;
     let open = begin.elapsed();
     let mut arena = Arena::of(&model)?;
-    let mut session = Session::load(model, ops::ALL, arena.bytes_mut())?;
+    let mut session = Session::load(model, Isa::detect().kernels().unwrap_or(ops::ALL), arena.bytes_mut())?;
     let load = begin.elapsed() - open;
     for input in 0..model.inputs().count() {
         // Small reals or integers, whatever the type.

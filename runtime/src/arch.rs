@@ -16,6 +16,9 @@ pub mod armv7em;
 #[allow(unsafe_code)]
 pub mod helium;
 
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+mod avx2;
 mod image;
 mod patch;
 #[allow(unsafe_code)]
@@ -23,8 +26,12 @@ mod scratch;
 #[cfg(flatpack_float = "vfp")]
 #[allow(unsafe_code)]
 mod vfp;
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+mod wide;
 
-pub use image::ImageI8;
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+pub(crate) use avx2::Avx2;
+pub use image::Image;
 pub use patch::Patch;
 pub use scratch::{Quad, Scratch};
 
@@ -32,7 +39,7 @@ use crate::fixed;
 use crate::gemm::rows_from;
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
-use flatpack_format::ops::{Multiplier, OutputI8};
+use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::{PAIR_GROUP, PANEL, pairs_at};
 use patch::{map, stretch};
 
@@ -44,6 +51,17 @@ pub(crate) const ROW_TILE: usize = 4;
 
 /// Channels of a pixel that a tile computes at once.
 pub(crate) const LANES: usize = 8;
+
+/// What becomes of the sums of outputs that are reals.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputsF32<'a> {
+    /// One for all outputs, or one for each; not looked at where weights have none.
+    pub scales: &'a [f32],
+    /// Empty for none.
+    pub bias: &'a [f32],
+    /// Bounds on y.
+    pub clamp: Clamp,
+}
 
 /// What becomes of the sums of outputs of 8 bits.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +152,7 @@ pub trait Arch {
     /// then to be computed anew.
     fn conv_image_i8(
         _scratch: &mut Self::Scratch,
-        _image: &ImageI8,
+        _image: &Image,
         _w: &[i8],
         _outputs: &OutputsI8<'_>,
         _x: &[i8],
@@ -146,7 +164,7 @@ pub trait Arch {
     /// [`conv_image_i8`](Self::conv_image_i8) with w in layout `pairs`.
     fn conv_image_in_pairs_i8(
         _scratch: &mut Self::Scratch,
-        _image: &ImageI8,
+        _image: &Image,
         _w: &[i8],
         _outputs: &OutputsI8<'_>,
         _x: &[i8],
@@ -172,7 +190,7 @@ pub trait Arch {
     /// weights serves the others.
     fn depthwise_image_i8(
         _scratch: &mut Self::Scratch,
-        _image: &ImageI8,
+        _image: &Image,
         _w: &[i8],
         _outputs: &OutputsI8<'_>,
         _x: &[i8],
@@ -193,6 +211,42 @@ pub trait Arch {
         _a: Option<&[i8]>,
         _b: Option<&[i8]>,
         _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
+    /// Whether recurrent operators compute 16 units at once, not 4.
+    const WIDE_TILES: bool = false;
+
+    /// Calls f, whose loops are compiled for this instruction set as far as they are inlined.
+    #[inline(always)]
+    fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+        f()
+    }
+
+    /// A convolution of an image, or of some rows of it, with w in layout `panel16`: `y[oh, ow, o] = clamp(bias[o] +
+    /// scale[o] · Σ x[tap][i] · w[o][tap][i])` over the taps in the image. Products may be added with one rounding.
+    /// `None` where it is not computed: y is then to be computed anew.
+    #[inline(always)]
+    fn conv_image_f32<W: Weight>(
+        _image: &Image,
+        _w: &[[W; PANEL_LEN]],
+        _outputs: &OutputsF32<'_>,
+        _x: &[f32],
+        _y: &mut [f32],
+    ) -> Option<()> {
+        None
+    }
+
+    /// A depthwise convolution of an image, or of some rows of it: `y[oh, ow, c] = clamp(bias[c] + scale[c] · Σ
+    /// x[tap][c] · w[tap][c])`, otherwise as [`conv_image_f32`](Self::conv_image_f32).
+    #[inline(always)]
+    fn depthwise_image_f32<W: Weight>(
+        _image: &Image,
+        _w: &[W],
+        _outputs: &OutputsF32<'_>,
+        _x: &[f32],
+        _y: &mut [f32],
     ) -> Option<()> {
         None
     }

@@ -1,7 +1,7 @@
 //! What the convolutions have in common, plain and transposed, of reals and of integers: the loops
 //! over pixels. In two dimensions the depth is 1.
 
-use crate::arch::{Arch, ImageI8, Patch};
+use crate::arch::{Arch, Image, Patch};
 use crate::gemm::{self, Weights};
 use crate::kernel::Node;
 use crate::operands::Operands;
@@ -193,14 +193,14 @@ impl Images {
     }
 
     /// The rows of a band as an image by themselves; pixels that are computed by themselves are one row.
-    pub(crate) fn image(&self, x_zero_point: i32, band: &Band<'_, i8>) -> ImageI8 {
+    pub(crate) fn image<T>(&self, x_zero_point: i32, band: &Band<'_, T>) -> Image {
         let layers = &self.layers;
         let [_, x_row, channels] = layers.strides.x;
         let [_, taps @ ..] = layers.taps;
         let of = |len: usize, row: usize| len.checked_div(row).unwrap_or_default();
         if self.points {
             let pixels = of(band.y.len(), layers.outputs);
-            return ImageI8::points(pixels, [channels, layers.outputs], x_zero_point);
+            return Image::points(pixels, [channels, layers.outputs], x_zero_point);
         }
         let [h_windows, _] = self.windows;
         let x_width = of(x_row, channels);

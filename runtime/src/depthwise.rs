@@ -1,6 +1,6 @@
 //! What the depthwise convolutions have in common, of reals and of integers: the loops over pixels.
 
-use crate::arch::{Arch, ImageI8};
+use crate::arch::{Arch, Image};
 use crate::conv::Product;
 use crate::kernel::Node;
 use crate::pieces::pieces_mut;
@@ -56,7 +56,7 @@ impl Layers {
     }
 
     /// The rows of a band as an image by themselves.
-    pub(crate) fn image(&self, moves: &Moves, x_zero_point: i32, band: &Band<'_, i8>) -> ImageI8 {
+    pub(crate) fn image<T>(&self, moves: &Moves, x_zero_point: i32, band: &Band<'_, T>) -> Image {
         let &Self { windows: [h_windows, _], taps, width, channels, outputs, y_width } = self;
         let rows = band.y.len().checked_div(y_width.wrapping_mul(outputs)).unwrap_or_default();
         let y = [rows, y_width, outputs];

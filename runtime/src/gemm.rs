@@ -1,7 +1,7 @@
 //! Rows of activations times weights, in either layout: what the convolutions, `fully_connected` and
 //! `batch_matmul` have in common.
 
-use crate::arch::{Arch, PANEL_LEN, Patch, ROW_TILE, clamp};
+use crate::arch::{Arch, Image, OutputsF32, PANEL_LEN, Patch, ROW_TILE, clamp};
 use crate::conv::{Grouped, Product};
 use crate::kernel::Node;
 use crate::operands::Reads;
@@ -61,8 +61,20 @@ impl<'a, W: Weight> Weights<'a, W> {
         Some(Self { layout: w.layout(), w: reads.get(w)?, scales, bias, depth, clamp })
     }
 
+    /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
+    pub(crate) fn image<A: Arch>(&self, image: &Image, x: &[f32], y: &mut [f32]) -> Option<()> {
+        let &Self { layout: Layout::Panel16, w, scales, bias, clamp, .. } = self else { return None };
+        let (w, _) = w.as_chunks();
+        let outputs = OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp };
+        A::conv_image_f32(image, w, &outputs, x, y)
+    }
+
     /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + scale[o] · Σᵢ x[n, i] · w[o, i])`.
     pub(crate) fn rows<A: Arch>(&self, x: &[f32], outputs: usize, y: &mut [f32]) -> Option<()> {
+        let pixels = x.len().checked_div(self.depth)?;
+        if let Some(()) = self.image::<A>(&Image::points(pixels, [self.depth, outputs], 0), x, y) {
+            return Some(());
+        }
         rows::<A, Self>(self, self.depth, x, outputs, y)
     }
 

@@ -1,7 +1,7 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Arch, ImageI8, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
+use crate::arch::{Arch, Image, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -62,7 +62,7 @@ impl WeightsI8<'_> {
     pub(crate) fn image<A: Arch>(
         &self,
         scratch: &mut A::Scratch,
-        image: &ImageI8,
+        image: &Image,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {

@@ -25,7 +25,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-#[cfg(any(test, feature = "mmap"))]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod arch;
@@ -36,6 +36,8 @@ mod gemm;
 mod gemm_i8;
 pub mod golden;
 mod included;
+#[cfg(any(test, feature = "std"))]
+mod isa;
 mod kernel;
 mod lanes;
 #[cfg(feature = "mmap")]
@@ -62,6 +64,8 @@ pub use flatpack_format::{
 #[doc(hidden)]
 pub use flatpack_macros::{include_features_from, include_model_from};
 pub use included::{Aligned, FileError, Input, Output, Port, Quant};
+#[cfg(any(test, feature = "std"))]
+pub use isa::Isa;
 pub use kernel::{Kernel, Node};
 #[cfg(feature = "mmap")]
 pub use mapped::{Arena, MappedModel, OpenError, OpenFault, OpenOptions, WatchedModel};

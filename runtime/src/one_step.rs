@@ -14,7 +14,7 @@ pub(crate) use stored::{
 pub(crate) use wanted::{EDGES, along, difference, meets, recorded, shape_and_axis, ulps};
 pub(crate) use windows::{Axis, TransposedAxis, axis, pool_axis, transposed_axis};
 
-use crate::{Kernel, LoadError, Progress, Session, ops};
+use crate::{Isa, Kernel, LoadError, Progress, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, Misfit, Model, OpCode, Overlap, Target, TensorType};
 use input::values;
@@ -135,7 +135,32 @@ fn load_and_run(
 fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing) -> Vec<f32> {
     let given = if aliasing == Aliasing::Twice { vec![inputs[0].clone(); 2] } else { inputs.to_vec() };
     let output = output_type(op, params, &given).unwrap();
-    load_and_run(&file(op, params, inputs, output, aliasing), ops::ALL, inputs, aliasing, u32::MAX).unwrap()
+    let blocks = file(op, params, inputs, output, aliasing);
+    let portable = load_and_run(&blocks, ops::ALL, inputs, aliasing, u32::MAX).unwrap();
+    for isa in other_sets() {
+        let kernels = isa.kernels().unwrap();
+        let found = load_and_run(&blocks, kernels, inputs, aliasing, u32::MAX).unwrap();
+        meets_portable(isa, output.dtype, &found, &portable);
+    }
+    portable
+}
+
+/// The instruction sets of this machine beside the portable one.
+pub(crate) fn other_sets() -> impl Iterator<Item = Isa> {
+    Isa::ALL.iter().copied().filter(|isa| *isa != Isa::Portable && isa.is_here())
+}
+
+/// What an instruction set gives is what the portable loops give: integers bit by bit, reals but for another order of
+/// sums and products that are not rounded by themselves. Infinities and NaNs are the same.
+pub(crate) fn meets_portable(isa: Isa, dtype: DType, found: &[f32], portable: &[f32]) {
+    assert_eq!(found.len(), portable.len());
+    let finite = portable.iter().filter(|v| v.is_finite());
+    let largest = finite.fold(1.0f32, |most, v| most.max(v.abs()));
+    for (at, (&found, &portable)) in found.iter().zip(portable).enumerate() {
+        let near = dtype == DType::F32 && (found - portable).abs() <= 1e-5 * largest;
+        let same = found == portable || (found.is_nan() && portable.is_nan());
+        assert!(same || near, "{}, element {at}: {found}, portable {portable}", isa.name());
+    }
 }
 
 /// What the step computes. It computes the same bits row by row, if it goes so, and with its output over its
@@ -144,18 +169,24 @@ pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
     let apart = run_aliasing(op, params, inputs, Aliasing::Apart);
     let types: Vec<_> = inputs.iter().map(Input::tensor_type).collect();
     let output = output_type(op, params, inputs).unwrap();
-    let same = |kernels: &[Kernel], aliasing: Aliasing, macs: u32| {
-        let blocks = file(op, params, inputs, output, aliasing);
-        let found = load_and_run(&blocks, kernels, inputs, aliasing, macs).unwrap();
-        let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(&found), bits(&apart), "{aliasing:?}, {macs} at a time");
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let same = |isa: Isa, aliasing: Aliasing, macs: u32| {
+        let kernels = isa.kernels().unwrap();
+        let of = |aliasing, macs| {
+            let blocks = file(op, params, inputs, output, aliasing);
+            load_and_run(&blocks, kernels, inputs, aliasing, macs).unwrap()
+        };
+        let whole = of(Aliasing::Apart, u32::MAX);
+        let found = of(aliasing, macs);
+        assert_eq!(bits(&found), bits(&whole), "{}, {aliasing:?}, {macs} at a time", isa.name());
     };
     if let Some(rows) = (op.rule().rows)(params, &types, &output) {
         let Overlap { before, after } = rows.overlap().unwrap();
         let [before, after] = [before, after].map(|bytes| bytes.max(1).next_multiple_of(16));
         for aliasing in [Aliasing::Apart, Aliasing::Before(before), Aliasing::After(after)] {
             for macs in [1, 300, u32::MAX] {
-                same(ops::ALL, aliasing, macs);
+                same(Isa::Portable, aliasing, macs);
+                other_sets().for_each(|isa| same(isa, aliasing, macs));
             }
         }
         let x_bytes = types[0].bytes(Layout::Rows).unwrap();

@@ -1,6 +1,6 @@
 //! The windows of convolutions and pools, along one axis.
 
-use crate::arch::{ImageI8, Patch};
+use crate::arch::{Image, Patch};
 use crate::pieces::pieces_mut;
 use crate::rows::Band;
 
@@ -109,10 +109,10 @@ impl Moves {
         x_zero_point: i32,
         y: [usize; 3],
         taps: [usize; 2],
-    ) -> ImageI8 {
+    ) -> Image {
         let [_, [left, _]] = self.pad;
         let x_rows = x_len.checked_div(width.wrapping_mul(channels)).unwrap_or_default();
-        ImageI8 {
+        Image {
             x: [h_windows.input.min(x_rows), width, channels],
             x_zero_point,
             y,

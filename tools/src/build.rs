@@ -13,7 +13,7 @@ use flatpack_format::ops::pad::PadParams;
 use flatpack_format::writer::{Draft, WriteError};
 use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
 use flatpack_runtime::golden::{Checked, Divergence};
-use flatpack_runtime::{LoadError, OpenFault, Session, ops};
+use flatpack_runtime::{Kernel, LoadError, OpenFault, Session, ops};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use thiserror::Error;
 
@@ -261,7 +261,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     });
     changed("compress weights", compressed.details);
     changed("pack", pack::run(&mut graph, options.target));
-    let mut plan = memory::plan_in(&graph, &options.regions)?;
+    let mut plan = memory::plan_in(&graph, &options.regions, options.target)?;
     let fit = |most_bytes| patches::run(&mut graph, &mut plan, most_bytes);
     let patches = options.max_arena.map(fit).transpose()?;
     let (mut draft, _) = emit::draft(&graph, &plan, options.target);
@@ -286,7 +286,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     }
     let (blocks, file_bytes) = draft.write()?;
     let model = Model::parse(&Block::bytes(&blocks)[..file_bytes]).map_err(WriteError::Invalid)?;
-    let checked = check(&model)?;
+    let checked = check(&model, ops::ALL)?;
     let input_names = graph.inputs.iter().map(|&id| graph.tensor(id).name.clone()).collect();
     let inputs = graph.inputs;
     Ok(Built { blocks, file_bytes, draft, inputs, input_names, changes, plan, patches, checked, weights })
@@ -433,14 +433,14 @@ fn give_outputs_memory(graph: &mut Graph) -> Result<(), BuildError> {
     Ok(())
 }
 
-/// Loads a file and runs its goldens.
+/// Loads a file with these kernels and runs its goldens.
 ///
 /// # Errors
 /// If it does not load, or diverges: then the layer of the step that first does.
-pub fn check(model: &Model<'_>) -> Result<Checked, BuildError> {
+pub fn check(model: &Model<'_>, kernels: &[Kernel]) -> Result<Checked, BuildError> {
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(model))];
     let mut session =
-        Session::load(*model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(BuildError::Load)?;
+        Session::load(*model, kernels, Block::bytes_mut(&mut memory)).map_err(BuildError::Load)?;
     session.check_goldens().map_err(|divergence| {
         let step = match divergence {
             Divergence::Element { step, .. }

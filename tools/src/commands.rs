@@ -16,6 +16,7 @@ mod verify;
 pub(crate) use file::failure as open_failure;
 
 use crate::firmware::{Firmware, Unfit};
+use crate::isa::{self, IsaError};
 use clap::Subcommand;
 use flatpack_format::Model;
 use serde_json::Value;
@@ -49,6 +50,7 @@ impl Command {
     /// # Errors
     /// If the model is at fault (exit code 1), or the use or a file (exit code 2).
     pub fn run(&self, cli: &mut clap::Command) -> Result<Report, Failure> {
+        isa::chosen().map_err(Failure::isa)?;
         match self {
             Self::Build(args) => build::run(args),
             Self::Inspect(args) => inspect::run(args),
@@ -120,6 +122,14 @@ impl Failure {
     /// A file that cannot be read or written.
     pub fn io(path: &Path, error: &std::io::Error) -> Self {
         Self::usage(miette::miette!("{}: {error}", path.display()))
+    }
+
+    /// An instruction set was asked for that is not here.
+    pub(crate) fn isa(error: IsaError) -> Self {
+        Self::usage(miette::miette!(
+            help = format!("{} names one for all commands", isa::VARIABLE),
+            "{error}"
+        ))
     }
 
     /// For scripts.

@@ -17,6 +17,7 @@ pub mod golden;
 pub mod graph;
 pub mod half;
 pub mod import;
+pub mod isa;
 pub mod measure;
 pub mod memory;
 pub mod observe;

@@ -25,7 +25,7 @@ use crate::passes::plan_memory::{self, Buffer, CheckError, DivideError, Division
 use crate::passes::schedule::{self, OrderError};
 use blocks::Blocks;
 use buffers::{buffers, overlaps, touched, work_in_place};
-use flatpack_format::{ALIGN, OpCode};
+use flatpack_format::{ALIGN, OpCode, Target};
 use order::problem;
 use states::{check_states, state_offsets};
 use std::collections::{HashMap, HashSet};
@@ -150,17 +150,19 @@ pub enum MemoryError {
 /// # Errors
 /// If the activations need more than 4 GiB, or the graph is not in order.
 pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
-    plan_in(graph, &[])
+    plan_in(graph, &[], Target::Portable)
 }
 
 /// Plans the memory of a graph for a board with these regions; none stands for memory enough. States lie in
-/// the first.
+/// the first. On gateways no output lies over rows of its input: it would be computed a few rows at a time, which
+/// takes longer there.
 ///
 /// # Errors
 /// As [`plan`], or if a region is too small.
-pub fn plan_in(graph: &Graph, regions: &Regions) -> Result<MemoryPlan, MemoryError> {
-    let mut plans = Layout::all(graph).map(|mut layout| layout.plan(regions));
-    let mut best = plans.next().unwrap_or_else(|| Layout::new(graph, &[]).plan(regions));
+pub fn plan_in(graph: &Graph, regions: &Regions, target: Target) -> Result<MemoryPlan, MemoryError> {
+    let apart = target == Target::Linux;
+    let mut plans = Layout::all(graph).map(|mut layout| layout.plan(regions, apart));
+    let mut best = plans.next().unwrap_or_else(|| Layout::new(graph, &[]).plan(regions, apart));
     let taken = |plan: &MemoryPlan| (plan.far_bytes, plan.arena_bytes);
     for plan in plans {
         let is_better = match (&plan, &best) {
@@ -239,7 +241,7 @@ impl<'a> Layout<'a> {
 
     fn loads(&mut self) -> Result<Vec<(TensorId, u64)>, MemoryError> {
         self.work_in_place();
-        let (_, buffers, overlaps) = self.buffers_and_overlaps();
+        let (_, buffers, overlaps) = self.buffers_and_overlaps(false);
         let loads = plan_memory::step_loads(&buffers, &overlaps, ALIGN)?;
         Ok(self.steps.iter().map(|step| step.output).zip(loads).collect())
     }
@@ -248,19 +250,20 @@ impl<'a> Layout<'a> {
         work_in_place(self.graph, &mut self.blocks, &self.steps)
     }
 
-    fn buffers_and_overlaps(&mut self) -> (Vec<usize>, Vec<Buffer>, Vec<Overlap>) {
+    /// The blocks, and which may lie over which: none, if they are to be `apart`.
+    fn buffers_and_overlaps(&mut self, apart: bool) -> (Vec<usize>, Vec<Buffer>, Vec<Overlap>) {
         let (graph, blocks, steps) = (self.graph, &mut self.blocks, &self.steps);
         let (roots, buffers) = buffers(graph, blocks, steps);
-        let overlaps = overlaps(graph, blocks, steps, &roots, &buffers);
+        let overlaps = if apart { Vec::new() } else { overlaps(graph, blocks, steps, &roots, &buffers) };
         (roots, buffers, overlaps)
     }
 
-    fn plan(&mut self, regions: &Regions) -> Result<MemoryPlan, MemoryError> {
+    fn plan(&mut self, regions: &Regions, apart: bool) -> Result<MemoryPlan, MemoryError> {
         let graph = self.graph;
         let order = schedule::order(&problem(graph, &mut self.blocks, &self.steps))?;
         self.steps = order.steps.iter().map(|&step| self.steps[step]).collect();
         let in_place = self.work_in_place();
-        let (roots, buffers, overlaps) = self.buffers_and_overlaps();
+        let (roots, buffers, overlaps) = self.buffers_and_overlaps(apart);
         let blocks = &mut self.blocks;
         let touched = touched(graph, blocks, &self.steps, &roots);
         let (state_offsets, state_bytes) = state_offsets(graph)?;

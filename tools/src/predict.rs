@@ -1,12 +1,13 @@
 //! Running a file over many rows: what `flatpack run`, `eval` and a data scientist's `predict` do.
 
 use crate::array::Array;
+use crate::isa::{self, IsaError};
 use crate::quant::Quant;
 use bytemuck::pod_read_unaligned;
 use flatpack_format::ops::recurrence::{KEPT, Recurrence};
 use flatpack_format::{Block, DType, Model, OpCode, Shape, Tensor};
 use flatpack_runtime::golden::element;
-use flatpack_runtime::{LoadError, RunError, Session, ops};
+use flatpack_runtime::{LoadError, RunError, Session};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -16,6 +17,9 @@ pub enum PredictError {
     /// The model does not load.
     #[error("the model does not load: {0}")]
     Load(#[from] LoadError),
+    /// An instruction set was asked for that is not here.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
     /// A step failed.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -271,7 +275,7 @@ fn run_rows(
 ) -> Result<Vec<Array>, PredictError> {
     let rows = Rows::of(&model, inputs)?;
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory))?;
+    let mut session = Session::load(model, isa::kernels()?, Block::bytes_mut(&mut memory))?;
     let quants: Vec<Option<Quant>> =
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];

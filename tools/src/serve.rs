@@ -4,8 +4,9 @@ pub mod frame;
 
 use crate::build;
 use crate::commands::{Failure, open_failure};
+use crate::isa;
 use flatpack_format::{Model, Tensor, TensorType};
-use flatpack_runtime::{Arena, MappedModel, OpenError, OpenOptions, Session, WatchedModel, ops};
+use flatpack_runtime::{Arena, Kernel, MappedModel, OpenError, OpenOptions, Session, WatchedModel, ops};
 use frame::{Answer, FrameError, Kind, Request, Status, read_body, write_answer, write_request};
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -134,15 +135,20 @@ impl Gateway {
     }
 }
 
+/// The kernels of this machine; a name that is none was refused before.
+fn kernels() -> &'static [Kernel] {
+    isa::kernels().unwrap_or(ops::ALL)
+}
+
 /// Demands that a file loads, and meets its goldens if it is to be verified.
 fn fit(mapped: &MappedModel, verify: bool) -> Result<(), Unfit> {
     let model = mapped.model()?;
     if verify {
         model.check_contents()?;
-        return build::check(&model).map(|_| ()).map_err(Unfit::Check);
+        return build::check(&model, kernels()).map(|_| ()).map_err(Unfit::Check);
     }
     let mut arena = Arena::of(&model)?;
-    let loaded = Session::load(model, ops::ALL, arena.bytes_mut());
+    let loaded = Session::load(model, kernels(), arena.bytes_mut());
     loaded.map(|_| ()).map_err(|error| Unfit::Check(build::BuildError::Load(error)))
 }
 
@@ -295,7 +301,7 @@ impl<'a, R: BufRead, W: Write> Conversation<'a, R, W> {
             return Ok(None);
         }
         let mut arena = Arena::of(&model)?;
-        let loaded = Session::load(model, ops::ALL, arena.bytes_mut());
+        let loaded = Session::load(model, kernels(), arena.bytes_mut());
         let mut session = loaded.map_err(io::Error::other)?;
         let mut next = Some(request);
         while let Some(request) = next {

@@ -33,7 +33,7 @@ mod widen;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, four_sums_i8, rows_of, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, four_sums_i8, rows_of, scratch};
 use crate::fixed;
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
@@ -168,7 +168,7 @@ impl Arch for Armv7em {
 
     fn conv_image_in_pairs_i8(
         memory: &mut Memory,
-        image: &ImageI8,
+        image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],
@@ -189,7 +189,7 @@ impl Arch for Armv7em {
 
     fn depthwise_image_i8(
         memory: &mut Memory,
-        image: &ImageI8,
+        image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],

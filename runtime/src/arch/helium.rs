@@ -26,7 +26,7 @@ mod products;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, ImageI8, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
 use flatpack_format::ops::Multiplier;
@@ -140,7 +140,7 @@ impl Arch for Helium {
 
     fn conv_image_i8(
         scratch: &mut Memory,
-        image: &ImageI8,
+        image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],
@@ -161,7 +161,7 @@ impl Arch for Helium {
 
     fn depthwise_image_i8(
         scratch: &mut Memory,
-        image: &ImageI8,
+        image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],

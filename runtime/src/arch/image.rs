@@ -1,16 +1,14 @@
-//! Images of integers, and which of their taps the windows see.
+//! Images, and which of their taps the windows see.
 
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use crate::window::Window;
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use core::ops::Range;
 
-/// An image of 8-bit integers, and the windows that move over it. Axes are height and width.
+/// An image, and the windows that move over it. Axes are height and width.
 #[derive(Clone, Copy, Debug)]
-pub struct ImageI8 {
+pub struct Image {
     /// Height, width and channels.
     pub x: [usize; 3],
-    /// What taps beside the image have.
+    /// What taps beside the image have; 0 for reals.
     pub x_zero_point: i32,
     /// Height, width and channels of the output.
     pub y: [usize; 3],
@@ -24,7 +22,7 @@ pub struct ImageI8 {
     pub pad: [usize; 2],
 }
 
-impl ImageI8 {
+impl Image {
     /// Pixels that are computed each by itself, in one row.
     pub(crate) fn points(pixels: usize, [channels, outputs]: [usize; 2], x_zero_point: i32) -> Self {
         let one = [1; 2];
@@ -33,8 +31,9 @@ impl ImageI8 {
     }
 }
 
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
-impl ImageI8 {
+// What an instruction set does not take, its build leaves out.
+#[allow(dead_code)]
+impl Image {
     /// How windows move along height and width.
     pub(super) fn windows(&self) -> [Window; 2] {
         let [h, width, _] = self.x;

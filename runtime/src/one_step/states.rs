@@ -1,8 +1,8 @@
 //! Steps with states.
 
 use super::input::values;
-use super::{Input, output_type};
-use crate::{LoadError, Session, ops};
+use super::{Input, meets_portable, other_sets, output_type};
+use crate::{Kernel, LoadError, Session, ops};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, Layout, Misfit, Model, OpCode, Target, TensorType};
 use std::collections::BTreeMap;
@@ -97,8 +97,8 @@ pub(crate) fn stream(
     let file_bytes = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let model = Model::parse(&bytes[..file_bytes]).unwrap();
     let mut memory = vec![Block([0x7f; 16]); Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
-    let mut run = || -> Vec<Vec<f32>> {
+    let mut run_on = |kernels: &[Kernel]| -> Vec<Vec<f32>> {
+        let mut session = Session::load(model, kernels, Block::bytes_mut(&mut memory)).unwrap();
         session.reset();
         let mut step = |x: &Input| {
             session.input_bytes(0).unwrap().copy_from_slice(&x.bytes());
@@ -107,8 +107,12 @@ pub(crate) fn stream(
         };
         xs.iter().map(&mut step).collect()
     };
-    let first = run();
-    assert_eq!(run(), first);
+    let first = run_on(ops::ALL);
+    assert_eq!(run_on(ops::ALL), first);
+    for isa in other_sets() {
+        let found = run_on(isa.kernels().unwrap());
+        found.iter().zip(&first).for_each(|(found, first)| meets_portable(isa, output.dtype, found, first));
+    }
     for wrong in [Wrong::NotWritten, Wrong::Place, Wrong::Other] {
         let blocks = stateful_file(op, params, inputs, output, states, wrong);
         let misfit = match wrong {

@@ -23,7 +23,12 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::{AddI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::AddI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::AddI8, RULE, run::<A>)
+}
 
 /// The kernel of two inputs of one shape, in the place of one of which y lies: without the loops over others. It
 /// refuses other steps.

@@ -19,7 +19,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::average_pool_2d::{Pool2dParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2d, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::AveragePool2d, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;

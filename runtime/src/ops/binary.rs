@@ -19,6 +19,7 @@ use crate::walk::{Axis, Walk, broadcast_dims, strides};
 use bytemuck::Pod;
 use flatpack_format::ops::binary::BinaryParams;
 
+#[inline(always)]
 pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
     let params: &BinaryParams = node.params()?;
     let (low, high) = (params.clamp.min, params.clamp.max);
@@ -118,11 +119,16 @@ fn walk(node: &Node<'_>) -> Option<Walk<2>> {
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
-            flatpack_format::OpCode::$op,
-            flatpack_format::ops::binary::RULE,
-            |node, operands| $crate::ops::binary::run(node, operands, $f),
-        );
+        pub const KERNEL: $crate::kernel::Kernel = kernel::<$crate::arch::Active>();
+
+        /// The kernel, with the loops of an instruction set.
+        pub(crate) const fn kernel<A: $crate::arch::Arch>() -> $crate::kernel::Kernel {
+            $crate::kernel::Kernel::new(
+                flatpack_format::OpCode::$op,
+                flatpack_format::ops::binary::RULE,
+                |node, operands| A::vectorize(|| $crate::ops::binary::run(node, operands, $f)),
+            )
+        }
     };
 }
 pub(crate) use kernel;

@@ -23,7 +23,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::{Conv2dParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2d, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Conv2d, RULE, run::<A, f32>)
+}
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
@@ -33,7 +38,10 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let &Conv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let images = Images::of(node, &moves, params.groups, rows.are_points())?;
-    rows.each(|band| images.run::<A, _>(weights, band))
+    rows.each(|band| match weights.image::<A>(&images.image(0, &band), band.x, band.y) {
+        Some(()) => Some(()),
+        None => images.run::<A, _>(weights, band),
+    })
 }
 
 #[cfg(test)]

@@ -25,7 +25,12 @@ use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Conv2dI8, RULE, run::<Active, false>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Conv2dI8, RULE, run::<A, false>)
+}
 
 /// The kernel with no loops but an instruction set's over images: less code, for weights in layout `pairs` and what
 /// else [`Arch::WHOLE_IMAGES`] demands. It refuses other steps.

@@ -12,7 +12,7 @@
 //! The rule proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, and that y shares no memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, LANES, Patch};
+use crate::arch::{Active, Arch, LANES, OutputsF32, Patch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::gemm::{begin, end, scales_and_bias};
@@ -27,7 +27,12 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::depthwise_conv_2d::{DepthwiseConv2dParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2d, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::DepthwiseConv2d, RULE, run::<A, f32>)
+}
 
 struct Weights<'a, W> {
     w: &'a [W],
@@ -54,7 +59,14 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let &DepthwiseConv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Layers::of(node, &moves)?;
-    rows.each(|band| layers.run::<A, _>(&weights, band))
+    let outputs = OutputsF32 { scales, bias: weights.bias, clamp: params.clamp };
+    rows.each(|band| {
+        let image = layers.image(&moves, 0, &band);
+        match A::depthwise_image_f32(&image, weights.w, &outputs, band.x, band.y) {
+            Some(()) => Some(()),
+            None => layers.run::<A, _>(&weights, band),
+        }
+    })
 }
 
 impl<W: Weight> Product for Weights<'_, W> {

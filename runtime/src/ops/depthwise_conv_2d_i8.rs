@@ -30,7 +30,12 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::depthwise_conv_2d_i8::{DepthwiseConv2dI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<Active, false>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::DepthwiseConv2dI8, RULE, run::<A, false>)
+}
 
 /// The kernel with no loops but an instruction set's over images: less code, for one output a channel and what else
 /// [`Arch::WHOLE_IMAGES`] demands. It refuses other steps.

@@ -8,14 +8,21 @@
 //! The rule proves that the scale is positive and finite, that the zero point is an integer of x's
 //! type, and that y shares no memory with x.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::dequantize::{DequantizeParams, RULE};
 use flatpack_format::{DType, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Dequantize, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Dequantize, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DequantizeParams = node.params()?;
     let input = node.input(0)?;

@@ -18,7 +18,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected::{FullyConnectedParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnected, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::FullyConnected, RULE, run::<A, f32>)
+}
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedParams = node.params()?;

@@ -12,7 +12,7 @@
 //! The rule proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
-use crate::arch::{Active, Arch, ImageI8, OutputsI8, Scratch};
+use crate::arch::{Active, Arch, Image, OutputsI8, Scratch};
 use crate::gemm;
 use crate::gemm_i8::{WeightsI8, weights_and_outputs};
 use crate::kernel::{Kernel, Node};
@@ -21,7 +21,12 @@ use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedI8, RULE, run::<Active, false>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::FullyConnectedI8, RULE, run::<A, false>)
+}
 
 /// See [`conv_2d_i8::LEAN`](super::conv_2d_i8::LEAN).
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
@@ -52,7 +57,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let x: &[i8] = reads.get(node.input(0)?)?;
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
-    let image = ImageI8::points(rows, [depth, outputs], params.x_zero_point);
+    let image = Image::points(rows, [depth, outputs], params.x_zero_point);
     let image = weights.image::<A>(&mut scratch, &image, x, y);
     if image.is_some() || LEAN {
         return image;

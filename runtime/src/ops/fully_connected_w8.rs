@@ -12,10 +12,15 @@
 //! The rule proves what it proves for `fully_connected`.
 
 use super::fully_connected;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedW8, RULE, fully_connected::run::<Active, i8>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::FullyConnectedW8, RULE, fully_connected::run::<A, i8>)
+}

@@ -11,6 +11,7 @@
 //! y may lie in the place of x. The rule proves the shapes, that x has the axes, that epsilon is not
 //! negative, and that y shares no memory with scale and bias.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::lanes::{NO_VALUES, each_vector};
 use crate::math::rsqrt;
@@ -20,8 +21,14 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::layer_normalization::{LayerNormalizationParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::LayerNormalization, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::LayerNormalization, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &LayerNormalizationParams = node.params()?;
     let x = node.input(0)?;

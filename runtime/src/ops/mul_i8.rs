@@ -12,6 +12,7 @@
 //! then it is as long as y and does not repeat.
 
 use super::binary::broadcast;
+use crate::arch::{Active, Arch};
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -19,8 +20,14 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::mul_i8::{MulI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::MulI8, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::MulI8, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &MulI8Params = node.params()?;
     broadcast(node, operands, |a: i8, b: i8| {

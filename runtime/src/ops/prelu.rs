@@ -9,14 +9,21 @@
 //! y may lie in the place of x. The rule proves the shapes, and that y shares no memory with alpha.
 
 use super::binary;
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::prelu::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Prelu, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Prelu, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     binary::broadcast::<f32>(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
 }

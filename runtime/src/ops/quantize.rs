@@ -9,6 +9,7 @@
 //! The rule proves that the scale is positive and finite, that the zero point is an integer of y's
 //! type, and that y shares no memory with x.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::math::round_half_away;
 use crate::operands::Operands;
@@ -16,8 +17,14 @@ use flatpack_format::ops::quantize::{QuantizeParams, RULE};
 use flatpack_format::{DType, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Quantize, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Quantize, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &QuantizeParams = node.params()?;
     let output = node.output()?;

@@ -1,7 +1,7 @@
 //! A walk over the moments of a sequence, and the functions of gates: what recurrent operators have in common.
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
-use crate::arch::{Arch, Patch, ROW_TILE, clamp};
+use crate::arch::{Arch, Patch, clamp};
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
@@ -221,33 +221,36 @@ enum Product {
     OfH,
 }
 
-/// Sums of four units of a gate, from unit `first` on; past the last unit they are nothing.
-pub(super) type Tile = [f32; ROW_TILE];
+/// Sums of some units of a gate, from unit `first` on; past the last unit they are nothing.
+pub(super) type Tile<const T: usize> = [f32; T];
+
+/// Units that are computed at once where vectors are wide.
+pub(super) const WIDE_TILE: usize = 16;
 
 impl<W: Weight> Weights<'_, W> {
     /// `bias[row]` of the units from `first` on.
-    fn bias(&self, row: usize, first: usize) -> Option<[Tile; 1]> {
-        let mut sums = [[0.0; ROW_TILE]];
+    fn bias<const T: usize>(&self, row: usize, first: usize) -> Option<[Tile<T>; 1]> {
+        let mut sums = [[0.0; T]];
         let bias = self.bias.get(row * self.units + first..(row + 1) * self.units)?;
         sums.iter_mut().flatten().zip(bias).for_each(|(sum, bias)| *sum = *bias);
         Some(sums)
     }
 
     /// `sums += Σ x · w[gate]`, with the sum multiplied by the scale of its row where weights are scaled.
-    fn add<A: Arch>(
+    fn add<A: Arch, const T: usize>(
         &self,
         product: Product,
         x: &[f32],
         gate: usize,
         first: usize,
-        sums: &mut [Tile; 1],
+        sums: &mut [Tile<T>; 1],
     ) -> Option<()> {
         let (w, depth) = match product {
             Product::OfX => (self.w, self.inputs),
             Product::OfH => (self.recurrent, self.units),
         };
         let (from, end) = (gate * self.units + first, (gate + 1) * self.units);
-        let outputs = end.checked_sub(from)?.min(ROW_TILE);
+        let outputs = end.checked_sub(from)?.min(T);
         let w = w.get(from * depth..)?;
         let patch = Patch::one_tap([x], depth);
         let [sums] = sums;
@@ -255,7 +258,7 @@ impl<W: Weight> Weights<'_, W> {
         if !W::SCALED {
             return A::gemm_rows_f32(&patch, w, depth, &mut [sums]);
         }
-        let mut products = [0.0; ROW_TILE];
+        let mut products = [0.0; T];
         A::gemm_rows_f32(&patch, w, depth, &mut [products.get_mut(..outputs)?])?;
         let before = if let Product::OfH = product { self.gates * self.units } else { 0 };
         let scales = self.scales.get(before + from..before + end)?;
@@ -266,53 +269,77 @@ impl<W: Weight> Weights<'_, W> {
     }
 
     /// `bias[row] + Σ x · w[gate]`.
-    pub(super) fn of_x<A: Arch>(&self, gate: usize, first: usize, x: &[f32]) -> Option<Tile> {
+    pub(super) fn of_x<A: Arch, const T: usize>(
+        &self,
+        gate: usize,
+        first: usize,
+        x: &[f32],
+    ) -> Option<Tile<T>> {
         let mut sums = self.bias(gate, first)?;
-        self.add::<A>(Product::OfX, x, gate, first, &mut sums)?;
+        self.add::<A, T>(Product::OfX, x, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
 
     /// `bias[row] + Σ h · recurrent[gate]`.
-    pub(super) fn of_h<A: Arch>(&self, row: usize, gate: usize, first: usize, h: &[f32]) -> Option<Tile> {
+    pub(super) fn of_h<A: Arch, const T: usize>(
+        &self,
+        row: usize,
+        gate: usize,
+        first: usize,
+        h: &[f32],
+    ) -> Option<Tile<T>> {
         let mut sums = self.bias(row, first)?;
-        self.add::<A>(Product::OfH, h, gate, first, &mut sums)?;
+        self.add::<A, T>(Product::OfH, h, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
 
     /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]`, added up in this order.
-    pub(super) fn gate<A: Arch>(&self, gate: usize, first: usize, x: &[f32], h: &[f32]) -> Option<Tile> {
-        let mut sums = [self.of_x::<A>(gate, first, x)?];
-        self.add::<A>(Product::OfH, h, gate, first, &mut sums)?;
+    pub(super) fn gate<A: Arch, const T: usize>(
+        &self,
+        gate: usize,
+        first: usize,
+        x: &[f32],
+        h: &[f32],
+    ) -> Option<Tile<T>> {
+        let mut sums = [self.of_x::<A, T>(gate, first, x)?];
+        self.add::<A, T>(Product::OfH, h, gate, first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
 }
 
-/// The function of each of four. Once in a program, not once for each operator.
+/// The function of each. Once in a program, not once for each operator.
 #[inline(never)]
-pub(super) fn activate(function: Activation, x: Tile) -> Tile {
-    match function {
-        Activation::Linear => x,
-        Activation::Logistic => x.map(logistic),
-        Activation::Tanh => x.map(tanh),
-        Activation::Relu => x.map(|x| clamp(x, 0.0, f32::INFINITY)),
-        Activation::Relu6 => x.map(|x| clamp(x, 0.0, 6.0)),
-        Activation::HardTanh => x.map(|x| clamp(x, -1.0, 1.0)),
-        Activation::HardSigmoid => x.map(|x| hard_sigmoid::hard_sigmoid(1.0 / 6.0, 0.5, x)),
-        Activation::SteepHardSigmoid => x.map(|x| hard_sigmoid::hard_sigmoid(0.2, 0.5, x)),
-        Activation::LeakyRelu => x.map(|x| if x > 0.0 { x } else { 0.2 * x }),
-        Activation::Elu => x.map(|x| elu::elu(1.0, x)),
-        Activation::Selu => x.map(selu::selu),
-        Activation::Exp => x.map(exp),
-        Activation::Softplus => x.map(softplus),
-        Activation::Softsign => x.map(softsign::softsign),
-        Activation::Swish => x.map(swish::swish),
-        Activation::HardSwish => x.map(hard_swish::hard_swish),
-        Activation::Gelu => x.map(gelu::gelu),
-        Activation::Mish => x.map(mish::mish),
-    }
+pub(super) fn activate<A: Arch, const T: usize>(function: Activation, mut x: Tile<T>) -> Tile<T> {
+    A::vectorize(|| match function {
+        Activation::Linear => {}
+        Activation::Logistic => each(&mut x, logistic),
+        Activation::Tanh => each(&mut x, tanh),
+        Activation::Relu => each(&mut x, |x| clamp(x, 0.0, f32::INFINITY)),
+        Activation::Relu6 => each(&mut x, |x| clamp(x, 0.0, 6.0)),
+        Activation::HardTanh => each(&mut x, |x| clamp(x, -1.0, 1.0)),
+        Activation::HardSigmoid => each(&mut x, |x| hard_sigmoid::hard_sigmoid(1.0 / 6.0, 0.5, x)),
+        Activation::SteepHardSigmoid => each(&mut x, |x| hard_sigmoid::hard_sigmoid(0.2, 0.5, x)),
+        Activation::LeakyRelu => each(&mut x, |x| if x > 0.0 { x } else { 0.2 * x }),
+        Activation::Elu => each(&mut x, |x| elu::elu(1.0, x)),
+        Activation::Selu => each(&mut x, selu::selu),
+        Activation::Exp => each(&mut x, exp),
+        Activation::Softplus => each(&mut x, softplus),
+        Activation::Softsign => each(&mut x, softsign::softsign),
+        Activation::Swish => each(&mut x, swish::swish),
+        Activation::HardSwish => each(&mut x, hard_swish::hard_swish),
+        Activation::Gelu => each(&mut x, gelu::gelu),
+        Activation::Mish => each(&mut x, mish::mish),
+    });
+    x
+}
+
+/// `x = f(x)` for each.
+#[inline(always)]
+fn each(x: &mut [f32], f: impl Fn(f32) -> f32) {
+    x.iter_mut().for_each(|x| *x = f(*x));
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //!
 //! y may lie in the place of x. The rule proves the shapes and that the axis is one of x.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::lanes::each_vector;
 use crate::math::exp;
@@ -16,8 +17,14 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::softmax::{RULE, SoftmaxParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Softmax, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Softmax, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SoftmaxParams = node.params()?;
     let x = node.input(0)?;

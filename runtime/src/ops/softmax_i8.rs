@@ -10,6 +10,7 @@
 //! y may lie in the place of x. The rule proves the shapes, that the axis is one of x, and that the
 //! parameters are in their domains.
 
+use crate::arch::{Active, Arch};
 use crate::fixed::{
     divide_by_power_of_two, doubling_high_multiply, exp_of_negative, multiply, one_over_one_plus,
 };
@@ -21,8 +22,14 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SoftmaxI8, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+}
+
+#[inline(always)]
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SoftmaxI8Params = node.params()?;
     let x = node.input(0)?;

@@ -18,7 +18,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::sub_i8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SubI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::SubI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     combine::<A, true>(node, operands)

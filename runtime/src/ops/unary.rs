@@ -21,20 +21,26 @@ pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f3
 /// record and x.
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
-        /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
-            flatpack_format::OpCode::$op,
-            flatpack_format::ops::unary::RULE,
-            |node, operands| $crate::ops::unary::run(node, operands, $f),
-        );
+        $crate::ops::unary::kernel!(@ $op, flatpack_format::ops::unary::RULE, |node, operands| {
+            $crate::ops::unary::run(node, operands, $f)
+        });
     };
     ($op:ident, $rule:expr, $params:ty, $f:expr) => {
+        $crate::ops::unary::kernel!(@ $op, $rule, |node, operands| {
+            let params: &$params = node.params()?;
+            $crate::ops::unary::run(node, operands, |x| ($f)(params, x))
+        });
+    };
+    (@ $op:ident, $rule:expr, |$node:ident, $operands:ident| $run:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel =
-            $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |node, operands| {
-                let params: &$params = node.params()?;
-                $crate::ops::unary::run(node, operands, |x| ($f)(params, x))
-            });
+        pub const KERNEL: $crate::kernel::Kernel = kernel::<$crate::arch::Active>();
+
+        /// The kernel, with the loops of an instruction set.
+        pub(crate) const fn kernel<A: $crate::arch::Arch>() -> $crate::kernel::Kernel {
+            $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |$node, $operands| {
+                A::vectorize(|| $run)
+            })
+        }
     };
 }
 pub(crate) use kernel;

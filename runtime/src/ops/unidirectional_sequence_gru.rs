@@ -26,7 +26,7 @@
 //! The rule proves the shapes, that parameters are in their domains, that the state is one, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::{Recurrent, Tile, activate};
+use super::recurrence::{Recurrent, Tile, WIDE_TILE, activate};
 use crate::arch::{Active, Arch, ROW_TILE};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -36,9 +36,23 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_gru::{RULE, UnidirectionalSequenceGruParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceGru, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceGru, RULE, run::<A, f32>)
+}
 
 pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    if A::WIDE_TILES {
+        in_tiles::<A, W, WIDE_TILE>(node, operands)
+    } else {
+        in_tiles::<A, W, ROW_TILE>(node, operands)
+    }
+}
+
+/// Some units at once.
+fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceGruParams = node.params()?;
     let state = node.input(params.walk.state_at(0, 1))?;
     let (reads, [y, hidden]) = operands.split([node.output()?, state])?;
@@ -47,23 +61,27 @@ pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     step.walk(y, [hidden, &mut []], |x, hidden, _, y| {
         let (h, scaled) = hidden.split_at_mut_checked(weights.units)?;
-        let tiles = || (0..weights.units).step_by(ROW_TILE);
+        let tiles = || (0..weights.units).step_by(T);
         if params.reset_after == 0 {
             for first in tiles() {
-                let reset = activate(gate, weights.gate::<A>(1, first, x, h)?);
+                let reset = activate::<A, T>(gate, weights.gate::<A, T>(1, first, x, h)?);
                 let scaled = scaled.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
                 scaled.zip(reset).for_each(|((scaled, h), reset)| *scaled = reset * h);
             }
         }
         for first in tiles() {
-            let keep = activate(gate, weights.gate::<A>(0, first, x, h)?);
+            let keep = activate::<A, T>(gate, weights.gate::<A, T>(0, first, x, h)?);
             let sums = if params.reset_after == 0 {
-                weights.gate::<A>(2, first, x, scaled)?
+                weights.gate::<A, T>(2, first, x, scaled)?
             } else {
-                let reset = activate(gate, weights.gate::<A>(1, first, x, h)?);
-                sum_of_products(weights.of_x::<A>(2, first, x)?, reset, weights.of_h::<A>(3, 2, first, h)?)
+                let reset = activate::<A, T>(gate, weights.gate::<A, T>(1, first, x, h)?);
+                sum_of_products(
+                    weights.of_x::<A, T>(2, first, x)?,
+                    reset,
+                    weights.of_h::<A, T>(3, 2, first, h)?,
+                )
             };
-            let shares = keep.into_iter().zip(activate(new, sums));
+            let shares = keep.into_iter().zip(activate::<A, T>(new, sums));
             let units = y.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
             units.zip(shares).for_each(|((y, h), (keep, new))| *y = keep * h + (1.0 - keep) * new);
         }
@@ -72,7 +90,7 @@ pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
 }
 
 /// `a + b · c`.
-fn sum_of_products(a: Tile, b: Tile, c: Tile) -> Tile {
+fn sum_of_products<const T: usize>(a: Tile<T>, b: Tile<T>, c: Tile<T>) -> Tile<T> {
     let mut sums = a;
     sums.iter_mut().zip(b.into_iter().zip(c)).for_each(|(sum, (b, c))| *sum += b * c);
     sums

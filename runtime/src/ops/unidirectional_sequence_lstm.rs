@@ -32,7 +32,7 @@
 //! The rule proves the shapes, that parameters are in their domains, that the states are such, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::{Recurrent, activate};
+use super::recurrence::{Recurrent, WIDE_TILE, activate};
 use crate::arch::{Active, Arch, ROW_TILE, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -42,9 +42,23 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSequenceLstmParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceLstm, RULE, run::<A, f32>)
+}
 
 pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    if A::WIDE_TILES {
+        in_tiles::<A, W, WIDE_TILE>(node, operands)
+    } else {
+        in_tiles::<A, W, ROW_TILE>(node, operands)
+    }
+}
+
+/// Some units at once.
+fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmParams = node.params()?;
     let state = |at| node.input(params.walk.state_at(at, 2));
     let (reads, [y, hidden, cell]) = operands.split([node.output()?, state(0)?, state(1)?])?;
@@ -53,17 +67,17 @@ pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     step.walk(y, [hidden, cell], |x, h, cell, y| {
-        for first in (0..weights.units).step_by(ROW_TILE) {
-            let sums = |at| weights.gate::<A>(at, first, x, h);
-            let (i, f) = (activate(gate, sums(0)?), activate(gate, sums(1)?));
-            let (g, o) = (activate(new, sums(2)?), activate(gate, sums(3)?));
-            let mut bounded = [0.0; ROW_TILE];
+        for first in (0..weights.units).step_by(T) {
+            let sums = |at| weights.gate::<A, T>(at, first, x, h);
+            let (i, f) = (activate::<A, T>(gate, sums(0)?), activate::<A, T>(gate, sums(1)?));
+            let (g, o) = (activate::<A, T>(new, sums(2)?), activate::<A, T>(gate, sums(3)?));
+            let mut bounded = [0.0; T];
             let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
             for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
                 *c = clamp(f * *c + i * g, -params.cell_clip, params.cell_clip);
                 *bounded = *c;
             }
-            let outputs = o.into_iter().zip(activate(new, bounded));
+            let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
             y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
         }
         Some(())

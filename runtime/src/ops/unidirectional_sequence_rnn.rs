@@ -23,7 +23,7 @@
 //! The rule proves the shapes, that parameters are in their domains, that the state is one, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::{Recurrent, activate};
+use super::recurrence::{Recurrent, WIDE_TILE, activate};
 use crate::arch::{Active, Arch, ROW_TILE};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -33,9 +33,23 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_rnn::{RULE, UnidirectionalSequenceRnnParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceRnn, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceRnn, RULE, run::<A, f32>)
+}
 
 pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    if A::WIDE_TILES {
+        in_tiles::<A, W, WIDE_TILE>(node, operands)
+    } else {
+        in_tiles::<A, W, ROW_TILE>(node, operands)
+    }
+}
+
+/// Some units at once.
+fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceRnnParams = node.params()?;
     let state = node.input(params.walk.state_at(0, 1))?;
     let (reads, [y, hidden]) = operands.split([node.output()?, state])?;
@@ -43,8 +57,8 @@ pub(super) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
     let (weights, new) = (step.weights, step.activation);
     step.walk(y, [hidden, &mut []], |x, h, _, y| {
-        for first in (0..weights.units).step_by(ROW_TILE) {
-            let outputs = activate(new, weights.gate::<A>(0, first, x, h)?);
+        for first in (0..weights.units).step_by(T) {
+            let outputs = activate::<A, T>(new, weights.gate::<A, T>(0, first, x, h)?);
             y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, output)| *y = output);
         }
         Some(())

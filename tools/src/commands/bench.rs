@@ -1,9 +1,10 @@
 //! `flatpack bench`: how long a file takes on this machine, per step and whole.
 
 use super::{Failure, Report, file};
+use crate::isa;
 use comfy_table::{Table, presets};
 use flatpack_format::{Block, Case, OpCode};
-use flatpack_runtime::{Progress, Session, ops};
+use flatpack_runtime::{Isa, Progress, Session, ops};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -19,6 +20,9 @@ pub struct Args {
     /// Runs to time; as many again, up to a tenth, go before to warm up.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     iterations: u32,
+    /// Kernels of this instruction set instead of the fastest that this machine has.
+    #[arg(long, value_name = "NAME", value_parser = isa::by_name)]
+    isa: Option<Isa>,
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
@@ -29,8 +33,10 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let open_us = micros(opening);
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
     let first = Instant::now();
+    let isa = args.isa.map_or_else(isa::chosen, Ok).map_err(Failure::isa)?;
+    let kernels = isa.kernels().unwrap_or(ops::ALL);
     let mut session =
-        Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).map_err(|e| fail(e.to_string()))?;
+        Session::load(model, kernels, Block::bytes_mut(&mut memory)).map_err(|e| fail(e.to_string()))?;
     let case = model.cases().next();
     set_inputs(&mut session, case.as_ref());
     session.run().map_err(|e| fail(e.to_string()))?;
@@ -81,13 +87,17 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         json_steps.push(json!({ "step": step.number(), "op": step.op().name(), "layer": layer, "median_us": median, "macs": macs }));
     }
     let text = format!(
-        "{table}\n{} runs: median {median_us:.2} µs (10 % below {:.2}, 10 % above {:.2})\nopen {open_us:.0} µs, \
+        "{table}\n{} runs on {}: median {median_us:.2} µs (10 % below {:.2}, 10 % above {:.2})\nopen {open_us:.0} µs, \
          load and first run {first_us:.0} µs",
-        args.iterations, spread.0, spread.1
+        args.iterations,
+        isa.name(),
+        spread.0,
+        spread.1
     );
     let json = json!({
         "file": args.file,
         "iterations": args.iterations,
+        "isa": isa.name(),
         "median_us": median_us,
         "p10_us": spread.0,
         "p90_us": spread.1,

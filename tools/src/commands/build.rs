@@ -15,7 +15,7 @@ use crate::passes::patches::Patches;
 use crate::passes::stream;
 use clap::ValueEnum;
 use flatpack_format::{Model, SectionKind, Target};
-use flatpack_runtime::MappedModel;
+use flatpack_runtime::{MappedModel, ops};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -352,7 +352,7 @@ fn check_mapped(path: &Path) -> Result<(), build::BuildError> {
     let mapped = MappedModel::open(path).map_err(|error| build::BuildError::Open(error.fault))?;
     let model = mapped.model().map_err(damaged)?;
     model.check_contents().map_err(damaged)?;
-    build::check(&model).map(|_| ())
+    build::check(&model, ops::ALL).map(|_| ())
 }
 
 /// Temporary files are private; the model is a file like any other.

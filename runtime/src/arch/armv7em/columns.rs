@@ -2,7 +2,7 @@
 //! group of four, then elements 1 and 3. Of four pixels, a word of each follows the one of the pixel before.
 
 use super::{Memory, WORDS};
-use crate::arch::ImageI8;
+use crate::arch::Image;
 use crate::window::{Window, Windows};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
@@ -11,7 +11,7 @@ use core::slice;
 
 /// The windows of an image, and room for what one or four of them see.
 pub(super) struct Columns<'a> {
-    image: ImageI8,
+    image: Image,
     x: &'a [i8],
     zero: i8,
     windows: [Window; 2],
@@ -31,7 +31,7 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// `None` where there is no room for a window.
-    pub(super) fn of(image: &ImageI8, x: &'a [i8], memory: &'a mut Memory) -> Option<Self> {
+    pub(super) fn of(image: &Image, x: &'a [i8], memory: &'a mut Memory) -> Option<Self> {
         let ([h, width, channels], [kh, kw]) = (image.x, image.taps);
         let run = kw.checked_mul(channels)?;
         let groups = run.checked_mul(kh)?.div_ceil(4);

@@ -7,7 +7,7 @@
 
 use super::requantize::{Bounds, READY_WORDS, ready};
 use super::{Memory, sxtb16, sxtb16_ror8};
-use crate::arch::{ImageI8, OutputsI8};
+use crate::arch::{Image, OutputsI8};
 use crate::fixed;
 use crate::pieces::{pieces, pieces_mut};
 use crate::window::{Span, Windows};
@@ -17,7 +17,7 @@ use core::mem::MaybeUninit;
 /// See [`Arch::depthwise_image_i8`](super::Arch::depthwise_image_i8).
 pub(super) fn depthwise_image_i8(
     memory: &mut Memory,
-    image: &ImageI8,
+    image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     x: &[i8],
@@ -112,7 +112,7 @@ pub(super) fn depthwise_image_i8(
 
 /// Calls `f` for all pixels, as many of a row at once as see the same taps: with the number of the first
 /// pixel, how many they are, and what the first sees.
-fn segments(image: &ImageI8, mut f: impl FnMut(usize, usize, Span, Span) -> Option<()>) -> Option<()> {
+fn segments(image: &Image, mut f: impl FnMut(usize, usize, Span, Span) -> Option<()>) -> Option<()> {
     let [oh, ow, _] = image.y;
     let [h_windows, w_windows] = image.windows();
     let inner = image.whole(1);
@@ -130,7 +130,7 @@ fn segments(image: &ImageI8, mut f: impl FnMut(usize, usize, Span, Span) -> Opti
 
 /// Puts the stream of four channels into `to`.
 fn prepare(
-    image: &ImageI8,
+    image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     first: usize,

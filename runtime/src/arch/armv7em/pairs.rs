@@ -7,7 +7,7 @@
 use super::columns::{Columns, widen_one};
 use super::requantize::{Bounds, moved};
 use super::{Memory, sxtb16, sxtb16_ror8};
-use crate::arch::{ImageI8, OutputsI8};
+use crate::arch::{Image, OutputsI8};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 use core::ptr::{null, null_mut};
@@ -16,7 +16,7 @@ use flatpack_format::ops::Multiplier;
 /// See [`Arch::conv_image_in_pairs_i8`](super::Arch::conv_image_in_pairs_i8).
 pub(super) fn conv_image_in_pairs_i8(
     memory: &mut Memory,
-    image: &ImageI8,
+    image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     x: &[i8],

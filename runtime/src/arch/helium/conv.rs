@@ -4,7 +4,7 @@
 use super::Memory;
 use super::gemm::{Products, TILE};
 use super::patches::{Room, Taps};
-use crate::arch::{ImageI8, OutputsI8};
+use crate::arch::{Image, OutputsI8};
 use crate::pieces::pieces_mut;
 use crate::window::{Span, Windows};
 use flatpack_format::ops::Multiplier;
@@ -12,7 +12,7 @@ use flatpack_format::ops::Multiplier;
 /// See [`Arch::conv_image_i8`](crate::arch::Arch::conv_image_i8).
 pub(super) fn conv_image_i8(
     memory: &mut Memory,
-    image: &ImageI8,
+    image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     x: &[i8],

@@ -6,7 +6,7 @@
 //! reads them.
 
 use super::{Memory, QUADS};
-use crate::arch::{ImageI8, OutputsI8, Quad};
+use crate::arch::{Image, OutputsI8, Quad};
 use crate::fixed;
 use crate::window::{Span, Windows};
 use core::arch::naked_asm;
@@ -35,7 +35,7 @@ const TILES: usize = QUADS * size_of::<Quad>() / (size_of::<Tile>() + TILE);
 /// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8).
 pub(super) fn depthwise_image_i8(
     memory: &mut Memory,
-    image: &ImageI8,
+    image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     x: &[i8],

@@ -1,0 +1,133 @@
+//! x86-64 with AVX2 and FMA: Intel from Haswell on, AMD from Zen on.
+
+mod add_i8;
+mod conv_i8;
+mod depthwise_i8;
+mod reals;
+mod requantize;
+
+use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Patch, wide};
+use crate::weight::Weight;
+use flatpack_format::ops::add_i8::AddI8Params;
+use reals::Reals;
+
+/// The loops of this instruction set. Its kernels are given out where the processor has AVX2 and FMA only: see
+/// [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Avx2;
+
+impl Arch for Avx2 {
+    type Scratch = conv_i8::Room;
+
+    #[inline(always)]
+    fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { with_avx2(f) }
+    }
+
+    const WIDE_TILES: bool = true;
+
+    fn gemm_rows_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        depth: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<const P: usize, W: Weight>(
+            patch: &Patch<'_, P>,
+            w: &[W],
+            depth: usize,
+            y: &mut [&mut [f32]; P],
+        ) -> Option<()> {
+            wide::gemm_rows::<Reals, W, P>(patch, w, depth, y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(patch, w, depth, y) }
+    }
+
+    fn conv_image_f32<W: Weight>(
+        image: &Image,
+        w: &[[W; PANEL_LEN]],
+        outputs: &OutputsF32<'_>,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<W: Weight>(
+            image: &Image,
+            w: &[[W; PANEL_LEN]],
+            outputs: &OutputsF32<'_>,
+            x: &[f32],
+            y: &mut [f32],
+        ) -> Option<()> {
+            wide::conv_image::<Reals, W>(image, w, outputs, x, y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(image, w, outputs, x, y) }
+    }
+
+    fn conv_image_i8(
+        room: &mut conv_i8::Room,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { conv_i8::conv_image(room, image, w, outputs, x, y) }
+    }
+
+    fn depthwise_image_i8(
+        room: &mut conv_i8::Room,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { depthwise_i8::depthwise_image(room, image, w, outputs, x, y) }
+    }
+
+    fn adds_i8(_: &AddI8Params) -> bool {
+        true
+    }
+
+    fn add_run_i8<const MINUS: bool>(
+        params: &AddI8Params,
+        a: Option<&[i8]>,
+        b: Option<&[i8]>,
+        y: &mut [i8],
+    ) -> Option<()> {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { add_i8::add_run::<MINUS>(params, a, b, y) }
+    }
+
+    fn depthwise_image_f32<W: Weight>(
+        image: &Image,
+        w: &[W],
+        outputs: &OutputsF32<'_>,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<W: Weight>(
+            image: &Image,
+            w: &[W],
+            outputs: &OutputsF32<'_>,
+            x: &[f32],
+            y: &mut [f32],
+        ) -> Option<()> {
+            wide::depthwise_image::<Reals, W>(image, w, outputs, x, y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(image, w, outputs, x, y) }
+    }
+}
+
+#[target_feature(enable = "avx2,fma")]
+fn with_avx2<R>(f: impl FnOnce() -> R) -> R {
+    f()
+}

@@ -1,0 +1,107 @@
+//! Sixteen reals in two registers.
+
+use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::{PANEL_LEN, ROW_TILE};
+use crate::weight::Weight;
+use bytemuck::cast;
+use core::arch::x86_64::*;
+
+/// Sixteen reals in two registers.
+#[derive(Clone, Copy)]
+pub(super) struct Reals([__m256; 2]);
+
+impl Sixteen for Reals {
+    #[inline(always)]
+    fn splat(v: f32) -> Self {
+        Self([cast([v; 8]); 2])
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; PANEL_LEN]) -> Self {
+        Self(cast(*from))
+    }
+
+    #[inline(always)]
+    fn load_part(from: &[f32]) -> Self {
+        let len = from.len().min(PANEL_LEN) as i32;
+        let from = from.as_ptr();
+        let [low, high]: [__m256i; 2] = cast(
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|i: i32| if i < len { -1 } else { 0 }),
+        );
+        // SAFETY: the processor has AVX2, and only the elements of `from` are read.
+        let low = unsafe { _mm256_maskload_ps(from, low) };
+        // SAFETY: as above.
+        let high = unsafe { _mm256_maskload_ps(from.wrapping_add(8), high) };
+        Self([low, high])
+    }
+
+    #[inline(always)]
+    fn add_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, W, P, N>,
+        sums: &mut [[Self; N]; P],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn run<W: Weight, const P: usize, const N: usize>(
+            tile: &Tile<'_, W, P, N>,
+            sums: &mut [[Reals; N]; P],
+        ) -> Option<()> {
+            tile.add(sums)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(tile, sums) }
+    }
+
+    #[inline(always)]
+    fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE] {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline]
+        fn totals([a, b, c, d]: [[__m256; 2]; ROW_TILE]) -> [f32; ROW_TILE] {
+            let [a, b, c, d] = [joined(a), joined(b), joined(c), joined(d)];
+            let halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+            cast(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves)))
+        }
+        #[target_feature(enable = "avx2,fma")]
+        #[inline]
+        fn joined([low, high]: [__m256; 2]) -> __m256 {
+            _mm256_add_ps(low, high)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { totals(of.map(|Self(of)| of)) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32; PANEL_LEN]) {
+        *to = cast(self.0);
+    }
+
+    #[inline(always)]
+    fn add_product(self, x: Self, w: Self) -> Self {
+        let (Self([s0, s1]), Self([x0, x1]), Self([w0, w1])) = (self, x, w);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { _mm256_fmadd_ps(x0, w0, s0) };
+        // SAFETY: as above.
+        let high = unsafe { _mm256_fmadd_ps(x1, w1, s1) };
+        Self([low, high])
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { _mm256_max_ps(b0, a0) };
+        // SAFETY: as above.
+        let high = unsafe { _mm256_max_ps(b1, a1) };
+        Self([low, high])
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { _mm256_min_ps(b0, a0) };
+        // SAFETY: as above.
+        let high = unsafe { _mm256_min_ps(b1, a1) };
+        Self([low, high])
+    }
+}

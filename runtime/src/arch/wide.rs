@@ -1,0 +1,64 @@
+//! Loops of machines with wide vectors, over whole images: gateways.
+//!
+//! They are written once, over [`Sixteen`] reals in registers, and compiled for each instruction set. Products are
+//! added with one rounding, so that results differ from the portable loops' by rounding alone.
+
+mod conv;
+mod depthwise;
+mod rectangles;
+mod rows;
+
+pub(super) use conv::{Tile, conv_image};
+pub(super) use depthwise::depthwise_image;
+pub(super) use rectangles::{MOST_TAPS, PIXEL_ROOM, Rectangles, TAP_ROOM};
+pub(super) use rows::gemm_rows;
+
+use super::{PANEL_LEN, ROW_TILE};
+use crate::weight::Weight;
+
+/// Sixteen reals in registers: the outputs of a panel, or channels.
+pub(super) trait Sixteen: Copy {
+    /// `v` in all places.
+    fn splat(v: f32) -> Self;
+
+    /// From memory.
+    fn load(from: &[f32; PANEL_LEN]) -> Self;
+
+    /// From memory with fewer elements; the others are zero.
+    fn load_part(from: &[f32]) -> Self;
+
+    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
+    fn add_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, W, P, N>,
+        sums: &mut [[Self; N]; P],
+    ) -> Option<()>;
+
+    /// The sum of the elements of each.
+    fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE];
+
+    /// To memory.
+    fn store(self, to: &mut [f32; PANEL_LEN]);
+
+    /// `self + x · w`, rounded once.
+    fn add_product(self, x: Self, w: Self) -> Self;
+
+    /// The larger of the two; `self` where one is a NaN.
+    fn max(self, other: Self) -> Self;
+
+    /// The smaller of the two; `self` where one is a NaN.
+    fn min(self, other: Self) -> Self;
+}
+
+/// Sixteen of these values from `first` on; zero past their end.
+#[inline(always)]
+fn sixteen_of(values: &[f32], first: usize) -> [f32; PANEL_LEN] {
+    let values = values.get(first..).unwrap_or_default();
+    match values.first_chunk() {
+        Some(values) => *values,
+        None => {
+            let mut some = [0.0; PANEL_LEN];
+            some.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+            some
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Convolutions with weights in layout `panel16`: for a block of pixels, panel by panel, tiles of pixels.
+
+use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
+use super::{Sixteen, sixteen_of};
+use crate::arch::{Image, OutputsF32, PANEL_LEN};
+use crate::pieces::pieces;
+use crate::weight::Weight;
+
+/// See [`Arch::conv_image_f32`](crate::arch::Arch::conv_image_f32).
+#[inline(always)]
+pub(in crate::arch) fn conv_image<V: Sixteen, W: Weight>(
+    image: &Image,
+    w: &[[W; PANEL_LEN]],
+    outputs: &OutputsF32<'_>,
+    x: &[f32],
+    y: &mut [f32],
+) -> Option<()> {
+    let ([kh, kw], [_, _, channels], [_, _, count]) = (image.taps, image.x, image.y);
+    let depth = kh * kw * channels;
+    let rectangles = Rectangles::of(image, true)?;
+    let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
+    for rectangle in rectangles.each() {
+        let (taps, len) = rectangles.taps(&rectangle, &mut taps);
+        for first in (0..rectangle.len()).step_by(rectangles.most) {
+            let block = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
+            let run = Run { taps, len, block, w, depth, outputs, x, count };
+            // The sums of a tile fill twelve registers of eight reals. Weights that are widened take some, too.
+            match block.len() {
+                1 => run.tiles::<V, 1, 4>(y)?,
+                2 => run.tiles::<V, 2, 2>(y)?,
+                3 => run.tiles::<V, 3, 2>(y)?,
+                4 => run.tiles::<V, 4, 1>(y)?,
+                5 => run.tiles::<V, 5, 1>(y)?,
+                _ if size_of::<W>() < size_of::<f32>() => run.tiles::<V, 5, 1>(y)?,
+                _ => run.tiles::<V, 6, 1>(y)?,
+            }
+        }
+    }
+    Some(())
+}
+
+/// A block of pixels and all outputs.
+struct Run<'a, W> {
+    taps: &'a [Tap],
+    /// Elements of a tap.
+    len: usize,
+    block: &'a [Pixel],
+    /// Panels of `depth` rows.
+    w: &'a [[W; PANEL_LEN]],
+    depth: usize,
+    outputs: &'a OutputsF32<'a>,
+    x: &'a [f32],
+    /// Number of outputs.
+    count: usize,
+}
+
+impl<W: Weight> Run<'_, W> {
+    /// In tiles of `P` pixels and `N` panels.
+    #[inline(always)]
+    fn tiles<V: Sixteen, const P: usize, const N: usize>(&self, y: &mut [f32]) -> Option<()> {
+        let mut panels = pieces(self.w, self.depth);
+        let mut first = 0;
+        while first < self.count {
+            let mut some: [&[[W; PANEL_LEN]]; N] = [&[]; N];
+            if N > 1 && first + (N - 1) * PANEL_LEN < self.count {
+                for panel in &mut some {
+                    *panel = panels.next()?;
+                }
+                self.pixels::<V, P, N>(some, first, y)?;
+                first += N * PANEL_LEN;
+            } else {
+                self.pixels::<V, P, 1>([panels.next()?], first, y)?;
+                first += PANEL_LEN;
+            }
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn pixels<V: Sixteen, const P: usize, const N: usize>(
+        &self,
+        w: [&[[W; PANEL_LEN]]; N],
+        first: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        let last = self.block.len().checked_sub(P)?;
+        // The last tile begins early enough to be a whole one.
+        for at in (0..last).step_by(P).chain([last]) {
+            self.tile::<V, P, N>(self.block.get(at..)?.first_chunk()?, w, first, y)?;
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn tile<V: Sixteen, const P: usize, const N: usize>(
+        &self,
+        pixels: &[Pixel; P],
+        w: [&[[W; PANEL_LEN]]; N],
+        first: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        let OutputsF32 { scales, bias, clamp } = *self.outputs;
+        let at = |n: usize| first + n * PANEL_LEN;
+        let mut bias_of = [V::splat(0.0); N];
+        for (n, of) in bias_of.iter_mut().enumerate() {
+            *of = V::load(&sixteen_of(bias, at(n)));
+        }
+        let mut sums = [if W::SCALED { [V::splat(0.0); N] } else { bias_of }; P];
+        let &Self { taps, len, x, .. } = self;
+        V::add_tile(&Tile { taps, len, x, pixels, w }, &mut sums)?;
+        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        for (n, bias) in bias_of.into_iter().enumerate() {
+            let scale = match scales {
+                _ if !W::SCALED => bias,
+                [one] => V::splat(*one),
+                _ => V::load(&sixteen_of(scales, at(n))),
+            };
+            for (pixel, sums) in pixels.iter().zip(&sums) {
+                let mut sum = *sums.get(n)?;
+                if W::SCALED {
+                    sum = bias.add_product(sum, scale);
+                }
+                let sum = sum.max(low).min(high);
+                let [_, y_at] = pixel.at();
+                let y = y.get_mut(y_at + at(n)..)?;
+                match y.first_chunk_mut() {
+                    Some(y) if at(n) + PANEL_LEN <= self.count => sum.store(y),
+                    _ => {
+                        let mut all = [0.0; PANEL_LEN];
+                        sum.store(&mut all);
+                        y.get_mut(..self.count - at(n))?.iter_mut().zip(all).for_each(|(y, sum)| *y = sum);
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// What the sums of a tile are made of: `P` pixels and `N` panels.
+pub(in crate::arch) struct Tile<'a, W, const P: usize, const N: usize> {
+    taps: &'a [Tap],
+    /// Elements of a tap.
+    len: usize,
+    x: &'a [f32],
+    pixels: &'a [Pixel; P],
+    w: [&'a [[W; PANEL_LEN]]; N],
+}
+
+impl<W: Weight, const P: usize, const N: usize> Tile<'_, W, P, N> {
+    /// `sums[p][n] += Σ x[p][tap][i] · w[n][tap][i]`.
+    #[inline(always)]
+    pub(in crate::arch) fn add<V: Sixteen>(&self, sums: &mut [[V; N]; P]) -> Option<()> {
+        let mut acc = *sums;
+        let len = self.len;
+        for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
+            let mut x_of: [&[f32]; P] = [&[]; P];
+            for (x, pixel) in x_of.iter_mut().zip(self.pixels) {
+                let [at, _] = pixel.at();
+                *x = self.x.get(at + x_at..)?.get(..len)?;
+            }
+            let mut w_of = self.w;
+            for w in &mut w_of {
+                *w = w.get(w_at..)?.get(..len)?;
+            }
+            for i in 0..len {
+                let mut w = [V::splat(0.0); N];
+                for (w, of) in w.iter_mut().zip(w_of) {
+                    *w = V::load(&of.get(i)?.map(W::real));
+                }
+                for (acc, x) in acc.iter_mut().zip(x_of) {
+                    let x = V::splat(*x.get(i)?);
+                    for (acc, w) in acc.iter_mut().zip(w) {
+                        *acc = acc.add_product(x, w);
+                    }
+                }
+            }
+        }
+        *sums = acc;
+        Some(())
+    }
+}

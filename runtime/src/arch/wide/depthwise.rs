@@ -1,0 +1,115 @@
+//! Depthwise convolutions with one output a channel: sixteen channels of four pixels at a time.
+
+use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
+use super::{Sixteen, sixteen_of};
+use crate::arch::{Image, OutputsF32, PANEL_LEN};
+use crate::weight::Weight;
+
+/// See [`Arch::depthwise_image_f32`](crate::arch::Arch::depthwise_image_f32). `None` for fewer than sixteen channels,
+/// and for more than one output of each.
+#[inline(always)]
+pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
+    image: &Image,
+    w: &[W],
+    outputs: &OutputsF32<'_>,
+    x: &[f32],
+    y: &mut [f32],
+) -> Option<()> {
+    let ([_, _, channels], [_, _, count]) = (image.x, image.y);
+    let last = channels.checked_sub(PANEL_LEN)?;
+    if channels != count {
+        return None;
+    }
+    let rectangles = Rectangles::of(image, false)?;
+    let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
+    for rectangle in rectangles.each() {
+        let (taps, _) = rectangles.taps(&rectangle, &mut taps);
+        let run = Run { taps, outputs, x, w, last };
+        for first in (0..rectangle.len()).step_by(rectangles.most) {
+            let mut rest = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
+            while let Some((pixels, after)) = rest.split_first_chunk() {
+                rest = after;
+                run.channels::<V, 4, 1>(pixels, y)?;
+            }
+            for pixel in rest {
+                run.channels::<V, 1, 4>(&[*pixel], y)?;
+            }
+        }
+    }
+    Some(())
+}
+
+struct Run<'a, W> {
+    taps: &'a [Tap],
+    outputs: &'a OutputsF32<'a>,
+    x: &'a [f32],
+    w: &'a [W],
+    /// Where the last sixteen channels begin.
+    last: usize,
+}
+
+impl<W: Weight> Run<'_, W> {
+    /// All channels of `P` pixels, `N` times sixteen at once where there are as many.
+    #[inline(always)]
+    fn channels<V: Sixteen, const P: usize, const N: usize>(
+        &self,
+        pixels: &[Pixel; P],
+        y: &mut [f32],
+    ) -> Option<()> {
+        let mut c = 0;
+        while N > 1 && c + (N - 1) * PANEL_LEN <= self.last {
+            self.tile::<V, P, N>(pixels, c, y)?;
+            c += N * PANEL_LEN;
+        }
+        while c < self.last + PANEL_LEN {
+            // The last ones begin early enough to be sixteen.
+            self.tile::<V, P, 1>(pixels, c.min(self.last), y)?;
+            c += PANEL_LEN;
+        }
+        Some(())
+    }
+
+    /// `N` times sixteen channels from `c` on of `P` pixels.
+    #[inline(always)]
+    fn tile<V: Sixteen, const P: usize, const N: usize>(
+        &self,
+        pixels: &[Pixel; P],
+        c: usize,
+        y: &mut [f32],
+    ) -> Option<()> {
+        let OutputsF32 { scales, bias, clamp } = *self.outputs;
+        let mut bias_of = [V::splat(0.0); N];
+        for (n, of) in bias_of.iter_mut().enumerate() {
+            *of = V::load(&sixteen_of(bias, c + n * PANEL_LEN));
+        }
+        let mut sums = [if W::SCALED { [V::splat(0.0); N] } else { bias_of }; P];
+        for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
+            let (w, _) = self.w.get(w_at + c..)?.as_chunks::<PANEL_LEN>();
+            let w: &[[W; PANEL_LEN]; N] = w.first_chunk()?;
+            for (sums, pixel) in sums.iter_mut().zip(pixels) {
+                let [at, _] = pixel.at();
+                let (x, _) = self.x.get(at + x_at + c..)?.as_chunks::<PANEL_LEN>();
+                let x: &[[f32; PANEL_LEN]; N] = x.first_chunk()?;
+                for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
+                    *sum = sum.add_product(V::load(x), V::load(&w.map(W::real)));
+                }
+            }
+        }
+        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        for (pixel, sums) in pixels.iter().zip(sums) {
+            let [_, y_at] = pixel.at();
+            let (y, _) = y.get_mut(y_at + c..)?.as_chunks_mut::<PANEL_LEN>();
+            for (n, ((mut sum, y), bias)) in sums.into_iter().zip(y).zip(bias_of).enumerate() {
+                if W::SCALED {
+                    let scale = match scales {
+                        [one] => V::splat(*one),
+                        _ => V::load(&sixteen_of(scales, c + n * PANEL_LEN)),
+                    };
+                    sum = bias.add_product(sum, scale);
+                }
+                sum.max(low).min(high).store(y);
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,65 @@
+//! The instruction sets of gateways: which of them this machine has, and the kernels made for each.
+
+#[cfg(target_arch = "x86_64")]
+use crate::arch::Avx2;
+use crate::kernel::Kernel;
+use crate::ops;
+
+/// An instruction set that kernels are made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isa {
+    /// What every machine of this target has.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Isa {
+    /// All that this build has kernels for, from the slowest to the fastest.
+    pub const ALL: &[Self] = &[
+        Self::Portable,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx2,
+    ];
+
+    /// The fastest that this machine has.
+    pub fn detect() -> Self {
+        Self::ALL.iter().copied().rfind(|isa| isa.is_here()).unwrap_or(Self::Portable)
+    }
+
+    /// Whether this machine has it.
+    pub fn is_here(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+            }
+        }
+    }
+
+    /// Every kernel, by opcode, made for it: `None` if this machine does not have it.
+    pub fn kernels(self) -> Option<&'static [Kernel]> {
+        self.is_here().then_some(match self {
+            Self::Portable => ops::ALL,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => const { &ops::all::<Avx2>() },
+        })
+    }
+
+    /// Its name, as [`Isa::by_name`] takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+        }
+    }
+
+    /// The instruction set of this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|isa| isa.name() == name)
+    }
+}

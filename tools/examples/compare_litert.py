@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Times flatpack and LiteRT, which uses XNNPACK, on the same models, in turn, so that what else the machine does meets both.
+
+    pip install ai-edge-litert numpy
+    cargo build --release
+    python tools/examples/compare_litert.py model.tflite other.tflite ...
+
+Each model is built with `flatpack build --target linux` into a temporary folder. A round times one and then the other,
+each in a process of its own on one core, by the fastest tenth of its runs. Prints a row of a Markdown table for each
+model: both times and the ratio flatpack / LiteRT of each round: its median, least and largest.
+"""
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+
+LITERT = """
+import json, sys, time
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+path, runs = sys.argv[1], int(sys.argv[2])
+interpreter = Interpreter(model_path=path, num_threads=1)
+interpreter.allocate_tensors()
+random = np.random.default_rng(0)
+for detail in interpreter.get_input_details():
+    shape = [max(1, int(size)) for size in detail["shape"]]
+    if np.issubdtype(detail["dtype"], np.integer):
+        values = random.integers(-100, 100, shape)
+    else:
+        values = random.normal(0, 1, shape)
+    interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
+times = []
+for run in range(runs + 3):
+    begin = time.perf_counter_ns()
+    interpreter.invoke()
+    times.append((time.perf_counter_ns() - begin) / 1e3)
+times = sorted(times[3:])
+print(json.dumps({"p10_us": times[len(times) // 10]}))
+"""
+
+
+def measured(command):
+    """The fastest tenth, in microseconds, that a program prints last."""
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode()
+    return json.loads(output[output.index("{"):])["p10_us"]
+
+
+def main():
+    """Compares the models of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--flatpack", default="target/release/flatpack")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--core", default="0")
+    parser.add_argument("models", nargs="+", type=pathlib.Path)
+    options = parser.parse_args()
+    pin = ["taskset", "-c", options.core]
+    print("| model | flatpack, µs | LiteRT, µs | flatpack / LiteRT | least to largest |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for model in options.models:
+            ours = pathlib.Path(folder, "model.fpk")
+            build = [options.flatpack, "build", model, "-o", ours, "--target", "linux", "--json"]
+            subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+            runs = max(10, min(3000, int(300_000 / measured(pin + [sys.executable, "-c", LITERT, model, "10"]))))
+            programs = [
+                pin + [options.flatpack, "bench", ours, "--json", "--iterations", str(runs)],
+                pin + [sys.executable, "-c", LITERT, model, str(runs)],
+            ]
+            rounds = []
+            for number in range(options.rounds):
+                # Who is first changes.
+                order = [0, 1] if number % 2 == 0 else [1, 0]
+                times = {program: measured(programs[program]) for program in order}
+                rounds.append((times[0], times[1]))
+            ratios = [a / b for a, b in rounds]
+            a, b = (statistics.median(times) for times in zip(*rounds))
+            name = model.stem if model.stem != "model" else model.parent.name
+            print(
+                f"| {name} | {a:.1f} | {b:.1f} | {statistics.median(ratios):.2f} "
+                f"| {min(ratios):.2f} to {max(ratios):.2f} |",
+                flush=True,
+            )
+
+
+main()
