@@ -61,7 +61,7 @@ fn farm_hash(text: &[u8]) -> u64 {
     let bytes = |range: std::ops::Range<usize>| {
         text[range].iter().rev().fold(0u128, |all, &b| all * 256 + u128::from(b))
     };
-    let shifted = |x: u128| x ^ x / (1 << 47);
+    let shifted = |x: u128| x ^ (x >> 47);
     let turned = |x: u128, by: u32| x / (1 << by) + x * (1 << (64 - by)) % WORD;
     let mixed = |u: u128, v: u128, factor: u128| {
         let a = shifted((u ^ v) * factor % WORD);
