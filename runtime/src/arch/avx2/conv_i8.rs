@@ -250,83 +250,48 @@ impl Products<'_> {
     }
 }
 
-/// The sums of outputs from `first` on; past the last one they are of no use. In a function of its own, its sums stay in
-/// registers.
-#[inline(always)]
+/// The sums of outputs from `first` on; past the last one they are of no use.
+#[target_feature(enable = "avx2")]
+#[inline]
 fn tile<const P: usize, const O: usize>(
     of: &Products<'_>,
     x: &[&[Row]; P],
     first: usize,
     totals: &mut [[i32; O]; P],
 ) -> Option<()> {
-    #[target_feature(enable = "avx2")]
-    #[inline(never)]
-    fn run<const P: usize, const O: usize>(
-        of: &Products<'_>,
-        x: &[&[Row]; P],
-        first: usize,
-        totals: &mut [[i32; O]; P],
-    ) -> Option<()> {
-        let mut sums = [[_mm256_setzero_si256(); O]; P];
-        let mut w: [&[i8]; O] = [&[]; O];
-        for (o, w) in w.iter_mut().enumerate() {
-            *w = of.w.get((first + o).min(of.count - 1) * of.depth..)?;
-        }
-        let whole = of.depth / LEN;
-        let mut pieces: [&[[i8; LEN]]; O] = [&[]; O];
-        for (pieces, w) in pieces.iter_mut().zip(w) {
-            *pieces = w.as_chunks().0.get(..whole)?;
-        }
-        for piece in 0..whole {
-            let mut of_w = [[0; LEN]; O];
-            for (to, w) in of_w.iter_mut().zip(pieces) {
-                *to = *w.get(piece)?;
-            }
-            add(&mut sums, x, piece, of_w)?;
-        }
-        if whole < of.pieces {
-            // What follows a row is multiplied with zeros.
-            let mut rest = [[0; LEN]; O];
-            for (to, w) in rest.iter_mut().zip(w) {
-                let w = w.get(whole * LEN..)?;
-                match w.first_chunk() {
-                    Some(w) => *to = *w,
-                    None => to.iter_mut().zip(w).for_each(|(to, w)| *to = *w),
-                }
-            }
-            add(&mut sums, x, whole, rest)?;
-        }
-        let (fours, _) = sums.as_flattened().as_chunks::<4>();
-        let (totals, _) = totals.as_flattened_mut().as_chunks_mut::<4>();
-        for (totals, &[a, b, c, d]) in totals.iter_mut().zip(fours) {
-            let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-            *totals =
-                cast(_mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)));
-        }
-        Some(())
+    let mut sums = [[_mm256_setzero_si256(); O]; P];
+    let mut w: [&[i8]; O] = [&[]; O];
+    for (o, w) in w.iter_mut().enumerate() {
+        *w = of.w.get((first + o).min(of.count - 1) * of.depth..)?;
     }
-    // SAFETY: the processor has AVX2, which the caller is compiled for.
-    unsafe { run(of, x, first, totals) }
-}
-
-/// Adds the products of a piece.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn add<const P: usize, const O: usize>(
-    sums: &mut [[__m256i; O]; P],
-    x: &[&[Row]; P],
-    piece: usize,
-    w: [[i8; LEN]; O],
-) -> Option<()> {
-    let mut wide = [_mm256_setzero_si256(); O];
-    for (wide, w) in wide.iter_mut().zip(w) {
-        *wide = _mm256_cvtepi8_epi16(cast(w));
-    }
-    for (sums, x) in sums.iter_mut().zip(x) {
-        let x = cast(*x.get(piece)?);
-        for (sum, w) in sums.iter_mut().zip(wide) {
-            *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, w));
+    let whole = of.depth / LEN;
+    // What follows a row is multiplied with zeros.
+    let (mut pieces, mut rest): ([&[[i8; LEN]]; O], [[i8; LEN]; O]) = ([&[]; O], [[0; LEN]; O]);
+    for ((pieces, rest), w) in pieces.iter_mut().zip(&mut rest).zip(w) {
+        *pieces = w.as_chunks().0.get(..whole)?;
+        let w = w.get(whole * LEN..)?;
+        match w.first_chunk() {
+            Some(w) => *rest = *w,
+            None => rest.iter_mut().zip(w).for_each(|(to, w)| *to = *w),
         }
+    }
+    for piece in 0..of.pieces {
+        let mut w = [_mm256_setzero_si256(); O];
+        for ((wide, w), rest) in w.iter_mut().zip(pieces).zip(&rest) {
+            *wide = _mm256_cvtepi8_epi16(cast(*w.get(piece).unwrap_or(rest)));
+        }
+        for (sums, x) in sums.iter_mut().zip(x) {
+            let x = cast(*x.get(piece)?);
+            for (sum, w) in sums.iter_mut().zip(w) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, w));
+            }
+        }
+    }
+    let (fours, _) = sums.as_flattened().as_chunks::<4>();
+    let (totals, _) = totals.as_flattened_mut().as_chunks_mut::<4>();
+    for (totals, &[a, b, c, d]) in totals.iter_mut().zip(fours) {
+        let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        *totals = cast(_mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves)));
     }
     Some(())
 }
