@@ -9,7 +9,7 @@ pub const VARIABLE: &str = "FLATPACK_ISA";
 
 /// An instruction set was asked for that is not here.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("no kernels for `{name}` run here: this machine and this program have {}", here())]
+#[error("no kernels for `{name}` run here; there are {}", here())]
 pub struct IsaError {
     /// What was asked for.
     name: String,

@@ -1,6 +1,7 @@
 //! `flatpack serve` under load, while files are replaced, and what hostile clients hear.
 #![cfg(target_os = "linux")]
 
+use flatpack::isa::kernels;
 use flatpack::serve::Client;
 use flatpack::serve::frame::{Answer, FrameError, Kind, Status};
 use flatpack_format::ops::Clamp;
@@ -8,7 +9,7 @@ use flatpack_format::ops::binary::BinaryParams;
 use flatpack_format::ops::reshape::ReshapeParams;
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{Block, DType, Layout, OpCode, Shape, Target, TensorType};
-use flatpack_runtime::{MappedModel, Session, ops};
+use flatpack_runtime::{MappedModel, Session};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -105,7 +106,7 @@ fn expected(file: &Path, input: &[f32]) -> (u32, Vec<u8>) {
     let mapped = MappedModel::open(file).unwrap();
     let model = mapped.model().unwrap();
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, ops::ALL, Block::bytes_mut(&mut memory)).unwrap();
+    let mut session = Session::load(model, kernels().unwrap(), Block::bytes_mut(&mut memory)).unwrap();
     session.input::<f32>(0).unwrap().copy_from_slice(input);
     session.run().unwrap();
     (model.header().header_crc32, session.output_bytes(0).unwrap().to_vec())

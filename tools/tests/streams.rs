@@ -288,17 +288,20 @@ fn whole_sequences_are_run_moment_by_moment_each_from_the_initial_state() {
     let rows = predict(one.model(), &[Array::new([8, 1, 3], x)]).unwrap();
     assert_ne!(rows[0].values, expected[0].values);
 
-    let mut rows = Vec::new();
-    let seen = |seen: Seen<'_>| {
-        if seen.op.is_some() {
-            rows.push((seen.row, seen.values.to_vec()));
-        }
-        Ok::<(), PredictError>(())
+    let observed = |built: &Built| {
+        let mut rows = Vec::new();
+        let seen = |seen: Seen<'_>| {
+            if seen.op.is_some() {
+                rows.push((seen.row, seen.values.to_vec()));
+            }
+            Ok::<(), PredictError>(())
+        };
+        observe(built, &sequences, seen).unwrap();
+        rows
     };
-    observe(&one, &sequences, seen).unwrap();
-    let moments: Vec<(usize, Vec<f32>)> =
-        expected[0].values.chunks(2).map(<[f32]>::to_vec).enumerate().collect();
-    assert_eq!(rows, moments);
+    let of_whole: Vec<f32> = observed(&whole).into_iter().flat_map(|(_, values)| values).collect();
+    let moments: Vec<(usize, Vec<f32>)> = of_whole.chunks(2).map(<[f32]>::to_vec).enumerate().collect();
+    assert_eq!(observed(&one), moments);
     // As many of whole sequences as there are.
     let all = Rows::of(&one.model(), &sequences).unwrap();
     assert_eq!((all.count, all.sequence, all.sequences()), (8, 4, 2));

@@ -9,7 +9,7 @@ use defmt::{error, println};
 use firmware_example::{entry, exit};
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
-use flatpack_runtime::arch::{Active, Arch, ImageI8, OutputsI8, Patch, Scratch};
+use flatpack_runtime::arch::{Active, Arch, Image, OutputsI8, Patch, Scratch};
 use flatpack_runtime::fixed;
 
 firmware_example::log_faults!();
@@ -155,7 +155,7 @@ fn depthwise_image(random: &mut Random) -> Option<bool> {
     let mut y = [0; 80 * CHANNELS];
     let y = y.get_mut(..oh * ow * channels)?;
     let image =
-        ImageI8 { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
+        Image { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
     let w = weights.w.get(..taps[0] * taps[1] * channels)?;
     // As two images of some rows each, with one scratch, as steps whose output lies over their input.
     let scratch = &mut <Active as Arch>::Scratch::new();
@@ -163,7 +163,7 @@ fn depthwise_image(random: &mut Random) -> Option<bool> {
     for [from, to] in [[0, split], [split, oh]] {
         let ([stride_h, _], [pad_h, pad_w]) = (stride, pad);
         let first = (from * stride_h).saturating_sub(pad_h).min(h);
-        let image = ImageI8 {
+        let image = Image {
             x: [h - first, width, channels],
             y: [to - from, ow, channels],
             pad: [pad_h.saturating_sub(from * stride_h), pad_w],
