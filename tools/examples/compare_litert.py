@@ -63,7 +63,13 @@ def main():
             ours = pathlib.Path(folder, "model.fpk")
             build = [options.flatpack, "build", model, "-o", ours, "--target", "linux", "--json"]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-            runs = max(10, min(3000, int(300_000 / measured(pin + [sys.executable, "-c", LITERT, model, "10"]))))
+            name = model.stem if model.stem != "model" else model.parent.name
+            try:
+                one = measured(pin + [sys.executable, "-c", LITERT, model, "10"])
+            except subprocess.CalledProcessError:
+                print(f"| {name} | | | LiteRT does not run it | |", flush=True)
+                continue
+            runs = max(10, min(3000, int(300_000 / one)))
             programs = [
                 pin + [options.flatpack, "bench", ours, "--json", "--iterations", str(runs)],
                 pin + [sys.executable, "-c", LITERT, model, str(runs)],
@@ -76,7 +82,6 @@ def main():
                 rounds.append((times[0], times[1]))
             ratios = [a / b for a, b in rounds]
             a, b = (statistics.median(times) for times in zip(*rounds))
-            name = model.stem if model.stem != "model" else model.parent.name
             print(
                 f"| {name} | {a:.1f} | {b:.1f} | {statistics.median(ratios):.2f} "
                 f"| {min(ratios):.2f} to {max(ratios):.2f} |",
