@@ -72,3 +72,42 @@ pub(super) fn requantize(sums: [__m256i; 2], by: &[Multipliers; 2], y: &OutputI8
     let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
     cast(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Isa, fixed};
+    use proptest::prelude::*;
+
+    #[target_feature(enable = "avx2")]
+    fn requantized(sums: [i32; 16], by: &[Multiplier], y: &OutputI8) -> [i8; 16] {
+        requantize(cast(sums), &[Multipliers::of(by, 0), Multipliers::of(by, 8)], y)
+    }
+
+    proptest! {
+        #[test]
+        fn sums_become_the_published_bytes(
+            sums: [i32; 16], places in 0u32..31, mantissas: [i32; 16], shifts: [u8; 16],
+            zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
+        ) {
+            if !Isa::Avx2.is_here() {
+                std::println!("this machine has no AVX2");
+                return Ok(());
+            }
+            let y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
+            // Halves are met by mantissas of few bits; a shift of few places shows the last of them.
+            for (kept, least) in [(i32::MAX, -31), (0x7000_0000, -31), (0x7000_0000, -3)] {
+                let by: [_; 16] = core::array::from_fn(|at| Multiplier {
+                    mantissa: mantissas[at] & kept,
+                    shift: least + i32::from(shifts[at]) % (31 - least),
+                });
+                for sums in [sums, sums.map(|sum| sum >> places), [i32::MIN; 16], [i32::MAX; 16]] {
+                    let want: [_; 16] = core::array::from_fn(|at| fixed::requantize(sums[at], by[at], &y));
+                    // SAFETY: the processor was asked.
+                    let found = unsafe { requantized(sums, &by, &y) };
+                    prop_assert_eq!(found, want);
+                }
+            }
+        }
+    }
+}
