@@ -15,7 +15,7 @@ const SCALAR: TensorType = TensorType { dtype: DType::U8, shape: Shape::SCALAR }
 
 impl OpRule {
     /// Proves that a step has the output which the rule gives for its inputs and parameters; that nothing but
-    /// weights is in another layout than `rows`, and these in none but that of [`packed`](Self::packed); that
+    /// weights is in another layout than `rows`, and these in none but those of [`packed`](Self::packed); that
     /// multipliers are constant and in their domain; that states are what the step writes after its first
     /// output, in their order; and that nothing it writes shares memory with another operand, but with inputs
     /// of [`in_place`](Self::in_place) all of it, and with input 0 as [`rows`](Self::rows) allows.
@@ -42,7 +42,7 @@ impl OpRule {
         let y = output.tensor_type();
         let types = types_of(step, types).ok_or(Misfit::Count)?;
         for (at, input) in step.inputs().enumerate() {
-            let packed = at == 1 && input.layout() == (self.packed)(step.params());
+            let packed = at == 1 && (self.packed)(step.params()).contains(&input.layout());
             if input.layout() != Layout::Rows && !packed {
                 return Err(Misfit::Layout(at as u8));
             }

@@ -52,7 +52,9 @@ pub use rows::{Overlap, POINTS, RowWise};
 pub use rules::{Error, Rule};
 pub use section::{SectionKind, SectionRecord};
 pub use shape::{MAX_RANK, Shape};
-pub use tensor::{DType, Layout, PAIR, PAIR_GROUP, PANEL, Place, TensorRecord, TensorType, pairs_at};
+pub use tensor::{
+    DType, Layout, PAIR, PAIR_GROUP, PANEL, PANEL_GROUP, Place, TensorRecord, TensorType, pairs_at,
+};
 
 /// The first eight bytes of every file. Not text, not valid UTF-8, and damaged by any transfer
 /// that translates line ends.

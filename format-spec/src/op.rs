@@ -89,8 +89,8 @@ pub struct OpRule {
     pub macs: fn(&[u8], &[TensorType], &TensorType) -> u64,
     /// How a step with these parameters, inputs and output goes row by row, if it does; see [`RowWise`].
     pub rows: fn(&[u8], &[TensorType], &TensorType) -> Option<RowWise>,
-    /// The layout that weights, input 1, may have besides `rows`, for these parameters; `rows` if none.
-    pub packed: fn(&[u8]) -> Layout,
+    /// The layouts that weights, input 1, may have besides `rows`, for these parameters.
+    pub packed: fn(&[u8]) -> &'static [Layout],
     /// The inputs, a bit for each, that may be the very memory of the output.
     pub in_place: u32,
     /// The input that holds constant [`Multiplier`](crate::ops::Multiplier)s.

@@ -99,7 +99,7 @@ pub mod unidirectional_sequence_rnn_w8;
 
 use crate::op::{Misfit, OpRule};
 use crate::shape::{MAX_RANK, Shape};
-use crate::tensor::{DType, Layout, TensorType};
+use crate::tensor::{DType, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// A fused activation: bounds on the result. `min = −∞, max = +∞` for none.
@@ -312,7 +312,7 @@ pub(crate) const PLAIN: OpRule = OpRule {
     output: |_, _| Err(Misfit::Count),
     macs: |_, _, _| 0,
     rows: |_, _, _| None,
-    packed: |_| Layout::Rows,
+    packed: |_| &[],
     in_place: 0,
     multipliers: None,
     states: 0,

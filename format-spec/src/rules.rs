@@ -10,7 +10,7 @@ use crate::quant::QuantRecord;
 use crate::section::{SectionKind, SectionRecord, Spans};
 use crate::shape::Shape;
 use crate::tensor::{DType, Layout, Place, TensorRecord, TensorType};
-use crate::{ALIGN, MAGIC, PAIR, PAIR_GROUP, PANEL, VERSION, pairs_at};
+use crate::{ALIGN, MAGIC, PAIR, PAIR_GROUP, PANEL, PANEL_GROUP, VERSION, pairs_at};
 
 macro_rules! rules {
     ($($(#[$meta:meta])* $name:ident = $text:literal;)*) => {
@@ -234,10 +234,8 @@ fn v10_tensor(tensor: &TensorRecord) -> bool {
     let Some((used, unused)) = tensor.dims.split_at_checked(tensor.rank.into()) else { return false };
     let bytes = match layout {
         Layout::Rows => used.iter().try_fold(dtype.bytes(), |bytes, &dim| bytes.checked_mul(dim)),
-        Layout::Panel16 | Layout::Pairs if tensor.place != Place::Constant as u8 => None,
-        Layout::Panel16 | Layout::Pairs => {
-            TensorType { dtype, shape: Shape::of_record(&tensor.dims, tensor.rank) }.bytes(layout)
-        }
+        _ if tensor.place != Place::Constant as u8 => None,
+        _ => TensorType { dtype, shape: Shape::of_record(&tensor.dims, tensor.rank) }.bytes(layout),
     };
     // A dimension of zero makes no bytes.
     bytes == Some(tensor.bytes) && tensor.bytes != 0 && unused.iter().fold(0, |all, dim| all | dim) == 0
@@ -532,6 +530,7 @@ fn v25_absent(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
         Layout::Rows => Ok(()),
         Layout::Panel16 => v25_panels(model, tensor, outputs, depth),
         Layout::Pairs => v25_pairs(model, tensor, outputs, depth),
+        Layout::Panel16x4 => v25_groups(model, tensor, outputs, depth),
     }
 }
 
@@ -546,6 +545,35 @@ fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -
     let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
     for row in (panel..end).step_by(row_bytes.max(1) as usize) {
         v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
+    }
+    Ok(())
+}
+
+/// The last panel holds zeros for the outputs that are absent, and the last group of each panel for elements that are.
+fn v25_groups(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
+    let bytes = tensor.dtype().bytes();
+    let of_output = PANEL_GROUP.saturating_mul(bytes);
+    let group_bytes = PANEL.saturating_mul(of_output);
+    let panel_bytes = depth.div_ceil(PANEL_GROUP).saturating_mul(group_bytes);
+    let end = tensor.offset().saturating_add(tensor.bytes());
+    let present = outputs % PANEL;
+    if present != 0 {
+        for group in (end.saturating_sub(panel_bytes)..end).step_by(group_bytes.max(1) as usize) {
+            let first = group.saturating_add(present.saturating_mul(of_output));
+            v25_zero(model, first, group.saturating_add(group_bytes))?;
+        }
+    }
+    let present = depth % PANEL_GROUP;
+    if present != 0 {
+        for panel in (tensor.offset()..end).step_by(panel_bytes.max(1) as usize) {
+            let panel_end = panel.saturating_add(panel_bytes);
+            for output in
+                (panel_end.saturating_sub(group_bytes)..panel_end).step_by(of_output.max(1) as usize)
+            {
+                let first = output.saturating_add(present.saturating_mul(bytes));
+                v25_zero(model, first, output.saturating_add(of_output))?;
+            }
+        }
     }
     Ok(())
 }

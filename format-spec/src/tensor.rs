@@ -66,6 +66,9 @@ numbered! {
         /// Weights of 2 outputs interleaved, in groups of 4 elements: `[⌈outputs / 2⌉, ⌈depth / 4⌉, 8]`; see
         /// [`pairs_at`]. Absent ones are zero.
         Pairs = 2, "pairs";
+        /// Weights of 16 outputs interleaved, in groups of 4 elements: `[⌈outputs / 16⌉, ⌈depth / 4⌉, 16, 4]`.
+        /// Absent ones are zero.
+        Panel16x4 = 3, "panel16x4";
     }
 }
 
@@ -84,8 +87,11 @@ numbered! {
     }
 }
 
-/// Outputs interleaved in [`Layout::Panel16`].
+/// Outputs interleaved in [`Layout::Panel16`] and [`Layout::Panel16x4`].
 pub const PANEL: u32 = 16;
+
+/// Elements of an output in a group of [`Layout::Panel16x4`].
+pub const PANEL_GROUP: u32 = 4;
 
 /// Outputs interleaved in [`Layout::Pairs`].
 pub const PAIR: u32 = 2;
@@ -127,6 +133,11 @@ impl TensorType {
                 let (_, outputs, depth) = self.shape.around(0)?;
                 let depth = depth.checked_next_multiple_of(PAIR_GROUP)?;
                 outputs.checked_next_multiple_of(PAIR)?.checked_mul(depth)?
+            }
+            Layout::Panel16x4 => {
+                let (_, outputs, depth) = self.shape.around(0)?;
+                let depth = depth.checked_next_multiple_of(PANEL_GROUP)?;
+                outputs.checked_next_multiple_of(PANEL)?.checked_mul(depth)?
             }
         };
         len.checked_mul(self.dtype.bytes())

@@ -40,7 +40,7 @@ use crate::gemm::rows_from;
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
-use flatpack_format::{PAIR_GROUP, PANEL, pairs_at};
+use flatpack_format::{PAIR_GROUP, PANEL, PANEL_GROUP, pairs_at};
 use patch::{map, stretch};
 
 /// Outputs of a panel as an array length.
@@ -163,6 +163,18 @@ pub trait Arch {
 
     /// [`conv_image_i8`](Self::conv_image_i8) with w in layout `pairs`.
     fn conv_image_in_pairs_i8(
+        _scratch: &mut Self::Scratch,
+        _image: &Image,
+        _w: &[i8],
+        _outputs: &OutputsI8<'_>,
+        _x: &[i8],
+        _y: &mut [i8],
+    ) -> Option<()> {
+        None
+    }
+
+    /// [`conv_image_i8`](Self::conv_image_i8) with w in layout `panel16x4`.
+    fn conv_image_in_panels_i8(
         _scratch: &mut Self::Scratch,
         _image: &Image,
         _w: &[i8],
@@ -398,6 +410,36 @@ pub trait Arch {
                     let x = *x.get(i)?;
                     for (acc, w) in acc.iter_mut().zip(w) {
                         *acc = acc.wrapping_add(product_i8(x, offset, w));
+                    }
+                }
+            }
+            Some(())
+        })?;
+        *sums = acc;
+        Some(())
+    }
+
+    /// For `P` pixels and the 16 outputs of a panel of layout `panel16x4`: `sums[p][o] += Σ (x[p][tap][i] + offset) ·
+    /// w[o][tap][i]`. Sums wrap.
+    #[inline(never)]
+    fn gemm_tile_i8_panel16x4<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        sums: &mut [[i32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        let mut acc = *sums;
+        let x = patch.of_equal_len()?;
+        let (groups, _) = w.as_chunks::<{ PANEL_LEN * PANEL_GROUP as usize }>();
+        patch.try_each_tap(|x_at, w_at| {
+            let x = map(x, |x| stretch(x, x_at, patch.len))?;
+            for i in 0..patch.len {
+                let w_at = w_at.wrapping_add(i);
+                let (w, _) = groups.get(w_at / 4)?.as_chunks::<4>();
+                for (acc, x) in acc.iter_mut().zip(x) {
+                    let x = *x.get(i)?;
+                    for (acc, w) in acc.iter_mut().zip(w) {
+                        *acc = acc.wrapping_add(product_i8(x, offset, *w.get(w_at % 4)?));
                     }
                 }
             }

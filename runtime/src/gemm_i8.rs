@@ -1,7 +1,7 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Arch, Image, OutputsI8, Patch, Quad, ROW_TILE, RowsI8};
+use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -9,14 +9,14 @@ use crate::kernel::Node;
 use crate::operands::Reads;
 use crate::pieces::pieces;
 use core::ops::Range;
+use flatpack_format::Layout;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Weights of `outputs` rows of `depth` elements, the bias, and what becomes of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WeightsI8<'a> {
     pub(crate) w: &'a [i8],
-    /// They are in layout `pairs`, not in rows.
-    pub(crate) pairs: bool,
+    pub(crate) layout: Layout,
     /// Empty for none.
     pub(crate) bias: &'a [i32],
     /// One for all outputs, or one for each.
@@ -51,7 +51,7 @@ impl WeightsI8<'_> {
         let outputs = self.outputs();
         let zero = i8::try_from(self.x_zero_point).ok()?;
         let rows = RowsI8 { w: self.w, depth: self.depth, zero, outputs, quads: self.quads };
-        (self.folded && self.w_zero_point == 0 && !self.pairs).then_some(rows)
+        (self.folded && self.w_zero_point == 0 && self.layout == Layout::Rows).then_some(rows)
     }
 
     fn outputs(&self) -> OutputsI8<'_> {
@@ -66,16 +66,15 @@ impl WeightsI8<'_> {
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        if self.pairs && self.folded && self.w_zero_point == 0 {
-            return A::conv_image_in_pairs_i8(scratch, image, self.w, &self.outputs(), x, y);
+        if !self.folded || self.w_zero_point != 0 {
+            return None;
         }
-        let RowsI8 { w, outputs, .. } = self.rows()?;
-        A::conv_image_i8(scratch, image, w, &outputs, x, y)
-    }
-
-    /// Bytes of the weights of a pair of outputs.
-    fn pair_bytes(&self) -> usize {
-        self.depth.div_ceil(4).saturating_mul(8)
+        let (w, outputs) = (self.w, self.outputs());
+        match self.layout {
+            Layout::Pairs => A::conv_image_in_pairs_i8(scratch, image, w, &outputs, x, y),
+            Layout::Panel16x4 => A::conv_image_in_panels_i8(scratch, image, w, &outputs, x, y),
+            _ => A::conv_image_i8(scratch, image, w, &outputs, x, y),
+        }
     }
 
     /// What the sum of an output begins with, if it is to be the sum of `(x − x_zero_point) · (w −
@@ -89,10 +88,10 @@ impl WeightsI8<'_> {
 
 impl Grouped for WeightsI8<'_> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
-        let w = match self.pairs {
-            false => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
+        let w = match self.layout {
+            Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
             // Only one group has them.
-            true => self.w,
+            _ => self.w,
         };
         let requant =
             if self.requant.len() == 1 { self.requant } else { self.requant.get(outputs.clone())? };
@@ -145,9 +144,13 @@ impl WeightsI8<'_> {
         done: usize,
         mut y: [&mut [i8]; P],
     ) -> Option<()> {
-        if self.pairs {
+        if self.layout != Layout::Rows {
             for (p, y) in y.iter_mut().enumerate() {
-                self.in_pairs::<A>(&patch.pixel(p)?, whole, y)?;
+                let patch = patch.pixel(p)?;
+                match self.layout {
+                    Layout::Pairs => self.side_by_side::<A, 2, 1>(&patch, whole, y, A::gemm_tile_i8_pairs)?,
+                    _ => self.side_by_side::<A, PANEL_LEN, 4>(&patch, whole, y, A::gemm_tile_i8_panel16x4)?,
+                }
             }
             return Some(());
         }
@@ -175,22 +178,32 @@ impl WeightsI8<'_> {
         Some(())
     }
 
-    /// The outputs of a pixel with weights in layout `pairs`, where no instruction set has a loop for them.
+    /// The outputs of a pixel, where no instruction set has a loop for them. The weights of `T` outputs are side by
+    /// side, each time `N` elements of an output in groups of four.
     #[inline(never)]
-    fn in_pairs<A: Arch>(&self, patch: &Patch<'_, 1, i8>, whole: bool, y: &mut [i8]) -> Option<()> {
+    fn side_by_side<A: Arch, const T: usize, const N: usize>(
+        &self,
+        patch: &Patch<'_, 1, i8>,
+        whole: bool,
+        y: &mut [i8],
+        tile: impl Fn(&Patch<'_, 1, i8>, i16, &[i8], &mut [[i32; T]; 1]) -> Option<()>,
+    ) -> Option<()> {
         let offset = if whole && self.folded { 0 } else { (self.x_zero_point as i16).wrapping_neg() };
         let term = match self.w_zero_point {
             0 => 0,
             zero => A::sum_i8(patch, offset)?.wrapping_mul(zero),
         };
-        for (first, w) in (0..y.len()).step_by(2).zip(pieces(self.w, self.pair_bytes())) {
-            let mut start = self.start::<2>(first);
+        let len = self.depth.div_ceil(4).saturating_mul(4).saturating_mul(T);
+        for (first, w) in (0..y.len()).step_by(T).zip(pieces(self.w, len)) {
+            let mut start = self.start::<T>(first);
             if self.folded && !whole {
-                let starts = start.iter_mut().enumerate();
-                starts.for_each(|(o, start)| *start = self.unfolded(*start, w.iter().skip(o).step_by(2)));
+                let (neighbours, _) = w.as_chunks::<N>();
+                for (o, start) in start.iter_mut().enumerate() {
+                    *start = self.unfolded(*start, neighbours.iter().skip(o).step_by(T).flatten());
+                }
             }
             let mut sums = [start];
-            A::gemm_tile_i8_pairs(patch, offset, w, &mut sums)?;
+            tile(patch, offset, w, &mut sums)?;
             self.finish::<A, _, _>(&sums, [term], first, &mut [&mut *y])?;
         }
         Some(())

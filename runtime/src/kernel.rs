@@ -3,7 +3,7 @@
 use crate::operands::Operands;
 use bytemuck::Pod;
 use core::ops::Range;
-use flatpack_format::{Layout, Misfit, OpCode, OpRule, Shape, Step, Tensor};
+use flatpack_format::{Misfit, OpCode, OpRule, Shape, Step, Tensor};
 
 /// What a machine can do for one operator.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ impl Kernel {
     #[doc(hidden)]
     #[must_use]
     pub const fn of_checked_steps(self) -> Self {
-        let rule = OpRule { output: |_, _| Err(Misfit::Count), packed: |_| Layout::Rows, ..self.rule };
+        let rule = OpRule { output: |_, _| Err(Misfit::Count), packed: |_| &[], ..self.rule };
         Self { rule, ..self }
     }
 }

@@ -263,9 +263,12 @@ pub(crate) fn refuses_other_operands(
         if at > 0 && !(packed_weights && at == 1) {
             assert_eq!(refused(inputs[at].packed()), Misfit::Layout(operand));
         }
-        let of_pairs = [OpCode::Conv2dI8, OpCode::FullyConnectedI8].contains(&op);
-        if at > 0 && !(of_pairs && at == 1) {
+        let of_integers = [OpCode::Conv2dI8, OpCode::FullyConnectedI8].contains(&op);
+        if at > 0 && !(of_integers && at == 1) {
             assert_eq!(refused(inputs[at].in_pairs()), Misfit::Layout(operand));
+            if !inputs[at].words.is_empty() {
+                assert_eq!(refused(inputs[at].in_panels()), Misfit::Layout(operand));
+            }
         }
         // The format itself refuses an output over a part of an input.
         let as_long = output.bytes(Layout::Rows) == Some(inputs[at].bytes().len() as u32);

@@ -196,10 +196,8 @@ pub struct Operator {
     /// The operator is linear in its weights (input 1) and a bias (input 2): per-output factors and
     /// terms fold into them.
     pub linear: Option<Linear>,
-    /// Whether the weights may be written in layout `panel16`.
-    pub packs: fn(&Node) -> bool,
-    /// Whether the weights may be written in layout `pairs`, and are read faster so.
-    pub pairs: fn(&Node) -> bool,
+    /// Whether the weights may be written in another layout than `rows`, and are read faster so.
+    pub packs: Option<Packs>,
     /// Some rows of the output, where each is computed from some rows of the inputs.
     pub part: Option<PartOf>,
     /// One moment of the output, where it is computed from the same moment of the inputs.
@@ -208,6 +206,15 @@ pub struct Operator {
     pub window: Option<WindowOf>,
     /// The same operator with its weights in fewer bytes than float32 takes.
     pub fewer_bytes: Option<FewerBytes>,
+}
+
+/// Which layouts weights may have, where a node's parameters allow it.
+#[derive(Clone, Copy, Debug)]
+pub enum Packs {
+    /// `panel16`.
+    Reals(fn(&Node) -> bool),
+    /// `pairs` and `panel16x4`.
+    Integers(fn(&Node) -> bool),
 }
 
 /// Operators that read the weights of another in fewer bytes.
@@ -268,8 +275,7 @@ impl Operator {
             scale: OutputScale::Own,
             clamp: None,
             linear: None,
-            packs: |_| false,
-            pairs: |_| false,
+            packs: None,
             part: None,
             moment: None,
             window: None,

@@ -37,10 +37,10 @@ pub const RULE: OpRule = OpRule {
 };
 
 /// Only weights of one group are packed.
-fn packed(params: &[u8]) -> Layout {
+fn packed(params: &[u8]) -> &'static [Layout] {
     match read::<Conv2dParams>(params) {
-        Ok(p) if p.groups == 1 => Layout::Panel16,
-        _ => Layout::Rows,
+        Ok(p) if p.groups == 1 => &[Layout::Panel16],
+        _ => &[],
     }
 }
 

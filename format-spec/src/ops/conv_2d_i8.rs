@@ -44,10 +44,10 @@ pub const RULE: OpRule = OpRule {
 };
 
 /// Only weights of one group are packed.
-fn packed(params: &[u8]) -> Layout {
+fn packed(params: &[u8]) -> &'static [Layout] {
     match read::<Conv2dI8Params>(params) {
-        Ok(p) if p.groups == 1 => Layout::Pairs,
-        _ => Layout::Rows,
+        Ok(p) if p.groups == 1 => &[Layout::Pairs, Layout::Panel16x4],
+        _ => &[],
     }
 }
 

@@ -28,10 +28,10 @@ pub const RULE: OpRule =
     OpRule { params_bytes: size_of::<Conv3dParams>() as u32, output, macs, packed, ..PLAIN };
 
 /// Only weights of one group are packed.
-fn packed(params: &[u8]) -> Layout {
+fn packed(params: &[u8]) -> &'static [Layout] {
     match read::<Conv3dParams>(params) {
-        Ok(p) if p.groups == 1 => Layout::Panel16,
-        _ => Layout::Rows,
+        Ok(p) if p.groups == 1 => &[Layout::Panel16],
+        _ => &[],
     }
 }
 

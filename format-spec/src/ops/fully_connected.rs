@@ -18,7 +18,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<FullyConnectedParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
-    packed: |_| Layout::Panel16,
+    packed: |_| &[Layout::Panel16],
     ..PLAIN
 };
 

@@ -23,7 +23,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<FullyConnectedI8Params>() as u32,
     output,
     macs: |params, inputs, y| (super::fully_connected::RULE.macs)(params, inputs, y),
-    packed: |_| Layout::Pairs,
+    packed: |_| &[Layout::Pairs, Layout::Panel16x4],
     multipliers: Some(3),
     ..PLAIN
 };

@@ -32,7 +32,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<TransposeConv2dParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs,
-    packed: |_| Layout::Panel16,
+    packed: |_| &[Layout::Panel16],
     ..PLAIN
 };
 

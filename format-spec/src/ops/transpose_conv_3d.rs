@@ -29,7 +29,7 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<TransposeConv3dParams>() as u32,
     output,
     macs,
-    packed: |_| Layout::Panel16,
+    packed: |_| &[Layout::Panel16],
     ..PLAIN
 };
 

@@ -3,6 +3,7 @@
 mod add_i8;
 mod conv_i8;
 mod depthwise_i8;
+mod panels_i8;
 mod reals;
 mod requantize;
 
@@ -77,6 +78,18 @@ impl Arch for Avx2 {
     ) -> Option<()> {
         // SAFETY: the processor has AVX2 and FMA.
         unsafe { conv_i8::conv_image(room, image, w, outputs, x, y) }
+    }
+
+    fn conv_image_in_panels_i8(
+        room: &mut conv_i8::Room,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { panels_i8::conv_image(room, image, w, outputs, x, y) }
     }
 
     fn depthwise_image_i8(

@@ -101,6 +101,19 @@ impl Input {
         Self { dims: self.dims.clone(), values, words, layout: Layout::Pairs, ..*self }
     }
 
+    /// The same weights `[O, …]`, words, in layout `panel16x4`.
+    pub(crate) fn in_panels(&self) -> Self {
+        let outputs = self.dims[0] as usize;
+        let depth = self.words.len() / outputs;
+        let groups = depth.div_ceil(4);
+        let mut words = vec![0; outputs.div_ceil(16) * groups * 64];
+        for (element, word) in self.words.iter().enumerate() {
+            let (o, i) = (element / depth, element % depth);
+            words[((o / 16 * groups + i / 4) * 16 + o % 16) * 4 + i % 4] = *word;
+        }
+        Self { dims: self.dims.clone(), values: vec![], words, layout: Layout::Panel16x4, ..*self }
+    }
+
     pub(crate) fn tensor_type(&self) -> TensorType {
         TensorType { dtype: self.dtype, shape: Shape::new(&self.dims).unwrap() }
     }

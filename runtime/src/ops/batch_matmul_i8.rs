@@ -19,8 +19,8 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use core::slice;
-use flatpack_format::OpCode;
 use flatpack_format::ops::batch_matmul_i8::{BatchMatmulI8Params, RULE};
+use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmulI8, RULE, run::<Active>);
@@ -38,7 +38,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         let (a, b) = (a.next()?, b.next()?);
         if params.transpose_b == 1 {
             let rows = WeightsI8 {
-                pairs: false,
+                layout: Layout::Rows,
                 w: b,
                 bias: &[],
                 requant: slice::from_ref(&params.multiplier),

@@ -5,7 +5,7 @@
 //! | operand | dtype | shape                | layouts |
 //! |---------|-------|----------------------|---------|
 //! | x       | i8    | `[N, H, W, C]`         | rows    |
-//! | w       | i8    | `[O, KH, KW, C / G]`   | rows; pairs if G = 1 |
+//! | w       | i8    | `[O, KH, KW, C / G]`   | rows; pairs, panel16x4 if G = 1 |
 //! | bias    | i32   | `[O]`                  | rows    |
 //! | requant | i32   | `[O, 2]` or `[1, 2]`     | rows; constant multipliers |
 //! | y       | i8    | `[N, OH, OW, O]`       | rows    |
@@ -21,8 +21,8 @@ use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
 use crate::window::Moves;
+use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d_i8::{Conv2dI8Params, RULE};
-use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = kernel::<Active>();
@@ -44,7 +44,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs(node, &reads, params.y)?;
     let weights = WeightsI8 {
         w,
-        pairs: node.input(1)?.layout() == Layout::Pairs,
+        layout: node.input(1)?.layout(),
         bias,
         requant,
         depth: kh * kw * depth,
@@ -147,8 +147,10 @@ mod tests {
             prop_assert_eq!(&run_step(OP, bytes_of(&params), &stored), &want);
             let [x, w, bias, requant] = stored;
             if groups == 1 {
-                let pairs = run_step(OP, bytes_of(&params), &[x, w.in_pairs(), bias, requant]);
-                prop_assert_eq!(pairs, want);
+                for w in [w.in_pairs(), w.in_panels()] {
+                    let inputs = [x.clone(), w, bias.clone(), requant.clone()];
+                    prop_assert_eq!(&run_step(OP, bytes_of(&params), &inputs), &want);
+                }
             }
         }
     }
@@ -156,11 +158,13 @@ mod tests {
     const POINT: Axis = Axis { input: 1, taps: 1, stride: 1, dilation: 1, pad: [0, 0] };
 
     #[test]
-    fn pairs_of_groups_are_refused() {
+    fn other_layouts_of_groups_are_refused() {
         let [_, w, bias, requant] = point(&[2, 1, 1, 1], &[1, 2], &[0, 0]);
-        let inputs = [integers(&[1, 1, 1, 2], 1, DType::I8), w.in_pairs(), bias, requant];
         let params = params(&POINT, &POINT, 2);
-        assert_eq!(refusal(OP, bytes_of(&params), &inputs, None), Misfit::Layout(1));
+        for w in [w.in_pairs(), w.in_panels()] {
+            let inputs = [integers(&[1, 1, 1, 2], 1, DType::I8), w, bias.clone(), requant.clone()];
+            assert_eq!(refusal(OP, bytes_of(&params), &inputs, None), Misfit::Layout(1));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! | operand | dtype | shape            | layouts |
 //! |---------|-------|------------------|---------|
 //! | x       | i8    | `[…, I]`           | rows    |
-//! | w       | i8    | `[O, I]`           | rows, pairs |
+//! | w       | i8    | `[O, I]`           | rows, pairs, panel16x4 |
 //! | bias    | i32   | `[O]`              | rows    |
 //! | requant | i32   | `[O, 2]` or `[1, 2]` | rows; constant multipliers |
 //! | y       | i8    | `[…, O]`           | rows    |
@@ -43,7 +43,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let (w, OutputsI8 { bias, requant, plain, y: bounds }) = weights_and_outputs(node, &reads, params.y)?;
     let weights = WeightsI8 {
         w,
-        pairs: node.input(1)?.layout() == Layout::Pairs,
+        layout: node.input(1)?.layout(),
         bias,
         requant,
         depth,
@@ -122,7 +122,10 @@ mod tests {
             let want = formula(&inputs, &params);
             prop_assert_eq!(&run_step(OP, bytes_of(&params), &stored), &want);
             let [x, w, bias, requant] = stored;
-            prop_assert_eq!(run_step(OP, bytes_of(&params), &[x, w.in_pairs(), bias, requant]), want);
+            for w in [w.in_pairs(), w.in_panels()] {
+                let inputs = [x.clone(), w, bias.clone(), requant.clone()];
+                prop_assert_eq!(&run_step(OP, bytes_of(&params), &inputs), &want);
+            }
         }
     }
 

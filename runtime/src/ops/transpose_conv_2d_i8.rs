@@ -19,8 +19,8 @@ use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::window::TransposedWindow;
-use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_i8::{RULE, TransposeConv2dI8Params};
+use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dI8, RULE, run::<Active>);
@@ -38,7 +38,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
-        pairs: false,
+        layout: Layout::Rows,
         bias: reads.get(node.input(2)?)?,
         requant: reads.get(node.input(3)?)?,
         depth: kh * kw * depth,

@@ -1,7 +1,7 @@
 //! 2-D convolution.
 
 use super::moment::Window;
-use super::{FewerBytes, Linear, Operator, conv_2d_i8, moment, part};
+use super::{FewerBytes, Linear, Operator, Packs, conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use bytemuck::bytes_of;
@@ -35,7 +35,7 @@ pub const OPERATOR: Operator = Operator {
             params.pad_h == [0, 0] && params.pad_w == [0, 0]
         },
     }),
-    packs: |node| node.params::<Conv2dParams>().groups == 1,
+    packs: Some(Packs::Reals(|node| node.params::<Conv2dParams>().groups == 1)),
     fewer_bytes: Some(FewerBytes::of_outputs(OpCode::Conv2dW8, OpCode::Conv2dW16, 0)),
     ..Operator::new(OpCode::Conv2d, reference)
 };

@@ -1,7 +1,7 @@
 //! 2-D convolution of 8-bit integers.
 
 use super::weighted_i8::{operands, requantize};
-use super::{Operator, part};
+use super::{Operator, Packs, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
@@ -12,10 +12,10 @@ use std::mem::offset_of;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     part: Some(part::windows::<{ offset_of!(Conv2dI8Params, pad_h) }>),
-    pairs: |node| {
+    packs: Some(Packs::Integers(|node| {
         let params: Conv2dI8Params = node.params();
         params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]
-    },
+    })),
     ..Operator::on_integers(OpCode::Conv2dI8, exact)
 };
 

@@ -1,7 +1,7 @@
 //! 3-D convolution.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{Linear, Operator};
+use super::{Linear, Operator, Packs};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use flatpack_format::OpCode;
@@ -20,7 +20,7 @@ pub const OPERATOR: Operator = Operator {
         },
         unpadded: |_, node| node.params::<Conv3dParams>().pad == [[0, 0]; 3],
     }),
-    packs: |node| node.params::<Conv3dParams>().groups == 1,
+    packs: Some(Packs::Reals(|node| node.params::<Conv3dParams>().groups == 1)),
     ..Operator::new(OpCode::Conv3d, reference)
 };
 

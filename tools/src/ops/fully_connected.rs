@@ -1,7 +1,7 @@
 //! Fully connected.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{FewerBytes, Linear, Operator, fully_connected_i8, moment};
+use super::{FewerBytes, Linear, Operator, Packs, fully_connected_i8, moment};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -20,7 +20,7 @@ pub const OPERATOR: Operator = Operator {
         unpadded: |_, _| true,
     }),
     moment: Some(moment::before_last::<1>),
-    packs: |_| true,
+    packs: Some(Packs::Reals(|_| true)),
     fewer_bytes: Some(FewerBytes::of_outputs(OpCode::FullyConnectedW8, OpCode::FullyConnectedW16, 0)),
     ..Operator::new(OpCode::FullyConnected, reference)
 };

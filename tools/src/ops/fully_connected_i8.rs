@@ -1,7 +1,7 @@
 //! Fully connected layer of 8-bit integers.
 
-use super::Operator;
 use super::weighted_i8::{operands, requantize};
+use super::{Operator, Packs};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use flatpack_format::OpCode;
@@ -10,7 +10,7 @@ use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    pairs: |node| node.params::<FullyConnectedI8Params>().w_zero_point == 0,
+    packs: Some(Packs::Integers(|node| node.params::<FullyConnectedI8Params>().w_zero_point == 0)),
     ..Operator::on_integers(OpCode::FullyConnectedI8, exact)
 };
 

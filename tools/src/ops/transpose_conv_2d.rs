@@ -1,7 +1,7 @@
 //! Transposed 2-D convolution.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{FewerBytes, Linear, Operator, transpose_conv_2d_i8};
+use super::{FewerBytes, Linear, Operator, Packs, transpose_conv_2d_i8};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -20,7 +20,7 @@ pub const OPERATOR: Operator = Operator {
         // Not all outputs are reached by the same taps.
         unpadded: |_, _| false,
     }),
-    packs: |_| true,
+    packs: Some(Packs::Reals(|_| true)),
     fewer_bytes: Some(FewerBytes::of_outputs(OpCode::TransposeConv2dW8, OpCode::TransposeConv2dW16, 0)),
     ..Operator::new(OpCode::TransposeConv2d, reference)
 };

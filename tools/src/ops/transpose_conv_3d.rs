@@ -1,7 +1,7 @@
 //! Transposed 3-D convolution.
 
 use super::conv_2d::{depth_of_output, input_of};
-use super::{Linear, Operator};
+use super::{Linear, Operator, Packs};
 use crate::graph::{Graph, Node};
 use crate::reference::Reference;
 use flatpack_format::OpCode;
@@ -19,7 +19,7 @@ pub const OPERATOR: Operator = Operator {
         // Not all outputs are reached by the same taps.
         unpadded: |_, _| false,
     }),
-    packs: |_| true,
+    packs: Some(Packs::Reals(|_| true)),
     ..Operator::new(OpCode::TransposeConv3d, reference)
 };
 

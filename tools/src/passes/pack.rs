@@ -1,9 +1,9 @@
-//! Lays weights out for a machine: `panel16` where vectors are wide, `pairs` where instructions multiply two
-//! pairs of integers.
+//! Lays weights out for a machine: panels where vectors are wide, `pairs` where instructions multiply two pairs of
+//! integers.
 
 use crate::graph::{Data, Graph, TensorId};
-use crate::ops;
-use flatpack_format::{Layout, PAIR, PAIR_GROUP, PANEL, Target, pairs_at};
+use crate::ops::{self, Packs};
+use flatpack_format::{Layout, PAIR, PAIR_GROUP, PANEL, PANEL_GROUP, Target, pairs_at};
 use std::collections::HashMap;
 
 /// The most elements of an output that are laid out in pairs: for more, the loops on boards have no room.
@@ -11,22 +11,23 @@ const MOST_IN_PAIRS: usize = 1728;
 
 /// Runs the pass, last of all: what it makes, no other pass reads.
 pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
-    let layout = match target {
-        Target::Portable => return Vec::new(),
-        Target::CortexM => Layout::Pairs,
-        Target::Linux => Layout::Panel16,
-    };
     let mut packed: HashMap<TensorId, TensorId> = HashMap::new();
     let mut details = Vec::new();
     for position in 0..graph.nodes.len() {
         let node = &graph.nodes[position];
         let Some(&weights) = node.inputs.get(1) else { continue };
         let operator = ops::operator(node.op);
-        let packs = match layout {
-            Layout::Pairs => (operator.pairs)(node) && depth(graph, weights) <= MOST_IN_PAIRS,
-            _ => (operator.packs)(node),
+        let layout = match (target, operator.packs) {
+            (Target::CortexM, Some(Packs::Integers(when)))
+                if when(node) && depth(graph, weights) <= MOST_IN_PAIRS =>
+            {
+                Layout::Pairs
+            }
+            (Target::Linux, Some(Packs::Reals(when))) if when(node) => Layout::Panel16,
+            (Target::Linux, Some(Packs::Integers(when))) if when(node) => Layout::Panel16x4,
+            _ => continue,
         };
-        if !packs || !graph.is_constant(weights) {
+        if !graph.is_constant(weights) {
             continue;
         }
         details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), layout.name()));
@@ -65,12 +66,17 @@ fn interleave<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> 
         Layout::Rows => (1, depth),
         Layout::Panel16 => (PANEL as usize, depth),
         Layout::Pairs => (PAIR as usize, depth.next_multiple_of(PAIR_GROUP as usize)),
+        Layout::Panel16x4 => (PANEL as usize, depth.next_multiple_of(PANEL_GROUP as usize)),
     };
     let mut values = vec![T::default(); outputs.next_multiple_of(panel) * room];
     for (output, row) in rows.chunks_exact(depth).enumerate() {
-        let start = output / panel * room * panel + output % panel;
+        let (start, o) = (output / panel * room * panel, output % panel);
         for (i, &from) in row.iter().enumerate() {
-            let at = if layout == Layout::Pairs { pairs_at(i) } else { i * panel };
+            let at = match layout {
+                Layout::Rows | Layout::Panel16 => i * panel + o,
+                Layout::Pairs => pairs_at(i) + o,
+                Layout::Panel16x4 => i / 4 * 4 * panel + o * 4 + i % 4,
+            };
             values[start + at] = from;
         }
     }

@@ -10,13 +10,16 @@ use core::mem::MaybeUninit;
 use core::slice;
 
 /// Elements that are multiplied at once.
-const LEN: usize = 16;
+pub(super) const LEN: usize = 16;
 
 /// What a pixel sees, in pieces that are multiplied at once; the last one ends with zeros.
 pub(super) type Row = [i16; LEN];
 
-/// Pieces that there is room for: 64 KiB.
-const MOST: usize = 2048;
+/// Pieces that there is room for: 128 KiB.
+const MOST: usize = 4096;
+
+/// Elements that there is room for.
+pub(super) const ELEMENTS: usize = MOST * LEN;
 
 /// Outputs whose sums become elements of y at once.
 const OUTPUTS: usize = 16;
@@ -82,7 +85,7 @@ pub(super) fn conv_image(
 impl Room {
     /// What these pixels see of x.
     #[target_feature(enable = "avx2")]
-    fn see(
+    pub(super) fn see(
         &mut self,
         image: &Image,
         x: &[i8],
@@ -120,6 +123,42 @@ impl Room {
             }
         }
         // SAFETY: `end` has seen each pixel's pieces written to their last.
+        Some(unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), all) })
+    }
+}
+
+impl Room {
+    /// A part of an image, with what taps beside it have: from here on, in rows and columns from the first window's first
+    /// tap, of so many rows and columns.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn widen(
+        &mut self,
+        image: &Image,
+        x: &[i8],
+        zero: i8,
+        [first_row, first_column]: [usize; 2],
+        [rows, columns]: [usize; 2],
+    ) -> Option<&[i16]> {
+        let ([height, width, channels], [pad_h, pad_w]) = (image.x, image.pad);
+        let all = rows * columns * channels;
+        let mut seen = Seen { room: self.0.get_mut(..all.div_ceil(LEN))?, len: 0 };
+        // Columns before, in, and after the image.
+        let before = pad_w.saturating_sub(first_column).min(columns);
+        let from = (first_column + before).saturating_sub(pad_w);
+        let inside = width.saturating_sub(from).min(columns - before);
+        let after = columns - before - inside;
+        for row in first_row..first_row + rows {
+            match row.checked_sub(pad_h).filter(|row| *row < height) {
+                None => seen.fill(zero, columns * channels)?,
+                Some(row) => {
+                    let x = x.get((row * width + from) * channels..)?.get(..inside * channels)?;
+                    seen.fill(zero, before * channels)?;
+                    seen.take(x)?;
+                    seen.fill(zero, after * channels)?;
+                }
+            }
+        }
+        // SAFETY: all of these were written, one after the other.
         Some(unsafe { slice::from_raw_parts(self.0.as_ptr().cast(), all) })
     }
 }
