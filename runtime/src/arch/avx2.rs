@@ -6,6 +6,7 @@ mod depthwise_i8;
 mod panels_i8;
 mod reals;
 mod requantize;
+mod widen;
 
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Patch, wide};
 use crate::weight::Weight;
@@ -18,7 +19,7 @@ use reals::Reals;
 pub(crate) struct Avx2;
 
 impl Arch for Avx2 {
-    type Scratch = conv_i8::Room;
+    type Scratch = widen::Room;
 
     #[inline(always)]
     fn vectorize<R>(f: impl FnOnce() -> R) -> R {
@@ -69,7 +70,7 @@ impl Arch for Avx2 {
     }
 
     fn conv_image_i8(
-        room: &mut conv_i8::Room,
+        room: &mut widen::Room,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
@@ -81,7 +82,7 @@ impl Arch for Avx2 {
     }
 
     fn conv_image_in_panels_i8(
-        room: &mut conv_i8::Room,
+        room: &mut widen::Room,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
@@ -93,7 +94,7 @@ impl Arch for Avx2 {
     }
 
     fn depthwise_image_i8(
-        room: &mut conv_i8::Room,
+        room: &mut widen::Room,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
@@ -104,8 +105,8 @@ impl Arch for Avx2 {
         unsafe { depthwise_i8::depthwise_image(room, image, w, outputs, x, y) }
     }
 
-    fn adds_i8(_: &AddI8Params) -> bool {
-        true
+    fn adds_i8(params: &AddI8Params) -> bool {
+        add_i8::adds(params)
     }
 
     fn add_run_i8<const MINUS: bool>(

@@ -10,7 +10,7 @@ mod rows;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;
-pub(super) use rectangles::{MOST_TAPS, PIXEL_ROOM, Rectangles, TAP_ROOM};
+
 pub(super) use rows::gemm_rows;
 
 use super::{PANEL_LEN, ROW_TILE};

@@ -1,19 +1,16 @@
 //! Depthwise convolutions of integers with one output a channel: the products of two taps of sixteen channels at a time.
 
-use super::conv_i8::{Room, Row};
 use super::requantize::{Multipliers, requantize};
-use crate::arch::wide::{MOST_TAPS, PIXEL_ROOM, Rectangles, TAP_ROOM};
+use super::widen::{Block, LEN, Room, Row, each_block};
 use crate::arch::{Image, OutputsI8};
 use bytemuck::cast;
 use core::arch::x86_64::*;
-use core::mem::MaybeUninit;
-use core::slice;
 
-/// Channels that are computed at once.
-const LEN: usize = 16;
+/// The most pairs of taps.
+const MOST_PAIRS: usize = 32;
 
-/// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8). `None` for fewer than sixteen channels, for
-/// more than one output of each, and for more taps, or weights, than there is room for.
+/// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8). `None` for more than
+/// one output of a channel, and for more taps than there is room for.
 #[target_feature(enable = "avx2")]
 pub(super) fn depthwise_image(
     room: &mut Room,
@@ -24,106 +21,105 @@ pub(super) fn depthwise_image(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, _, channels], [_, _, count], [kh, kw]) = (image.x, image.y, image.taps);
-    let last = channels.checked_sub(LEN).filter(|_| channels == count)?;
-    let rectangles = Rectangles::of(image, false)?;
-    let w = interleave(room, w, channels, kh * kw)?;
-    let zero = [i8::try_from(image.x_zero_point).ok()?; LEN];
-    let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
-    for rectangle in rectangles.each() {
-        // Where the taps of each pair begin in x, if they are seen.
-        let mut pairs = [[None; 2]; MOST_TAPS.div_ceil(2)];
-        let (seen, _) = rectangles.taps(&rectangle, &mut taps);
-        for [x_at, w_at] in seen.iter().map(|tap| tap.at()) {
-            let tap = w_at.checked_div(channels)?;
-            *pairs.get_mut(tap / 2)?.get_mut(tap % 2)? = Some(x_at);
+    if channels != count {
+        return None;
+    }
+    let taps = kh * kw;
+    let mut pairs = [[0; 2]; MOST_PAIRS];
+    let pairs = pairs.get_mut(..taps.div_ceil(2))?;
+    each_block(room, image, x, 1, |Block { seen, row, pixels, first }| {
+        // The tap that is none sees what the first one sees: its weights are zero.
+        for (tap, at) in pairs.as_flattened_mut().iter_mut().enumerate().take(taps) {
+            *at = tap / kw * row + tap % kw * channels;
         }
-        let pairs = pairs.get(..(kh * kw).div_ceil(2))?;
-        for first in (0..rectangle.len()).step_by(rectangles.most) {
-            let pixels = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
-            let mut w = w;
-            for c in (0..last).step_by(LEN).chain([last]) {
-                let (of_c, after) = w.split_at_checked(pairs.len())?;
-                w = after;
-                let run = Channels {
-                    c,
-                    pairs,
-                    w: of_c,
-                    zero: &zero,
-                    by: [Multipliers::of(outputs.requant, c), Multipliers::of(outputs.requant, c + 8)],
-                    outputs,
+        let y = y.get_mut(first * channels..)?;
+        for c in tiles(channels) {
+            let mut of_c = [[[0; LEN]; 2]; MOST_PAIRS];
+            let of_c = of_c.get_mut(..pairs.len())?;
+            interleave(w, channels, c, of_c);
+            let by = [Multipliers::of(outputs.requant, c), Multipliers::of(outputs.requant, c + 8)];
+            let mut start = [0; LEN];
+            start.iter_mut().zip(outputs.bias.get(c..)?).for_each(|(start, bias)| *start = *bias);
+            let run = Channels { seen: seen.get(c..)?, w: &*of_c, start, by, outputs };
+            for (pixel, y) in pixels.iter().zip(y.chunks_exact_mut(channels)) {
+                // Nearly all windows are of three rows and three columns.
+                let elements = match pairs.first_chunk::<5>() {
+                    Some(pairs) if of_c.len() == 5 => run.pixel(pairs, *pixel as usize)?,
+                    _ => run.pixel(pairs, *pixel as usize)?,
                 };
-                for [x_at, y_at] in pixels.iter().map(|pixel| pixel.at()) {
-                    let y = y.get_mut(y_at + c..)?.first_chunk_mut()?;
-                    *y = run.pixel(x, x_at)?;
+                let y = y.get_mut(c..)?;
+                match y.first_chunk_mut() {
+                    Some(y) => *y = elements,
+                    None => y.iter_mut().zip(elements).for_each(|(y, element)| *y = element),
                 }
             }
         }
-    }
-    Some(())
+        Some(())
+    })
 }
 
-/// Weights of the two taps of each pair, side by side, channel by channel: of sixteen channels for all pairs, then of
-/// the next. The last sixteen begin early enough to be so many.
+/// Where sixteen channels begin that are computed at once: the last of them early enough to be so many, if there are.
+fn tiles(channels: usize) -> impl Iterator<Item = usize> {
+    let last = channels.saturating_sub(LEN);
+    (0..last).step_by(LEN).chain([last])
+}
+
+/// Weights of the two taps of each pair, side by side, of sixteen channels from c on; of channels and taps past the last
+/// one, zeros.
 #[target_feature(enable = "avx2")]
-fn interleave<'r>(room: &'r mut Room, w: &[i8], channels: usize, taps: usize) -> Option<&'r [[Row; 2]]> {
-    let last = channels.checked_sub(LEN)?;
-    let all = channels.div_ceil(LEN) * taps.div_ceil(2);
-    let Room(rows) = room;
-    let (rows, _) = rows.as_chunks_mut::<2>();
-    let mut to = rows.get_mut(..all)?.iter_mut();
-    for c in (0..last).step_by(LEN).chain([last]) {
-        for pair in 0..taps.div_ceil(2) {
-            let of_tap = |tap: usize| -> Option<[i8; LEN]> {
-                if tap < taps { w.get(tap * channels + c..)?.first_chunk().copied() } else { Some([0; LEN]) }
-            };
-            let pair = two_taps(of_tap(2 * pair)?, of_tap(2 * pair + 1)?);
-            *to.next()? = pair.map(|half| MaybeUninit::new(cast(half)));
-        }
+fn interleave(w: &[i8], channels: usize, c: usize, pairs: &mut [[Row; 2]]) {
+    for (pair, to) in pairs.iter_mut().enumerate() {
+        let of_tap = |tap: usize| {
+            let w = w.get(tap * channels + c..).unwrap_or_default();
+            let w = w.get(..channels - c).unwrap_or_default();
+            let mut some = [0; LEN];
+            match w.first_chunk() {
+                Some(w) => some = *w,
+                None => some.iter_mut().zip(w).for_each(|(to, w)| *to = *w),
+            }
+            _mm256_cvtepi8_epi16(cast(some))
+        };
+        *to = two_taps(of_tap(2 * pair), of_tap(2 * pair + 1)).map(cast);
     }
-    // SAFETY: as many rows were just written: an item of `to` for each pair of each sixteen channels.
-    Some(unsafe { slice::from_raw_parts(rows.as_ptr().cast(), all) })
 }
 
 /// Elements of two taps side by side: of channels 0 to 3 and 8 to 11, then of the others.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn two_taps(a: [i8; LEN], b: [i8; LEN]) -> [__m256i; 2] {
-    let (a, b) = (_mm256_cvtepi8_epi16(cast(a)), _mm256_cvtepi8_epi16(cast(b)));
+fn two_taps(a: __m256i, b: __m256i) -> [__m256i; 2] {
     [_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)]
 }
 
-/// Sixteen channels from `c` on.
+/// Sixteen channels.
 struct Channels<'a> {
-    c: usize,
-    pairs: &'a [[Option<usize>; 2]],
+    /// From the first of them on.
+    seen: &'a [i16],
+    /// For each pair.
     w: &'a [[Row; 2]],
-    /// What taps beside the image have.
-    zero: &'a [i8; LEN],
+    start: [i32; LEN],
     by: [Multipliers; 2],
     outputs: &'a OutputsI8<'a>,
 }
 
 impl Channels<'_> {
-    /// Those of the pixel whose first tap begins here in x.
+    /// Those of the pixel whose first tap begins here.
     #[target_feature(enable = "avx2")]
     #[inline]
-    fn pixel(&self, x: &[i8], x_at: usize) -> Option<[i8; LEN]> {
+    fn pixel(&self, pairs: &[[usize; 2]], at: usize) -> Option<[i8; LEN]> {
         let mut sums = [_mm256_setzero_si256(); 2];
-        let start: &[i32; LEN] = self.outputs.bias.get(self.c..)?.first_chunk()?;
-        for (pair, w) in self.pairs.iter().zip(self.w) {
-            let mut of_x = [*self.zero; 2];
-            for (of_x, tap) in of_x.iter_mut().zip(pair) {
-                if let Some(tap) = tap {
-                    *of_x = *x.get(x_at + tap + self.c..)?.first_chunk()?;
-                }
+        let seen = self.seen.get(at..)?;
+        for (pair, w) in pairs.iter().zip(self.w) {
+            let mut x = [_mm256_setzero_si256(); 2];
+            for (x, tap) in x.iter_mut().zip(pair) {
+                *x = cast(*seen.get(*tap..)?.first_chunk::<LEN>()?);
             }
-            let [a, b] = of_x;
+            let [a, b] = x;
             for ((sum, x), w) in sums.iter_mut().zip(two_taps(a, b)).zip(w) {
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, cast(*w)));
             }
         }
         let [low, high] = sums;
-        let [start_low, start_high]: [__m256i; 2] = cast(*start);
+        let [start_low, start_high]: [__m256i; 2] = cast(self.start);
         let (first, second) =
             (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high));
         let sums = [_mm256_add_epi32(first, start_low), _mm256_add_epi32(second, start_high)];

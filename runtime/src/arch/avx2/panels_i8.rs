@@ -1,8 +1,8 @@
 //! Convolutions of integers with weights in layout `panel16x4`: what a block of pixels sees is widened to 16 bits, and
 //! four elements of it are multiplied with those of sixteen outputs, four outputs an instruction.
 
-use super::conv_i8::{ELEMENTS, LEN as PIECE, Room};
 use super::requantize::{Multipliers, requantize};
+use super::widen::{self, LEN, Room, each_block};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
 use bytemuck::cast;
@@ -20,11 +20,8 @@ const PIXELS: usize = 2;
 /// The most rows of taps.
 const MOST_TAPS: usize = 16;
 
-/// The most pixels of a block.
-const MOST_PIXELS: usize = 256;
-
-/// Widened elements that a block of more than a few pixels has: half of a first-level cache.
-const BLOCK: usize = 8 * 1024;
+/// Elements of pixels that are put together at once.
+const PUT: usize = 8 * 1024;
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
 /// than there is room for.
@@ -38,23 +35,55 @@ pub(super) fn conv_image(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
-    let panel_len = (kh * kw * channels).div_ceil(GROUP);
+    let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
-    let weights = Weights { w, panel_len, outputs, count };
-    // A tap has whole groups, and so has a row of taps side by side.
-    if channels.is_multiple_of(GROUP) && image.dilation == [1; 2] && kh <= MOST_TAPS {
-        weights.of_image(room, image, x, y)
-    } else {
-        weights.of_pixels(room, image, x, y)
+    let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
+    // A tap has whole groups, and so have the taps of a row, which are neighbours.
+    if channels.is_multiple_of(GROUP) && kh <= MOST_TAPS {
+        return each_block(room, image, x, PIXELS, |block| weights.of_rows(&block, [kh, kw * channels], y));
     }
+    // Else taps of each pixel are put side by side.
+    let len = depth.next_multiple_of(LEN);
+    let mut put = [0; PUT];
+    let mut pixels = [0; widen::MOST_PIXELS];
+    pixels.iter_mut().enumerate().for_each(|(pixel, at)| *at = (pixel * len) as u32);
+    let most = PUT.checked_div(len)?.min(pixels.len());
+    if most == 0 {
+        return None;
+    }
+    each_block(room, image, x, PIXELS, |block| {
+        let mut first = block.first;
+        for some in block.pixels.chunks(most) {
+            for (put, pixel) in put.chunks_exact_mut(len).zip(some) {
+                put_together(block.seen.get(*pixel as usize..)?, block.row, [kh, kw * channels], put)?;
+            }
+            let pixels = pixels.get(..some.len())?;
+            let seen = put.get(..)?;
+            let products = Products { seen, taps: &[0], len: weights.panel_len * GROUP, pixels, weights };
+            products.run(y.get_mut(first * count..)?.get_mut(..some.len() * count)?)?;
+            first += some.len();
+        }
+        Some(())
+    })
 }
 
-/// How many windows of so many taps there are in so many positions.
-fn windows(positions: usize, taps: usize, stride: usize) -> usize {
-    positions.checked_sub(taps).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
+/// Rows of taps of a pixel, one after the other. What follows the last one is of no use: its weights are zero.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn put_together(seen: &[i16], seen_row: usize, [rows, row]: [usize; 2], put: &mut [i16]) -> Option<()> {
+    for tap in 0..rows {
+        let from = seen.get(tap * seen_row..)?;
+        let to = put.get_mut(tap * row..)?;
+        match (from.first_chunk::<LEN>(), to.first_chunk_mut::<LEN>()) {
+            // The next row goes over what is too much.
+            (Some(from), Some(to)) if row <= LEN => *to = *from,
+            _ => to.get_mut(..row)?.copy_from_slice(from.get(..row)?),
+        }
+    }
+    Some(())
 }
 
-/// What blocks of pixels are multiplied with.
+/// What pixels are multiplied with.
 #[derive(Clone, Copy)]
 struct Weights<'a> {
     /// Panels of `panel_len` groups.
@@ -66,75 +95,19 @@ struct Weights<'a> {
 }
 
 impl Weights<'_> {
-    /// A part of the image after the other is widened.
+    /// Pixels whose taps are rows of so many elements.
     #[target_feature(enable = "avx2")]
-    fn of_image(self, room: &mut Room, image: &Image, x: &[i8], y: &mut [i8]) -> Option<()> {
-        let ([_, _, channels], [kh, kw], [rows, columns, count]) = (image.x, image.taps, image.y);
-        let ([stride_h, stride_w], zero) = (image.stride, i8::try_from(image.x_zero_point).ok()?);
-        let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
-        let most_columns = across(BLOCK).max(across(ELEMENTS).min(PIXELS)).min(MOST_PIXELS);
-        let width = |columns: usize| (columns - 1) * stride_w + kw;
-        let most_rows = match most_columns {
-            0 => return None,
-            _ if most_columns < columns => 1,
-            _ => {
-                let positions = BLOCK / (width(columns) * channels).max(1);
-                windows(positions, kh, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
-            }
-        };
-        let (mut taps, mut pixels) = ([0; MOST_TAPS], [0; MOST_PIXELS]);
-        let taps = taps.get_mut(..kh)?;
-        for row in (0..rows).step_by(most_rows) {
-            let some_rows = most_rows.min(rows - row);
-            for column in (0..columns).step_by(most_columns) {
-                let some_columns = most_columns.min(columns - column);
-                let width = width(some_columns);
-                let size = [(some_rows - 1) * stride_h + kh, width];
-                let seen = room.widen(image, x, zero, [row * stride_h, column * stride_w], size)?;
-                taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * width * channels) as u32);
-                let mut to = pixels.iter_mut();
-                for row in 0..some_rows {
-                    for (column, to) in (0..some_columns).zip(&mut to) {
-                        *to = ((row * stride_h * width + column * stride_w) * channels) as u32;
-                    }
-                }
-                let (first, some) = (row * columns + column, some_rows * some_columns);
-                let block =
-                    Block { seen, taps, len: kw * channels, pixels: pixels.get(..some)?, weights: self };
-                block.run(y.get_mut(first * count..(first + some) * count)?)?;
-            }
-        }
-        Some(())
-    }
-
-    /// What each pixel sees is put together.
-    #[target_feature(enable = "avx2")]
-    fn of_pixels(self, room: &mut Room, image: &Image, x: &[i8], y: &mut [i8]) -> Option<()> {
-        let ([_, _, channels], [kh, kw], [rows, columns, count]) = (image.x, image.taps, image.y);
-        let zero = i8::try_from(image.x_zero_point).ok()?;
-        let pieces = (kh * kw * channels).div_ceil(PIECE);
-        let len = pieces * PIECE;
-        let of = |room: usize| room.checked_div(len).unwrap_or_default();
-        let most = of(BLOCK).max(of(ELEMENTS).min(PIXELS)).min(MOST_PIXELS);
-        if most == 0 {
-            return None;
-        }
-        let mut pixels = [0; MOST_PIXELS];
-        pixels.iter_mut().enumerate().for_each(|(pixel, at)| *at = (pixel * len) as u32);
-        let all = rows * columns;
-        for first in (0..all).step_by(most) {
-            let some = most.min(all - first);
-            let seen = room.see(image, x, zero, first..first + some, pieces)?.as_flattened();
-            let pixels = pixels.get(..some)?;
-            let block = Block { seen, taps: &[0], len: self.panel_len * GROUP, pixels, weights: self };
-            block.run(y.get_mut(first * count..(first + some) * count)?)?;
-        }
-        Some(())
+    fn of_rows(self, block: &widen::Block<'_>, [rows, len]: [usize; 2], y: &mut [i8]) -> Option<()> {
+        let &widen::Block { seen, row, pixels, first } = block;
+        let mut taps = [0; MOST_TAPS];
+        taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * row) as u32);
+        let products = Products { seen, taps: taps.get(..rows)?, len, pixels, weights: self };
+        products.run(y.get_mut(first * self.count..)?.get_mut(..pixels.len() * self.count)?)
     }
 }
 
 /// Pixels, what they see, and weights.
-struct Block<'a> {
+struct Products<'a> {
     seen: &'a [i16],
     /// Where taps begin, from a pixel's first one on.
     taps: &'a [u32],
@@ -145,7 +118,7 @@ struct Block<'a> {
     weights: Weights<'a>,
 }
 
-impl Block<'_> {
+impl Products<'_> {
     #[target_feature(enable = "avx2")]
     fn run(&self, y: &mut [i8]) -> Option<()> {
         match self.pixels.len() {
@@ -195,13 +168,14 @@ impl Block<'_> {
     ) -> Option<()> {
         let mut acc = *sums;
         let mut w = w;
+        let groups = self.len / GROUP;
         for tap in self.taps {
-            let (of_tap, after) = w.split_at_checked(self.len / GROUP)?;
+            let (of_tap, after) = w.split_at_checked(groups)?;
             w = after;
             let mut x: [&[[i16; GROUP]]; P] = [&[]; P];
             for (x, pixel) in x.iter_mut().zip(pixels) {
                 let at = (pixel + tap) as usize;
-                *x = self.seen.get(at..)?.get(..self.len)?.as_chunks().0;
+                *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
             }
             for (i, w) in of_tap.iter().enumerate() {
                 let mut of_x = [_mm256_setzero_si256(); P];

@@ -163,9 +163,10 @@ impl<W: Weight, const P: usize, const N: usize> Tile<'_, W, P, N> {
             for w in &mut w_of {
                 *w = w.get(w_at..)?.get(..len)?;
             }
-            for i in 0..len {
-                let mut w = [V::splat(0.0); N];
-                for (w, of) in w.iter_mut().zip(w_of) {
+            let [first, others @ ..] = &w_of[..] else { return None };
+            for (i, of_first) in first.iter().enumerate() {
+                let mut w = [V::load(&of_first.map(W::real)); N];
+                for (w, of) in w.iter_mut().skip(1).zip(others) {
                     *w = V::load(&of.get(i)?.map(W::real));
                 }
                 for (acc, x) in acc.iter_mut().zip(x_of) {

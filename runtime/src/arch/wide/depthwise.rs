@@ -5,8 +5,8 @@ use super::{Sixteen, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::weight::Weight;
 
-/// See [`Arch::depthwise_image_f32`](crate::arch::Arch::depthwise_image_f32). `None` for fewer than sixteen channels,
-/// and for more than one output of each.
+/// See [`Arch::depthwise_image_f32`](crate::arch::Arch::depthwise_image_f32). `None` for more than
+/// one output of a channel.
 #[inline(always)]
 pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
     image: &Image,
@@ -16,7 +16,6 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
     y: &mut [f32],
 ) -> Option<()> {
     let ([_, _, channels], [_, _, count]) = (image.x, image.y);
-    let last = channels.checked_sub(PANEL_LEN)?;
     if channels != count {
         return None;
     }
@@ -24,7 +23,7 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
     let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
     for rectangle in rectangles.each() {
         let (taps, _) = rectangles.taps(&rectangle, &mut taps);
-        let run = Run { taps, outputs, x, w, last };
+        let run = Run { taps, outputs, x, w, channels };
         for first in (0..rectangle.len()).step_by(rectangles.most) {
             let mut rest = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
             while let Some((pixels, after)) = rest.split_first_chunk() {
@@ -44,8 +43,7 @@ struct Run<'a, W> {
     outputs: &'a OutputsF32<'a>,
     x: &'a [f32],
     w: &'a [W],
-    /// Where the last sixteen channels begin.
-    last: usize,
+    channels: usize,
 }
 
 impl<W: Weight> Run<'_, W> {
@@ -56,15 +54,59 @@ impl<W: Weight> Run<'_, W> {
         pixels: &[Pixel; P],
         y: &mut [f32],
     ) -> Option<()> {
+        let Some(last) = self.channels.checked_sub(PANEL_LEN) else {
+            return self.few::<V, P>(pixels, y);
+        };
         let mut c = 0;
-        while N > 1 && c + (N - 1) * PANEL_LEN <= self.last {
+        while N > 1 && c + (N - 1) * PANEL_LEN <= last {
             self.tile::<V, P, N>(pixels, c, y)?;
             c += N * PANEL_LEN;
         }
-        while c < self.last + PANEL_LEN {
+        while c < last + PANEL_LEN {
             // The last ones begin early enough to be sixteen.
-            self.tile::<V, P, 1>(pixels, c.min(self.last), y)?;
+            self.tile::<V, P, 1>(pixels, c.min(last), y)?;
             c += PANEL_LEN;
+        }
+        Some(())
+    }
+
+    /// All channels, fewer than sixteen, of `P` pixels. What is loaded past them is of no use.
+    #[inline(always)]
+    fn few<V: Sixteen, const P: usize>(&self, pixels: &[Pixel; P], y: &mut [f32]) -> Option<()> {
+        let OutputsF32 { scales, bias, clamp } = *self.outputs;
+        let bias = V::load(&sixteen_of(bias, 0));
+        let mut sums = [if W::SCALED { V::splat(0.0) } else { bias }; P];
+        for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
+            let w = self.w.get(w_at..)?;
+            let w = match w.first_chunk::<PANEL_LEN>() {
+                Some(w) => V::load(&w.map(W::real)),
+                None => {
+                    let mut reals = [0.0; PANEL_LEN];
+                    reals.iter_mut().zip(w).for_each(|(real, w)| *real = w.real());
+                    V::load(&reals)
+                }
+            };
+            for (sum, pixel) in sums.iter_mut().zip(pixels) {
+                let [at, _] = pixel.at();
+                let x = self.x.get(at + x_at..)?;
+                let x = x.first_chunk().map_or_else(|| V::load_part(x), V::load);
+                *sum = sum.add_product(x, w);
+            }
+        }
+        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        for (pixel, mut sum) in pixels.iter().zip(sums) {
+            if W::SCALED {
+                let scale = match scales {
+                    [one] => V::splat(*one),
+                    _ => V::load(&sixteen_of(scales, 0)),
+                };
+                sum = bias.add_product(sum, scale);
+            }
+            let mut elements = [0.0; PANEL_LEN];
+            sum.max(low).min(high).store(&mut elements);
+            let [_, y_at] = pixel.at();
+            let y = y.get_mut(y_at..)?.get_mut(..self.channels)?;
+            y.iter_mut().zip(elements).for_each(|(y, element)| *y = element);
         }
         Some(())
     }

@@ -33,7 +33,7 @@ impl Pixel {
 }
 
 /// The most taps that these loops take.
-pub(in crate::arch) const MOST_TAPS: usize = 64;
+const MOST_TAPS: usize = 64;
 
 /// The most pixels of a block.
 const MOST_PIXELS: usize = 96;
@@ -42,10 +42,10 @@ const MOST_PIXELS: usize = 96;
 const SEEN: usize = 32 * 1024;
 
 /// Room for the taps of a rectangle.
-pub(in crate::arch) const TAP_ROOM: [Tap; MOST_TAPS] = [Tap { x: 0, w: 0 }; MOST_TAPS];
+pub(super) const TAP_ROOM: [Tap; MOST_TAPS] = [Tap { x: 0, w: 0 }; MOST_TAPS];
 
 /// Room for the pixels of a block.
-pub(in crate::arch) const PIXEL_ROOM: [Pixel; MOST_PIXELS] = [Pixel { x: 0, y: 0 }; MOST_PIXELS];
+pub(super) const PIXEL_ROOM: [Pixel; MOST_PIXELS] = [Pixel { x: 0, y: 0 }; MOST_PIXELS];
 
 /// An image as these loops see it.
 #[derive(Debug)]

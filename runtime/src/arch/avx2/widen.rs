@@ -1,0 +1,204 @@
+//! Activations of 8 bits as integers of 16, in blocks of pixels.
+
+use crate::arch::{Image, Quad, Scratch};
+use core::mem::MaybeUninit;
+use core::slice;
+
+/// Elements that are widened at once.
+pub(super) const LEN: usize = 16;
+
+/// So many elements.
+pub(super) type Row = [i16; LEN];
+
+/// Rows that there is room for: 64 KiB.
+const MOST: usize = 2048;
+
+/// Elements that there is room for.
+const ELEMENTS: usize = (MOST - 1) * LEN;
+
+/// The most pixels of a block.
+pub(super) const MOST_PIXELS: usize = 256;
+
+/// Elements that a block of more than a few pixels sees: half of a first-level cache.
+pub(super) const BLOCK: usize = 8 * 1024;
+
+/// Memory of a step.
+#[derive(Debug)]
+pub(crate) struct Room(pub(super) [MaybeUninit<Row>; MOST]);
+
+impl Scratch for Room {
+    #[inline(always)]
+    fn new() -> Self {
+        Self([const { MaybeUninit::uninit() }; MOST])
+    }
+
+    fn quads(&mut self, _: usize) -> &[Quad] {
+        &[]
+    }
+
+    fn words(&mut self, _: usize) -> &mut [i32] {
+        &mut []
+    }
+}
+
+/// A block of pixels, and what they see.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block<'a> {
+    /// Part of the image, with what taps beside it have, row by row, then zeros, [`LEN`] of them.
+    pub(super) seen: &'a [i16],
+    /// Elements of a row of it.
+    pub(super) row: usize,
+    /// Where the first tap of each pixel begins.
+    pub(super) pixels: &'a [u32],
+    /// Number of the first pixel; the others follow.
+    pub(super) first: usize,
+}
+
+/// How many windows of so many taps there are in so many positions.
+fn windows(positions: usize, taps: usize, stride: usize) -> usize {
+    positions.checked_sub(taps).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
+}
+
+/// Calls f with blocks of all pixels: of `few` pixels or more, if there are so many. `None` if there is no room, and for
+/// windows with spaces between their taps.
+#[inline(always)]
+pub(super) fn each_block(
+    room: &mut Room,
+    image: &Image,
+    x: &[i8],
+    few: usize,
+    mut f: impl FnMut(Block<'_>) -> Option<()>,
+) -> Option<()> {
+    let ([_, _, channels], [kh, kw], [rows, columns, _]) = (image.x, image.taps, image.y);
+    let [stride_h, stride_w] = image.stride;
+    if image.dilation != [1; 2] {
+        return None;
+    }
+    let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
+    let most_columns = across(BLOCK).max(across(ELEMENTS).min(few)).min(MOST_PIXELS);
+    let width = |columns: usize| (columns - 1) * stride_w + kw;
+    let most_rows = match most_columns {
+        0 => return None,
+        _ if most_columns < columns => 1,
+        _ => {
+            let positions = BLOCK / (width(columns) * channels).max(1);
+            windows(positions, kh, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
+        }
+    };
+    let mut pixels = [0; MOST_PIXELS];
+    for row in (0..rows).step_by(most_rows) {
+        let some_rows = most_rows.min(rows - row);
+        for column in (0..columns).step_by(most_columns) {
+            let some_columns = most_columns.min(columns - column);
+            let width = width(some_columns);
+            let size = [(some_rows - 1) * stride_h + kh, width];
+            let seen = widened(room, image, x, [row * stride_h, column * stride_w], size)?;
+            let mut to = pixels.iter_mut();
+            for row in 0..some_rows {
+                for (column, to) in (0..some_columns).zip(&mut to) {
+                    *to = ((row * stride_h * width + column * stride_w) * channels) as u32;
+                }
+            }
+            let pixels = pixels.get(..some_rows * some_columns)?;
+            // More than one row is of whole rows, which follow each other.
+            f(Block { seen, row: width * channels, pixels, first: row * columns + column })?;
+        }
+    }
+    Some(())
+}
+
+/// A part of an image, with what taps beside it have: so many rows and columns, the first ones counted from the first
+/// window's first tap.
+#[inline(always)]
+fn widened<'r>(
+    room: &'r mut Room,
+    image: &Image,
+    x: &[i8],
+    [first_row, first_column]: [usize; 2],
+    [rows, columns]: [usize; 2],
+) -> Option<&'r [i16]> {
+    let ([height, width, channels], [pad_h, pad_w]) = (image.x, image.pad);
+    let zero = i8::try_from(image.x_zero_point).ok()?;
+    let all = rows * columns * channels;
+    let mut seen = Seen::in_room(room.0.get_mut(..all.div_ceil(LEN) + 1)?);
+    // Columns before, in, and after the image.
+    let before = pad_w.saturating_sub(first_column).min(columns);
+    let from = (first_column + before).saturating_sub(pad_w);
+    let inside = width.saturating_sub(from).min(columns - before);
+    let after = columns - before - inside;
+    for row in first_row..first_row + rows {
+        match row.checked_sub(pad_h).filter(|row| *row < height) {
+            None => seen.fill(zero, columns * channels)?,
+            Some(row) => {
+                let x = x.get((row * width + from) * channels..)?.get(..inside * channels)?;
+                seen.fill(zero, before * channels)?;
+                seen.take(x)?;
+                seen.fill(zero, after * channels)?;
+            }
+        }
+    }
+    seen.fill(0, LEN)?;
+    seen.written(all + LEN)
+}
+
+/// Elements one after the other, as far as they are written.
+pub(super) struct Seen<'a> {
+    room: &'a mut [MaybeUninit<Row>],
+    /// Elements that are written.
+    len: usize,
+}
+
+impl<'a> Seen<'a> {
+    /// Nothing yet.
+    #[inline(always)]
+    pub(super) fn in_room(room: &'a mut [MaybeUninit<Row>]) -> Self {
+        Self { room, len: 0 }
+    }
+
+    /// More elements.
+    #[inline(always)]
+    pub(super) fn take(&mut self, x: &[i8]) -> Option<()> {
+        let room = self.elements(x.len())?;
+        let (room_pieces, room_rest) = room.as_chunks_mut::<LEN>();
+        let (pieces, rest) = x.as_chunks::<LEN>();
+        for (to, from) in room_pieces.iter_mut().zip(pieces) {
+            *to = from.map(|x| MaybeUninit::new(x.into()));
+        }
+        room_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = MaybeUninit::new((*from).into()));
+        self.len += x.len();
+        Some(())
+    }
+
+    /// The same element so many times.
+    #[inline(always)]
+    pub(super) fn fill(&mut self, x: i8, count: usize) -> Option<()> {
+        self.elements(count)?.fill(MaybeUninit::new(x.into()));
+        self.len += count;
+        Some(())
+    }
+
+    /// Zeros up to the next whole row.
+    #[inline(always)]
+    pub(super) fn end_row(&mut self) -> Option<()> {
+        self.fill(0, self.len.next_multiple_of(LEN) - self.len)
+    }
+
+    /// Room for so many more elements.
+    #[inline(always)]
+    fn elements(&mut self, count: usize) -> Option<&mut [MaybeUninit<i16>]> {
+        let all = self.room.len() * LEN;
+        // SAFETY: rows are their elements one after the other, none of which need be written.
+        let elements = unsafe { slice::from_raw_parts_mut(self.room.as_mut_ptr().cast(), all) };
+        elements.get_mut(self.len..)?.get_mut(..count)
+    }
+
+    /// The elements, if so many are written.
+    #[inline(always)]
+    pub(super) fn written(self, count: usize) -> Option<&'a [i16]> {
+        if count > self.len {
+            return None;
+        }
+        // SAFETY: the first `len` elements are written.
+        Some(unsafe { slice::from_raw_parts(self.room.as_ptr().cast(), count) })
+    }
+}
