@@ -42,7 +42,8 @@ impl OpRule {
         let y = output.tensor_type();
         let types = types_of(step, types).ok_or(Misfit::Count)?;
         for (at, input) in step.inputs().enumerate() {
-            let packed = at == 1 && (self.packed)(step.params()).contains(&input.layout());
+            let packed =
+                self.weights >> at & 1 == 1 && (self.packed)(step.params()).contains(&input.layout());
             if input.layout() != Layout::Rows && !packed {
                 return Err(Misfit::Layout(at as u8));
             }

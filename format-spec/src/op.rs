@@ -89,7 +89,9 @@ pub struct OpRule {
     pub macs: fn(&[u8], &[TensorType], &TensorType) -> u64,
     /// How a step with these parameters, inputs and output goes row by row, if it does; see [`RowWise`].
     pub rows: fn(&[u8], &[TensorType], &TensorType) -> Option<RowWise>,
-    /// The layouts that weights, input 1, may have besides `rows`, for these parameters.
+    /// The inputs that are weights, a bit for each.
+    pub weights: u32,
+    /// The layouts that weights may have besides `rows`, for these parameters.
     pub packed: fn(&[u8]) -> &'static [Layout],
     /// The inputs, a bit for each, that may be the very memory of the output.
     pub in_place: u32,

@@ -312,6 +312,7 @@ pub(crate) const PLAIN: OpRule = OpRule {
     output: |_, _| Err(Misfit::Count),
     macs: |_, _, _| 0,
     rows: |_, _, _| None,
+    weights: 1 << 1,
     packed: |_| &[],
     in_place: 0,
     multipliers: None,

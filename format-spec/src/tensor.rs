@@ -69,6 +69,8 @@ numbered! {
         /// Weights of 16 outputs interleaved, in groups of 4 elements: `[⌈outputs / 16⌉, ⌈depth / 4⌉, 16, 4]`.
         /// Absent ones are zero.
         Panel16x4 = 3, "panel16x4";
+        /// Weights of 16 units of a gate interleaved: `[gates, ⌈units / 16⌉, depth, 16]`, absent units zero.
+        Gates16 = 4, "gates16";
     }
 }
 
@@ -87,7 +89,7 @@ numbered! {
     }
 }
 
-/// Outputs interleaved in [`Layout::Panel16`] and [`Layout::Panel16x4`].
+/// Outputs interleaved in [`Layout::Panel16`], [`Layout::Panel16x4`], and [`Layout::Gates16`].
 pub const PANEL: u32 = 16;
 
 /// Elements of an output in a group of [`Layout::Panel16x4`].
@@ -138,6 +140,10 @@ impl TensorType {
                 let (_, outputs, depth) = self.shape.around(0)?;
                 let depth = depth.checked_next_multiple_of(PANEL_GROUP)?;
                 outputs.checked_next_multiple_of(PANEL)?.checked_mul(depth)?
+            }
+            Layout::Gates16 => {
+                let (gates, units, depth) = self.shape.around(1)?;
+                units.checked_next_multiple_of(PANEL)?.checked_mul(depth)?.checked_mul(gates)?
             }
         };
         len.checked_mul(self.dtype.bytes())

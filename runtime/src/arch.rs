@@ -286,6 +286,22 @@ pub trait Arch {
         Some(())
     }
 
+    /// Of panels of weights, the columns from `first` on: `sums[g][o] += Σ x[i] · w[g][i][first + o]`, in the order of i.
+    fn gates_f32<W: Weight, const T: usize, const G: usize>(
+        x: &[f32],
+        w: [&[[W; PANEL_LEN]]; G],
+        first: usize,
+        sums: &mut [[f32; T]; G],
+    ) -> Option<()> {
+        for (sums, w) in sums.iter_mut().zip(w) {
+            for (x, w) in x.iter().zip(w) {
+                let w = w.get(first..)?;
+                sums.iter_mut().zip(w).for_each(|(sum, w)| *sum += x * w.real());
+            }
+        }
+        Some(())
+    }
+
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
     /// in the order of the taps, then of i.
     #[inline(never)]

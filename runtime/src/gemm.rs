@@ -154,7 +154,7 @@ impl<W: Weight> Grouped for Weights<'_, W> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
             Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
-            Layout::Panel16 | Layout::Pairs | Layout::Panel16x4 => self.w,
+            Layout::Panel16 | Layout::Pairs | Layout::Panel16x4 | Layout::Gates16 => self.w,
         };
         let scales = if self.scales.len() > 1 { self.scales.get(outputs.clone())? } else { self.scales };
         Some(Self { w, scales, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })
@@ -182,7 +182,7 @@ impl<W: Weight> Product for Weights<'_, W> {
                     self.finish(&mut sums, first, &mut y);
                 }
             }
-            Layout::Rows | Layout::Pairs | Layout::Panel16x4 => {
+            Layout::Rows | Layout::Pairs | Layout::Panel16x4 | Layout::Gates16 => {
                 for y in &mut y {
                     begin::<W>(y, self.bias_from(0));
                 }

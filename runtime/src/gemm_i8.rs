@@ -58,23 +58,11 @@ impl WeightsI8<'_> {
         OutputsI8 { bias: self.bias, requant: self.requant, plain: self.plain, y: self.y }
     }
 
-    /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
-    pub(crate) fn image<A: Arch>(
-        &self,
-        scratch: &mut A::Scratch,
-        image: &Image,
-        x: &[i8],
-        y: &mut [i8],
-    ) -> Option<()> {
-        if !self.folded || self.w_zero_point != 0 {
-            return None;
-        }
-        let (w, outputs) = (self.w, self.outputs());
-        match self.layout {
-            Layout::Pairs => A::conv_image_in_pairs_i8(scratch, image, w, &outputs, x, y),
-            Layout::Panel16x4 => A::conv_image_in_panels_i8(scratch, image, w, &outputs, x, y),
-            _ => A::conv_image_i8(scratch, image, w, &outputs, x, y),
-        }
+    /// What an instruction set's own loops over images take.
+    pub(crate) fn of_images(&self) -> Option<OfImages<'_>> {
+        let &Self { layout, w, .. } = self;
+        let of_images = OfImages { layout, w, outputs: self.outputs() };
+        (self.folded && self.w_zero_point == 0).then_some(of_images)
     }
 
     /// What the sum of an output begins with, if it is to be the sum of `(x − x_zero_point) · (w −
@@ -83,6 +71,32 @@ impl WeightsI8<'_> {
         let taken_off = (self.depth as i32).wrapping_mul(self.w_zero_point);
         let w = weights.fold(0i32, |sum, &w| sum.wrapping_add(w.into())).wrapping_sub(taken_off);
         bias.wrapping_add(self.x_zero_point.wrapping_mul(w))
+    }
+}
+
+/// Weights for the loops over images.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OfImages<'a> {
+    layout: Layout,
+    w: &'a [i8],
+    outputs: OutputsI8<'a>,
+}
+
+impl OfImages<'_> {
+    /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
+    pub(crate) fn run<A: Arch>(
+        &self,
+        scratch: &mut A::Scratch,
+        image: &Image,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        let &Self { layout, w, ref outputs } = self;
+        match layout {
+            Layout::Pairs => A::conv_image_in_pairs_i8(scratch, image, w, outputs, x, y),
+            Layout::Panel16x4 => A::conv_image_in_panels_i8(scratch, image, w, outputs, x, y),
+            _ => A::conv_image_i8(scratch, image, w, outputs, x, y),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Kernels, and the decoded steps that they run.
 
 use crate::operands::Operands;
+use crate::threads::Threads;
 use bytemuck::Pod;
 use core::ops::Range;
 use flatpack_format::{Misfit, OpCode, OpRule, Shape, Step, Tensor};
@@ -50,12 +51,18 @@ impl core::fmt::Debug for Kernel {
 pub struct Node<'a> {
     step: Step<'a>,
     rows: (u32, u32),
+    threads: Threads<'a>,
 }
 
 impl<'a> Node<'a> {
     /// The step, of which only some rows are to be computed.
-    pub(crate) fn new(step: Step<'a>, rows: Range<u32>) -> Self {
-        Self { step, rows: (rows.start, rows.end) }
+    pub(crate) fn new(step: Step<'a>, rows: Range<u32>, threads: Threads<'a>) -> Self {
+        Self { step, rows: (rows.start, rows.end), threads }
+    }
+
+    /// What it may be computed on.
+    pub(crate) fn threads(&self) -> Threads<'a> {
+        self.threads
     }
 
     /// Which rows of the step are to be computed, in the order in which they are; all, for an operator

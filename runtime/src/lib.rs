@@ -53,6 +53,7 @@ pub mod ops;
 mod pieces;
 mod rows;
 mod session;
+mod threads;
 mod walk;
 pub mod weight;
 mod window;

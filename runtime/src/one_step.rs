@@ -110,19 +110,26 @@ pub(crate) fn file(
     draft.write().unwrap().0
 }
 
-/// Loads a file of one step, and gives what these kernels compute in parts of `macs` multiply-accumulates.
+/// Loads a file of one step, and gives what these kernels compute on so many threads in parts of `macs`
+/// multiply-accumulates.
 fn load_and_run(
     blocks: &[Block],
     kernels: &[Kernel],
     inputs: &[Input],
     aliasing: Aliasing,
-    macs: u32,
+    (threads, macs): (usize, u32),
 ) -> Result<Vec<f32>, LoadError> {
     let bytes = Block::bytes(blocks);
     let file_bytes = u32::from_le_bytes(bytes[12..16].try_into().unwrap()) as usize;
     let model = Model::parse(&bytes[..file_bytes]).unwrap();
     let mut memory = vec![Block([0x7f; 16]); Block::count(Session::memory_bytes(&model))];
     let mut session = Session::load(model, kernels, Block::bytes_mut(&mut memory))?;
+    #[cfg(feature = "threads")]
+    if threads > 1 {
+        session = session.with_threads(threads).unwrap();
+    }
+    #[cfg(not(feature = "threads"))]
+    assert_eq!(threads, 1);
     session.input_bytes(0).unwrap().copy_from_slice(&inputs[0].bytes());
     if let Aliasing::InPlace(index @ 1..) | Aliasing::Varying(index @ 1..) = aliasing {
         session.input_bytes(1).unwrap().copy_from_slice(&inputs[index].bytes());
@@ -136,13 +143,21 @@ fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing)
     let given = if aliasing == Aliasing::Twice { vec![inputs[0].clone(); 2] } else { inputs.to_vec() };
     let output = output_type(op, params, &given).unwrap();
     let blocks = file(op, params, inputs, output, aliasing);
-    let portable = load_and_run(&blocks, ops::ALL, inputs, aliasing, u32::MAX).unwrap();
+    let portable = load_and_run(&blocks, ops::ALL, inputs, aliasing, (1, u32::MAX)).unwrap();
     for isa in other_sets() {
         let kernels = isa.kernels().unwrap();
-        let found = load_and_run(&blocks, kernels, inputs, aliasing, u32::MAX).unwrap();
+        let found = load_and_run(&blocks, kernels, inputs, aliasing, (1, u32::MAX)).unwrap();
         meets_portable(isa, output.dtype, &found, &portable);
+        if cfg!(feature = "threads") {
+            let shared = load_and_run(&blocks, kernels, inputs, aliasing, (3, u32::MAX)).unwrap();
+            assert_eq!(bits_of(&shared), bits_of(&found), "{} on three threads", isa.name());
+        }
     }
     portable
+}
+
+fn bits_of(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
 }
 
 /// The instruction sets of this machine beside the portable one.
@@ -169,16 +184,15 @@ pub(crate) fn run(op: OpCode, params: &[u8], inputs: &[Input]) -> Vec<f32> {
     let apart = run_aliasing(op, params, inputs, Aliasing::Apart);
     let types: Vec<_> = inputs.iter().map(Input::tensor_type).collect();
     let output = output_type(op, params, inputs).unwrap();
-    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let same = |isa: Isa, aliasing: Aliasing, macs: u32| {
         let kernels = isa.kernels().unwrap();
         let of = |aliasing, macs| {
             let blocks = file(op, params, inputs, output, aliasing);
-            load_and_run(&blocks, kernels, inputs, aliasing, macs).unwrap()
+            load_and_run(&blocks, kernels, inputs, aliasing, (1, macs)).unwrap()
         };
         let whole = of(Aliasing::Apart, u32::MAX);
         let found = of(aliasing, macs);
-        assert_eq!(bits(&found), bits(&whole), "{}, {aliasing:?}, {macs} at a time", isa.name());
+        assert_eq!(bits_of(&found), bits_of(&whole), "{}, {aliasing:?}, {macs} at a time", isa.name());
     };
     if let Some(rows) = (op.rule().rows)(params, &types, &output) {
         let Overlap { before, after } = rows.overlap().unwrap();
@@ -232,7 +246,8 @@ pub(crate) fn refusal_of_varying(op: OpCode, params: &[u8], inputs: &[Input], in
 }
 
 fn refused(op: OpCode, params: &[u8], inputs: &[Input], output: TensorType, aliasing: Aliasing) -> Misfit {
-    match load_and_run(&file(op, params, inputs, output, aliasing), ops::ALL, inputs, aliasing, u32::MAX) {
+    match load_and_run(&file(op, params, inputs, output, aliasing), ops::ALL, inputs, aliasing, (1, u32::MAX))
+    {
         Err(LoadError::Misfit { misfit, .. }) => misfit,
         other => panic!("not refused: {other:?}"),
     }

@@ -2,6 +2,9 @@
 
 use crate::kernel::{Kernel, Node};
 use crate::operands::{Memories, Operands};
+use crate::threads::Threads;
+#[cfg(feature = "threads")]
+use crate::threads::pool::Pool;
 use bytemuck::Pod;
 use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Tensor};
 
@@ -86,6 +89,8 @@ pub struct Session<'a> {
     next: u32,
     /// How many rows of the next step are computed.
     row: u32,
+    #[cfg(feature = "threads")]
+    pool: Option<Pool>,
 }
 
 impl<'a> Session<'a> {
@@ -157,9 +162,29 @@ impl<'a> Session<'a> {
         if !far.is_empty() && !is_aligned(far) {
             return Err(LoadError::FarMisaligned);
         }
-        let mut session = Self { model, kernels, memories: [arena, state, far], next: 0, row: 0 };
+        let mut session = Self {
+            model,
+            kernels,
+            memories: [arena, state, far],
+            next: 0,
+            row: 0,
+            #[cfg(feature = "threads")]
+            pool: None,
+        };
         session.reset();
         Ok(session)
+    }
+
+    /// The same session on so many threads, of which the one that calls [`Session::run`] is one: the others are made
+    /// here, and wait until a step has work for them. Convolutions are shared out by rows of their outputs, where these
+    /// are worth waking a thread; results are the same for any number.
+    ///
+    /// # Errors
+    /// If the system makes no more threads.
+    #[cfg(feature = "threads")]
+    pub fn with_threads(mut self, count: usize) -> Result<Self, std::io::Error> {
+        self.pool = Pool::new(count).map_err(std::io::Error::other)?;
+        Ok(self)
     }
 
     /// The model.
@@ -279,7 +304,11 @@ impl<'a> Session<'a> {
             end = begin.saturating_add(count);
             self.row = if end < rows { end } else { 0 };
         }
-        let node = Node::new(step, begin..end);
+        #[cfg(feature = "threads")]
+        let threads = Threads { pool: self.pool.as_ref() };
+        #[cfg(not(feature = "threads"))]
+        let threads = Threads::default();
+        let node = Node::new(step, begin..end, threads);
         let [arena, state, far] = &mut self.memories;
         let operands = Operands::new(self.model.bytes(), [arena, state, far]);
         (kernel.run)(&node, operands).ok_or(refused)?;

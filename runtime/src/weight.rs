@@ -4,7 +4,7 @@ use crate::math;
 use bytemuck::{Pod, Zeroable};
 
 /// A stored weight, which float32 activations are multiplied with.
-pub trait Weight: Pod {
+pub trait Weight: Pod + Send + Sync {
     /// Whether sums of products are multiplied with a scale of the output, before the bias is added.
     const SCALED: bool = false;
 

@@ -215,6 +215,8 @@ pub enum Packs {
     Reals(fn(&Node) -> bool),
     /// `pairs` and `panel16x4`.
     Integers(fn(&Node) -> bool),
+    /// `gates16`.
+    Gates,
 }
 
 /// Operators that read the weights of another in fewer bytes.

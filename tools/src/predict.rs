@@ -23,6 +23,9 @@ pub enum PredictError {
     /// A step failed.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The system makes no more threads.
+    #[error("no thread can be made: {0}")]
+    Threads(#[from] std::io::Error),
     /// Another number of arrays than the model has inputs.
     #[error("{found} arrays were given, the model has {expected} inputs")]
     Count {
@@ -251,31 +254,41 @@ pub fn predict(model: Model<'_>, inputs: &[Array]) -> Result<Vec<Array>, Predict
 /// # Errors
 /// If the arrays do not fit the inputs, or the model does not load.
 pub fn predict_as(model: Model<'_>, inputs: &[Array], outputs: Outputs) -> Result<Vec<Array>, PredictError> {
-    run_rows(model, inputs, outputs, false)
+    predict_with(model, inputs, Options { outputs, ..Options::default() })
 }
 
-/// As [`predict_as`], where rows are steps of a stream: each batch finds the state that the one before
-/// left.
+/// How a model runs over rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// What outputs of integers are given as.
+    pub outputs: Outputs,
+    /// How many threads compute large steps together.
+    pub threads: usize,
+    /// Rows are steps of a stream: each batch finds the state that the one before left.
+    pub keep_state: bool,
+}
+
+impl Default for Options {
+    /// Reals, one thread, each batch by itself.
+    fn default() -> Self {
+        Self { outputs: Outputs::Reals, threads: 1, keep_state: false }
+    }
+}
+
+/// As [`predict_as`], with more to choose.
 ///
 /// # Errors
-/// As [`predict_as`].
-pub fn predict_stream(
+/// As [`predict_as`], and if the system makes no more threads.
+pub fn predict_with(
     model: Model<'_>,
     inputs: &[Array],
-    outputs: Outputs,
+    options: Options,
 ) -> Result<Vec<Array>, PredictError> {
-    run_rows(model, inputs, outputs, true)
-}
-
-fn run_rows(
-    model: Model<'_>,
-    inputs: &[Array],
-    outputs: Outputs,
-    keep_state: bool,
-) -> Result<Vec<Array>, PredictError> {
+    let Options { outputs, threads, keep_state } = options;
     let rows = Rows::of(&model, inputs)?;
     let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-    let mut session = Session::load(model, isa::kernels()?, Block::bytes_mut(&mut memory))?;
+    let session = Session::load(model, isa::kernels()?, Block::bytes_mut(&mut memory))?;
+    let mut session = session.with_threads(threads)?;
     let quants: Vec<Option<Quant>> =
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];

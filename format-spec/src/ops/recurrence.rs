@@ -90,6 +90,9 @@ pub struct Recurrence {
     pub gate_activation: u32,
 }
 
+/// The inputs that are weights: w and recurrent.
+pub(crate) const WEIGHTS: u32 = 0b110;
+
 /// How an operator is made of gates and states.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'a> {

@@ -4,7 +4,7 @@
 use super::recurrence::{self, Activation, Cell, Recurrence};
 use super::{PLAIN, read};
 use crate::op::{Misfit, OpRule};
-use crate::tensor::{DType, TensorType};
+use crate::tensor::{DType, Layout, TensorType};
 use bytemuck::{Pod, Zeroable};
 
 /// Parameters of `unidirectional_sequence_rnn`: 32 bytes.
@@ -20,6 +20,8 @@ pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<UnidirectionalSequenceRnnParams>() as u32,
     output: |params, inputs| output(params, inputs, DType::F32),
     macs: recurrence::macs,
+    weights: recurrence::WEIGHTS,
+    packed: |_| &[Layout::Gates16],
     states: 1,
     ..PLAIN
 };

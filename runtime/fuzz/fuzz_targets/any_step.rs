@@ -27,27 +27,23 @@ fn values(tensor_type: &TensorType, layout: Layout) -> Option<Vec<u8>> {
     let pattern: &[u8] = bytemuck::cast_slice(&VALUES);
     let mut bytes: Vec<u8> =
         (0..tensor_type.bytes(layout)? as usize).map(|at| pattern[at % pattern.len()]).collect();
-    if layout == Layout::Panel16 {
-        let outputs = tensor_type.shape.dim(0);
-        let depth = tensor_type.shape.len()? / outputs;
-        for (element, bytes) in bytes.chunks_exact_mut(tensor_type.dtype.bytes() as usize).enumerate() {
-            let element = element as u32;
-            if element / (PANEL * depth) * PANEL + element % PANEL >= outputs {
-                bytes.fill(0);
-            }
-        }
+    if layout == Layout::Rows {
+        return Some(bytes);
     }
-    if layout == Layout::Pairs {
-        let (outputs, size) = (tensor_type.shape.dim(0) as usize, tensor_type.dtype.bytes() as usize);
-        let depth = tensor_type.shape.len()? as usize / outputs;
-        let present: HashSet<usize> = (0..outputs * depth)
-            .map(|at| (at / depth, at % depth))
-            .map(|(o, i)| o / 2 * depth.div_ceil(4) * 8 + pairs_at(i) + o % 2)
-            .collect();
-        for (element, bytes) in bytes.chunks_exact_mut(size).enumerate() {
-            if !present.contains(&element) {
-                bytes.fill(0);
-            }
+    let (axis, panel) = (usize::from(layout == Layout::Gates16), PANEL as usize);
+    let (gates, outputs, depth) = tensor_type.shape.around(axis)?;
+    let [gates, outputs, depth] = [if axis == 1 { gates } else { 1 }, outputs, depth].map(|len| len as usize);
+    let place = |gate: usize, o: usize, i: usize| match layout {
+        Layout::Pairs => o / 2 * depth.div_ceil(4) * 8 + pairs_at(i) + o % 2,
+        Layout::Panel16x4 => ((o / panel * depth.div_ceil(4) + i / 4) * panel + o % panel) * 4 + i % 4,
+        _ => ((gate * outputs.div_ceil(panel) + o / panel) * depth + i) * panel + o % panel,
+    };
+    let present: HashSet<usize> = (0..gates * outputs * depth)
+        .map(|at| place(at / (outputs * depth), at / depth % outputs, at % depth))
+        .collect();
+    for (element, bytes) in bytes.chunks_exact_mut(tensor_type.dtype.bytes() as usize).enumerate() {
+        if !present.contains(&element) {
+            bytes.fill(0);
         }
     }
     Some(bytes)
@@ -70,6 +66,8 @@ fn step(data: &[u8]) -> Option<Draft> {
         let bytes = tensor_type.bytes(Layout::Rows).filter(|&bytes| bytes <= 4 * LIMIT)?;
         let layout = match flags & (CONSTANT | PANELS | PAIRS) {
             flags if rank == 0 || flags & CONSTANT == 0 => Layout::Rows,
+            flags if flags & (PANELS | PAIRS) == PANELS | PAIRS => Layout::Panel16x4,
+            flags if flags & PANELS != 0 && rank == 3 => Layout::Gates16,
             flags if flags & PANELS != 0 => Layout::Panel16,
             flags if flags & PAIRS != 0 => Layout::Pairs,
             _ => Layout::Rows,

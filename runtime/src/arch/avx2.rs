@@ -48,6 +48,24 @@ impl Arch for Avx2 {
         unsafe { run(patch, w, depth, y) }
     }
 
+    fn gates_f32<W: Weight, const T: usize, const G: usize>(
+        x: &[f32],
+        w: [&[[W; PANEL_LEN]]; G],
+        _: usize,
+        sums: &mut [[f32; T]; G],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run<W: Weight, const T: usize, const G: usize>(
+            x: &[f32],
+            w: [&[[W; PANEL_LEN]]; G],
+            sums: &mut [[f32; T]; G],
+        ) -> Option<()> {
+            wide::gates::<Reals, W, T, G>(x, w, sums)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(x, w, sums) }
+    }
+
     fn conv_image_f32<W: Weight>(
         image: &Image,
         w: &[[W; PANEL_LEN]],

@@ -31,6 +31,37 @@ impl Image {
     }
 }
 
+#[cfg(feature = "threads")]
+impl Image {
+    /// Whether each pixel is computed by itself.
+    fn are_points(&self) -> bool {
+        (self.y[0], self.taps, self.stride, self.pad) == (1, [1; 2], [1; 2], [0; 2])
+    }
+
+    /// How many rows of y can be computed each by itself: pixels, where they can.
+    pub(crate) fn rows(&self) -> usize {
+        let [rows, columns, _] = self.y;
+        if self.are_points() { columns } else { rows }
+    }
+
+    /// Some of these rows as an image by themselves, and where its x begins, in elements.
+    pub(crate) fn some_rows(&self, first: usize, count: usize) -> (Self, usize) {
+        let ([height, width, channels], [_, columns, outputs]) = (self.x, self.y);
+        if self.are_points() {
+            return (Self::points(count, [channels, outputs], self.x_zero_point), first * channels);
+        }
+        let ([stride, _], [pad_h, pad_w]) = (self.stride, self.pad);
+        let start = (first * stride).saturating_sub(pad_h).min(height);
+        let image = Self {
+            x: [height - start, width, channels],
+            y: [count, columns, outputs],
+            pad: [pad_h.saturating_sub(first * stride), pad_w],
+            ..*self
+        };
+        (image, start * width * channels)
+    }
+}
+
 // What an instruction set does not take, its build leaves out.
 #[allow(dead_code)]
 impl Image {

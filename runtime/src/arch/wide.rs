@@ -5,11 +5,13 @@
 
 mod conv;
 mod depthwise;
+mod gates;
 mod rectangles;
 mod rows;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;
+pub(super) use gates::gates;
 
 pub(super) use rows::gemm_rows;
 

@@ -101,6 +101,20 @@ impl Input {
         Self { dims: self.dims.clone(), values, words, layout: Layout::Pairs, ..*self }
     }
 
+    /// The same weights `[G, S, I]` in layout `gates16`.
+    pub(crate) fn in_gates(&self) -> Self {
+        let [gates, units, depth] = self.dims[..] else { panic!("{:?} are not weights of gates", self.dims) };
+        let panels = units.div_ceil(16);
+        let mut values = vec![0.0; (gates * panels * depth * 16) as usize];
+        for (g, s, i) in
+            (0..gates).flat_map(|g| (0..units).flat_map(move |s| (0..depth).map(move |i| (g, s, i))))
+        {
+            let to = ((g * panels + s / 16) * depth + i) * 16 + s % 16;
+            values[to as usize] = self.at(&[g, s, i]) as f32;
+        }
+        Self { dims: self.dims.clone(), values, words: vec![], layout: Layout::Gates16, ..*self }
+    }
+
     /// The same weights `[O, …]`, words, in layout `panel16x4`.
     pub(crate) fn in_panels(&self) -> Self {
         let outputs = self.dims[0] as usize;

@@ -11,7 +11,7 @@
 //! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`, and
 //! that y shares no memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Image};
 use crate::conv::Images;
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
@@ -38,9 +38,13 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let &Conv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let images = Images::of(node, &moves, params.groups, rows.are_points())?;
-    rows.each(|band| match weights.image::<A>(&images.image(0, &band), band.x, band.y) {
-        Some(()) => Some(()),
-        None => images.run::<A, _>(weights, band),
+    let image_of = |image: &Image, x: &[f32], y: &mut [f32]| weights.image::<A>(image, x, y);
+    rows.each(|band| {
+        let image = images.image(0, &band);
+        match node.threads().compute(&image, weights.depth, band.x, band.y, image_of, image_of) {
+            Some(()) => Some(()),
+            None => images.run::<A, _>(weights, band),
+        }
     })
 }
 

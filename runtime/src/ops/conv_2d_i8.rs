@@ -59,9 +59,18 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let layers = Images::of(node, &moves, groups, rows.are_points())?;
     if groups == 1 {
-        let images = rows.each(|band| {
-            let image = layers.image(params.x_zero_point, &band);
-            weights.image::<A>(&mut scratch, &image, band.x, band.y)
+        let images = weights.of_images().and_then(|weights| {
+            rows.each(|band| {
+                let image = layers.image(params.x_zero_point, &band);
+                node.threads().compute(
+                    &image,
+                    kh * kw * depth,
+                    band.x,
+                    band.y,
+                    |image, x, y| weights.run::<A>(&mut scratch, image, x, y),
+                    |image, x, y| weights.run::<A>(&mut A::Scratch::new(), image, x, y),
+                )
+            })
         });
         if images.is_some() || LEAN {
             return images;

@@ -12,7 +12,7 @@
 //! The rule proves the shapes, that C divides O, that strides and dilations are at least 1, that
 //! positions fit `i32`, and that y shares no memory with an input but as rows may overlap.
 
-use crate::arch::{Active, Arch, LANES, OutputsF32, Patch};
+use crate::arch::{Active, Arch, Image, LANES, OutputsF32, Patch};
 use crate::conv::Product;
 use crate::depthwise::Layers;
 use crate::gemm::{begin, end, scales_and_bias};
@@ -62,7 +62,11 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let outputs = OutputsF32 { scales, bias: weights.bias, clamp: params.clamp };
     rows.each(|band| {
         let image = layers.image(&moves, 0, &band);
-        match A::depthwise_image_f32(&image, weights.w, &outputs, band.x, band.y) {
+        let image_of = |image: &Image, x: &[f32], y: &mut [f32]| {
+            A::depthwise_image_f32(image, weights.w, &outputs, x, y)
+        };
+        let taps = image.taps.iter().product();
+        match node.threads().compute(&image, taps, band.x, band.y, image_of, image_of) {
             Some(()) => Some(()),
             None => layers.run::<A, _>(&weights, band),
         }

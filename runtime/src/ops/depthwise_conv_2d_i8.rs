@@ -79,7 +79,14 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     if weights.suit_loops() {
         let images = rows.each(|band| {
             let image = layers.image(&moves, params.x_zero_point, &band);
-            A::depthwise_image_i8(&mut scratch, &image, w, &of_sums, band.x, band.y)
+            node.threads().compute(
+                &image,
+                image.taps.iter().product(),
+                band.x,
+                band.y,
+                |image, x, y| A::depthwise_image_i8(&mut scratch, image, w, &of_sums, x, y),
+                |image, x, y| A::depthwise_image_i8(&mut A::Scratch::new(), image, w, &of_sums, x, y),
+            )
         });
         if images.is_some() || LEAN {
             return images;

@@ -58,7 +58,16 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
     let image = Image::points(rows, [depth, outputs], params.x_zero_point);
-    let image = weights.image::<A>(&mut scratch, &image, x, y);
+    let image = weights.of_images().and_then(|weights| {
+        node.threads().compute(
+            &image,
+            depth,
+            x,
+            y,
+            |image, x, y| weights.run::<A>(&mut scratch, image, x, y),
+            |image, x, y| weights.run::<A>(&mut A::Scratch::new(), image, x, y),
+        )
+    });
     if image.is_some() || LEAN {
         return image;
     }

@@ -1,11 +1,12 @@
 //! A walk over the moments of a sequence, and the functions of gates: what recurrent operators have in common.
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
-use crate::arch::{Arch, Patch, clamp};
+use crate::arch::{Arch, PANEL_LEN, Patch, clamp};
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
 use crate::weight::Weight;
+use flatpack_format::Layout;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence};
 
 /// Extents of a sequence, and how it is walked.
@@ -166,7 +167,11 @@ impl<'a, T: Weight> Recurrent<'a, T> {
             Some(at) => Some(get(at)?),
             None => None,
         };
-        let (w, recurrent) = (reads.get::<T>(node.input(1)?)?, reads.get::<T>(node.input(2)?)?);
+        let matrix = |at: usize| {
+            let weights = node.input(at)?;
+            Some(Matrix { w: reads.get::<T>(weights)?, in_panels: weights.layout() == Layout::Gates16 })
+        };
+        let (w, recurrent) = (matrix(1)?, matrix(2)?);
         let bias = get(3)?;
         let scales = if T::SCALED { 2 * gates * units } else { 0 };
         let (bias, scales) = bias.split_at_checked(bias.len().checked_sub(scales)?)?;
@@ -201,11 +206,19 @@ impl<'a, T: Weight> Recurrent<'a, T> {
     }
 }
 
-/// Weights of gates: a row for each unit of each gate.
+/// A row of weights for each unit of each gate.
+#[derive(Clone, Copy)]
+struct Matrix<'a, W> {
+    w: &'a [W],
+    /// In layout `gates16`, not in rows.
+    in_panels: bool,
+}
+
+/// Weights of gates.
 #[derive(Clone, Copy)]
 pub(super) struct Weights<'a, W> {
-    w: &'a [W],
-    recurrent: &'a [W],
+    w: Matrix<'a, W>,
+    recurrent: Matrix<'a, W>,
     bias: &'a [f32],
     /// Those of w and then those of recurrent, where weights are scaled.
     scales: &'a [f32],
@@ -225,59 +238,83 @@ enum Product {
 pub(super) type Tile<const T: usize> = [f32; T];
 
 /// Units that are computed at once where vectors are wide.
-pub(super) const WIDE_TILE: usize = 16;
+pub(super) const WIDE_TILE: usize = PANEL_LEN;
 
 impl<W: Weight> Weights<'_, W> {
     /// `bias[row]` of the units from `first` on.
-    fn bias<const T: usize>(&self, row: usize, first: usize) -> Option<[Tile<T>; 1]> {
-        let mut sums = [[0.0; T]];
+    fn bias<const T: usize>(&self, row: usize, first: usize) -> Option<Tile<T>> {
+        let mut sums = [0.0; T];
         let bias = self.bias.get(row * self.units + first..(row + 1) * self.units)?;
-        sums.iter_mut().flatten().zip(bias).for_each(|(sum, bias)| *sum = *bias);
+        sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = *bias);
         Some(sums)
     }
 
-    /// `sums += Σ x · w[gate]`, with the sum multiplied by the scale of its row where weights are scaled.
-    fn add<A: Arch, const T: usize>(
+    /// `sums[g] += Σ x · w[gate g]`, with the sum multiplied by the scale of its row where weights are scaled.
+    fn add<A: Arch, const T: usize, const G: usize>(
         &self,
         product: Product,
         x: &[f32],
-        gate: usize,
+        gates: [usize; G],
         first: usize,
-        sums: &mut [Tile<T>; 1],
+        sums: &mut [Tile<T>; G],
     ) -> Option<()> {
-        let (w, depth) = match product {
-            Product::OfX => (self.w, self.inputs),
-            Product::OfH => (self.recurrent, self.units),
+        let (matrix, depth, scales_at) = match product {
+            Product::OfX => (self.w, self.inputs, 0),
+            Product::OfH => (self.recurrent, self.units, self.gates * self.units),
         };
-        let (from, end) = (gate * self.units + first, (gate + 1) * self.units);
-        let outputs = end.checked_sub(from)?.min(T);
-        let w = w.get(from * depth..)?;
-        let patch = Patch::one_tap([x], depth);
-        let [sums] = sums;
-        let sums = sums.get_mut(..outputs)?;
         if !W::SCALED {
-            return A::gemm_rows_f32(&patch, w, depth, &mut [sums]);
+            return self.multiply::<A, T, G>(matrix, x.get(..depth)?, gates, first, sums);
         }
-        let mut products = [0.0; T];
-        A::gemm_rows_f32(&patch, w, depth, &mut [products.get_mut(..outputs)?])?;
-        let before = if let Product::OfH = product { self.gates * self.units } else { 0 };
-        let scales = self.scales.get(before + from..before + end)?;
-        sums.iter_mut()
-            .zip(products.iter().zip(scales))
-            .for_each(|(sum, (product, scale))| *sum += scale * product);
+        let mut products = [[0.0; T]; G];
+        self.multiply::<A, T, G>(matrix, x.get(..depth)?, gates, first, &mut products)?;
+        for ((sums, products), gate) in sums.iter_mut().zip(&products).zip(gates) {
+            let scales =
+                self.scales.get(scales_at + gate * self.units + first..)?.iter().take(self.units - first);
+            let products = products.iter().zip(scales);
+            sums.iter_mut().zip(products).for_each(|(sum, (product, scale))| *sum += scale * product);
+        }
         Some(())
     }
 
-    /// `bias[row] + Σ x · w[gate]`.
-    pub(super) fn of_x<A: Arch, const T: usize>(
+    fn multiply<A: Arch, const T: usize, const G: usize>(
         &self,
-        gate: usize,
+        matrix: Matrix<'_, W>,
+        x: &[f32],
+        gates: [usize; G],
+        first: usize,
+        sums: &mut [Tile<T>; G],
+    ) -> Option<()> {
+        let (units, depth) = (self.units, x.len());
+        if matrix.in_panels {
+            let (rows, _) = matrix.w.as_chunks();
+            let mut w: [&[[W; PANEL_LEN]]; G] = [&[]; G];
+            for (w, gate) in w.iter_mut().zip(gates) {
+                let panel = gate * units.div_ceil(PANEL_LEN) + first / PANEL_LEN;
+                *w = rows.get(panel * depth..)?.get(..depth)?;
+            }
+            return A::gates_f32(x, w, first % PANEL_LEN, sums);
+        }
+        let patch = Patch::one_tap([x], depth);
+        let some = units.checked_sub(first)?.min(T);
+        for (sums, gate) in sums.iter_mut().zip(gates) {
+            let w = matrix.w.get((gate * units + first) * depth..)?;
+            A::gemm_rows_f32(&patch, w, depth, &mut [sums.get_mut(..some)?])?;
+        }
+        Some(())
+    }
+
+    /// `bias[row] + Σ x · w[gate]` of some gates, whose biases have their number.
+    pub(super) fn of_x<A: Arch, const T: usize, const G: usize>(
+        &self,
+        gates: [usize; G],
         first: usize,
         x: &[f32],
-    ) -> Option<Tile<T>> {
-        let mut sums = self.bias(gate, first)?;
-        self.add::<A, T>(Product::OfX, x, gate, first, &mut sums)?;
-        let [sums] = sums;
+    ) -> Option<[Tile<T>; G]> {
+        let mut sums = [[0.0; T]; G];
+        for (sums, gate) in sums.iter_mut().zip(gates) {
+            *sums = self.bias(gate, first)?;
+        }
+        self.add::<A, T, G>(Product::OfX, x, gates, first, &mut sums)?;
         Some(sums)
     }
 
@@ -289,23 +326,22 @@ impl<W: Weight> Weights<'_, W> {
         first: usize,
         h: &[f32],
     ) -> Option<Tile<T>> {
-        let mut sums = self.bias(row, first)?;
-        self.add::<A, T>(Product::OfH, h, gate, first, &mut sums)?;
+        let mut sums = [self.bias(row, first)?];
+        self.add::<A, T, 1>(Product::OfH, h, [gate], first, &mut sums)?;
         let [sums] = sums;
         Some(sums)
     }
 
-    /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]`, added up in this order.
-    pub(super) fn gate<A: Arch, const T: usize>(
+    /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]` of some gates, added up in this order.
+    pub(super) fn gates<A: Arch, const T: usize, const G: usize>(
         &self,
-        gate: usize,
+        gates: [usize; G],
         first: usize,
         x: &[f32],
         h: &[f32],
-    ) -> Option<Tile<T>> {
-        let mut sums = [self.of_x::<A, T>(gate, first, x)?];
-        self.add::<A, T>(Product::OfH, h, gate, first, &mut sums)?;
-        let [sums] = sums;
+    ) -> Option<[Tile<T>; G]> {
+        let mut sums = self.of_x::<A, T, G>(gates, first, x)?;
+        self.add::<A, T, G>(Product::OfH, h, gates, first, &mut sums)?;
         Some(sums)
     }
 }

@@ -15,8 +15,8 @@
 //! | operand   | dtype | shape                 | layouts |
 //! |-----------|-------|-----------------------|---------|
 //! | x         | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
-//! | w         | f32   | `[3, S, I]`             | rows    |
-//! | recurrent | f32   | `[3, S, S]`             | rows    |
+//! | w         | f32   | `[3, S, I]`             | rows, gates16 |
+//! | recurrent | f32   | `[3, S, S]`             | rows, gates16 |
 //! | bias      | f32   | `[4, S]`, without `reset_after` `[3, S]` | rows    |
 //! | mask      | f32   | `[N, T]` or `[T, N]`    | rows; with `mask` |
 //! | first hidden | f32 | `[N, S]`               | rows; with `start` 2 |
@@ -64,22 +64,25 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
         let tiles = || (0..weights.units).step_by(T);
         if params.reset_after == 0 {
             for first in tiles() {
-                let reset = activate::<A, T>(gate, weights.gate::<A, T>(1, first, x, h)?);
+                let [sums] = weights.gates::<A, T, 1>([1], first, x, h)?;
+                let reset = activate::<A, T>(gate, sums);
                 let scaled = scaled.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
                 scaled.zip(reset).for_each(|((scaled, h), reset)| *scaled = reset * h);
             }
         }
         for first in tiles() {
-            let keep = activate::<A, T>(gate, weights.gate::<A, T>(0, first, x, h)?);
-            let sums = if params.reset_after == 0 {
-                weights.gate::<A, T>(2, first, x, scaled)?
+            let (keep, sums) = if params.reset_after == 0 {
+                let ([keep], [sums]) = (
+                    weights.gates::<A, T, 1>([0], first, x, h)?,
+                    weights.gates::<A, T, 1>([2], first, x, scaled)?,
+                );
+                (activate::<A, T>(gate, keep), sums)
             } else {
-                let reset = activate::<A, T>(gate, weights.gate::<A, T>(1, first, x, h)?);
-                sum_of_products(
-                    weights.of_x::<A, T>(2, first, x)?,
-                    reset,
-                    weights.of_h::<A, T>(3, 2, first, h)?,
-                )
+                let [keep, reset] = weights.gates::<A, T, 2>([0, 1], first, x, h)?;
+                let [of_x] = weights.of_x::<A, T, 1>([2], first, x)?;
+                let of_h = weights.of_h::<A, T>(3, 2, first, h)?;
+                let reset = activate::<A, T>(gate, reset);
+                (activate::<A, T>(gate, keep), sum_of_products(of_x, reset, of_h))
             };
             let shares = keep.into_iter().zip(activate::<A, T>(new, sums));
             let units = y.get_mut(first..)?.iter_mut().zip(h.get(first..)?);

@@ -19,8 +19,8 @@
 //! | operand      | dtype | shape                 | layouts |
 //! |--------------|-------|-----------------------|---------|
 //! | x            | f32   | `[N, T, I]` or `[T, N, I]` | rows    |
-//! | w            | f32   | `[4, S, I]`             | rows    |
-//! | recurrent    | f32   | `[4, S, S]`             | rows    |
+//! | w            | f32   | `[4, S, I]`             | rows, gates16 |
+//! | recurrent    | f32   | `[4, S, S]`             | rows, gates16 |
 //! | bias         | f32   | `[4, S]`                | rows    |
 //! | mask         | f32   | `[N, T]` or `[T, N]`    | rows; with `mask` |
 //! | first hidden | f32   | `[N, S]`                | rows; with `start` 2 |
@@ -68,9 +68,9 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     step.walk(y, [hidden, cell], |x, h, cell, y| {
         for first in (0..weights.units).step_by(T) {
-            let sums = |at| weights.gate::<A, T>(at, first, x, h);
-            let (i, f) = (activate::<A, T>(gate, sums(0)?), activate::<A, T>(gate, sums(1)?));
-            let (g, o) = (activate::<A, T>(new, sums(2)?), activate::<A, T>(gate, sums(3)?));
+            let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
+            let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
+            let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
             let mut bounded = [0.0; T];
             let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
             for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {

@@ -58,7 +58,8 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let (weights, new) = (step.weights, step.activation);
     step.walk(y, [hidden, &mut []], |x, h, _, y| {
         for first in (0..weights.units).step_by(T) {
-            let outputs = activate::<A, T>(new, weights.gate::<A, T>(0, first, x, h)?);
+            let [sums] = weights.gates::<A, T, 1>([0], first, x, h)?;
+            let outputs = activate::<A, T>(new, sums);
             y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, output)| *y = output);
         }
         Some(())

@@ -23,6 +23,9 @@ pub struct Args {
     /// Kernels of this instruction set instead of the fastest that this machine has.
     #[arg(long, value_name = "NAME", value_parser = isa::by_name)]
     isa: Option<Isa>,
+    /// Threads that compute large steps together.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
 }
 
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
@@ -37,6 +40,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let kernels = isa.kernels().unwrap_or(ops::ALL);
     let mut session =
         Session::load(model, kernels, Block::bytes_mut(&mut memory)).map_err(|e| fail(e.to_string()))?;
+    session =
+        session.with_threads(args.threads.into()).map_err(|e| Failure::usage(miette::miette!("{e}")))?;
     let case = model.cases().next();
     set_inputs(&mut session, case.as_ref());
     session.run().map_err(|e| fail(e.to_string()))?;
@@ -87,10 +92,11 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         json_steps.push(json!({ "step": step.number(), "op": step.op().name(), "layer": layer, "median_us": median, "macs": macs }));
     }
     let text = format!(
-        "{table}\n{} runs on {}: median {median_us:.2} µs (10 % below {:.2}, 10 % above {:.2})\nopen {open_us:.0} µs, \
+        "{table}\n{} runs on {}{}: median {median_us:.2} µs (10 % below {:.2}, 10 % above {:.2})\nopen {open_us:.0} µs, \
          load and first run {first_us:.0} µs",
         args.iterations,
         isa.name(),
+        if args.threads > 1 { format!(", {} threads", args.threads) } else { String::new() },
         spread.0,
         spread.1
     );
@@ -98,6 +104,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         "file": args.file,
         "iterations": args.iterations,
         "isa": isa.name(),
+        "threads": args.threads,
         "median_us": median_us,
         "p10_us": spread.0,
         "p90_us": spread.1,

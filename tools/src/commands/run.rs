@@ -3,7 +3,7 @@
 use super::{Failure, Report, file};
 use crate::array::Array;
 use crate::data;
-use crate::predict::{Outputs, predict_as, predict_stream};
+use crate::predict::{Options, Outputs, predict_with};
 use flatpack_format::Model;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -32,6 +32,9 @@ pub struct Args {
     /// Keep the model's state from batch to batch, as a stream needs it; else each begins anew.
     #[arg(long)]
     keep_state: bool,
+    /// Threads that compute large steps together.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
     /// Classes or values to print per row.
     #[arg(long, default_value_t = 3)]
     top: usize,
@@ -52,8 +55,8 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     let inputs = inputs(&input_names(&model), arrays)?;
     let as_what = if args.raw { Outputs::Raw } else { Outputs::Reals };
-    let predict = if args.keep_state { predict_stream } else { predict_as };
-    let outputs = predict(model, &inputs, as_what)
+    let options = Options { outputs: as_what, threads: args.threads.into(), keep_state: args.keep_state };
+    let outputs = predict_with(model, &inputs, options)
         .map_err(|error| Failure::usage(miette::miette!("{}: {error}", args.file.display())))?;
     match &args.out_dir {
         Some(folder) => {

@@ -1,12 +1,13 @@
 //! Gated recurrent units over a sequence.
 
 use super::recurrence::{self, Cell};
-use super::{FewerBytes, Operator};
+use super::{FewerBytes, Operator, Packs};
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_gru::UnidirectionalSequenceGruParams;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    packs: Some(Packs::Gates),
     fewer_bytes: Some(FewerBytes::of_gates(
         OpCode::UnidirectionalSequenceGruW8,
         OpCode::UnidirectionalSequenceGruW16,

@@ -1,8 +1,10 @@
 //! A recurrent layer without gates over a sequence, with weights of 8-bit integers.
 
-use super::{Operator, unidirectional_sequence_rnn};
+use super::{Operator, Packs, unidirectional_sequence_rnn};
 use flatpack_format::OpCode;
 
 /// The operator.
-pub const OPERATOR: Operator =
-    Operator::new(OpCode::UnidirectionalSequenceRnnW8, unidirectional_sequence_rnn::OPERATOR.reference);
+pub const OPERATOR: Operator = Operator {
+    packs: Some(Packs::Gates),
+    ..Operator::new(OpCode::UnidirectionalSequenceRnnW8, unidirectional_sequence_rnn::OPERATOR.reference)
+};

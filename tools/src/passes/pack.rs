@@ -14,25 +14,30 @@ pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
     let mut packed: HashMap<TensorId, TensorId> = HashMap::new();
     let mut details = Vec::new();
     for position in 0..graph.nodes.len() {
-        let node = &graph.nodes[position];
-        let Some(&weights) = node.inputs.get(1) else { continue };
-        let operator = ops::operator(node.op);
-        let layout = match (target, operator.packs) {
-            (Target::CortexM, Some(Packs::Integers(when)))
-                if when(node) && depth(graph, weights) <= MOST_IN_PAIRS =>
-            {
-                Layout::Pairs
+        let weights = (0..graph.nodes[position].inputs.len().min(u32::BITS as usize))
+            .filter(|at| graph.nodes[position].op.rule().weights >> at & 1 == 1);
+        for at in weights {
+            let node = &graph.nodes[position];
+            let weights = node.inputs[at];
+            let operator = ops::operator(node.op);
+            let layout = match (target, operator.packs) {
+                (Target::CortexM, Some(Packs::Integers(when)))
+                    if when(node) && depth(graph, weights) <= MOST_IN_PAIRS =>
+                {
+                    Layout::Pairs
+                }
+                (Target::Linux, Some(Packs::Reals(when))) if when(node) => Layout::Panel16,
+                (Target::Linux, Some(Packs::Integers(when))) if when(node) => Layout::Panel16x4,
+                (Target::Linux, Some(Packs::Gates)) => Layout::Gates16,
+                _ => continue,
+            };
+            if !graph.is_constant(weights) {
+                continue;
             }
-            (Target::Linux, Some(Packs::Reals(when))) if when(node) => Layout::Panel16,
-            (Target::Linux, Some(Packs::Integers(when))) if when(node) => Layout::Panel16x4,
-            _ => continue,
-        };
-        if !graph.is_constant(weights) {
-            continue;
+            details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), layout.name()));
+            let new = *packed.entry(weights).or_insert_with(|| laid_out(graph, weights, layout));
+            graph.nodes[position].inputs[at] = new;
         }
-        details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), layout.name()));
-        let new = *packed.entry(weights).or_insert_with(|| laid_out(graph, weights, layout));
-        graph.nodes[position].inputs[1] = new;
     }
     details
 }
@@ -42,29 +47,47 @@ fn depth(graph: &Graph, weights: TensorId) -> usize {
     graph.tensor(weights).dims().iter().skip(1).map(|&dim| dim as usize).product()
 }
 
-/// Weights `[O, …]` in another layout, absent ones zero.
+/// Weights `[O, …]`, or of gates `[G, O, …]`, in another layout, absent ones zero.
 fn laid_out(graph: &mut Graph, rows: TensorId, layout: Layout) -> TensorId {
     let mut tensor = graph.tensor(rows).clone();
-    let outputs = tensor.dims()[0] as usize;
+    let outputs = tensor.dims()[usize::from(layout == Layout::Gates16)] as usize;
+    let gate_len = match layout {
+        Layout::Gates16 => tensor.dims().iter().skip(1).product::<u32>() as usize,
+        _ => usize::MAX,
+    };
+    let size = Size { gate_len, outputs };
     tensor.data = tensor.data.map(|data| match data {
-        Data::F32(v) => Data::F32(interleave(&v, outputs, layout).into()),
-        Data::F16(v) => Data::F16(interleave(&v, outputs, layout).into()),
-        Data::I8(v) => Data::I8(interleave(&v, outputs, layout).into()),
-        Data::U8(v) => Data::U8(interleave(&v, outputs, layout).into()),
-        Data::I16(v) => Data::I16(interleave(&v, outputs, layout).into()),
-        Data::I32(v) => Data::I32(interleave(&v, outputs, layout).into()),
+        Data::F32(v) => Data::F32(interleave(&v, size, layout).into()),
+        Data::F16(v) => Data::F16(interleave(&v, size, layout).into()),
+        Data::I8(v) => Data::I8(interleave(&v, size, layout).into()),
+        Data::U8(v) => Data::U8(interleave(&v, size, layout).into()),
+        Data::I16(v) => Data::I16(interleave(&v, size, layout).into()),
+        Data::I32(v) => Data::I32(interleave(&v, size, layout).into()),
     });
     tensor.layout = layout;
     graph.tensors.push(tensor);
     TensorId(graph.tensors.len() - 1)
 }
 
-fn interleave<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> Vec<T> {
+/// Extents of weights.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Elements of a gate; all, where there are no gates.
+    gate_len: usize,
+    outputs: usize,
+}
+
+fn interleave<T: Copy + Default>(rows: &[T], size: Size, layout: Layout) -> Vec<T> {
+    let gates = rows.chunks(size.gate_len.max(1));
+    gates.flat_map(|rows| interleave_gate(rows, size.outputs, layout)).collect()
+}
+
+fn interleave_gate<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> Vec<T> {
     let depth = rows.len() / outputs;
     // How many outputs are side by side, and for how many elements each has room.
     let (panel, room) = match layout {
         Layout::Rows => (1, depth),
-        Layout::Panel16 => (PANEL as usize, depth),
+        Layout::Panel16 | Layout::Gates16 => (PANEL as usize, depth),
         Layout::Pairs => (PAIR as usize, depth.next_multiple_of(PAIR_GROUP as usize)),
         Layout::Panel16x4 => (PANEL as usize, depth.next_multiple_of(PANEL_GROUP as usize)),
     };
@@ -73,7 +96,7 @@ fn interleave<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> 
         let (start, o) = (output / panel * room * panel, output % panel);
         for (i, &from) in row.iter().enumerate() {
             let at = match layout {
-                Layout::Rows | Layout::Panel16 => i * panel + o,
+                Layout::Rows | Layout::Panel16 | Layout::Gates16 => i * panel + o,
                 Layout::Pairs => pairs_at(i) + o,
                 Layout::Panel16x4 => i / 4 * 4 * panel + o * 4 + i % 4,
             };

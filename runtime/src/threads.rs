@@ -1,0 +1,106 @@
+//! Steps that several threads compute: each some rows of the output. Without the feature `threads` there are none.
+
+use crate::arch::Image;
+
+/// What a step may be computed on besides the thread that runs it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Threads<'a> {
+    #[cfg(feature = "threads")]
+    pub(crate) pool: Option<&'a pool::Pool>,
+    #[cfg(not(feature = "threads"))]
+    pub(crate) none: core::marker::PhantomData<&'a ()>,
+}
+
+#[cfg(not(feature = "threads"))]
+impl Threads<'_> {
+    /// `whole` of the image.
+    #[inline(always)]
+    pub(crate) fn compute<T>(
+        self,
+        image: &Image,
+        _depth: usize,
+        x: &[T],
+        y: &mut [T],
+        whole: impl FnOnce(&Image, &[T], &mut [T]) -> Option<()>,
+        _part: impl Fn(&Image, &[T], &mut [T]) -> Option<()>,
+    ) -> Option<()> {
+        whole(image, x, y)
+    }
+}
+
+#[cfg(feature = "threads")]
+pub(crate) mod pool {
+    use super::{Image, Threads};
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+    use std::format;
+
+    /// Multiply-accumulates that are worth another thread: some ten microseconds, which is what waking one takes. Tests
+    /// find any worth it.
+    const WORTH: usize = if cfg!(test) { 1 } else { 500_000 };
+
+    /// The threads of a session.
+    #[derive(Debug)]
+    pub(crate) struct Pool {
+        /// All but the one that runs the session.
+        others: ThreadPool,
+        /// All.
+        count: usize,
+    }
+
+    impl Pool {
+        /// So many threads in all; none for one or fewer.
+        pub(crate) fn new(count: usize) -> Result<Option<Self>, ThreadPoolBuildError> {
+            if count < 2 {
+                return Ok(None);
+            }
+            let name = |at| format!("flatpack {}", at + 2);
+            let others = ThreadPoolBuilder::new().num_threads(count - 1).thread_name(name).build()?;
+            Ok(Some(Self { others, count }))
+        }
+    }
+
+    impl Threads<'_> {
+        /// `whole` of the image, or `part` of each of its parts side by side, if an output of `depth`
+        /// multiply-accumulates makes it worth that. `None` if one of them gave it: y is then to be computed anew.
+        pub(crate) fn compute<T: Send + Sync>(
+            self,
+            image: &Image,
+            depth: usize,
+            x: &[T],
+            y: &mut [T],
+            whole: impl FnOnce(&Image, &[T], &mut [T]) -> Option<()>,
+            part: impl Fn(&Image, &[T], &mut [T]) -> Option<()> + Sync,
+        ) -> Option<()> {
+            let macs = y.len().saturating_mul(depth);
+            let count = |pool: &Pool| pool.count.min(macs / WORTH).min(image.rows());
+            let Some((pool, count @ 2..)) = self.pool.map(|pool| (pool, count(pool))) else {
+                return whole(image, x, y);
+            };
+            let all = AtomicBool::new(true);
+            let compute = |(of_image, x_from): (Image, usize), y: &mut [T]| {
+                let done = x.get(x_from..).and_then(|x| part(&of_image, x, y));
+                if done.is_none() {
+                    all.store(false, Ordering::Relaxed);
+                }
+            };
+            let (rows, row) = (image.rows(), y.len().checked_div(image.rows())?);
+            pool.others.in_place_scope(|scope| {
+                let (compute, mut rest) = (&compute, y);
+                for at in 0..count {
+                    let (first, end) = (at * rows / count, (at + 1) * rows / count);
+                    let (y, after) = rest.split_at_mut_checked((end - first) * row)?;
+                    rest = after;
+                    let some = image.some_rows(first, end - first);
+                    if at + 1 < count {
+                        scope.spawn(move |_| compute(some, y));
+                    } else {
+                        compute(some, y);
+                    }
+                }
+                Some(())
+            })?;
+            all.into_inner().then_some(())
+        }
+    }
+}
