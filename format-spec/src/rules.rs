@@ -529,28 +529,24 @@ fn v25_absent(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
     let Some((gates, outputs, depth)) = tensor.shape().around(axis) else { return Ok(()) };
     match tensor.layout() {
         Layout::Rows => Ok(()),
-        Layout::Panel16 => v25_panels(model, tensor, 1, outputs, depth),
-        Layout::Gates16 => v25_panels(model, tensor, gates, outputs, depth),
+        Layout::Panel16 => v25_panels(model, tensor, outputs, depth),
+        Layout::Gates16 => v25_panels(model, tensor, outputs, depth.saturating_mul(gates)),
         Layout::Pairs => v25_pairs(model, tensor, outputs, depth),
         Layout::Panel16x4 => v25_groups(model, tensor, outputs, depth),
     }
 }
 
-/// The last panel, of each gate, holds zeros for the outputs that are absent.
-fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>, gates: u32, outputs: u32, depth: u32) -> Outcome {
+/// The last panel holds zeros for the outputs that are absent.
+fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
     let present = outputs % PANEL;
     if present == 0 {
         return Ok(());
     }
     let [row_bytes, present_bytes] = [PANEL, present].map(|outputs| outputs * tensor.dtype().bytes());
-    let gate_bytes = tensor.bytes().checked_div(gates).unwrap_or_default();
-    let mut end = tensor.offset();
-    for _ in 0..gates {
-        end = end.saturating_add(gate_bytes);
-        let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
-        for row in (panel..end).step_by(row_bytes.max(1) as usize) {
-            v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
-        }
+    let end = tensor.offset().saturating_add(tensor.bytes());
+    let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
+    for row in (panel..end).step_by(row_bytes.max(1) as usize) {
+        v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
     }
     Ok(())
 }

@@ -69,7 +69,7 @@ numbered! {
         /// Weights of 16 outputs interleaved, in groups of 4 elements: `[⌈outputs / 16⌉, ⌈depth / 4⌉, 16, 4]`.
         /// Absent ones are zero.
         Panel16x4 = 3, "panel16x4";
-        /// Weights of 16 units of a gate interleaved: `[gates, ⌈units / 16⌉, depth, 16]`, absent units zero.
+        /// Weights of 16 units of all gates interleaved: `[⌈units / 16⌉, depth, gates, 16]`, absent units zero.
         Gates16 = 4, "gates16";
     }
 }

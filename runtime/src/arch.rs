@@ -76,6 +76,15 @@ pub struct OutputsI8<'a> {
     pub y: OutputI8,
 }
 
+/// Weights of 16 units of all gates: a panel of layout `gates16`.
+#[derive(Clone, Copy, Debug)]
+pub struct Panel<'a, W> {
+    /// For each element of what is multiplied, a row for each gate.
+    pub w: &'a [[W; PANEL_LEN]],
+    /// Number of gates.
+    pub gates: usize,
+}
+
 /// Rows of weights for products with patches.
 #[derive(Clone, Copy, Debug)]
 pub struct RowsI8<'a> {
@@ -286,16 +295,17 @@ pub trait Arch {
         Some(())
     }
 
-    /// Of panels of weights, the columns from `first` on: `sums[g][o] += Σ x[i] · w[g][i][first + o]`, in the order of i.
+    /// Of some gates, the columns from `first` on: `sums[g][o] += Σ x[i] · w[i][gates[g]][first + o]`, in the order of i.
     fn gates_f32<W: Weight, const T: usize, const G: usize>(
         x: &[f32],
-        w: [&[[W; PANEL_LEN]]; G],
+        panel: &Panel<'_, W>,
+        gates: [usize; G],
         first: usize,
         sums: &mut [[f32; T]; G],
     ) -> Option<()> {
-        for (sums, w) in sums.iter_mut().zip(w) {
-            for (x, w) in x.iter().zip(w) {
-                let w = w.get(first..)?;
+        for (x, w) in x.iter().zip(panel.w.chunks(panel.gates.max(1))) {
+            for (sums, gate) in sums.iter_mut().zip(gates) {
+                let w = w.get(gate)?.get(first..)?;
                 sums.iter_mut().zip(w).for_each(|(sum, w)| *sum += x * w.real());
             }
         }

@@ -36,7 +36,7 @@ fn values(tensor_type: &TensorType, layout: Layout) -> Option<Vec<u8>> {
     let place = |gate: usize, o: usize, i: usize| match layout {
         Layout::Pairs => o / 2 * depth.div_ceil(4) * 8 + pairs_at(i) + o % 2,
         Layout::Panel16x4 => ((o / panel * depth.div_ceil(4) + i / 4) * panel + o % panel) * 4 + i % 4,
-        _ => ((gate * outputs.div_ceil(panel) + o / panel) * depth + i) * panel + o % panel,
+        _ => ((o / panel * depth + i) * gates + gate) * panel + o % panel,
     };
     let present: HashSet<usize> = (0..gates * outputs * depth)
         .map(|at| place(at / (outputs * depth), at / depth % outputs, at % depth))

@@ -8,7 +8,7 @@ mod reals;
 mod requantize;
 mod widen;
 
-use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Patch, wide};
+use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
 use reals::Reals;
@@ -50,20 +50,22 @@ impl Arch for Avx2 {
 
     fn gates_f32<W: Weight, const T: usize, const G: usize>(
         x: &[f32],
-        w: [&[[W; PANEL_LEN]]; G],
+        panel: &Panel<'_, W>,
+        gates: [usize; G],
         _: usize,
         sums: &mut [[f32; T]; G],
     ) -> Option<()> {
         #[target_feature(enable = "avx2,fma")]
         fn run<W: Weight, const T: usize, const G: usize>(
             x: &[f32],
-            w: [&[[W; PANEL_LEN]]; G],
+            panel: &Panel<'_, W>,
+            gates: [usize; G],
             sums: &mut [[f32; T]; G],
         ) -> Option<()> {
-            wide::gates::<Reals, W, T, G>(x, w, sums)
+            wide::gates::<Reals, W, T, G>(x, panel, gates, sums)
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(x, w, sums) }
+        unsafe { run(x, panel, gates, sums) }
     }
 
     fn conv_image_f32<W: Weight>(

@@ -109,7 +109,7 @@ impl Input {
         for (g, s, i) in
             (0..gates).flat_map(|g| (0..units).flat_map(move |s| (0..depth).map(move |i| (g, s, i))))
         {
-            let to = ((g * panels + s / 16) * depth + i) * 16 + s % 16;
+            let to = ((s / 16 * depth + i) * gates + g) * 16 + s % 16;
             values[to as usize] = self.at(&[g, s, i]) as f32;
         }
         Self { dims: self.dims.clone(), values, words: vec![], layout: Layout::Gates16, ..*self }

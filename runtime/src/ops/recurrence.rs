@@ -1,7 +1,7 @@
 //! A walk over the moments of a sequence, and the functions of gates: what recurrent operators have in common.
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
-use crate::arch::{Arch, PANEL_LEN, Patch, clamp};
+use crate::arch::{Arch, PANEL_LEN, Panel, Patch, clamp};
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
@@ -242,7 +242,7 @@ pub(super) const WIDE_TILE: usize = PANEL_LEN;
 
 impl<W: Weight> Weights<'_, W> {
     /// `bias[row]` of the units from `first` on.
-    fn bias<const T: usize>(&self, row: usize, first: usize) -> Option<Tile<T>> {
+    pub(super) fn bias<const T: usize>(&self, row: usize, first: usize) -> Option<Tile<T>> {
         let mut sums = [0.0; T];
         let bias = self.bias.get(row * self.units + first..(row + 1) * self.units)?;
         sums.iter_mut().zip(bias).for_each(|(sum, bias)| *sum = *bias);
@@ -287,12 +287,9 @@ impl<W: Weight> Weights<'_, W> {
         let (units, depth) = (self.units, x.len());
         if matrix.in_panels {
             let (rows, _) = matrix.w.as_chunks();
-            let mut w: [&[[W; PANEL_LEN]]; G] = [&[]; G];
-            for (w, gate) in w.iter_mut().zip(gates) {
-                let panel = gate * units.div_ceil(PANEL_LEN) + first / PANEL_LEN;
-                *w = rows.get(panel * depth..)?.get(..depth)?;
-            }
-            return A::gates_f32(x, w, first % PANEL_LEN, sums);
+            let len = depth * self.gates;
+            let panel = Panel { w: rows.get(first / PANEL_LEN * len..)?.get(..len)?, gates: self.gates };
+            return A::gates_f32(x, &panel, gates, first % PANEL_LEN, sums);
         }
         let patch = Patch::one_tap([x], depth);
         let some = units.checked_sub(first)?.min(T);
@@ -318,17 +315,15 @@ impl<W: Weight> Weights<'_, W> {
         Some(sums)
     }
 
-    /// `bias[row] + Σ h · recurrent[gate]`.
-    pub(super) fn of_h<A: Arch, const T: usize>(
+    /// `sums[g] + Σ h · recurrent[gate g]` of some gates.
+    pub(super) fn plus_h<A: Arch, const T: usize, const G: usize>(
         &self,
-        row: usize,
-        gate: usize,
+        mut sums: [Tile<T>; G],
+        gates: [usize; G],
         first: usize,
         h: &[f32],
-    ) -> Option<Tile<T>> {
-        let mut sums = [self.bias(row, first)?];
-        self.add::<A, T, 1>(Product::OfH, h, [gate], first, &mut sums)?;
-        let [sums] = sums;
+    ) -> Option<[Tile<T>; G]> {
+        self.add::<A, T, G>(Product::OfH, h, gates, first, &mut sums)?;
         Some(sums)
     }
 
@@ -340,9 +335,7 @@ impl<W: Weight> Weights<'_, W> {
         x: &[f32],
         h: &[f32],
     ) -> Option<[Tile<T>; G]> {
-        let mut sums = self.of_x::<A, T, G>(gates, first, x)?;
-        self.add::<A, T, G>(Product::OfH, h, gates, first, &mut sums)?;
-        Some(sums)
+        self.plus_h::<A, T, G>(self.of_x::<A, T, G>(gates, first, x)?, gates, first, h)
     }
 }
 

@@ -78,9 +78,10 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
                 );
                 (activate::<A, T>(gate, keep), sums)
             } else {
-                let [keep, reset] = weights.gates::<A, T, 2>([0, 1], first, x, h)?;
-                let [of_x] = weights.of_x::<A, T, 1>([2], first, x)?;
-                let of_h = weights.of_h::<A, T>(3, 2, first, h)?;
+                let all = [0, 1, 2];
+                let [keep, reset, of_x] = weights.of_x::<A, T, 3>(all, first, x)?;
+                let sums = [keep, reset, weights.bias(3, first)?];
+                let [keep, reset, of_h] = weights.plus_h::<A, T, 3>(sums, all, first, h)?;
                 let reset = activate::<A, T>(gate, reset);
                 (activate::<A, T>(gate, keep), sum_of_products(of_x, reset, of_h))
             };

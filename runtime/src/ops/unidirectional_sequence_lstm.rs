@@ -67,20 +67,22 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     step.walk(y, [hidden, cell], |x, h, cell, y| {
-        for first in (0..weights.units).step_by(T) {
-            let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
-            let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
-            let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
-            let mut bounded = [0.0; T];
-            let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
-            for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
-                *c = clamp(f * *c + i * g, -params.cell_clip, params.cell_clip);
-                *bounded = *c;
+        A::vectorize(|| {
+            for first in (0..weights.units).step_by(T) {
+                let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
+                let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
+                let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
+                let mut bounded = [0.0; T];
+                let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
+                for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
+                    *c = clamp(f * *c + i * g, -params.cell_clip, params.cell_clip);
+                    *bounded = *c;
+                }
+                let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
+                y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
             }
-            let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
-            y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
-        }
-        Some(())
+            Some(())
+        })
     })
 }
 

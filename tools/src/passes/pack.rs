@@ -11,11 +11,12 @@ const MOST_IN_PAIRS: usize = 1728;
 
 /// Runs the pass, last of all: what it makes, no other pass reads.
 pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
-    let mut packed: HashMap<TensorId, TensorId> = HashMap::new();
+    let mut packed: HashMap<(TensorId, Layout), TensorId> = HashMap::new();
     let mut details = Vec::new();
     for position in 0..graph.nodes.len() {
-        let weights = (0..graph.nodes[position].inputs.len().min(u32::BITS as usize))
-            .filter(|at| graph.nodes[position].op.rule().weights >> at & 1 == 1);
+        let node = &graph.nodes[position];
+        let is_weights = |at: &usize| node.op.rule().weights >> at & 1 == 1;
+        let weights: Vec<usize> = (0..node.inputs.len()).filter(is_weights).collect();
         for at in weights {
             let node = &graph.nodes[position];
             let weights = node.inputs[at];
@@ -35,7 +36,7 @@ pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
                 continue;
             }
             details.push(format!("{}: weights of {} as {}", node.layer, node.op.name(), layout.name()));
-            let new = *packed.entry(weights).or_insert_with(|| laid_out(graph, weights, layout));
+            let new = *packed.entry((weights, layout)).or_insert_with(|| laid_out(graph, weights, layout));
             graph.nodes[position].inputs[at] = new;
         }
     }
@@ -50,12 +51,11 @@ fn depth(graph: &Graph, weights: TensorId) -> usize {
 /// Weights `[O, …]`, or of gates `[G, O, …]`, in another layout, absent ones zero.
 fn laid_out(graph: &mut Graph, rows: TensorId, layout: Layout) -> TensorId {
     let mut tensor = graph.tensor(rows).clone();
-    let outputs = tensor.dims()[usize::from(layout == Layout::Gates16)] as usize;
-    let gate_len = match layout {
-        Layout::Gates16 => tensor.dims().iter().skip(1).product::<u32>() as usize,
-        _ => usize::MAX,
+    let dims = tensor.dims();
+    let size = match layout {
+        Layout::Gates16 => [dims[0] as usize, dims[1] as usize],
+        _ => [1, dims[0] as usize],
     };
-    let size = Size { gate_len, outputs };
     tensor.data = tensor.data.map(|data| match data {
         Data::F32(v) => Data::F32(interleave(&v, size, layout).into()),
         Data::F16(v) => Data::F16(interleave(&v, size, layout).into()),
@@ -69,34 +69,24 @@ fn laid_out(graph: &mut Graph, rows: TensorId, layout: Layout) -> TensorId {
     TensorId(graph.tensors.len() - 1)
 }
 
-/// Extents of weights.
-#[derive(Clone, Copy)]
-struct Size {
-    /// Elements of a gate; all, where there are no gates.
-    gate_len: usize,
-    outputs: usize,
-}
-
-fn interleave<T: Copy + Default>(rows: &[T], size: Size, layout: Layout) -> Vec<T> {
-    let gates = rows.chunks(size.gate_len.max(1));
-    gates.flat_map(|rows| interleave_gate(rows, size.outputs, layout)).collect()
-}
-
-fn interleave_gate<T: Copy + Default>(rows: &[T], outputs: usize, layout: Layout) -> Vec<T> {
-    let depth = rows.len() / outputs;
+fn interleave<T: Copy + Default>(rows: &[T], [gates, outputs]: [usize; 2], layout: Layout) -> Vec<T> {
+    let depth = rows.len() / (gates * outputs);
     // How many outputs are side by side, and for how many elements each has room.
     let (panel, room) = match layout {
         Layout::Rows => (1, depth),
-        Layout::Panel16 | Layout::Gates16 => (PANEL as usize, depth),
+        Layout::Panel16 => (PANEL as usize, depth),
+        Layout::Gates16 => (PANEL as usize, depth * gates),
         Layout::Pairs => (PAIR as usize, depth.next_multiple_of(PAIR_GROUP as usize)),
         Layout::Panel16x4 => (PANEL as usize, depth.next_multiple_of(PANEL_GROUP as usize)),
     };
     let mut values = vec![T::default(); outputs.next_multiple_of(panel) * room];
-    for (output, row) in rows.chunks_exact(depth).enumerate() {
+    for (row_at, row) in rows.chunks_exact(depth).enumerate() {
+        let (gate, output) = (row_at / outputs, row_at % outputs);
         let (start, o) = (output / panel * room * panel, output % panel);
         for (i, &from) in row.iter().enumerate() {
             let at = match layout {
-                Layout::Rows | Layout::Panel16 | Layout::Gates16 => i * panel + o,
+                Layout::Rows | Layout::Panel16 => i * panel + o,
+                Layout::Gates16 => (i * gates + gate) * panel + o,
                 Layout::Pairs => pairs_at(i) + o,
                 Layout::Panel16x4 => i / 4 * 4 * panel + o * 4 + i % 4,
             };

@@ -1,31 +1,37 @@
 //! Products of recurrent operators: sixteen units of some gates at once.
 
 use super::Sixteen;
-use crate::arch::PANEL_LEN;
+use crate::arch::{PANEL_LEN, Panel};
 use crate::weight::Weight;
 
 /// See [`Arch::gates_f32`](crate::arch::Arch::gates_f32). `None` for other tiles than sixteen units.
 #[inline(always)]
 pub(in crate::arch) fn gates<V: Sixteen, W: Weight, const T: usize, const G: usize>(
     x: &[f32],
-    w: [&[[W; PANEL_LEN]]; G],
+    panel: &Panel<'_, W>,
+    gates: [usize; G],
     sums: &mut [[f32; T]; G],
 ) -> Option<()> {
     let mut acc = [V::splat(0.0); G];
     for (acc, sums) in acc.iter_mut().zip(sums.iter()) {
         *acc = V::load(sums.first_chunk().filter(|_| T == PANEL_LEN)?);
     }
-    let w = {
-        let mut rows = w;
-        for rows in &mut rows {
-            *rows = rows.get(..x.len())?;
-        }
-        rows
-    };
-    for (i, x) in x.iter().enumerate() {
-        let x = V::splat(*x);
+    let mut add = |x: f32, w: &[[W; PANEL_LEN]; G]| {
+        let x = V::splat(x);
         for (acc, w) in acc.iter_mut().zip(w) {
-            *acc = acc.add_product(x, V::load(&w.get(i)?.map(W::real)));
+            *acc = acc.add_product(x, V::load(&w.map(W::real)));
+        }
+    };
+    if panel.gates == G && gates.is_sorted() {
+        // All of them, in their order.
+        x.iter().zip(panel.w.as_chunks().0).for_each(|(x, w)| add(*x, w));
+    } else {
+        for (x, w) in x.iter().zip(panel.w.chunks(panel.gates.max(1))) {
+            let mut of_gates = [[W::zeroed(); PANEL_LEN]; G];
+            for (of_gate, gate) in of_gates.iter_mut().zip(gates) {
+                *of_gate = *w.get(gate)?;
+            }
+            add(*x, &of_gates);
         }
     }
     for (acc, sums) in acc.into_iter().zip(sums) {
