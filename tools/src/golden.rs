@@ -24,16 +24,17 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 };
 
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
-/// the range that the integers made of it cover, or that a first factor suggests (`Rescaling(1 / 255)`:
+/// the range that the integers made of it cover, or that first factors and terms suggest (`Rescaling(1 / 255)`:
 /// 0 to 255). Integers are even over all that their type holds, of 32 bits over 16.
 pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
         let tensor = graph.tensor(input);
-        let len = tensor.shape().len().unwrap_or(0);
+        let len = tensor.shape().len().unwrap_or(0) as usize;
         if tensor.tensor_type.dtype == DType::F32 {
-            let (low, high) = range(graph, input);
-            return Values::Reals((0..len).map(|_| low + (high - low) * random.next()).collect());
+            let ranges = ranges(graph, input);
+            let real = |[low, high]: [f32; 2]| low + (high - low) * random.next();
+            return Values::Reals(ranges.into_iter().cycle().take(len).map(real).collect());
         }
         // A float's 24 bits do not reach every integer of 32 bits: those of 16 will do.
         let (low, high) = match tensor.tensor_type.dtype {
@@ -47,9 +48,10 @@ pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
     graph.inputs.iter().map(generate).collect()
 }
 
-/// The range of values that an input is likely to have: what integers cover that are made of it; where
-/// it is first multiplied by a small constant, what that makes 1.
-fn range(graph: &Graph, input: TensorId) -> (f32, f32) {
+/// The ranges of values that the channels of an input are likely to have, or the one of all: what integers cover that
+/// are made of it; where it is first multiplied by small constants, what they make 1, or with a term −1 to 1. Of
+/// an image whose pixels are all but alike, layers make differences of their rounding errors.
+fn ranges(graph: &Graph, input: TensorId) -> Vec<[f32; 2]> {
     let integers = graph.consumers(input).into_iter().find_map(|position| {
         let node = &graph.nodes[position];
         (node.op == OpCode::Quantize).then(|| node.params::<QuantizeParams>())
@@ -57,21 +59,43 @@ fn range(graph: &Graph, input: TensorId) -> (f32, f32) {
     if let Some(QuantizeParams { scale, zero_point, dtype }) = integers {
         let lowest = if dtype == u32::from(DType::U8 as u8) { 0 } else { -128 };
         let real = |q: i32| scale * (q - zero_point) as f32;
-        return (real(lowest), real(lowest + 255));
+        return vec![[real(lowest), real(lowest + 255)]];
     }
-    let factor = graph.consumers(input).into_iter().find_map(|position| {
+    let affine = affine_of(graph, input);
+    if !affine.iter().all(|[factor, term]| *factor > 0.0 && *factor < 0.5 && term.is_finite()) {
+        return vec![[-1.0, 1.0]];
+    }
+    let low = if affine.iter().all(|[_, term]| *term == 0.0) { 0.0 } else { -1.0 };
+    affine.into_iter().map(|[factor, term]| [low, 1.0].map(|v| (v - term) / factor)).collect()
+}
+
+/// Factor and term of each channel, or those of all, that the first operators make of an input.
+fn affine_of(graph: &Graph, input: TensorId) -> Vec<[f32; 2]> {
+    let channels = graph.tensor(input).dims().last().map_or(1, |&dim| dim as usize);
+    let mut affine = vec![[1.0, 0.0]];
+    let mut tensor = input;
+    while let [position] = graph.consumers(tensor)[..] {
         let node = &graph.nodes[position];
-        let constant = node.inputs.iter().find_map(|&id| graph.data(id)).filter(|data| data.len() == 1)?;
-        match node.op {
-            OpCode::Mul if node.params.len() == size_of::<BinaryParams>() => Some(constant[0]),
-            OpCode::Div => Some(1.0 / constant[0]),
-            _ => None,
+        let [x, y] = &node.inputs[..] else { break };
+        let (constant, is_second) = if *x == tensor { (*y, true) } else { (*x, false) };
+        let Some(data) = graph.data(constant) else { break };
+        let step: fn([f32; 2], f32) -> [f32; 2] = match node.op {
+            OpCode::Mul if node.params.len() == size_of::<BinaryParams>() => |[a, b], v| [a * v, b * v],
+            OpCode::Div if is_second => |[a, b], v| [a / v, b / v],
+            OpCode::Add => |[a, b], v| [a, b + v],
+            OpCode::Sub if is_second => |[a, b], v| [a, b - v],
+            _ => break,
+        };
+        let len = graph.tensor(constant).dims().last().map_or(1, |&dim| dim as usize);
+        if data.len() != len || (len != 1 && len != channels) {
+            break;
         }
-    });
-    match factor {
-        Some(factor) if factor > 0.0 && factor < 0.5 => (0.0, 1.0 / factor),
-        _ => (-1.0, 1.0),
+        let all = affine.len().max(len);
+        let of = affine.iter().cycle().take(all).zip(data.iter().cycle());
+        affine = of.map(|(affine, v)| step(*affine, *v)).collect();
+        tensor = node.output;
     }
+    affine
 }
 
 /// Tolerances of a file that computes with reals before it computes with integers. A sum that another
