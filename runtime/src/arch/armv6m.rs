@@ -1,21 +1,39 @@
 //! Cortex-M0: eight registers that nearly all instructions take, of which a compiler's loop over four rows moves half
 //! through memory. Sums are in the others, which an addition takes, too.
 
-use super::{Arch, ROW_TILE, rows_of};
+#[macro_use]
+mod requantize;
+mod conv;
+
+use super::{Arch, Image, OutputsI8, ROW_TILE, rows_of, scratch};
 use core::arch::naked_asm;
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]
 pub struct Armv6m;
 
+/// Words for windows of up to 288 elements.
+pub type Memory = scratch::Memory<288, 1>;
+
 impl Arch for Armv6m {
-    type Scratch = ();
+    type Scratch = Memory;
 
     fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
         let w = rows_of(w, w_at, x.len())?.map(<[i8]>::as_ptr);
         // SAFETY: x and each row have as many elements.
         unsafe { add_products(sums, x.as_ptr(), &w, x.len()) };
         Some(())
+    }
+
+    fn conv_image_i8(
+        memory: &mut Memory,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        conv::conv_image_i8(memory, image, w, outputs, x, y)
     }
 }
 
