@@ -4,8 +4,9 @@
 #[macro_use]
 mod requantize;
 mod conv;
+mod depthwise;
 
-use super::{Arch, Image, OutputsI8, ROW_TILE, rows_of, scratch};
+use super::{Arch, Image, OutputsI8, Patch, ROW_TILE, rows_of, scratch};
 use core::arch::naked_asm;
 
 /// The loops of this instruction set.
@@ -34,6 +35,16 @@ impl Arch for Armv6m {
         y: &mut [i8],
     ) -> Option<()> {
         conv::conv_image_i8(memory, image, w, outputs, x, y)
+    }
+
+    fn depthwise_i8<const P: usize>(
+        patch: &Patch<'_, P, i8>,
+        offset: i16,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        y: &mut [&mut [i8]; P],
+    ) -> Option<usize> {
+        depthwise::depthwise_i8(patch, offset, w, outputs, y)
     }
 }
 
