@@ -1,4 +1,4 @@
-//! Convolutions, four pixels at a time: a word has the elements of two pixels, so that one multiplication makes two
+//! Convolutions, four pixels at a time, or two of long windows: a word has the elements of two pixels, so that one multiplication makes two
 //! products.
 //!
 //! `(a + 2¹⁶ · b) · w = a·w + 2¹⁶ · b·w`. Of two elements, products of bytes add up to 16 bits each; the shift by 16
@@ -8,7 +8,6 @@
 use super::Memory;
 use super::requantize::{Ends, Requant};
 use crate::arch::{Image, OutputsI8};
-use crate::window::{Span, Window, Windows};
 use core::arch::naked_asm;
 use core::mem::MaybeUninit;
 use flatpack_format::ops::Multiplier;
@@ -22,26 +21,30 @@ pub(super) fn conv_image_i8(
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let ([_, width, channels], [oh, ow, len]) = (image.x, image.y);
+    let ([_, _, channels], [oh, ow, len]) = (image.x, image.y);
     let [kh, kw] = image.taps;
     let depth = kh.checked_mul(kw)?.checked_mul(channels)?;
     let pixels = oh.checked_mul(ow)?;
-    let w = w.get(..len.checked_mul(depth)?)?;
-    // −128 twice by −128 leaves 16 bits. Weights of one step are looked at once.
     let known = memory.kept() != 0;
-    if w.is_empty() || pixels < 4 || !(known || w.iter().all(|w| *w != i8::MIN)) {
+    let words = memory.all_words();
+    let of_pair = depth.div_ceil(2).checked_mul(2)?;
+    let (tile, run): (_, Run) = match of_pair.checked_mul(2)? <= words.len() && pixels >= 4 {
+        true => (4, four_pixels),
+        false => (2, two_pixels),
+    };
+    let words = words.get_mut(..of_pair.checked_mul(tile)? / 2)?;
+    let last = pixels.checked_sub(tile)?;
+    let w = w.get(..len.checked_mul(depth)?)?;
+    // Weights of one step are looked at once.
+    if w.is_empty() || !(known || are_above_the_least(w)) {
         return None;
     }
-    let words = memory.all_words().get_mut(..depth.div_ceil(2).checked_mul(4)?)?;
-    let requant = Requant::of(outputs, len)?;
-    let bias = outputs.bias.get(..len)?;
-    let y = y.get_mut(..pixels.checked_mul(len)?)?;
-    let windows = image.windows();
-    let mut columns = Columns { image, windows, row: width.wrapping_mul(channels), odd: depth % 2, x, words };
+    let (requant, bias) = (Requant::of(outputs, len)?, outputs.bias.get(..len)?);
     let (requant, requant_step) = requant.from(0, 1);
-    let last = pixels - 4;
-    // The last four begin early enough to be four.
-    for first in (0..last).step_by(4).chain([last]) {
+    let y = y.get_mut(..pixels.checked_mul(len)?)?;
+    let mut columns = Columns { image, odd: depth % 2, tile, zero: image.x_zero_point as i8, x, words };
+    // The last tile begins early enough to be a whole one.
+    for first in (0..last).step_by(tile).chain([last]) {
         columns.widen(first)?;
         let mut task = Conv {
             x: columns.words.as_ptr(),
@@ -50,7 +53,7 @@ pub(super) fn conv_image_i8(
             bias: bias.as_ptr(),
             requant,
             requant_step,
-            y: y.get_mut(first * len..)?.get_mut(..4 * len)?.as_mut_ptr(),
+            y: y.get_mut(first * len..)?.get_mut(..tile * len)?.as_mut_ptr(),
             y_step: len,
             outputs: len,
             entry: 0,
@@ -58,21 +61,35 @@ pub(super) fn conv_image_i8(
             ends: Ends::of(outputs),
         };
         // SAFETY: all words were just written; there are weights, bias and multipliers of all outputs, and room for
-        // those of four pixels.
-        unsafe { four_pixels(&mut task) };
+        // those of a tile of pixels.
+        unsafe { run(&mut task) };
     }
     memory.keep(1);
     Some(())
 }
 
-/// What four pixels see. Of each two elements k and k + 1: a word of each for pixels 0 and 1, then a word of each for
-/// pixels 2 and 3. An odd number of elements follows one that is 0.
+/// Whether no weight is −128, of which two products with −128 leave 16 bits.
+fn are_above_the_least(w: &[i8]) -> bool {
+    const LOW: u32 = 0x0101_0101;
+    let (before, words, after) = bytemuck::pod_align_to::<i8, u32>(w);
+    let mut bytes = before.iter().chain(after);
+    bytes.all(|w| *w != i8::MIN)
+        && words.iter().all(|word| {
+            // The sign is turned: which byte is 0 now?
+            let word = word ^ (LOW << 7);
+            word.wrapping_sub(LOW) & !word & (LOW << 7) == 0
+        })
+}
+
+/// What a tile of pixels sees. Of each two elements k and k + 1: a word of each for pixels 0 and 1, then of four a word of
+/// each for pixels 2 and 3. An odd number of elements follows one that is 0.
 struct Columns<'a> {
     image: &'a Image,
-    windows: [Window; 2],
-    /// Elements of a row of x.
-    row: usize,
     odd: usize,
+    /// Pixels, and words of two elements.
+    tile: usize,
+    /// The zero point of x.
+    zero: i8,
     x: &'a [i8],
     words: &'a mut [MaybeUninit<u32>],
 }
@@ -80,107 +97,131 @@ struct Columns<'a> {
 impl Columns<'_> {
     /// The pixels from `first` on.
     fn widen(&mut self, first: usize) -> Option<()> {
-        let [_, ow, _] = self.image.y;
-        for pair in 0..2 {
-            let mut spans = [[Span::default(); 2]; 2];
-            for (half, spans) in spans.iter_mut().enumerate() {
-                let pixel = first + 2 * pair + half;
-                let at = [pixel.checked_div(ow)?, pixel.checked_rem(ow)?];
-                let [h, w] = &self.windows;
-                *spans = [h.span(at[0]), w.span(at[1])];
+        let Image { y: [_, ow, _], stride: [stride_h, stride_w], pad: [pad_h, pad_w], .. } = *self.image;
+        let (mut row, mut column) = (first.checked_div(ow)?, first.checked_rem(ow)?);
+        for at in (0..self.tile).step_by(2) {
+            let mut corners = [[0; 2]; 2];
+            for corner in &mut corners {
+                // Before the image, it wraps.
+                *corner = [(row * stride_h).wrapping_sub(pad_h), (column * stride_w).wrapping_sub(pad_w)];
+                column += 1;
+                if column == ow {
+                    (row, column) = (row + 1, 0);
+                }
             }
-            self.widen_pair(2 * pair, &spans)?;
+            self.widen_pair(at, corners)?;
         }
         Some(())
     }
 
-    fn widen_pair(&mut self, at: usize, spans: &[[Span; 2]; 2]) -> Option<()> {
-        let [_, _, channels] = self.image.x;
-        let [kh, kw] = self.image.taps;
+    /// A pair of pixels, whose words are `at` in each group, and whose windows begin at these rows and columns.
+    fn widen_pair(&mut self, at: usize, corners: [[usize; 2]; 2]) -> Option<()> {
+        let &Image { x: [h, width, channels], taps: [kh, kw], dilation: [dilation_h, dilation_w], .. } = self.image;
+        let inside = |from: usize, tap: usize, step: usize, len: usize| {
+            let at = from.wrapping_add(tap.wrapping_mul(step));
+            (at < len).then_some(at)
+        };
         if self.odd == 1 {
             self.words.get_mut(at)?.write(0);
         }
-        let whole = spans.iter().all(|[_, columns]| columns.count == kw && (kw == 1 || columns.input_step == 1));
+        let whole = |[_, left]: [usize; 2]| left < width && inside(left, kw - 1, 1, width).is_some();
+        // Neighbours in x and in the weights are one tap.
+        let (taps, len) = match (dilation_w == 1 || kw == 1) && corners.into_iter().all(whole) {
+            true => (1, kw * channels),
+            false => (kw, channels),
+        };
         let mut k = self.odd;
         for i in 0..kh {
-            let rows = spans.each_ref().map(|[rows, columns]| Some((position(rows, i)? * self.row, columns)));
-            if whole {
-                // Neighbours in x and in the weights.
-                let len = kw * channels;
-                let taps = rows.map(|row| row.map(|(row, columns)| row + columns.input * channels));
-                self.widen_taps(at, k, taps, len)?;
+            for j in 0..taps {
+                let of = |[top, left]: [usize; 2]| {
+                    let pixel = inside(top, i, dilation_h, h)? * width + inside(left, j, dilation_w, width)?;
+                    Some(pixel * channels)
+                };
+                self.widen_tap(at, k, corners.map(of), len)?;
                 k += len;
-                continue;
-            }
-            for j in 0..kw {
-                let taps = rows.map(|row| row.and_then(|(row, columns)| Some(row + position(columns, j)? * channels)));
-                self.widen_taps(at, k, taps, channels)?;
-                k += channels;
             }
         }
         Some(())
     }
 
-    /// `len` elements from k on of a pair of pixels, whose words are `at` in each group; `None` for those beside the
-    /// image.
+    /// `len` elements from k on, which in x are from the places on, or beside it.
     #[inline(never)]
-    fn widen_taps(&mut self, at: usize, k: usize, taps: [Option<usize>; 2], len: usize) -> Option<()> {
-        let x = self.x;
-        let [a, b] = match taps {
-            [a, b] => [a, b].map(|from| from.map(|from| x.get(from..)?.get(..len))),
+    fn widen_tap(&mut self, at: usize, mut k: usize, places: [Option<usize>; 2], len: usize) -> Option<()> {
+        let &mut Self { tile, ref zero, x, .. } = self;
+        let of = |place: Option<usize>| match place {
+            Some(place) => Some((x.get(place..)?.get(..len)?, 1)),
+            None => Some((core::slice::from_ref(zero), 0)),
         };
-        if let ([Some(a), Some(b)], true) = ([a, b], k.is_multiple_of(2) && len.is_multiple_of(2)) {
-            let (a, b) = (a?, b?);
-            let to = self.words.get_mut(2 * k + at..)?;
-            to.get(..(2 * len).checked_sub(2)?)?;
-            // SAFETY: a and b have `len` elements, an even number and not 0; each two of them take two words of
-            // four, the last two at least two.
-            unsafe { widen_two(a.as_ptr(), b.as_ptr(), to.as_mut_ptr(), len) };
-            return Some(());
+        let [a, b] = places;
+        let ((a, a_step), (b, b_step)) = (of(a)?, of(b)?);
+        let word = |i: usize| {
+            let [a, b] = [a.get(i * a_step)?, b.get(i * b_step)?].map(|x| i32::from(*x));
+            Some(b.wrapping_shl(16).wrapping_add(a) as u32)
+        };
+        let mut i = 0;
+        if k % 2 == 1 && len > 0 {
+            self.words.get_mut(k / 2 * tile + at + 1)?.write(word(0)?);
+            (i, k) = (1, k + 1);
         }
-        let zero = self.image.x_zero_point as i8;
-        let of = |x: Option<Option<&[i8]>>, i: usize| -> Option<i32> {
-            Some((*x.map_or(Some(&zero), |x| x?.get(i))?).into())
-        };
-        for i in 0..len {
-            let k = k + i;
-            let word = of(b, i)?.wrapping_shl(16).wrapping_add(of(a, i)?);
-            self.words.get_mut(k / 2 * 4 + at + k % 2)?.write(word as u32);
+        let twos = (len - i) / 2;
+        if twos > 0 {
+            let (a, b) = (a.get(i * a_step..)?, b.get(i * b_step..)?);
+            let to = self.words.get_mut(k / 2 * tile + at..)?;
+            to.get(..(twos - 1).checked_mul(tile)?.checked_add(2)?)?;
+            let skipped = (tile - 2) * size_of::<u32>();
+            // SAFETY: a and b have as many elements, or are one without a step; there is room for their words.
+            unsafe { widen_twos(a.as_ptr(), b.as_ptr(), to.as_mut_ptr(), twos, a_step, b_step, skipped) };
+            (i, k) = (i + 2 * twos, k + 2 * twos);
+        }
+        if i < len {
+            self.words.get_mut(k / 2 * tile + at)?.write(word(i)?);
         }
         Some(())
     }
-}
-
-/// Where tap `tap` lies.
-fn position(span: &Span, tap: usize) -> Option<usize> {
-    let at = tap.checked_sub(span.tap)?;
-    (at < span.count).then_some(span.input + at * span.input_step)
 }
 
 /// # Safety
-/// a and b point to `len` elements, an even number that is not 0, `to` to room for `2 · len − 2` words.
+/// a and b point to `2 · twos` elements, a step of bytes apart, `to` to room for two words of each two elements, and
+/// `skipped` bytes between those. `twos` is not 0.
 #[unsafe(naked)]
-unsafe extern "C" fn widen_two(a: *const i8, b: *const i8, to: *mut MaybeUninit<u32>, len: usize) {
+unsafe extern "C" fn widen_twos(
+    a: *const i8,
+    b: *const i8,
+    to: *mut MaybeUninit<u32>,
+    twos: usize,
+    a_step: usize,
+    b_step: usize,
+    skipped: usize,
+) {
     naked_asm!(
-        "push {{r4-r6, lr}}",
-        "adds r0, r0, r3",
-        "adds r1, r1, r3",
-        "rsbs r3, r3, #0",
+        "push {{r4-r7, lr}}",
+        "ldr r4, [sp, #20]",
+        "mov r12, r4",
+        "ldr r4, [sp, #24]",
+        "mov lr, r4",
+        "ldr r7, [sp, #28]",
         "2:",
-        "ldrsb r4, [r0, r3]",
-        "ldrsb r6, [r1, r3]",
+        "ldrb r4, [r0]",
+        "sxtb r4, r4",
+        "add r0, r12",
+        "ldrb r6, [r1]",
+        "sxtb r6, r6",
+        "add r1, lr",
         "lsls r6, r6, #16",
         "adds r4, r4, r6",
-        "adds r3, r3, #1",
-        "ldrsb r5, [r0, r3]",
-        "ldrsb r6, [r1, r3]",
+        "ldrb r5, [r0]",
+        "sxtb r5, r5",
+        "add r0, r12",
+        "ldrb r6, [r1]",
+        "sxtb r6, r6",
+        "add r1, lr",
         "lsls r6, r6, #16",
         "adds r5, r5, r6",
         "stm r2!, {{r4, r5}}",
-        "adds r2, r2, #8",
-        "adds r3, r3, #1",
+        "adds r2, r2, r7",
+        "subs r3, r3, #1",
         "bne 2b",
-        "pop {{r4-r6, pc}}",
+        "pop {{r4-r7, pc}}",
     )
 }
 
@@ -223,8 +264,8 @@ macro_rules! two_of_a_pair {
     };
 }
 
-/// Two elements of four pixels: 36 bytes, of which eight load the weights.
-macro_rules! two_of_four {
+/// Two weights, in eight bytes.
+macro_rules! two_weights {
     ($first:literal, $second:literal) => {
         concat!(
             "ldrb r0, [r5, #",
@@ -235,125 +276,164 @@ macro_rules! two_of_four {
             $second,
             "]\n",
             "sxtb r1, r1\n",
-            two_of_a_pair!("r8", "r6"),
-            two_of_a_pair!("r9", "r7"),
         )
     };
 }
 
-/// The element of a pixel whose sum is in `$sum`, at r3.
+/// Two elements of two pixels.
+macro_rules! two_of_two {
+    ($first:literal, $second:literal) => {
+        concat!(two_weights!($first, $second), two_of_a_pair!("r8", "r6"))
+    };
+}
+
+/// Two elements of four pixels.
+macro_rules! two_of_four {
+    ($first:literal, $second:literal) => {
+        concat!(two_of_two!($first, $second), two_of_a_pair!("r9", "r7"))
+    };
+}
+
+/// The sums of a pair of pixels, with the bias in r0: that of the first, and in `$b` that of the second.
+macro_rules! sums {
+    ($all:literal, $b:literal, $first:literal, $second:literal) => {
+        concat!(
+            "lsls r1, ",
+            $b,
+            ", #16\n",
+            "mov r2, ",
+            $all,
+            "\n",
+            "subs r2, r2, r1\n",
+            "adds r2, r2, r0\n",
+            "adds ",
+            $b,
+            ", ",
+            $b,
+            ", r0\n",
+            "mov ",
+            $first,
+            ", r2\n",
+            "mov ",
+            $second,
+            ", ",
+            $b,
+            "\n",
+        )
+    };
+}
+
+/// The element of a pixel whose sum is in `$sum`, at r3, which is led to the next pixel.
 macro_rules! end {
     ($sum:literal) => {
-        concat!("mov r0, ", $sum, "\n", requantize!("44", "r11", "r12"), "strb r0, [r3]\n")
+        concat!(
+            "mov r0, ",
+            $sum,
+            "\n",
+            requantize!("44", "r11", "r12"),
+            "strb r0, [r3]
+            ldr r1, [r4, #28]
+            adds r3, r3, r1
+            "
+        )
     };
 }
 
-/// Leads r3 to the next pixel.
-macro_rules! next_pixel {
-    () => {
-        "ldr r1, [r4, #28]
-        adds r3, r3, r1
-        "
+/// A loop over outputs.
+type Run = unsafe extern "C" fn(&mut Conv);
+
+/// A loop over outputs: how many bytes two elements take, the macro that makes them, what sums are made of, what elements.
+macro_rules! outputs {
+    ($name:ident, $bytes:literal, $two_elements:ident, $sums:expr, $ends:expr) => {
+        /// # Safety
+        /// x points to the words of a tile of pixels, w, `bias` and `requant` to those of all outputs, y to room for
+        /// them. No count is 0.
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(task: &mut Conv) {
+            naked_asm!(
+                enter!(),
+                // Of eight weights, the loop begins with so many that whole turns are left. The first of an odd
+                // number is loaded before it.
+                "ldr r1, [r0, #8]",
+                "movs r2, #7",
+                "rsbs r3, r1, #0",
+                "ands r3, r2",
+                "str r3, [r0, #40]",
+                "lsrs r2, r3, #1",
+                concat!("movs r5, #", $bytes),
+                "muls r2, r5, r2",
+                "movs r5, #1",
+                "ands r3, r5",
+                "lsls r3, r3, #3",
+                "adds r2, r2, r3",
+                "adr r3, 3f",
+                "adds r2, r2, r3",
+                "str r2, [r0, #36]",
+                "2:",
+                "ldr r4, [r0]",
+                "ldr r5, [r0, #4]",
+                "ldr r1, [r0, #8]",
+                "adds r1, r1, r5",
+                "str r1, [r0, #4]",
+                "mov r10, r1",
+                "ldr r2, [r0, #40]",
+                "ldr r3, [r0, #36]",
+                "ldrb r1, [r5]",
+                "sxtb r1, r1",
+                "subs r5, r5, r2",
+                "movs r6, #0",
+                "movs r7, #0",
+                "mov r8, r6",
+                "mov r9, r6",
+                "mov pc, r3",
+                ".p2align 2",
+                "3:",
+                $two_elements!("0", "1"),
+                $two_elements!("2", "3"),
+                $two_elements!("4", "5"),
+                $two_elements!("6", "7"),
+                "adds r5, r5, #8",
+                "cmp r5, r10",
+                "bne 3b",
+                "ldr r4, [sp]",
+                "ldr r3, [r4, #12]",
+                "ldm r3!, {{r0}}",
+                "str r3, [r4, #12]",
+                $sums,
+                "ldr r3, [r4, #16]",
+                "ldr r5, [r3]",
+                "ldr r7, [r3, #4]",
+                "ldr r0, [r4, #20]",
+                "adds r3, r3, r0",
+                "str r3, [r4, #16]",
+                take_apart!(),
+                "ldr r0, [r4, #48]",
+                "mov r11, r0",
+                "ldr r0, [r4, #52]",
+                "mov r12, r0",
+                "ldr r3, [r4, #24]",
+                "adds r0, r3, #1",
+                "str r0, [r4, #24]",
+                $ends,
+                "ldr r1, [r4, #32]",
+                "subs r1, r1, #1",
+                "str r1, [r4, #32]",
+                "beq 4f",
+                "mov r0, r4",
+                "b 2b",
+                "4:",
+                leave!(),
+            )
+        }
     };
 }
 
-/// # Safety
-/// x points to the words of four pixels, w, `bias` and `requant` to those of all outputs, y to room for them. No count
-/// is 0.
-#[unsafe(naked)]
-unsafe extern "C" fn four_pixels(task: &mut Conv) {
-    naked_asm!(
-        enter!(),
-        // Of eight weights, the loop begins with so many that whole turns are left. The first of an odd number is
-        // loaded before it.
-        "ldr r1, [r0, #8]",
-        "movs r2, #7",
-        "rsbs r3, r1, #0",
-        "ands r3, r2",
-        "str r3, [r0, #40]",
-        "lsrs r2, r3, #1",
-        "movs r5, #36",
-        "muls r2, r5, r2",
-        "movs r5, #1",
-        "ands r3, r5",
-        "lsls r3, r3, #3",
-        "adds r2, r2, r3",
-        "adr r3, 3f",
-        "adds r2, r2, r3",
-        "str r2, [r0, #36]",
-        "2:",
-        "ldr r4, [r0]",
-        "ldr r5, [r0, #4]",
-        "ldr r1, [r0, #8]",
-        "adds r1, r1, r5",
-        "str r1, [r0, #4]",
-        "mov r10, r1",
-        "ldr r2, [r0, #40]",
-        "ldr r3, [r0, #36]",
-        "ldrb r1, [r5]",
-        "sxtb r1, r1",
-        "subs r5, r5, r2",
-        "movs r6, #0",
-        "movs r7, #0",
-        "mov r8, r6",
-        "mov r9, r6",
-        "mov pc, r3",
-        ".p2align 2",
-        "3:",
-        two_of_four!("0", "1"),
-        two_of_four!("2", "3"),
-        two_of_four!("4", "5"),
-        two_of_four!("6", "7"),
-        "adds r5, r5, #8",
-        "cmp r5, r10",
-        "bne 3b",
-        // Sums of pixels 0 to 3 in r8, r9, r10 and lr.
-        "ldr r4, [sp]",
-        "ldr r3, [r4, #12]",
-        "ldm r3!, {{r0}}",
-        "str r3, [r4, #12]",
-        "lsls r1, r6, #16",
-        "mov r2, r8",
-        "subs r2, r2, r1",
-        "adds r2, r2, r0",
-        "mov r8, r2",
-        "lsls r1, r7, #16",
-        "mov r2, r9",
-        "subs r2, r2, r1",
-        "adds r2, r2, r0",
-        "mov r10, r2",
-        "adds r6, r6, r0",
-        "mov r9, r6",
-        "adds r7, r7, r0",
-        "mov lr, r7",
-        "ldr r3, [r4, #16]",
-        "ldr r5, [r3]",
-        "ldr r7, [r3, #4]",
-        "ldr r0, [r4, #20]",
-        "adds r3, r3, r0",
-        "str r3, [r4, #16]",
-        take_apart!(),
-        "ldr r0, [r4, #48]",
-        "mov r11, r0",
-        "ldr r0, [r4, #52]",
-        "mov r12, r0",
-        "ldr r3, [r4, #24]",
-        "adds r0, r3, #1",
-        "str r0, [r4, #24]",
-        end!("r8"),
-        next_pixel!(),
-        end!("r9"),
-        next_pixel!(),
-        end!("r10"),
-        next_pixel!(),
-        end!("lr"),
-        "ldr r1, [r4, #32]",
-        "subs r1, r1, #1",
-        "str r1, [r4, #32]",
-        "beq 4f",
-        "mov r0, r4",
-        "b 2b",
-        "4:",
-        leave!(),
-    )
-}
+outputs!(two_pixels, "22", two_of_two, sums!("r8", "r6", "r8", "r10"), concat!(end!("r8"), end!("r10")));
+
+outputs!(
+    four_pixels,
+    "36",
+    two_of_four,
+    concat!(sums!("r8", "r6", "r8", "r10"), sums!("r9", "r7", "r9", "lr")),
+    concat!(end!("r8"), end!("r10"), end!("r9"), end!("lr"))
+);
