@@ -13,7 +13,7 @@ use super::{Arch, Image, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
 #[derive(Clone, Copy, Debug)]
 pub struct Armv6m;
 
-/// Words for windows of up to 288 elements.
+/// Two words for each of 288 elements, as many as windows of four pixels may have; those of two, twice as many.
 pub type Memory = scratch::Memory<288, 1>;
 
 impl Arch for Armv6m {

@@ -89,7 +89,7 @@ macro_rules! four_rows {
         concat!(
             "rsbs r3, r3, #0
             90:
-            movs r2, #3
+            movs r2, #7
             tst r3, r2
             beq 91f
             ",
@@ -100,6 +100,10 @@ macro_rules! four_rows {
             beq 92f
             93:
             ",
+            element!(),
+            element!(),
+            element!(),
+            element!(),
             element!(),
             element!(),
             element!(),
