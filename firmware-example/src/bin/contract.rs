@@ -123,7 +123,8 @@ impl Weights {
         // One in eight has numbers of all sizes.
         let large = random.next() & 7 == 0;
         weights.bias.iter_mut().for_each(|bias| {
-            *bias = if large { (random.next() << 16 ^ random.next()) as i32 } else { random.of(-30_000, 30_000) };
+            *bias =
+                if large { (random.next() << 16 ^ random.next()) as i32 } else { random.of(-30_000, 30_000) };
         });
         weights.requant.iter_mut().for_each(|by| *by = random.multiplier([-12, -5]));
         weights
@@ -163,7 +164,8 @@ fn seen(image: &Image, x: &[i8], pixel: usize, tap: usize, channel: usize) -> Op
     let tap_at = [tap.checked_div(kw)?, tap.checked_rem(kw)?];
     let position = |axis: usize| {
         let from = at.get(axis)? * image.stride.get(axis)? + tap_at.get(axis)? * image.dilation.get(axis)?;
-        from.checked_sub(*image.pad.get(axis)?).filter(|at| [h, width].get(axis).is_some_and(|size| at < size))
+        from.checked_sub(*image.pad.get(axis)?)
+            .filter(|at| [h, width].get(axis).is_some_and(|size| at < size))
     };
     match (position(0), position(1)) {
         (Some(row), Some(column)) => Some((*x.get((row * width + column) * channels + channel)?).into()),
@@ -214,7 +216,8 @@ fn conv_image(random: &mut Random) -> Option<bool> {
     let depth = kh * kw * channels;
     let w = weights.w.get(..len * depth)?;
     let scratch = &mut <Active as Arch>::Scratch::new();
-    let run = |image: &Image, x: &[i8], y: &mut [i8]| Active::conv_image_i8(scratch, image, w, &outputs, x, y);
+    let run =
+        |image: &Image, x: &[i8], y: &mut [i8]| Active::conv_image_i8(scratch, image, w, &outputs, x, y);
     if in_two(random, &image, x, y, run).is_none() {
         return Some(false);
     }

@@ -116,7 +116,8 @@ impl Columns<'_> {
 
     /// A pair of pixels, whose words are `at` in each group, and whose windows begin at these rows and columns.
     fn widen_pair(&mut self, at: usize, corners: [[usize; 2]; 2]) -> Option<()> {
-        let &Image { x: [h, width, channels], taps: [kh, kw], dilation: [dilation_h, dilation_w], .. } = self.image;
+        let &Image { x: [h, width, channels], taps: [kh, kw], dilation: [dilation_h, dilation_w], .. } =
+            self.image;
         let inside = |from: usize, tap: usize, step: usize, len: usize| {
             let at = from.wrapping_add(tap.wrapping_mul(step));
             (at < len).then_some(at)
