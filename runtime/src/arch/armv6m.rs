@@ -1,5 +1,5 @@
-//! Cortex-M0: eight registers that nearly all instructions take, of which a compiler's loop over four rows moves half
-//! through memory. Sums are in the others, which an addition takes, too.
+//! Cortex-M0: eight registers that nearly all instructions take, of which loops of a compiler move half through memory.
+//! Sums are in the others, which an addition takes, too; so loops are in assembly, with what becomes of the sums.
 
 #[macro_use]
 mod requantize;

@@ -40,7 +40,7 @@ pub(super) fn conv_image_i8(
         return None;
     }
     let (requant, bias) = (Requant::of(outputs, len)?, outputs.bias.get(..len)?);
-    let (requant, requant_step) = requant.from(0, 1);
+    let (requant, requant_step) = requant.from(0, 1)?;
     let y = y.get_mut(..pixels.checked_mul(len)?)?;
     let mut columns = Columns { image, odd: depth % 2, tile, zero: image.x_zero_point as i8, x, words };
     // The last tile begins early enough to be a whole one.

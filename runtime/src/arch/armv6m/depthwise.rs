@@ -38,7 +38,7 @@ pub(super) fn depthwise_i8<const P: usize>(
             if tiles == 0 {
                 continue;
             }
-            let (requant, requant_step) = requant.from(first, TILE);
+            let (requant, requant_step) = requant.from(first, TILE)?;
             let mut task = Depthwise {
                 x: x.get(first..)?.as_ptr(),
                 w: w.get(first..)?.as_ptr(),

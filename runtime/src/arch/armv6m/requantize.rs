@@ -18,32 +18,27 @@ impl Ends {
     }
 }
 
-/// Plain multipliers of outputs as a loop takes them, `tile` at a time.
-pub(super) struct Requant {
-    same: [Multiplier; 4],
-    of_each: *const Multiplier,
+/// Plain multipliers of up to four outputs that have one, or of each output.
+pub(super) enum Requant<'a> {
+    OfAll([Multiplier; 4]),
+    OfEach(&'a [Multiplier]),
 }
 
-impl Requant {
-    /// `None` if there are not as many multipliers as outputs, or they are not plain.
-    pub(super) fn of(outputs: &OutputsI8<'_>, len: usize) -> Option<Self> {
-        if !outputs.plain {
-            return None;
-        }
+impl<'a> Requant<'a> {
+    /// `None` if they are not plain, or not those of `len` outputs.
+    pub(super) fn of(outputs: &OutputsI8<'a>, len: usize) -> Option<Self> {
         match outputs.requant {
-            [one] => Some(Self { same: [*one; 4], of_each: core::ptr::null() }),
-            all => Some(Self {
-                same: [Multiplier { mantissa: 0, shift: 0 }; 4],
-                of_each: all.get(..len)?.as_ptr(),
-            }),
+            _ if !outputs.plain => None,
+            [one] => Some(Self::OfAll([*one; 4])),
+            all => Some(Self::OfEach(all.get(..len)?)),
         }
     }
 
-    /// Those from output `first` on, and bytes from those of a tile to those of the next one.
-    pub(super) fn from(&self, first: usize, tile: usize) -> (*const Multiplier, usize) {
-        match self.of_each.is_null() {
-            true => (self.same.as_ptr(), 0),
-            false => (self.of_each.wrapping_add(first), tile * size_of::<Multiplier>()),
+    /// Those from output `first` on, and the bytes from a tile's to the next one's.
+    pub(super) fn from(&self, first: usize, tile: usize) -> Option<(*const Multiplier, usize)> {
+        match self {
+            Self::OfAll(same) => Some((same.as_ptr(), 0)),
+            Self::OfEach(all) => Some((all.get(first..)?.as_ptr(), tile * size_of::<Multiplier>())),
         }
     }
 }

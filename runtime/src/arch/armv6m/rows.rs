@@ -12,7 +12,7 @@ pub(super) fn gemm_i8<const P: usize>(
     &RowsI8 { w, depth, ref outputs, .. }: &RowsI8<'_>,
     y: &mut [&mut [i8]; P],
 ) -> Option<usize> {
-    if patch.counts != [1; 3] || patch.len != depth {
+    if patch.counts != [1; 3] || patch.w_at != 0 || patch.len != depth {
         return None;
     }
     let len = y.first()?.len();
@@ -26,7 +26,7 @@ pub(super) fn gemm_i8<const P: usize>(
             if tiles == 0 {
                 continue;
             }
-            let (requant, requant_step) = requant.from(first, ROW_TILE);
+            let (requant, requant_step) = requant.from(first, ROW_TILE)?;
             let mut task = OneRow {
                 x: x.as_ptr(),
                 w: w.get(first * depth..)?.as_ptr(),
