@@ -32,7 +32,7 @@ impl Arch for Armv6m {
         rows: &RowsI8<'_>,
         y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
-        rows::gemm_i8(patch, rows, y)
+        each(y, |p, y| rows::gemm_i8(&patch.pixel(p)?, rows, y))
     }
 
     fn conv_image_i8(
@@ -53,6 +53,17 @@ impl Arch for Armv6m {
         outputs: &OutputsI8<'_>,
         y: &mut [&mut [i8]; P],
     ) -> Option<usize> {
-        depthwise::depthwise_i8(patch, offset, w, outputs, y)
+        each(y, |p, y| depthwise::depthwise_i8(&patch.pixel(p)?, offset, w, outputs, y))
     }
+}
+
+/// Calls f for each pixel. Gives how many outputs it has computed: all, or `None` if f gives that.
+fn each<const P: usize>(
+    y: &mut [&mut [i8]; P],
+    mut f: impl FnMut(usize, &mut [i8]) -> Option<()>,
+) -> Option<usize> {
+    for (p, y) in y.iter_mut().enumerate() {
+        f(p, y)?;
+    }
+    Some(y.first()?.len())
 }

@@ -8,15 +8,16 @@ use flatpack_format::ops::Multiplier;
 /// Channels of a tile.
 const TILE: usize = 4;
 
-/// See [`Arch::depthwise_i8`](super::Arch::depthwise_i8): all channels, or `None`.
-pub(super) fn depthwise_i8<const P: usize>(
-    patch: &Patch<'_, P, i8>,
+/// See [`Arch::depthwise_i8`](super::Arch::depthwise_i8), of one pixel: all channels, or `None`.
+#[inline(never)]
+pub(super) fn depthwise_i8(
+    patch: &Patch<'_, 1, i8>,
     offset: i16,
     w: &[i8],
     outputs: &OutputsI8<'_>,
-    y: &mut [&mut [i8]; P],
-) -> Option<usize> {
-    let &Patch { ref x, w_at, len, counts, x_steps, w_steps } = patch;
+    y: &mut [i8],
+) -> Option<()> {
+    let &Patch { x: [x], w_at, len, counts, x_steps, w_steps } = patch;
     let ([planes, rows, columns], [_, x_row, step], [_, w_row, w_step]) = (counts, x_steps, w_steps);
     let (w_row, w_step) = (usize::try_from(w_row).ok()?, usize::try_from(w_step).ok()?);
     // One step leads to the next tap of both.
@@ -27,42 +28,38 @@ pub(super) fn depthwise_i8<const P: usize>(
         let (rows, columns) = (rows.checked_sub(1)?, columns.checked_sub(1)?);
         rows.checked_mul(row)?.checked_add(columns.checked_mul(step)?)?.checked_add(len)
     };
-    let (x_past, columns) = (past(x_row)?, columns.checked_mul(step)?);
-    let w = w.get(w_at..)?.get(..past(w_row)?)?;
+    let (x, w) = (x.get(..past(x_row)?)?, w.get(w_at..)?.get(..past(w_row)?)?);
     let (requant, bias) = (Requant::of(outputs, len)?, outputs.bias.get(..len)?);
+    let (y, columns) = (y.get_mut(..len)?, columns.checked_mul(step)?);
     let last = len.checked_sub(TILE)?;
-    for (x, y) in x.iter().zip(y) {
-        let (x, y) = (x.get(..x_past)?, y.get_mut(..len)?);
-        // The last tile begins early enough to be a whole one.
-        for (first, tiles) in [(0, len / TILE), (last, usize::from(!len.is_multiple_of(TILE)))] {
-            if tiles == 0 {
-                continue;
-            }
-            let (requant, requant_step) = requant.from(first, TILE)?;
-            let mut task = Depthwise {
-                x: x.get(first..)?.as_ptr(),
-                w: w.get(first..)?.as_ptr(),
-                step,
-                columns,
-                x_row: x_row.wrapping_sub(columns),
-                w_row: w_row.wrapping_sub(columns),
-                rows,
-                bias: bias.get(first..)?.as_ptr(),
-                requant,
-                requant_step,
-                y: y.get_mut(first..)?.as_mut_ptr(),
-                tiles,
-                offset: offset.into(),
-                left: 0,
-                ends: Ends::of(outputs),
-            };
-            let run = if offset == 0 { whole } else { moved };
-            // SAFETY: from each tap on, x and w have the channels of these tiles, which bias, multipliers and y have,
-            // too.
-            unsafe { run(&mut task) };
+    let run = if offset == 0 { whole } else { moved };
+    // The last tile begins early enough to be a whole one.
+    for (first, tiles) in [(0, len / TILE), (last, usize::from(!len.is_multiple_of(TILE)))] {
+        if tiles == 0 {
+            continue;
         }
+        let (requant, requant_step) = requant.from(first, TILE)?;
+        let mut task = Depthwise {
+            x: x.get(first..)?.as_ptr(),
+            w: w.get(first..)?.as_ptr(),
+            step,
+            columns,
+            x_row: x_row.wrapping_sub(columns),
+            w_row: w_row.wrapping_sub(columns),
+            rows,
+            bias: bias.get(first..)?.as_ptr(),
+            requant,
+            requant_step,
+            y: y.get_mut(first..)?.as_mut_ptr(),
+            tiles,
+            offset: offset.into(),
+            left: 0,
+            ends: Ends::of(outputs),
+        };
+        // SAFETY: from each tap on, x and w have the channels of these tiles, which bias, multipliers and y have, too.
+        unsafe { run(&mut task) };
     }
-    Some(len)
+    Some(())
 }
 
 /// The state of the loop over tiles.

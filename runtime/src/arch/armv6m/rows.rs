@@ -6,44 +6,42 @@ use crate::arch::{Patch, ROW_TILE, RowsI8};
 use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
-/// See [`Arch::gemm_i8`](super::Arch::gemm_i8): all outputs of pixels whose elements lie side by side, or `None`.
-pub(super) fn gemm_i8<const P: usize>(
-    patch: &Patch<'_, P, i8>,
+/// See [`Arch::gemm_i8`](super::Arch::gemm_i8), of one pixel whose elements lie side by side: all outputs, or `None`.
+#[inline(never)]
+pub(super) fn gemm_i8(
+    patch: &Patch<'_, 1, i8>,
     &RowsI8 { w, depth, ref outputs, .. }: &RowsI8<'_>,
-    y: &mut [&mut [i8]; P],
-) -> Option<usize> {
+    y: &mut [i8],
+) -> Option<()> {
     if patch.counts != [1; 3] || patch.w_at != 0 || patch.len != depth {
         return None;
     }
-    let len = y.first()?.len();
-    let w = w.get(..len.checked_mul(depth)?)?;
-    let (requant, bias) = (Requant::of(outputs, len)?, outputs.bias.get(..len)?);
+    let len = y.len();
+    let ([x], w) = (patch.x, w.get(..len.checked_mul(depth)?)?);
+    let (x, requant, bias) = (x.get(..depth)?, Requant::of(outputs, len)?, outputs.bias.get(..len)?);
     let last = len.checked_sub(ROW_TILE)?;
-    for (x, y) in patch.x.iter().zip(y) {
-        let (x, y) = (x.get(..depth)?, y.get_mut(..len)?);
-        // The last tile begins early enough to be a whole one.
-        for (first, tiles) in [(0, len / ROW_TILE), (last, usize::from(!len.is_multiple_of(ROW_TILE)))] {
-            if tiles == 0 {
-                continue;
-            }
-            let (requant, requant_step) = requant.from(first, ROW_TILE)?;
-            let mut task = OneRow {
-                x: x.as_ptr(),
-                w: w.get(first * depth..)?.as_ptr(),
-                depth,
-                bias: bias.get(first..)?.as_ptr(),
-                requant,
-                requant_step,
-                y: y.get_mut(first..)?.as_mut_ptr(),
-                tiles,
-                ends: Ends::of(outputs),
-            };
-            // SAFETY: x and each row have `depth` elements; there are rows, bias, multipliers and room for the outputs
-            // of these tiles.
-            unsafe { one_row(&mut task) };
+    // The last tile begins early enough to be a whole one.
+    for (first, tiles) in [(0, len / ROW_TILE), (last, usize::from(!len.is_multiple_of(ROW_TILE)))] {
+        if tiles == 0 {
+            continue;
         }
+        let (requant, requant_step) = requant.from(first, ROW_TILE)?;
+        let mut task = OneRow {
+            x: x.as_ptr(),
+            w: w.get(first * depth..)?.as_ptr(),
+            depth,
+            bias: bias.get(first..)?.as_ptr(),
+            requant,
+            requant_step,
+            y: y.get_mut(first..)?.as_mut_ptr(),
+            tiles,
+            ends: Ends::of(outputs),
+        };
+        // SAFETY: x and each row have `depth` elements; there are rows, bias, multipliers and room for the outputs of
+        // these tiles.
+        unsafe { one_row(&mut task) };
     }
-    Some(len)
+    Some(())
 }
 
 /// The state of the loop over tiles of outputs.
