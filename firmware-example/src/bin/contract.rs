@@ -221,10 +221,10 @@ fn conv_image(random: &mut Random) -> Option<bool> {
     if in_two(random, &image, x, y, run).is_none() {
         return Some(false);
     }
-    for (pixel, y) in y.chunks_exact(len).enumerate() {
-        for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth)) {
+    for (pixel, y) in y.chunks_exact(len.max(1)).enumerate() {
+        for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth.max(1))) {
             let mut sum = 0i32;
-            for (tap, w) in w.chunks_exact(channels).enumerate() {
+            for (tap, w) in w.chunks_exact(channels.max(1)).enumerate() {
                 for (channel, &w) in w.iter().enumerate() {
                     sum += seen(&image, x, pixel, tap, channel)? * i32::from(w);
                 }
@@ -259,10 +259,10 @@ fn depthwise_image(random: &mut Random) -> Option<bool> {
     if in_two(random, &image, x, y, run).is_none() {
         return Some(false);
     }
-    for (pixel, y) in y.chunks_exact(channels).enumerate() {
+    for (pixel, y) in y.chunks_exact(channels.max(1)).enumerate() {
         for (channel, &y) in y.iter().enumerate() {
             let mut sum = 0i32;
-            for (tap, w) in w.chunks_exact(channels).enumerate() {
+            for (tap, w) in w.chunks_exact(channels.max(1)).enumerate() {
                 sum += seen(&image, x, pixel, tap, channel)? * i32::from(*w.get(channel)?);
             }
             if weights.end(&outputs, channel, sum)? != y {
@@ -286,7 +286,7 @@ fn fully_connected(random: &mut Random) -> Option<bool> {
     let Some(done) = Active::gemm_i8(&Patch::one_tap([&*x], depth), true, &rows, &mut [&mut *y]) else {
         return Some(false);
     };
-    for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth)).take(done) {
+    for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth.max(1))).take(done) {
         let sum = x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum();
         if weights.end(&outputs, output, sum)? != y {
             return None;
