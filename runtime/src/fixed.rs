@@ -22,7 +22,33 @@ pub fn doubling_high_multiply(a: i32, b: i32) -> i32 {
     if a == i32::MIN && b == i32::MIN {
         return i32::MAX;
     }
-    (i64::from(a).wrapping_mul(i64::from(b)).wrapping_add(1 << 30) >> 31) as i32
+    high_product(a, b)
+}
+
+/// [`doubling_high_multiply`] of other numbers than twice the least.
+#[inline]
+fn high_product(a: i32, b: i32) -> i32 {
+    // A core that multiplies no further than 32 bits would call a function of 64.
+    #[cfg(flatpack_arch = "armv6m")]
+    return high_product_in_parts(a, b);
+    #[cfg(not(flatpack_arch = "armv6m"))]
+    ((i64::from(a).wrapping_mul(i64::from(b)).wrapping_add(1 << 30) >> 31) as i32)
+}
+
+/// [`high_product`] by products of 32 bits, of which none is lost: `a = high · 2¹⁶ + low`, where low has a sign, and `b =
+/// upper · 2¹⁵ + lower`.
+#[cfg(any(test, flatpack_arch = "armv6m"))]
+#[inline]
+fn high_product_in_parts(a: i32, b: i32) -> i32 {
+    if b == i32::MIN {
+        return a.wrapping_neg();
+    }
+    let (low, high) = (i32::from(a as i16), (a >> 16).wrapping_add(a >> 15 & 1));
+    let (upper, lower) = (b >> 15, b & 0x7fff);
+    // ⌊low · b / 2¹⁶⌋
+    let of_low = low.wrapping_mul(upper).wrapping_add(low.wrapping_mul(lower) >> 15) >> 1;
+    let rest = high.wrapping_mul(lower).wrapping_add(of_low);
+    high.wrapping_mul(upper).wrapping_add(rest >> 15).wrapping_add(rest >> 14 & 1)
 }
 
 /// `⌊x / 2^exponent⌉`, halves away from zero, for exponents from 0 to 31.
@@ -67,8 +93,7 @@ pub fn requantize(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
 /// leaves 32 bits.
 #[inline]
 pub fn requantize_plainly(sum: i32, by: Multiplier, y: &OutputI8) -> i8 {
-    let product = i64::from(sum).wrapping_mul(by.mantissa.into()).wrapping_add(1 << 30) >> 31;
-    let scaled = divide_by_power_of_two(product as i32, by.shift.wrapping_neg() as u32);
+    let scaled = divide_by_power_of_two(high_product(sum, by.mantissa), by.shift.wrapping_neg() as u32);
     bound(scaled.wrapping_add(y.zero_point), y)
 }
 
@@ -110,6 +135,9 @@ mod tests {
             // Many products of these are halves.
             for (a, b) in [(a, b), (a & !0xffff, b & !0x3fff), (i32::MIN, b), (a, i32::MIN)] {
                 prop_assert_eq!(i128::from(doubling_high_multiply(a, b)), high_multiply_of_gemmlowp(a, b));
+                if (a, b) != (i32::MIN, i32::MIN) {
+                    prop_assert_eq!(high_product_in_parts(a, b), high_product(a, b));
+                }
             }
             prop_assert_eq!(i128::from(divide_by_power_of_two(a, exponent)), rounded(a.into(), exponent));
         }
@@ -121,6 +149,18 @@ mod tests {
             let sum = sum % (256 * count);
             let magnitude = (2 * i64::from(sum).abs() + i64::from(count)) / (2 * i64::from(count));
             prop_assert_eq!(i64::from(divide(sum, count)), i64::from(sum.signum()) * magnitude);
+        }
+    }
+
+    #[test]
+    fn parts_of_extremes_make_the_product() {
+        let near = |v: i32| [-1, 0, 1].map(|by: i32| v.wrapping_add(by));
+        let places = [0, i32::MIN, 1 << 15, 1 << 16, 1 << 30, -(1 << 15), -(1 << 16), i32::MIN + (1 << 15)];
+        let numbers = || places.into_iter().flat_map(near);
+        for (a, b) in numbers().flat_map(|a| numbers().map(move |b| (a, b))) {
+            if (a, b) != (i32::MIN, i32::MIN) {
+                assert_eq!(high_product_in_parts(a, b), high_product(a, b), "{a} {b}");
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use defmt::{error, println};
 use firmware_example::{entry, exit};
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
-use flatpack_runtime::arch::{Active, Arch, Image, OutputsI8, Patch, Scratch};
+use flatpack_runtime::arch::{Active, Arch, Image, OutputsI8, Patch, RowsI8, Scratch};
 use flatpack_runtime::fixed;
 
 firmware_example::log_faults!();
@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 7];
+    let mut met = [0u32; 9];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -30,10 +30,10 @@ fn main() -> ! {
             }
         }
     }
-    let [images, pixels, sums, windows, rows, products, by_channel] = met;
+    let [convolved, images, outputs, pixels, sums, windows, rows, products, by_channel] = met;
     println!(
-        "equal: {=u32} images, {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} rows, {=u32} and {=u32} real products of {=u32} each",
-        images, pixels, sums, windows, rows, products, by_channel, ROUNDS
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} rows, {=u32} and {=u32} real products of {=u32} each",
+        convolved, images, outputs, pixels, sums, windows, rows, products, by_channel, ROUNDS
     );
     exit(true)
 }
@@ -41,8 +41,17 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 7] =
-    [depthwise_image, depthwise, sums, windows, rows, products, products_by_channel];
+const TESTS: [fn(&mut Random) -> Option<bool>; 9] = [
+    conv_image,
+    depthwise_image,
+    fully_connected,
+    depthwise,
+    sums,
+    windows,
+    rows,
+    products,
+    products_by_channel,
+];
 
 /// Numbers without a pattern.
 struct Random(u32);
@@ -111,7 +120,12 @@ impl Weights {
         };
         let extremes = random.next() & 1 == 0;
         random.fill(&mut weights.w, extremes);
-        weights.bias.iter_mut().for_each(|bias| *bias = random.of(-30_000, 30_000));
+        // One in eight has numbers of all sizes.
+        let large = random.next() & 7 == 0;
+        weights.bias.iter_mut().for_each(|bias| {
+            *bias =
+                if large { (random.next() << 16 ^ random.next()) as i32 } else { random.of(-30_000, 30_000) };
+        });
         weights.requant.iter_mut().for_each(|by| *by = random.multiplier([-12, -5]));
         weights
     }
@@ -127,76 +141,155 @@ impl Weights {
     }
 }
 
-fn depthwise_image(random: &mut Random) -> Option<bool> {
-    let channels = match random.next() & 7 {
-        0 => random.size(176, CHANNELS),
-        _ => random.size(1, 40),
-    };
-    let channels = if random.next() & 3 == 0 { channels } else { channels.next_multiple_of(4) };
+/// Windows over a small image, of so many channels in x and y; `None` if no window fits.
+fn image(random: &mut Random, channels: [usize; 2]) -> Option<Image> {
     let taps = if random.next() & 3 == 0 { [random.size(1, 3), random.size(1, 3)] } else { [3; 2] };
     let (stride, dilation) = ([random.size(1, 2), random.size(1, 3)], [random.size(1, 2), random.size(1, 2)]);
     let (size, pad) = ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
     let mut out = [0; 2];
     for (axis, out) in out.iter_mut().enumerate() {
         let reach = (taps.get(axis)? - 1) * dilation.get(axis)?;
-        let room = (size.get(axis)? + 2 * pad.get(axis)?).checked_sub(reach + 1);
-        let Some(steps) = room.and_then(|room| room.checked_div(*stride.get(axis)?)) else {
-            return Some(false);
-        };
-        *out = steps + 1;
+        let room = (size.get(axis)? + 2 * pad.get(axis)?).checked_sub(reach + 1)?;
+        *out = room.checked_div(*stride.get(axis)?)? + 1;
     }
-    let ([h, width], [oh, ow]) = (size, out);
+    let ([h, width], [oh, ow], [x, y]) = (size, out, channels);
+    let x_zero_point = random.of(-128, 127);
+    Some(Image { x: [h, width, x], x_zero_point, y: [oh, ow, y], taps, stride, dilation, pad })
+}
+
+/// What a pixel of y sees of a channel through a tap.
+fn seen(image: &Image, x: &[i8], pixel: usize, tap: usize, channel: usize) -> Option<i32> {
+    let ([h, width, channels], [_, ow, _], [_, kw]) = (image.x, image.y, image.taps);
+    let at = [pixel.checked_div(ow)?, pixel.checked_rem(ow)?];
+    let tap_at = [tap.checked_div(kw)?, tap.checked_rem(kw)?];
+    let position = |axis: usize| {
+        let from = at.get(axis)? * image.stride.get(axis)? + tap_at.get(axis)? * image.dilation.get(axis)?;
+        from.checked_sub(*image.pad.get(axis)?)
+            .filter(|at| [h, width].get(axis).is_some_and(|size| at < size))
+    };
+    match (position(0), position(1)) {
+        (Some(row), Some(column)) => Some((*x.get((row * width + column) * channels + channel)?).into()),
+        _ => Some(image.x_zero_point),
+    }
+}
+
+/// Calls `run` for an image as for two of some rows each, with what each has of x and y, as for steps whose output lies
+/// over their input. `None` if it gives that.
+fn in_two(
+    random: &mut Random,
+    image: &Image,
+    x: &[i8],
+    y: &mut [i8],
+    mut run: impl FnMut(&Image, &[i8], &mut [i8]) -> Option<()>,
+) -> Option<()> {
+    let ([h, width, channels], [oh, ow, outputs]) = (image.x, image.y);
+    let ([stride_h, _], [pad_h, pad_w]) = (image.stride, image.pad);
+    let split = random.size(0, oh);
+    for [from, to] in [[0, split], [split, oh]] {
+        let first = (from * stride_h).saturating_sub(pad_h).min(h);
+        let image = Image {
+            x: [h - first, width, channels],
+            y: [to - from, ow, outputs],
+            pad: [pad_h.saturating_sub(from * stride_h), pad_w],
+            ..*image
+        };
+        let y = y.get_mut(from * ow * outputs..to * ow * outputs)?;
+        if from < to {
+            run(&image, x.get(first * width * channels..)?, y)?;
+        }
+    }
+    Some(())
+}
+
+fn conv_image(random: &mut Random) -> Option<bool> {
+    let channels = if random.next() & 7 == 0 { random.size(24, 40) } else { random.size(1, 12) };
+    let len = random.size(1, 8);
+    let Some(image) = image(random, [channels, len]) else { return Some(false) };
+    let ([h, width, _], [oh, ow, _], [kh, kw]) = (image.x, image.y, image.taps);
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(len, random.next() & 3 == 0);
+    let mut x = [0; 24 * CHANNELS];
+    let x = x.get_mut(..h * width * channels)?;
+    random.fill(x, true);
+    let mut y = [0; 80 * CHANNELS];
+    let y = y.get_mut(..oh * ow * len)?;
+    let depth = kh * kw * channels;
+    let w = weights.w.get(..len * depth)?;
+    let scratch = &mut <Active as Arch>::Scratch::new();
+    let run =
+        |image: &Image, x: &[i8], y: &mut [i8]| Active::conv_image_i8(scratch, image, w, &outputs, x, y);
+    if in_two(random, &image, x, y, run).is_none() {
+        return Some(false);
+    }
+    for (pixel, y) in y.chunks_exact(len.max(1)).enumerate() {
+        for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth.max(1))) {
+            let mut sum = 0i32;
+            for (tap, w) in w.chunks_exact(channels.max(1)).enumerate() {
+                for (channel, &w) in w.iter().enumerate() {
+                    sum += seen(&image, x, pixel, tap, channel)? * i32::from(w);
+                }
+            }
+            if weights.end(&outputs, output, sum)? != y {
+                return None;
+            }
+        }
+    }
+    Some(true)
+}
+
+fn depthwise_image(random: &mut Random) -> Option<bool> {
+    let channels = match random.next() & 7 {
+        0 => random.size(176, CHANNELS),
+        _ => random.size(1, 40),
+    };
+    let channels = if random.next() & 3 == 0 { channels } else { channels.next_multiple_of(4) };
+    let Some(image) = image(random, [channels; 2]) else { return Some(false) };
+    let ([h, width, _], [oh, ow, _], [kh, kw]) = (image.x, image.y, image.taps);
     let weights = Weights::of(random);
     let outputs = weights.outputs(channels, random.next() & 3 == 0);
     let mut x = [0; 24 * CHANNELS];
     let x = x.get_mut(..h * width * channels)?;
     random.fill(x, true);
-    let x_zero_point = random.of(-128, 127);
     let mut y = [0; 80 * CHANNELS];
     let y = y.get_mut(..oh * ow * channels)?;
-    let image =
-        Image { x: [h, width, channels], x_zero_point, y: [oh, ow, channels], taps, stride, dilation, pad };
-    let w = weights.w.get(..taps[0] * taps[1] * channels)?;
-    // As two images of some rows each, with one scratch, as steps whose output lies over their input.
+    let w = weights.w.get(..kh * kw * channels)?;
     let scratch = &mut <Active as Arch>::Scratch::new();
-    let split = random.size(0, oh);
-    for [from, to] in [[0, split], [split, oh]] {
-        let ([stride_h, _], [pad_h, pad_w]) = (stride, pad);
-        let first = (from * stride_h).saturating_sub(pad_h).min(h);
-        let image = Image {
-            x: [h - first, width, channels],
-            y: [to - from, ow, channels],
-            pad: [pad_h.saturating_sub(from * stride_h), pad_w],
-            ..image
-        };
-        let (x, y) =
-            (x.get(first * width * channels..)?, y.get_mut(from * ow * channels..to * ow * channels)?);
-        if from < to && Active::depthwise_image_i8(scratch, &image, w, &outputs, x, y).is_none() {
-            return Some(false);
-        }
+    let run =
+        |image: &Image, x: &[i8], y: &mut [i8]| Active::depthwise_image_i8(scratch, image, w, &outputs, x, y);
+    if in_two(random, &image, x, y, run).is_none() {
+        return Some(false);
     }
-    for (pixel, y) in y.chunks_exact(channels).enumerate() {
-        let at = [pixel.checked_div(ow)?, pixel.checked_rem(ow)?];
+    for (pixel, y) in y.chunks_exact(channels.max(1)).enumerate() {
         for (channel, &y) in y.iter().enumerate() {
             let mut sum = 0i32;
-            for tap in 0..taps[0] * taps[1] {
-                let tap_at = [tap.checked_div(taps[1])?, tap.checked_rem(taps[1])?];
-                let position = |axis: usize| {
-                    let from = at.get(axis)? * stride.get(axis)? + tap_at.get(axis)? * dilation.get(axis)?;
-                    from.checked_sub(*pad.get(axis)?)
-                        .filter(|at| size.get(axis).is_some_and(|size| at < size))
-                };
-                let x = match (position(0), position(1)) {
-                    (Some(row), Some(column)) => {
-                        (*x.get((row * width + column) * channels + channel)?).into()
-                    }
-                    _ => x_zero_point,
-                };
-                sum = sum.wrapping_add(x.wrapping_mul((*w.get(tap * channels + channel)?).into()));
+            for (tap, w) in w.chunks_exact(channels.max(1)).enumerate() {
+                sum += seen(&image, x, pixel, tap, channel)? * i32::from(*w.get(channel)?);
             }
             if weights.end(&outputs, channel, sum)? != y {
                 return None;
             }
+        }
+    }
+    Some(true)
+}
+
+fn fully_connected(random: &mut Random) -> Option<bool> {
+    let (depth, len) = (random.size(1, 100), random.size(1, 30));
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(len, random.next() & 3 == 0);
+    let (mut x, mut y) = ([0; 100], [0; 30]);
+    let (x, y) = (x.get_mut(..depth)?, y.get_mut(..len)?);
+    random.fill(x, true);
+    let w = weights.w.get(..len * depth)?;
+    let mut scratch = <Active as Arch>::Scratch::new();
+    let rows = RowsI8 { w, depth, zero: 0, outputs, quads: scratch.quads(2 * depth.div_ceil(4)) };
+    let Some(done) = Active::gemm_i8(&Patch::one_tap([&*x], depth), true, &rows, &mut [&mut *y]) else {
+        return Some(false);
+    };
+    for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth.max(1))).take(done) {
+        let sum = x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum();
+        if weights.end(&outputs, output, sum)? != y {
+            return None;
         }
     }
     Some(true)

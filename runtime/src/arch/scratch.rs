@@ -1,7 +1,7 @@
 //! Memory of a step for what the loops of an instruction set want beside the operands.
 
 use core::cell::Cell;
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+#[cfg(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 use core::{mem::MaybeUninit, slice};
 
 /// Four activations of a pixel, widened to 16 bits: elements 0, 2, 1 and 3.
@@ -58,7 +58,7 @@ impl Scratch for () {
 }
 
 /// [`Scratch`] of `QUADS` quads, which is lent in whole chunks of `CHUNK`.
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+#[cfg(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 #[derive(Debug)]
 pub struct Memory<const QUADS: usize, const CHUNK: usize> {
     quads: [MaybeUninit<Quad>; QUADS],
@@ -66,7 +66,7 @@ pub struct Memory<const QUADS: usize, const CHUNK: usize> {
     prepared: usize,
 }
 
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+#[cfg(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 impl<const QUADS: usize, const CHUNK: usize> Memory<QUADS, CHUNK> {
     /// All of it, for another use.
     #[inline(always)]
@@ -76,7 +76,7 @@ impl<const QUADS: usize, const CHUNK: usize> Memory<QUADS, CHUNK> {
     }
 
     /// All of it as words, for another use.
-    #[cfg(flatpack_arch = "armv7em")]
+    #[cfg(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em"))]
     pub(super) fn all_words(&mut self) -> &mut [MaybeUninit<u32>] {
         let quads = self.all();
         // SAFETY: a quad is two words at more than their alignment, and these need not be initialised.
@@ -95,7 +95,7 @@ impl<const QUADS: usize, const CHUNK: usize> Memory<QUADS, CHUNK> {
     }
 }
 
-#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+#[cfg(any(flatpack_arch = "armv6m", flatpack_arch = "armv7em", flatpack_arch = "helium"))]
 impl<const QUADS: usize, const CHUNK: usize> Scratch for Memory<QUADS, CHUNK> {
     #[inline(always)]
     fn new() -> Self {
