@@ -8,7 +8,7 @@ mod corpus;
 use corpus::corpus;
 use flatpack::array::Array;
 use flatpack::build::{self, Goldens, Options};
-use flatpack::predict::{self, Options, Outputs};
+use flatpack::predict::{self, Outputs};
 use flatpack::{data, import};
 use flatpack_format::{DType, Model};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,8 @@ fn check(folder: &Path, steps: usize) -> Result<(), String> {
         // One batch a step.
         xs.shape = model.inputs().next().unwrap().shape().dims().iter().map(|&dim| dim as usize).collect();
         xs.shape[0] *= steps;
-        let options = Options { outputs: Outputs::Raw, keep_state: true, ..Options::default() };
+        let options =
+            predict::Options { outputs: Outputs::Raw, keep_state: true, ..predict::Options::default() };
         let y = predict::predict_with(model, &[xs], options);
         let y = y.map_err(|error| error.to_string())?.remove(0);
         meets("a stream", &y, &array(&folder.join("output_seq.npy")))?;
