@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 9];
+    let mut met = [0u32; 11];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -30,10 +30,10 @@ fn main() -> ! {
             }
         }
     }
-    let [convolved, images, outputs, pixels, sums, windows, rows, products, by_channel] = met;
+    let [convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel] = met;
     println!(
-        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} rows, {=u32} and {=u32} real products of {=u32} each",
-        convolved, images, outputs, pixels, sums, windows, rows, products, by_channel, ROUNDS
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} and {=u32} real products of {=u32} each",
+        convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel, ROUNDS
     );
     exit(true)
 }
@@ -41,7 +41,7 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 9] = [
+const TESTS: [fn(&mut Random) -> Option<bool>; 11] = [
     conv_image,
     depthwise_image,
     fully_connected,
@@ -49,6 +49,8 @@ const TESTS: [fn(&mut Random) -> Option<bool>; 9] = [
     sums,
     windows,
     rows,
+    rows_behind_each_other,
+    states,
     products,
     products_by_channel,
 ];
@@ -376,6 +378,56 @@ fn rows(random: &mut Random) -> Option<bool> {
         *found == start + products.sum::<i32>()
     });
     met.then_some(true)
+}
+
+/// Up to nine rows of up to 40 elements.
+fn rows_behind_each_other(random: &mut Random) -> Option<bool> {
+    let (len, rows) = (random.size(1, 40), random.size(0, 9));
+    let (mut x, mut w) = ([0; 40], [0; 9 * 40]);
+    random.fill(&mut x, true);
+    random.fill(&mut w, true);
+    let x = x.get(..len)?;
+    let start = [0; 9].map(|_| random.next() as i32);
+    let mut found = start;
+    Active::row_sums_i8(found.get_mut(..rows)?, x, &w)?;
+    for (row, (found, start)) in found.iter().zip(start).enumerate() {
+        let products = x.iter().zip(w.iter().skip(row * len)).map(|(&x, &w)| i32::from(x) * i32::from(w));
+        let added = if row < rows { products.sum::<i32>() } else { 0 };
+        if *found != start + added {
+            return None;
+        }
+    }
+    Some(true)
+}
+
+/// States of up to five filters of up to 20 elements, of which some are extremes; what lies behind them stays.
+fn states(random: &mut Random) -> Option<bool> {
+    let (memory, filters) = (random.size(1, 20), random.size(1, 5));
+    let mut any = |_| match random.next() & 7 {
+        0 => i16::MIN,
+        1 => i16::MAX,
+        _ => random.next() as i16,
+    };
+    let (before, w, new) = ([0; 101].map(&mut any), [0; 100].map(&mut any), [0; 5].map(&mut any));
+    let (mut after, mut sums) = (before, [0; 5]);
+    let (held, new) = (after.get_mut(..memory * filters)?, new.get(..filters)?);
+    Active::state_sums_i16(sums.get_mut(..filters)?, new, held, &w)?;
+    for (filter, (new, found)) in new.iter().zip(sums).enumerate() {
+        let first = filter * memory;
+        let moved = before.iter().skip(first + 1).take(memory - 1).chain([new]);
+        let mut sum = 0i32;
+        for ((moved, after), w) in moved.zip(after.iter().skip(first)).zip(w.iter().skip(first)) {
+            sum = sum.wrapping_add(i32::from(*moved).wrapping_mul(i32::from(*w)));
+            if moved != after {
+                return None;
+            }
+        }
+        if sum != found {
+            return None;
+        }
+    }
+    let behind = memory * filters;
+    (before.get(behind..)? == after.get(behind..)?).then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {

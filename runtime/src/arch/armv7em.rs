@@ -29,6 +29,7 @@ mod columns;
 mod depthwise;
 mod gemm;
 mod pairs;
+mod recurrent;
 mod widen;
 
 #[cfg(flatpack_float = "vfp")]
@@ -88,6 +89,14 @@ impl Arch for Armv7em {
         }
         *sums = four_sums_i8(acc, x_rest, 0, [r0, r1, r2, r3]);
         Some(())
+    }
+
+    fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
+        recurrent::row_sums(sums, x, w)
+    }
+
+    fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
+        recurrent::state_sums(sums, new, state, w)
     }
 
     #[inline(never)]

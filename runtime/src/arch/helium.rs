@@ -23,6 +23,7 @@ mod patches;
 mod pool;
 #[cfg(flatpack_float = "vfp")]
 mod products;
+mod recurrent;
 
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
@@ -53,6 +54,14 @@ impl Arch for Helium {
     #[inline(never)]
     fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
         gemm::four_sums(sums, x, rows_of(w, w_at, x.len())?)
+    }
+
+    fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
+        recurrent::row_sums(sums, x, w)
+    }
+
+    fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
+        recurrent::state_sums(sums, new, state, w)
     }
 
     #[inline(never)]

@@ -16,12 +16,11 @@
 //! The rule proves the shapes, F = U · rank, rank ≥ 1, that the state is one, and that nothing written
 //! shares memory with another operand.
 
-use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp};
+use crate::arch::{Active, Arch, Patch, ROW_TILE, clamp, move_on};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use bytemuck::try_cast_slice_mut;
-use core::mem::swap;
 use flatpack_format::OpCode;
 use flatpack_format::ops::svdf::{RULE, SvdfParams};
 
@@ -61,11 +60,6 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         }
     }
     Some(())
-}
-
-/// Drops the first element, moves the others to the front, and puts `new` behind them.
-pub(super) fn move_on<T>(held: &mut [T], mut new: T) {
-    held.iter_mut().rev().for_each(|held| swap(held, &mut new));
 }
 
 #[cfg(test)]

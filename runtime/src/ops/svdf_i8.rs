@@ -18,10 +18,8 @@
 //! The rule proves the shapes, F = U · rank, rank ≥ 1, that the multipliers and the zero point are in their
 //! domains, that the state is one, and that nothing written shares memory with another operand.
 
-use super::svdf::move_on;
-use crate::arch::{Active, Arch, Patch, ROW_TILE};
+use crate::arch::{Active, Arch};
 use crate::fixed;
-use crate::gemm::rows_from;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
@@ -32,6 +30,9 @@ use flatpack_format::ops::svdf_i8::{RULE, SvdfI8Params};
 
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::SvdfI8, RULE, run::<Active>);
+
+/// Filters that are computed at once.
+const FILTERS: usize = 16;
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SvdfI8Params = node.params()?;
@@ -48,31 +49,27 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &[of_feature, of_time]: &[Multiplier; 2] = reads.get(node.input(5)?)?.try_into().ok()?;
     let rows = pieces(x, inputs).zip(pieces_mut(state, filters * memory)).zip(pieces_mut(y, units));
     for ((x, state), y) in rows {
-        {
-            let mut held = pieces_mut(state, memory);
-            for first in (0..filters).step_by(ROW_TILE) {
-                let mut sums = [[0; ROW_TILE]];
-                sums.iter_mut()
-                    .flatten()
-                    .zip(feature_bias.get(first..)?)
-                    .for_each(|(sum, bias)| *sum = *bias);
-                let weights = rows_from(w_feature, inputs, first, filters)?;
-                A::gemm_tile_i8_rows(&Patch::one_tap([x], inputs), 0, weights, &mut sums)?;
-                let [sums] = sums;
-                for (sum, held) in sums.into_iter().zip(held.by_ref()) {
-                    move_on(held, fixed::saturate_i16(fixed::multiply(sum, of_feature)));
+        let mut outputs = y.iter_mut().zip(bias);
+        let (mut total, mut seen) = (0i32, 0);
+        for (tile, state) in state.chunks_mut((FILTERS * memory).max(1)).enumerate() {
+            let first = tile * FILTERS;
+            let count = FILTERS.min(filters - first);
+            let (mut sums, mut new) = ([0; FILTERS], [0; FILTERS]);
+            let (sums, new) = (sums.get_mut(..count)?, new.get_mut(..count)?);
+            sums.iter_mut().zip(feature_bias.get(first..)?).for_each(|(sum, bias)| *sum = *bias);
+            A::row_sums_i8(sums, x, w_feature.get(first * inputs..)?)?;
+            for (new, sum) in new.iter_mut().zip(sums.iter()) {
+                *new = fixed::saturate_i16(fixed::multiply(*sum, of_feature));
+            }
+            A::state_sums_i16(sums, new, state, w_time.get(first * memory..)?)?;
+            for sum in sums {
+                (total, seen) = (total.wrapping_add(*sum), seen + 1);
+                if seen == params.rank {
+                    let (y, bias) = outputs.next()?;
+                    *y = fixed::requantize(bias.wrapping_add(total), of_time, &params.y);
+                    (total, seen) = (0, 0);
                 }
             }
-        }
-        let mut filters = pieces(state, memory).zip(pieces(w_time, memory));
-        for (y, bias) in y.iter_mut().zip(bias) {
-            let mut total = *bias;
-            for (held, w) in filters.by_ref().take(params.rank as usize) {
-                for (held, w) in held.iter().zip(w) {
-                    total = total.wrapping_add(i32::from(*held).wrapping_mul(i32::from(*w)));
-                }
-            }
-            *y = fixed::requantize(total, of_time, &params.y);
         }
     }
     Some(())

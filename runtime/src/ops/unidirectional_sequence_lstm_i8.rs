@@ -26,13 +26,11 @@
 //! such, and that nothing written shares memory with another operand.
 
 use super::recurrence::{Sequence, Walked};
-use crate::arch::{Active, Arch, Patch, ROW_TILE};
+use crate::arch::{Active, Arch};
 use crate::fixed::{logistic, multiply, requantize, saturate_i16, tanh};
-use crate::gemm::rows_from;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
-use core::ops::Range;
 use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, UnidirectionalSequenceLstmI8Params};
@@ -40,20 +38,26 @@ use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, Unidirectional
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstmI8, RULE, run::<Active>);
 
-/// The sums of one product for four units, multiplied: what x, or h, adds to a gate.
-fn part<A: Arch>(
+/// Units that are computed at once.
+const UNITS: usize = 16;
+
+/// Adds to the gate of some units what x, or h, adds to it: the sums of one product, multiplied.
+fn add_part<A: Arch>(
+    gate: &mut [i16],
     x: &[i8],
     w: &[i8],
     bias: &[i32],
-    rows: Range<usize>,
+    first: usize,
     by: Multiplier,
-) -> Option<[i16; ROW_TILE]> {
-    let mut sums = [[0; ROW_TILE]];
-    sums.iter_mut().flatten().zip(bias.get(rows.clone())?).for_each(|(sum, bias)| *sum = *bias);
-    let weights = rows_from(w, x.len(), rows.start, rows.end)?;
-    A::gemm_tile_i8_rows(&Patch::one_tap([x], x.len()), 0, weights, &mut sums)?;
-    let [sums] = sums;
-    Some(sums.map(|sum| saturate_i16(multiply(sum, by))))
+) -> Option<()> {
+    let mut sums = [0; UNITS];
+    let sums = sums.get_mut(..gate.len())?;
+    sums.iter_mut().zip(bias.get(first..)?).for_each(|(sum, bias)| *sum = *bias);
+    A::row_sums_i8(sums, x, w.get(first * x.len()..)?)?;
+    for (gate, sum) in gate.iter_mut().zip(sums) {
+        *gate = gate.saturating_add(saturate_i16(multiply(*sum, by)));
+    }
+    Some(())
 }
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
@@ -73,20 +77,16 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
     let walked = Walked { x, mask: None, y, hidden, cell };
     sequence.walk(walked, |x, h, cell, y| {
-        for first in (0..units).step_by(ROW_TILE) {
-            let mut gates = [[0; ROW_TILE]; 4];
+        for (tile, (cell, y)) in cell.chunks_mut(UNITS).zip(y.chunks_mut(UNITS)).enumerate() {
+            let mut gates = [[0; UNITS]; 4];
             for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {
-                let rows = gate * units + first..gate * units + units;
-                let from_x = part::<A>(x, w, of_x, rows.clone(), by_x)?;
-                let from_h = part::<A>(h, recurrent, of_h, rows, by_h)?;
-                for (gate, (a, b)) in gates.iter_mut().zip(from_x.into_iter().zip(from_h)) {
-                    *gate = a.saturating_add(b);
-                }
+                let (gates, first) = (gates.get_mut(..cell.len())?, gate * units + tile * UNITS);
+                add_part::<A>(gates, x, w, of_x, first, by_x)?;
+                add_part::<A>(gates, h, recurrent, of_h, first, by_h)?;
             }
-            let [i, f, g, o] = gates;
-            let gates = i.into_iter().zip(f).zip(g.into_iter().zip(o));
-            let units = cell.get_mut(first..)?.iter_mut().zip(y.get_mut(first..)?);
-            for ((c, y), ((i, f), (g, o))) in units.zip(gates) {
+            let [i, f, g, o] = &gates;
+            let gates = i.iter().zip(f).zip(g.iter().zip(o));
+            for ((c, y), ((&i, &f), (&g, &o))) in cell.iter_mut().zip(y).zip(gates) {
                 let kept = saturate_i16(multiply(product(logistic(f), *c), forget));
                 let new = saturate_i16(multiply(product(logistic(i), tanh(g, 0)), add));
                 let sum = i32::from(kept.saturating_add(new));
@@ -195,7 +195,7 @@ mod tests {
         #[test]
         fn a_stream_meets_the_formula(
             (batch, time, inputs) in (1u32..3, 1u32..5, 1u32..12),
-            units in 1u32..11,
+            units in 1u32..20,
             time_major in 0u32..2,
             cell_clip in prop_oneof![Just(32768), 0..3000i32],
             cell_shift in -3..4i32,

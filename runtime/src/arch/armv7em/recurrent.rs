@@ -1,0 +1,178 @@
+//! Rows of weights, and states of filters: what LSTMs and SVDFs take.
+
+use super::Armv7em;
+use crate::arch::{Arch, ROW_TILE};
+use crate::gemm::rows_from;
+use core::arch::naked_asm;
+
+/// Four elements of x and of four rows.
+macro_rules! quad {
+    () => {
+        concat!(
+            "ldr r12, [r1], #4\n",
+            "sxtb16 lr, r12, ror #8\n",
+            "sxtb16 r12, r12\n",
+            "ldr r3, [r8], #4\n",
+            "sxtb16 r2, r3\n",
+            "sxtb16 r3, r3, ror #8\n",
+            "smlad r4, r12, r2, r4\n",
+            "smlad r4, lr, r3, r4\n",
+            "ldr r3, [r9], #4\n",
+            "sxtb16 r2, r3\n",
+            "sxtb16 r3, r3, ror #8\n",
+            "smlad r5, r12, r2, r5\n",
+            "smlad r5, lr, r3, r5\n",
+            "ldr r3, [r10], #4\n",
+            "sxtb16 r2, r3\n",
+            "sxtb16 r3, r3, ror #8\n",
+            "smlad r6, r12, r2, r6\n",
+            "smlad r6, lr, r3, r6\n",
+            "ldr r3, [r11], #4\n",
+            "sxtb16 r2, r3\n",
+            "sxtb16 r3, r3, ror #8\n",
+            "smlad r7, r12, r2, r7\n",
+            "smlad r7, lr, r3, r7\n",
+        )
+    };
+}
+
+/// See [`Arch::row_sums_i8`].
+pub(super) fn row_sums(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
+    let w = w.get(..sums.len().checked_mul(x.len())?)?;
+    let (tiles, rest) = sums.as_chunks_mut::<ROW_TILE>();
+    if !tiles.is_empty() {
+        // SAFETY: there is a tile, x has as many elements as it is said to, and w a row of them for each sum.
+        unsafe { add_products(tiles.as_mut_ptr(), x.as_ptr(), w.as_ptr(), x.len(), tiles.len()) };
+    }
+    if !rest.is_empty() {
+        let mut four = [0; ROW_TILE];
+        four.iter_mut().zip(rest.iter()).for_each(|(four, sum)| *four = *sum);
+        let w = w.get(tiles.len() * ROW_TILE * x.len()..)?;
+        Armv7em::four_sums_i8(&mut four, x, &rows_from(w, x.len(), 0, rest.len())?, 0)?;
+        rest.iter_mut().zip(four).for_each(|(sum, four)| *sum = four);
+    }
+    Some(())
+}
+
+/// See [`Arch::state_sums_i16`].
+pub(super) fn state_sums(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
+    let memory = state.len().checked_div(new.len())?;
+    let kept = memory.checked_sub(1)?;
+    let needed = new.len().checked_mul(memory)?;
+    if sums.len() != new.len() || w.len() < needed {
+        return None;
+    }
+    // SAFETY: there is a filter, `new` and `sums` have an element for each, state and w `kept` and one more.
+    unsafe { move_on(sums.as_mut_ptr(), new.as_ptr(), state.as_mut_ptr(), w.as_ptr(), kept, new.len()) };
+    Some(())
+}
+
+/// Adds the products of x with rows of w to their sums.
+///
+/// # Safety
+/// x points to `len` elements, w to as many for each of four sums of `tiles` tiles, of which there is one at least.
+#[unsafe(naked)]
+unsafe extern "C" fn add_products(
+    sums: *mut [i32; ROW_TILE],
+    x: *const i8,
+    w: *const i8,
+    len: usize,
+    tiles: usize,
+) {
+    naked_asm!(
+        dsp!(),
+        "push {{r0-r11, lr}}",
+        "2:",
+        "ldrd r0, r1, [sp]",
+        "ldrd r8, r3, [sp, #8]",
+        "ldm r0, {{r4-r7}}",
+        "add r9, r8, r3",
+        "add r10, r9, r3",
+        "add r11, r10, r3",
+        "bics r0, r3, #3",
+        "beq 5f",
+        "tst r3, #4",
+        "add.w r0, r0, r1",
+        "bne 4f",
+        "3:",
+        quad!(),
+        "4:",
+        quad!(),
+        "cmp r1, r0",
+        "bne 3b",
+        "5:",
+        "ldr r3, [sp, #12]",
+        "ands r3, r3, #3",
+        "beq 7f",
+        "6:",
+        "ldrsb r12, [r1], #1",
+        "ldrsb r2, [r8], #1",
+        "mla r4, r2, r12, r4",
+        "ldrsb r2, [r9], #1",
+        "mla r5, r2, r12, r5",
+        "ldrsb r2, [r10], #1",
+        "mla r6, r2, r12, r6",
+        "ldrsb r2, [r11], #1",
+        "mla r7, r2, r12, r7",
+        "subs r3, r3, #1",
+        "bne 6b",
+        "7:",
+        "ldr r0, [sp]",
+        "stm r0!, {{r4-r7}}",
+        "str r0, [sp]",
+        "str r11, [sp, #8]",
+        "ldr r1, [sp, #52]",
+        "subs r1, r1, #1",
+        "str r1, [sp, #52]",
+        "bne 2b",
+        "add sp, sp, #16",
+        "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Moves states on, and sums up their products with w.
+///
+/// # Safety
+/// There is a filter; `sums` and `new` point to an element for each, `state` and w to `kept` and one more for each.
+#[unsafe(naked)]
+unsafe extern "C" fn move_on(
+    sums: *mut i32,
+    new: *const i16,
+    state: *mut i16,
+    w: *const i16,
+    kept: usize,
+    filters: usize,
+) {
+    naked_asm!(
+        dsp!(),
+        "push {{r4-r9, lr}}",
+        "ldrd r4, r5, [sp, #28]",
+        "2:",
+        "movs r6, #0",
+        "lsrs r7, r4, #1",
+        "beq 4f",
+        "3:",
+        "ldr r8, [r2, #2]",
+        "ldr r9, [r3], #4",
+        "str r8, [r2], #4",
+        "smlad r6, r8, r9, r6",
+        "subs r7, r7, #1",
+        "bne 3b",
+        "4:",
+        "lsls r7, r4, #31",
+        "beq 5f",
+        "ldrsh r8, [r2, #2]",
+        "ldrsh r9, [r3], #2",
+        "strh r8, [r2], #2",
+        "mla r6, r8, r9, r6",
+        "5:",
+        "ldrsh r8, [r1], #2",
+        "ldrsh r9, [r3], #2",
+        "strh r8, [r2], #2",
+        "mla r6, r8, r9, r6",
+        "str r6, [r0], #4",
+        "subs r5, r5, #1",
+        "bne 2b",
+        "pop {{r4-r9, pc}}",
+    )
+}
