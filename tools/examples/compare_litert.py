@@ -3,10 +3,10 @@
 
     pip install ai-edge-litert numpy
     cargo build --release
-    python tools/examples/compare_litert.py model.tflite other.tflite ...
+    python tools/examples/compare_litert.py model.tflite other.tflite model.h5,converted.tflite ...
 
-Each model is built with `flatpack build --target linux` into a temporary folder. A round times one and then the other,
-each in a process of its own on one core, by the fastest tenth of its runs. Prints a row of a Markdown table for each
+Of a pair, flatpack builds the first file and LiteRT runs the second. Each model is built with `flatpack build --target linux` into a temporary folder. A round times one and then the other,
+each in a process of its own on as many cores as threads, by the fastest tenth of its runs. Prints a row of a Markdown table for each
 model: both times and the ratio flatpack / LiteRT of each round: its median, least and largest.
 """
 import argparse
@@ -22,7 +22,7 @@ import json, sys, time
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 path, runs = sys.argv[1], int(sys.argv[2])
-interpreter = Interpreter(model_path=path, num_threads=1)
+interpreter = Interpreter(model_path=path, num_threads=int(sys.argv[3]))
 interpreter.allocate_tensors()
 random = np.random.default_rng(0)
 for detail in interpreter.get_input_details():
@@ -53,26 +53,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flatpack", default="target/release/flatpack")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--core", default="0")
-    parser.add_argument("models", nargs="+", type=pathlib.Path)
+    parser.add_argument("--core", type=int, default=0, help="the first core")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("models", nargs="+", metavar="MODEL.tflite | MODEL,MODEL.tflite")
     options = parser.parse_args()
-    pin = ["taskset", "-c", options.core]
+    pin = ["taskset", "-c", f"{options.core}-{options.core + options.threads - 1}"]
+    threads = str(options.threads)
     print("| model | flatpack, µs | LiteRT, µs | flatpack / LiteRT | least to largest |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        for model in options.models:
+        for models in options.models:
+            *source, model = [pathlib.Path(path) for path in models.split(",")]
             ours = pathlib.Path(folder, "model.fpk")
-            build = [options.flatpack, "build", model, "-o", ours, "--target", "linux", "--json"]
+            build = [options.flatpack, "build", *(source or [model]), "-o", ours, "--target", "linux", "--json"]
             subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-            name = model.stem if model.stem != "model" else model.parent.name
+            name = model.parent.name if model.stem.startswith("model") else model.stem
             try:
-                one = measured(pin + [sys.executable, "-c", LITERT, model, "10"])
+                one = measured(pin + [sys.executable, "-c", LITERT, model, "10", threads])
             except subprocess.CalledProcessError:
                 print(f"| {name} | | | LiteRT does not run it | |", flush=True)
                 continue
             runs = max(10, min(3000, int(300_000 / one)))
             programs = [
-                pin + [options.flatpack, "bench", ours, "--json", "--iterations", str(runs)],
-                pin + [sys.executable, "-c", LITERT, model, str(runs)],
+                pin + [options.flatpack, "bench", ours, "--json", "--iterations", str(runs), "--threads", threads],
+                pin + [sys.executable, "-c", LITERT, model, str(runs), threads],
             ]
             rounds = []
             for number in range(options.rounds):
