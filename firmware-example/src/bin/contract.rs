@@ -283,7 +283,7 @@ fn fully_connected(random: &mut Random) -> Option<bool> {
     let (x, y) = (x.get_mut(..depth)?, y.get_mut(..len)?);
     random.fill(x, true);
     let w = weights.w.get(..len * depth)?;
-    let mut scratch = <Active as Arch>::Scratch::new();
+    let scratch = &mut <Active as Arch>::Scratch::new();
     let rows = RowsI8 { w, depth, zero: 0, outputs, quads: scratch.quads(2 * depth.div_ceil(4)) };
     let Some(done) = Active::gemm_i8(&Patch::one_tap([&*x], depth), true, &rows, &mut [&mut *y]) else {
         return Some(false);
