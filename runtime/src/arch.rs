@@ -20,18 +20,23 @@ pub mod helium;
 #[allow(unsafe_code)]
 mod avx2;
 mod image;
+#[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
+#[allow(unsafe_code)]
+mod neon;
 mod patch;
 #[allow(unsafe_code)]
 mod scratch;
 #[cfg(flatpack_float = "vfp")]
 #[allow(unsafe_code)]
 mod vfp;
-#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+#[cfg(all(any(test, feature = "std"), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod wide;
 
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 pub(crate) use avx2::Avx2;
 pub use image::Image;
+#[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
+pub(crate) use neon::Neon;
 pub use patch::Patch;
 pub use scratch::{Quad, Scratch};
 

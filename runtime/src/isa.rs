@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::arch::Avx2;
+#[cfg(target_arch = "aarch64")]
+use crate::arch::Neon;
 use crate::kernel::Kernel;
 use crate::ops;
 
@@ -14,6 +16,12 @@ pub enum Isa {
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// 64-bit Arm: all that run Linux have NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// 64-bit Arm with dot products of bytes: Cortex-A55, Cortex-A76, and later.
+    #[cfg(target_arch = "aarch64")]
+    NeonDots,
 }
 
 impl Isa {
@@ -22,6 +30,10 @@ impl Isa {
         Self::Portable,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
+        #[cfg(target_arch = "aarch64")]
+        Self::Neon,
+        #[cfg(target_arch = "aarch64")]
+        Self::NeonDots,
     ];
 
     /// The fastest that this machine has.
@@ -37,6 +49,10 @@ impl Isa {
             Self::Avx2 => {
                 std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
             }
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDots => Self::Neon.is_here() && std::arch::is_aarch64_feature_detected!("dotprod"),
         }
     }
 
@@ -46,6 +62,10 @@ impl Isa {
             Self::Portable => ops::ALL,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => const { &ops::all::<Avx2>() },
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => const { &ops::all::<Neon<false>>() },
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDots => const { &ops::all::<Neon<true>>() },
         })
     }
 
@@ -55,6 +75,10 @@ impl Isa {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDots => "neon-dotprod",
         }
     }
 

@@ -6,12 +6,13 @@ mod depthwise_i8;
 mod panels_i8;
 mod reals;
 mod requantize;
-mod widen;
 
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
+use panels_i8::Words;
 use reals::Reals;
+use wide::blocks::Room;
 
 /// The loops of this instruction set. Its kernels are given out where the processor has AVX2 and FMA only: see
 /// [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
@@ -19,7 +20,7 @@ use reals::Reals;
 pub(crate) struct Avx2;
 
 impl Arch for Avx2 {
-    type Scratch = widen::Room;
+    type Scratch = Room<i16>;
 
     #[inline(always)]
     fn vectorize<R>(f: impl FnOnce() -> R) -> R {
@@ -90,7 +91,7 @@ impl Arch for Avx2 {
     }
 
     fn conv_image_i8(
-        room: &mut widen::Room,
+        room: &mut Room<i16>,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
@@ -102,19 +103,30 @@ impl Arch for Avx2 {
     }
 
     fn conv_image_in_panels_i8(
-        room: &mut widen::Room,
+        room: &mut Room<i16>,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run(
+            room: &mut Room<i16>,
+            image: &Image,
+            w: &[i8],
+            outputs: &OutputsI8<'_>,
+            x: &[i8],
+            y: &mut [i8],
+        ) -> Option<()> {
+            wide::conv_image_in_panels::<Words>(room, image, w, outputs, x, y)
+        }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { panels_i8::conv_image(room, image, w, outputs, x, y) }
+        unsafe { run(room, image, w, outputs, x, y) }
     }
 
     fn depthwise_image_i8(
-        room: &mut widen::Room,
+        room: &mut Room<i16>,
         image: &Image,
         w: &[i8],
         outputs: &OutputsI8<'_>,

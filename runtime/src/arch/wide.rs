@@ -3,16 +3,19 @@
 //! They are written once, over [`Sixteen`] reals in registers, and compiled for each instruction set. Products are
 //! added with one rounding, so that results differ from the portable loops' by rounding alone.
 
+#[allow(unsafe_code)]
+pub(super) mod blocks;
 mod conv;
 mod depthwise;
 mod gates;
+mod panels;
 mod rectangles;
 mod rows;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;
 pub(super) use gates::gates;
-
+pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 pub(super) use rows::gemm_rows;
 
 use super::{PANEL_LEN, ROW_TILE};
@@ -27,7 +30,10 @@ pub(super) trait Sixteen: Copy {
     fn load(from: &[f32; PANEL_LEN]) -> Self;
 
     /// From memory with fewer elements; the others are zero.
-    fn load_part(from: &[f32]) -> Self;
+    #[inline(always)]
+    fn load_part(from: &[f32]) -> Self {
+        Self::load(&sixteen_of(from, 0))
+    }
 
     /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
     fn add_tile<W: Weight, const P: usize, const N: usize>(

@@ -2,7 +2,7 @@
 //! weights, sixteen pairs of elements an instruction.
 
 use super::requantize::{Multipliers, requantize};
-use super::widen::{LEN, Room, Row, Seen};
+use crate::arch::wide::blocks::{LEN, Room, Row, Seen};
 use crate::arch::{Image, OutputsI8};
 use crate::window::{Span, Windows};
 use bytemuck::cast;
@@ -19,7 +19,7 @@ const PIXELS: usize = 4;
 /// See [`Arch::conv_image_i8`](crate::arch::Arch::conv_image_i8). `None` where a pixel sees more than there is room for.
 #[target_feature(enable = "avx2")]
 pub(super) fn conv_image(
-    room: &mut Room,
+    room: &mut Room<i16>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -53,12 +53,12 @@ pub(super) fn conv_image(
 /// What these pixels see of x, each so many pieces.
 #[target_feature(enable = "avx2")]
 fn see<'r>(
-    room: &'r mut [MaybeUninit<Row>],
+    room: &'r mut [MaybeUninit<Row<i16>>],
     image: &Image,
     x: &[i8],
     pixels: core::ops::Range<usize>,
     pieces: usize,
-) -> Option<&'r [Row]> {
+) -> Option<&'r [Row<i16>]> {
     let ([_, width, channels], [_, columns, _], [kh, kw]) = (image.x, image.y, image.taps);
     let zero = i8::try_from(image.x_zero_point).ok()?;
     let [h_windows, w_windows] = image.windows();
@@ -94,7 +94,7 @@ fn see<'r>(
 /// The taps of a row.
 #[inline(always)]
 fn see_row(
-    seen: &mut Seen<'_>,
+    seen: &mut Seen<'_, i16>,
     x: &[i8],
     zero: i8,
     column: &Span,
@@ -116,7 +116,7 @@ fn see_row(
 /// What some pixels see, and weights.
 struct Products<'a> {
     /// For each pixel so many pieces.
-    seen: &'a [Row],
+    seen: &'a [Row<i16>],
     pieces: usize,
     /// Rows of `depth` elements.
     w: &'a [i8],
@@ -141,7 +141,7 @@ impl Products<'_> {
             let some = OUTPUTS.min(self.count - first);
             // The last tile begins early enough to be a whole one.
             for at in (0..last).step_by(P).chain([last]) {
-                let mut x: [&[Row]; P] = [&[]; P];
+                let mut x: [&[Row<i16>]; P] = [&[]; P];
                 for (p, x) in x.iter_mut().enumerate() {
                     *x = self.seen.get((at + p) * self.pieces..)?.get(..self.pieces)?;
                 }
@@ -174,7 +174,7 @@ impl Products<'_> {
 #[inline]
 fn tile<const P: usize, const O: usize>(
     of: &Products<'_>,
-    x: &[&[Row]; P],
+    x: &[&[Row<i16>]; P],
     first: usize,
     totals: &mut [[i32; O]; P],
 ) -> Option<()> {

@@ -1,7 +1,7 @@
 //! Depthwise convolutions of integers with one output a channel: the products of two taps of sixteen channels at a time.
 
 use super::requantize::{Multipliers, requantize};
-use super::widen::{Block, LEN, Room, Row, each_block};
+use crate::arch::wide::blocks::{Block, LEN, Room, Row, each_block};
 use crate::arch::{Image, OutputsI8};
 use bytemuck::cast;
 use core::arch::x86_64::*;
@@ -13,7 +13,7 @@ const MOST_PAIRS: usize = 32;
 /// one output of a channel, and for more taps than there is room for.
 #[target_feature(enable = "avx2")]
 pub(super) fn depthwise_image(
-    room: &mut Room,
+    room: &mut Room<i16>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -67,7 +67,7 @@ fn tiles(channels: usize) -> impl Iterator<Item = usize> {
 /// Weights of the two taps of each pair, side by side, of sixteen channels from c on; of channels and taps past the last
 /// one, zeros.
 #[target_feature(enable = "avx2")]
-fn interleave(w: &[i8], channels: usize, c: usize, pairs: &mut [[Row; 2]]) {
+fn interleave(w: &[i8], channels: usize, c: usize, pairs: &mut [[Row<i16>; 2]]) {
     for (pair, to) in pairs.iter_mut().enumerate() {
         let of_tap = |tap: usize| {
             let w = w.get(tap * channels + c..).unwrap_or_default();
@@ -95,7 +95,7 @@ struct Channels<'a> {
     /// From the first of them on.
     seen: &'a [i16],
     /// For each pair.
-    w: &'a [[Row; 2]],
+    w: &'a [[Row<i16>; 2]],
     start: [i32; LEN],
     by: [Multipliers; 2],
     outputs: &'a OutputsI8<'a>,

@@ -1,32 +1,32 @@
-//! Activations of 8 bits as integers of 16, in blocks of pixels.
+//! Activations of 8 bits in blocks of pixels: as they are, or as integers of 16 bits.
 
 use crate::arch::{Image, Quad, Scratch};
 use core::mem::MaybeUninit;
 use core::slice;
 
-/// Elements that are widened at once.
-pub(super) const LEN: usize = 16;
+/// Elements that are put at once.
+pub(in crate::arch) const LEN: usize = 16;
 
-/// So many elements.
-pub(super) type Row = [i16; LEN];
+/// So many elements: what activations become.
+pub(in crate::arch) type Row<X> = [X; LEN];
 
-/// Rows that there is room for: 64 KiB.
+/// Rows that there is room for: 32 KiB of bytes.
 const MOST: usize = 2048;
 
 /// Elements that there is room for.
 const ELEMENTS: usize = (MOST - 1) * LEN;
 
 /// The most pixels of a block.
-pub(super) const MOST_PIXELS: usize = 256;
+pub(in crate::arch) const MOST_PIXELS: usize = 256;
 
-/// Elements that a block of more than a few pixels sees: half of a first-level cache.
-pub(super) const BLOCK: usize = 8 * 1024;
+/// Elements that a block of more than a few pixels sees: half of a first-level cache, if they have 16 bits.
+const BLOCK: usize = 8 * 1024;
 
 /// Memory of a step.
 #[derive(Debug)]
-pub(crate) struct Room(pub(super) [MaybeUninit<Row>; MOST]);
+pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
 
-impl Scratch for Room {
+impl<X> Scratch for Room<X> {
     #[inline(always)]
     fn new() -> Self {
         Self([const { MaybeUninit::uninit() }; MOST])
@@ -43,15 +43,15 @@ impl Scratch for Room {
 
 /// A block of pixels, and what they see.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Block<'a> {
+pub(in crate::arch) struct Block<'a, X> {
     /// Part of the image, with what taps beside it have, row by row, then zeros, [`LEN`] of them.
-    pub(super) seen: &'a [i16],
+    pub(in crate::arch) seen: &'a [X],
     /// Elements of a row of it.
-    pub(super) row: usize,
+    pub(in crate::arch) row: usize,
     /// Where the first tap of each pixel begins.
-    pub(super) pixels: &'a [u32],
+    pub(in crate::arch) pixels: &'a [u32],
     /// Number of the first pixel; the others follow.
-    pub(super) first: usize,
+    pub(in crate::arch) first: usize,
 }
 
 /// How many windows of so many taps there are in so many positions.
@@ -62,12 +62,12 @@ fn windows(positions: usize, taps: usize, stride: usize) -> usize {
 /// Calls f with blocks of all pixels: of `few` pixels or more, if there are so many. `None` if there is no room, and for
 /// windows with spaces between their taps.
 #[inline(always)]
-pub(super) fn each_block(
-    room: &mut Room,
+pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
+    room: &mut Room<X>,
     image: &Image,
     x: &[i8],
     few: usize,
-    mut f: impl FnMut(Block<'_>) -> Option<()>,
+    mut f: impl FnMut(Block<'_, X>) -> Option<()>,
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [rows, columns, _]) = (image.x, image.taps, image.y);
     let [stride_h, stride_w] = image.stride;
@@ -110,13 +110,13 @@ pub(super) fn each_block(
 /// A part of an image, with what taps beside it have: so many rows and columns, the first ones counted from the first
 /// window's first tap.
 #[inline(always)]
-fn widened<'r>(
-    room: &'r mut Room,
+fn widened<'r, X: From<i8> + Copy>(
+    room: &'r mut Room<X>,
     image: &Image,
     x: &[i8],
     [first_row, first_column]: [usize; 2],
     [rows, columns]: [usize; 2],
-) -> Option<&'r [i16]> {
+) -> Option<&'r [X]> {
     let ([height, width, channels], [pad_h, pad_w]) = (image.x, image.pad);
     let zero = i8::try_from(image.x_zero_point).ok()?;
     let all = rows * columns * channels;
@@ -142,22 +142,22 @@ fn widened<'r>(
 }
 
 /// Elements one after the other, as far as they are written.
-pub(super) struct Seen<'a> {
-    room: &'a mut [MaybeUninit<Row>],
+pub(in crate::arch) struct Seen<'a, X> {
+    room: &'a mut [MaybeUninit<Row<X>>],
     /// Elements that are written.
     len: usize,
 }
 
-impl<'a> Seen<'a> {
+impl<'a, X: From<i8> + Copy> Seen<'a, X> {
     /// Nothing yet.
     #[inline(always)]
-    pub(super) fn in_room(room: &'a mut [MaybeUninit<Row>]) -> Self {
+    pub(in crate::arch) fn in_room(room: &'a mut [MaybeUninit<Row<X>>]) -> Self {
         Self { room, len: 0 }
     }
 
     /// More elements.
     #[inline(always)]
-    pub(super) fn take(&mut self, x: &[i8]) -> Option<()> {
+    pub(in crate::arch) fn take(&mut self, x: &[i8]) -> Option<()> {
         let room = self.elements(x.len())?;
         let (room_pieces, room_rest) = room.as_chunks_mut::<LEN>();
         let (pieces, rest) = x.as_chunks::<LEN>();
@@ -171,21 +171,22 @@ impl<'a> Seen<'a> {
 
     /// The same element so many times.
     #[inline(always)]
-    pub(super) fn fill(&mut self, x: i8, count: usize) -> Option<()> {
+    pub(in crate::arch) fn fill(&mut self, x: i8, count: usize) -> Option<()> {
         self.elements(count)?.fill(MaybeUninit::new(x.into()));
         self.len += count;
         Some(())
     }
 
     /// Zeros up to the next whole row.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    pub(super) fn end_row(&mut self) -> Option<()> {
+    pub(in crate::arch) fn end_row(&mut self) -> Option<()> {
         self.fill(0, self.len.next_multiple_of(LEN) - self.len)
     }
 
     /// Room for so many more elements.
     #[inline(always)]
-    fn elements(&mut self, count: usize) -> Option<&mut [MaybeUninit<i16>]> {
+    fn elements(&mut self, count: usize) -> Option<&mut [MaybeUninit<X>]> {
         let all = self.room.len() * LEN;
         // SAFETY: rows are their elements one after the other, none of which need be written.
         let elements = unsafe { slice::from_raw_parts_mut(self.room.as_mut_ptr().cast(), all) };
@@ -194,7 +195,7 @@ impl<'a> Seen<'a> {
 
     /// The elements, if so many are written.
     #[inline(always)]
-    pub(super) fn written(self, count: usize) -> Option<&'a [i16]> {
+    pub(in crate::arch) fn written(self, count: usize) -> Option<&'a [X]> {
         if count > self.len {
             return None;
         }

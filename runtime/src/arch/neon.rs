@@ -1,0 +1,77 @@
+//! 64-bit Arm with NEON, which all that run Linux have, and with dot products, which most since Cortex-A55 have.
+
+mod panels_i8;
+mod reals;
+mod requantize;
+
+use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use crate::weight::Weight;
+use panels_i8::{Dots, Pairs};
+use reals::Reals;
+use wide::blocks::Room;
+
+/// The loops of this instruction set, with or without dot products. Its kernels are given out only where the processor
+/// has it: see [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Neon<const DOTS: bool>;
+
+// What the compiler vectorises it vectorises with NEON: targets with an operating system have it.
+impl<const DOTS: bool> Arch for Neon<DOTS> {
+    type Scratch = Room<i8>;
+
+    const WIDE_TILES: bool = true;
+
+    fn gemm_rows_f32<const P: usize, W: Weight>(
+        patch: &Patch<'_, P>,
+        w: &[W],
+        depth: usize,
+        y: &mut [&mut [f32]; P],
+    ) -> Option<()> {
+        wide::gemm_rows::<Reals, W, P>(patch, w, depth, y)
+    }
+
+    fn gates_f32<W: Weight, const T: usize, const G: usize>(
+        x: &[f32],
+        panel: &Panel<'_, W>,
+        gates: [usize; G],
+        _: usize,
+        sums: &mut [[f32; T]; G],
+    ) -> Option<()> {
+        wide::gates::<Reals, W, T, G>(x, panel, gates, sums)
+    }
+
+    fn conv_image_f32<W: Weight>(
+        image: &Image,
+        w: &[[W; PANEL_LEN]],
+        outputs: &OutputsF32<'_>,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        wide::conv_image::<Reals, W>(image, w, outputs, x, y)
+    }
+
+    fn conv_image_in_panels_i8(
+        room: &mut Room<i8>,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        if DOTS {
+            wide::conv_image_in_panels::<Dots>(room, image, w, outputs, x, y)
+        } else {
+            wide::conv_image_in_panels::<Pairs>(room, image, w, outputs, x, y)
+        }
+    }
+
+    fn depthwise_image_f32<W: Weight>(
+        image: &Image,
+        w: &[W],
+        outputs: &OutputsF32<'_>,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        wide::depthwise_image::<Reals, W>(image, w, outputs, x, y)
+    }
+}

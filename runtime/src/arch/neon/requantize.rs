@@ -1,0 +1,100 @@
+//! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
+
+use crate::arch::PANEL_LEN;
+use bytemuck::cast;
+use core::arch::aarch64::*;
+use flatpack_format::ops::{Multiplier, OutputI8};
+
+/// The multipliers of four outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Multipliers {
+    mantissas: int32x4_t,
+    /// Places to the left.
+    left: int32x4_t,
+    /// Places to the left, none or less: places to the right.
+    right: int32x4_t,
+}
+
+impl Multipliers {
+    /// Those of the outputs of a panel, from `first` on: one for all, or one for each; past their end nothing.
+    pub(super) fn of_panel(requant: &[Multiplier], first: usize) -> [Self; 4] {
+        let mut some = [Multiplier { mantissa: 0, shift: 0 }; PANEL_LEN];
+        match requant {
+            [one] => some = [*one; PANEL_LEN],
+            _ => some
+                .iter_mut()
+                .zip(requant.get(first..).unwrap_or_default())
+                .for_each(|(to, from)| *to = *from),
+        }
+        let mantissas: [_; 4] = cast(some.map(|by| by.mantissa));
+        let left: [_; 4] = cast(some.map(|by| by.shift.max(0)));
+        let right: [_; 4] = cast(some.map(|by| by.shift.min(0)));
+        let [a, b, c, d] = mantissas;
+        let ([la, lb, lc, ld], [ra, rb, rc, rd]) = (left, right);
+        [(a, la, ra), (b, lb, rb), (c, lc, rc), (d, ld, rd)].map(|(mantissas, left, right)| Self {
+            mantissas,
+            left,
+            right,
+        })
+    }
+
+    /// `sums` times these.
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn multiply(&self, sums: int32x4_t) -> int32x4_t {
+        let high = vqrdmulhq_s32(vshlq_s32(sums, self.left), self.mantissas);
+        // A shift to the right rounds halves up: what is below zero is less by 1 then, if it is shifted at all.
+        let nudge = vshrq_n_s32::<31>(vandq_s32(high, self.right));
+        vrshlq_s32(vqaddq_s32(high, nudge), self.right)
+    }
+}
+
+/// Sixteen sums as elements of y.
+#[inline(always)]
+pub(super) fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [i8; PANEL_LEN] {
+    #[target_feature(enable = "neon")]
+    #[inline]
+    fn requantize(sums: [int32x4_t; 4], by: &[Multipliers; 4], y: &OutputI8) -> int8x16_t {
+        let zero = vdupq_n_s32(y.zero_point);
+        let (least, most) = (vdupq_n_s32(y.min), vdupq_n_s32(y.max));
+        let mut elements = sums;
+        for (element, by) in elements.iter_mut().zip(by) {
+            let moved = vaddq_s32(by.multiply(*element), zero);
+            *element = vminq_s32(vmaxq_s32(moved, least), most);
+        }
+        // Of each the lowest byte.
+        let [a, b, c, d] = elements.map(|four| vreinterpretq_s16_s32(four));
+        let (low, high) = (vuzp1q_s16(a, b), vuzp1q_s16(c, d));
+        vuzp1q_s8(vreinterpretq_s8_s16(low), vreinterpretq_s8_s16(high))
+    }
+    // SAFETY: the processor has NEON.
+    cast(unsafe { requantize(cast(*sums), by, y) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixed;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn sums_become_the_published_bytes(
+            sums: [i32; 16], places in 0u32..31, mantissas: [i32; 16], shifts: [u8; 16],
+            zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
+        ) {
+            let y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
+            // Halves are met by mantissas of few bits; a shift of few places shows the last of them.
+            for (kept, least) in [(i32::MAX, -31), (0x7000_0000, -31), (0x7000_0000, -3)] {
+                let by: [_; 16] = core::array::from_fn(|at| Multiplier {
+                    mantissa: mantissas[at] & kept,
+                    shift: least + i32::from(shifts[at]) % (31 - least),
+                });
+                for sums in [sums, sums.map(|sum| sum >> places), [i32::MIN; 16], [i32::MAX; 16]] {
+                    let want: [_; 16] = core::array::from_fn(|at| fixed::requantize(sums[at], by[at], &y));
+                    prop_assert_eq!(requantize(&sums, &Multipliers::of_panel(&by, 0), &y), want);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! Convolutions of integers with weights in layout `panel16x4`: four elements of what pixels see are multiplied with
+//! those of sixteen outputs.
+
+use super::blocks::{Block, LEN, MOST_PIXELS, Room, each_block};
+use crate::arch::{Image, OutputsI8, PANEL_LEN};
+use crate::pieces::pieces;
+use flatpack_format::ops::{Multiplier, OutputI8};
+
+/// Elements of an output that are multiplied at once.
+pub(in crate::arch) const GROUP: usize = 4;
+
+/// The most rows of taps.
+const MOST_TAPS: usize = 16;
+
+/// Elements of pixels that are put together at once.
+const PUT: usize = 8 * 1024;
+
+/// Weights of sixteen outputs: four of one, then of the next one.
+pub(in crate::arch) type Group = [i8; PANEL_LEN * GROUP];
+
+/// How an instruction set multiplies integers with four elements of sixteen outputs each.
+pub(in crate::arch) trait Panels: Sized {
+    /// What activations become.
+    type X: From<i8> + Copy;
+
+    /// Sums of sixteen outputs in registers.
+    type Sums: Copy;
+
+    /// The multipliers of sixteen outputs.
+    type Multipliers;
+
+    /// Pixels that are multiplied at once.
+    const PIXELS: usize;
+
+    /// [`Products::panels`] of [`PIXELS`](Self::PIXELS) pixels, or of fewer if there are fewer, in a function compiled
+    /// for the instruction set.
+    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()>;
+
+    /// No sums yet.
+    fn zero() -> Self::Sums;
+
+    /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
+    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [[Self::X; GROUP]; P]);
+
+    /// The sum of each output.
+    fn totals(sums: Self::Sums) -> [i32; PANEL_LEN];
+
+    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
+    fn add_tile<const P: usize>(tile: &Tile<'_, Self::X, P>, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()>;
+
+    /// The multipliers of the outputs from `first` on: one for all, or one for each.
+    fn multipliers(requant: &[Multiplier], first: usize) -> Self::Multipliers;
+
+    /// Sums as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
+    fn requantize(sums: &[i32; PANEL_LEN], by: &Self::Multipliers, y: &OutputI8) -> [i8; PANEL_LEN];
+}
+
+/// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
+/// than there is room for.
+#[inline(always)]
+pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
+    room: &mut Room<V::X>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
+    let depth = kh * kw * channels;
+    let (w, _) = w.as_chunks();
+    let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
+    // A tap has whole groups, and so have the taps of a row, which are neighbours.
+    if channels.is_multiple_of(GROUP) && kh <= MOST_TAPS {
+        return each_block(room, image, x, V::PIXELS, |block| {
+            weights.of_rows::<V>(&block, [kh, kw * channels], y)
+        });
+    }
+    // Else taps of each pixel are put side by side.
+    let len = depth.next_multiple_of(LEN);
+    let mut put = [V::X::from(0); PUT];
+    let mut pixels = [0; MOST_PIXELS];
+    pixels.iter_mut().enumerate().for_each(|(pixel, at)| *at = (pixel * len) as u32);
+    let most = PUT.checked_div(len)?.min(pixels.len());
+    if most == 0 {
+        return None;
+    }
+    each_block(room, image, x, V::PIXELS, |block| {
+        let mut first = block.first;
+        for some in block.pixels.chunks(most) {
+            for (put, pixel) in put.chunks_exact_mut(len).zip(some) {
+                put_together(block.seen.get(*pixel as usize..)?, block.row, [kh, kw * channels], put)?;
+            }
+            let pixels = pixels.get(..some.len())?;
+            let products =
+                Products { seen: &put, taps: &[0], len: weights.panel_len * GROUP, pixels, weights };
+            V::panels(&products, y.get_mut(first * count..)?.get_mut(..some.len() * count)?)?;
+            first += some.len();
+        }
+        Some(())
+    })
+}
+
+/// Rows of taps of a pixel, one after the other. What follows the last one is of no use: its weights are zero.
+#[inline(always)]
+fn put_together<X: Copy>(seen: &[X], seen_row: usize, [rows, row]: [usize; 2], put: &mut [X]) -> Option<()> {
+    for tap in 0..rows {
+        let from = seen.get(tap * seen_row..)?;
+        let to = put.get_mut(tap * row..)?;
+        match (from.first_chunk::<LEN>(), to.first_chunk_mut::<LEN>()) {
+            // The next row goes over what is too much.
+            (Some(from), Some(to)) if row <= LEN => *to = *from,
+            _ => to.get_mut(..row)?.copy_from_slice(from.get(..row)?),
+        }
+    }
+    Some(())
+}
+
+/// What pixels are multiplied with.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    /// Panels of `panel_len` groups.
+    w: &'a [Group],
+    panel_len: usize,
+    outputs: &'a OutputsI8<'a>,
+    /// Number of outputs.
+    count: usize,
+}
+
+impl Weights<'_> {
+    /// Pixels whose taps are rows of so many elements.
+    #[inline(always)]
+    fn of_rows<V: Panels>(
+        self,
+        block: &Block<'_, V::X>,
+        [rows, len]: [usize; 2],
+        y: &mut [i8],
+    ) -> Option<()> {
+        let &Block { seen, row, pixels, first } = block;
+        let mut taps = [0; MOST_TAPS];
+        taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * row) as u32);
+        let products = Products { seen, taps: taps.get(..rows)?, len, pixels, weights: self };
+        V::panels(&products, y.get_mut(first * self.count..)?.get_mut(..pixels.len() * self.count)?)
+    }
+}
+
+/// Pixels, what they see, and weights.
+pub(in crate::arch) struct Products<'a, V: Panels> {
+    seen: &'a [V::X],
+    /// Where taps begin, from a pixel's first one on.
+    taps: &'a [u32],
+    /// Elements of a tap.
+    len: usize,
+    /// Where the first tap of each pixel begins.
+    pixels: &'a [u32],
+    weights: Weights<'a>,
+}
+
+impl<V: Panels> Products<'_, V> {
+    /// How many pixels there are.
+    pub(in crate::arch) fn pixels(&self) -> usize {
+        self.pixels.len()
+    }
+
+    /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many.
+    #[inline(always)]
+    pub(in crate::arch) fn panels<const P: usize>(&self, y: &mut [i8]) -> Option<()> {
+        let &Self { seen, taps, len, pixels, weights } = self;
+        let last = pixels.len().checked_sub(P)?;
+        let Weights { w, panel_len, outputs, count } = weights;
+        let OutputsI8 { bias, requant, y: output, .. } = *outputs;
+        for (first, w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
+            let by = V::multipliers(requant, first);
+            let mut start = [0; PANEL_LEN];
+            start.iter_mut().zip(bias.get(first..)?).for_each(|(start, bias)| *start = *bias);
+            let some = PANEL_LEN.min(count - first);
+            // The last tile begins early enough to be a whole one.
+            for at in (0..last).step_by(P).chain([last]) {
+                let mut sums = [start; P];
+                let pixels = pixels.get(at..)?.first_chunk()?;
+                V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
+                for (p, sums) in sums.iter().enumerate() {
+                    let elements = V::requantize(sums, &by, &output);
+                    let y = y.get_mut((at + p) * count + first..)?;
+                    match y.first_chunk_mut() {
+                        Some(y) if some == PANEL_LEN => *y = elements,
+                        _ => y.iter_mut().zip(elements).take(some).for_each(|(y, element)| *y = element),
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// What the sums of a tile are made of: `P` pixels and a panel.
+pub(in crate::arch) struct Tile<'a, X, const P: usize> {
+    seen: &'a [X],
+    taps: &'a [u32],
+    /// Elements of a tap.
+    len: usize,
+    pixels: &'a [u32; P],
+    w: &'a [Group],
+}
+
+impl<X: From<i8> + Copy, const P: usize> Tile<'_, X, P> {
+    /// `sums[p][o] += Σ x[p][tap][i] · w[o][tap][i]`.
+    #[inline(always)]
+    pub(in crate::arch) fn add<V: Panels<X = X>>(&self, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
+        let mut acc = [V::zero(); P];
+        let mut w = self.w;
+        let groups = self.len / GROUP;
+        for tap in self.taps {
+            let (of_tap, after) = w.split_at_checked(groups)?;
+            w = after;
+            let mut x: [&[[X; GROUP]]; P] = [&[]; P];
+            for (x, pixel) in x.iter_mut().zip(self.pixels) {
+                let at = (pixel + tap) as usize;
+                *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
+            }
+            for (i, w) in of_tap.iter().enumerate() {
+                let mut of_x = [[X::from(0); GROUP]; P];
+                for (of_x, x) in of_x.iter_mut().zip(x) {
+                    *of_x = *x.get(i)?;
+                }
+                V::add_products(&mut acc, w, of_x);
+            }
+        }
+        for (sums, acc) in sums.iter_mut().zip(acc) {
+            sums.iter_mut().zip(V::totals(acc)).for_each(|(sum, total)| *sum = sum.wrapping_add(total));
+        }
+        Some(())
+    }
+}
