@@ -87,3 +87,14 @@ impl Isa {
         Self::ALL.iter().copied().find(|isa| isa.name() == name)
     }
 }
+
+#[cfg(all(test, target_arch = "aarch64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_of_64_bit_arm_is_tested() {
+        assert!(Isa::Neon.is_here());
+        assert!(Isa::NeonDots.is_here(), "to test dot products, emulate a processor that has them");
+    }
+}
