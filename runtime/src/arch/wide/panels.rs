@@ -232,3 +232,105 @@ impl<X: From<i8> + Copy, const P: usize> Tile<'_, X, P> {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
+    use crate::{Isa, fixed};
+    use flatpack_format::ops::{Multiplier, OutputI8};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    /// Integers that look random.
+    struct Seed(u32);
+
+    impl Seed {
+        fn next(&mut self) -> u32 {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            self.0 >> 8
+        }
+
+        fn some(&mut self, len: usize) -> Vec<i8> {
+            (0..len).map(|_| (self.next() >> 16) as i8).collect()
+        }
+    }
+
+    /// Rows of weights in layout `panel16x4`.
+    fn in_panels(w: &[i8], depth: usize) -> Vec<i8> {
+        let panel = depth.next_multiple_of(4) * PANEL_LEN;
+        let outputs = w.len() / depth;
+        let mut packed = std::vec![0; outputs.div_ceil(PANEL_LEN) * panel];
+        for (at, w) in w.iter().enumerate() {
+            let (o, i) = (at / depth, at % depth);
+            packed[o / PANEL_LEN * panel + i / 4 * 4 * PANEL_LEN + o % PANEL_LEN * 4 + i % 4] = *w;
+        }
+        packed
+    }
+
+    fn formula(image: &Image, w: &[i8], outputs: &OutputsI8<'_>, x: &[i8]) -> Vec<i8> {
+        let ([height, width, channels], [kh, kw]) = (image.x, image.taps);
+        let ([rows, columns, count], [pad_h, pad_w]) = (image.y, image.pad);
+        let element = |at: usize| {
+            let (row, column, o) = (at / count / columns, at / count % columns, at % count);
+            let mut sum = outputs.bias[o];
+            for tap in 0..kh * kw {
+                let h = (row * image.stride[0] + tap / kw).checked_sub(pad_h).filter(|h| *h < height);
+                let v = (column * image.stride[1] + tap % kw).checked_sub(pad_w).filter(|v| *v < width);
+                for i in 0..channels {
+                    let x = h
+                        .zip(v)
+                        .map_or(image.x_zero_point, |(h, v)| x[(h * width + v) * channels + i].into());
+                    sum += x * i32::from(w[(o * kh * kw + tap) * channels + i]);
+                }
+            }
+            fixed::requantize(sum, fixed::of_output(outputs.requant, o).unwrap(), &outputs.y)
+        };
+        (0..rows * columns * count).map(element).collect()
+    }
+
+    fn computed<A: Arch>(image: &Image, w: &[i8], outputs: &OutputsI8<'_>, x: &[i8]) -> Vec<i8> {
+        let mut y = std::vec![0; image.y.iter().product()];
+        A::conv_image_in_panels_i8(&mut A::Scratch::new(), image, w, outputs, x, &mut y).unwrap();
+        y
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn tiles_of_each_width_meet_the_formula(
+            size in [1usize..5, 1..12], channels in 1usize..21, count in 1usize..35, taps in [1usize..4, 1..4],
+            stride in [1usize..3, 1..3], zero in -128i32..128, one: bool, seed: u32,
+        ) {
+            let mut seed = Seed(seed);
+            let pad = taps.map(|taps| taps / 2);
+            let positions = |axis: usize| {
+                (size[axis] + 2 * pad[axis]).checked_sub(taps[axis]).map(|rest| rest / stride[axis] + 1)
+            };
+            let (Some(rows), Some(columns)) = (positions(0), positions(1)) else { return Ok(()) };
+            let image = Image {
+                x: [size[0], size[1], channels], x_zero_point: zero, y: [rows, columns, count],
+                taps, stride, dilation: [1; 2], pad,
+            };
+            let depth = taps[0] * taps[1] * channels;
+            let (x, w) = (seed.some(size[0] * size[1] * channels), seed.some(count * depth));
+            let bias: Vec<_> = (0..count).map(|_| (seed.next() >> 8) as i32 - (1 << 15)).collect();
+            let requant: Vec<_> = (0..if one { 1 } else { count })
+                .map(|_| Multiplier { mantissa: (seed.next() | 1 << 30) as i32, shift: -10 })
+                .collect();
+            let y = OutputI8 { zero_point: 3, min: -100, max: 120 };
+            let outputs = OutputsI8 { bias: &bias, requant: &requant, plain: false, y };
+            let want = formula(&image, &w, &outputs, &x);
+            let w = in_panels(&w, depth);
+            #[cfg(target_arch = "x86_64")]
+            if Isa::Avx2.is_here() {
+                prop_assert_eq!(&computed::<crate::arch::Avx2>(&image, &w, &outputs, &x), &want);
+            }
+            #[cfg(target_arch = "aarch64")]
+            prop_assert_eq!(&computed::<crate::arch::Neon<false>>(&image, &w, &outputs, &x), &want);
+            #[cfg(target_arch = "aarch64")]
+            if Isa::NeonDots.is_here() {
+                prop_assert_eq!(&computed::<crate::arch::Neon<true>>(&image, &w, &outputs, &x), &want);
+            }
+        }
+    }
+}
