@@ -41,13 +41,13 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn add_products<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [[i16; GROUP]; P]) {
+    fn add_products<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [&[i16; GROUP]; P]) {
         #[target_feature(enable = "avx2")]
         #[inline]
-        fn add<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [[i16; GROUP]; P]) {
+        fn add<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [&[i16; GROUP]; P]) {
             let mut of_x = [_mm256_setzero_si256(); P];
             for (of_x, x) in of_x.iter_mut().zip(x) {
-                *of_x = _mm256_set1_epi64x(cast(x));
+                *of_x = _mm256_set1_epi64x(cast(*x));
             }
             let w: [[i8; 16]; 4] = cast(*w);
             for (o, w) in w.into_iter().enumerate() {

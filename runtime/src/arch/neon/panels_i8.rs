@@ -34,10 +34,10 @@ impl Panels for Dots {
     }
 
     #[inline(always)]
-    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [[i8; GROUP]; P]) {
+    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[i8; GROUP]; P]) {
         let w: [int8x16_t; 4] = cast(*w);
         for (sums, x) in sums.iter_mut().zip(x) {
-            let x = cast([x; 4]);
+            let x = cast([*x; 4]);
             for (sum, w) in sums.iter_mut().zip(w) {
                 // SAFETY: the kernels with these loops are given out where the processor has dot products.
                 *sum = unsafe { dot(*sum, x, w) };
@@ -91,7 +91,7 @@ impl Panels for Pairs {
     }
 
     #[inline(always)]
-    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [[i8; GROUP]; P]) {
+    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[i8; GROUP]; P]) {
         #[target_feature(enable = "neon")]
         #[inline]
         fn add([low, high]: [int32x4_t; 2], x: int8x16_t, w: int8x16_t) -> [int32x4_t; 2] {
@@ -100,7 +100,7 @@ impl Panels for Pairs {
         }
         let w: [int8x16_t; 4] = cast(*w);
         for (sums, x) in sums.iter_mut().zip(x) {
-            let x = cast([x; 4]);
+            let x = cast([*x; 4]);
             for (sum, w) in sums.iter_mut().zip(w) {
                 // SAFETY: the processor has NEON.
                 *sum = unsafe { add(*sum, x, w) };

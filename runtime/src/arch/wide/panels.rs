@@ -40,7 +40,7 @@ pub(in crate::arch) trait Panels: Sized {
     fn zero() -> Self::Sums;
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
-    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [[Self::X; GROUP]; P]);
+    fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
 
     /// The sum of each output.
     fn totals(sums: Self::Sums) -> [i32; PANEL_LEN];
@@ -208,6 +208,7 @@ impl<X: From<i8> + Copy, const P: usize> Tile<'_, X, P> {
     #[inline(always)]
     pub(in crate::arch) fn add<V: Panels<X = X>>(&self, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
         let mut acc = [V::zero(); P];
+        let zeros = [X::from(0); GROUP];
         let mut w = self.w;
         let groups = self.len / GROUP;
         for tap in self.taps {
@@ -219,9 +220,10 @@ impl<X: From<i8> + Copy, const P: usize> Tile<'_, X, P> {
                 *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
             }
             for (i, w) in of_tap.iter().enumerate() {
-                let mut of_x = [[X::from(0); GROUP]; P];
+                // Not the elements themselves: they are then loaded into all places at once.
+                let mut of_x = [&zeros; P];
                 for (of_x, x) in of_x.iter_mut().zip(x) {
-                    *of_x = *x.get(i)?;
+                    *of_x = x.get(i)?;
                 }
                 V::add_products(&mut acc, w, of_x);
             }
