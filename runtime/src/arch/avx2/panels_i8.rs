@@ -1,8 +1,9 @@
 //! Convolutions of integers with weights in layout `panel16x4`: what a block of pixels sees is widened to 16 bits, and
 //! four elements of it are multiplied with those of sixteen outputs, four outputs an instruction.
 
-use super::requantize::{Multipliers, requantize};
+use super::requantize::Outputs;
 use super::widen::{self, LEN, Room, each_block};
+use crate::arch::wide::put;
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
 use bytemuck::cast;
@@ -24,7 +25,7 @@ const MOST_TAPS: usize = 16;
 const PUT: usize = 8 * 1024;
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
-/// than there is room for.
+/// than there is room for, and for windows with spaces between their taps.
 #[target_feature(enable = "avx2")]
 pub(super) fn conv_image(
     room: &mut Room,
@@ -35,6 +36,9 @@ pub(super) fn conv_image(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
+    if image.dilation != [1; 2] {
+        return None;
+    }
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
     let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
@@ -131,26 +135,15 @@ impl Products<'_> {
     fn panels<const P: usize>(&self, y: &mut [i8]) -> Option<()> {
         let last = self.pixels.len().checked_sub(P)?;
         let Weights { w, panel_len, outputs, count } = self.weights;
-        let OutputsI8 { bias, requant, y: output, .. } = *outputs;
         for (first, w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
-            let by = [Multipliers::of(requant, first), Multipliers::of(requant, first + 8)];
-            let mut start = [0; PANEL_LEN];
-            start.iter_mut().zip(bias.get(first..)?).for_each(|(start, bias)| *start = *bias);
-            let [start_low, start_high]: [__m256i; 2] = cast(start);
-            let some = PANEL_LEN.min(count - first);
+            let (outputs, end) = (Outputs::of(outputs, first), count.min(first + PANEL_LEN));
             // The last tile begins early enough to be a whole one.
             for at in (0..last).step_by(P).chain([last]) {
                 let mut sums = [[_mm256_setzero_si256(); 4]; P];
                 self.tile(self.pixels.get(at..)?.first_chunk()?, w, &mut sums)?;
                 for (p, parts) in sums.into_iter().enumerate() {
-                    let [low, high] = totals(parts);
-                    let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
-                    let elements = requantize(sums, &by, &output);
-                    let y = y.get_mut((at + p) * count + first..)?;
-                    match y.first_chunk_mut() {
-                        Some(y) if some == PANEL_LEN => *y = elements,
-                        _ => y.iter_mut().zip(elements).take(some).for_each(|(y, element)| *y = element),
-                    }
+                    let pixel = (at + p) * count;
+                    put(outputs.elements(totals(parts)), y.get_mut(pixel + first..pixel + end)?);
                 }
             }
         }
@@ -177,12 +170,12 @@ impl Products<'_> {
                 let at = (pixel + tap) as usize;
                 *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
             }
-            for (i, w) in of_tap.iter().enumerate() {
+            for i in 0..groups {
                 let mut of_x = [_mm256_setzero_si256(); P];
                 for (of_x, x) in of_x.iter_mut().zip(x) {
                     *of_x = _mm256_set1_epi64x(cast(*x.get(i)?));
                 }
-                let w: [[i8; 16]; 4] = cast(*w);
+                let w: [[i8; 16]; 4] = cast(*of_tap.get(i)?);
                 for (o, w) in w.into_iter().enumerate() {
                     let w = _mm256_cvtepi8_epi16(cast(w));
                     for (acc, x) in acc.iter_mut().zip(of_x) {
