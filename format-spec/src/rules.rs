@@ -529,34 +529,20 @@ fn v25_absent(model: &Model<'_>, tensor: Tensor<'_>) -> Outcome {
     let Some((gates, outputs, depth)) = tensor.shape().around(axis) else { return Ok(()) };
     match tensor.layout() {
         Layout::Rows => Ok(()),
-        Layout::Panel16 => v25_panels(model, tensor, outputs, depth),
-        Layout::Gates16 => v25_panels(model, tensor, outputs, depth.saturating_mul(gates)),
+        Layout::Panel16 => v25_panels::<1>(model, tensor, outputs, depth),
+        Layout::Gates16 => v25_panels::<1>(model, tensor, outputs, depth.saturating_mul(gates)),
         Layout::Pairs => v25_pairs(model, tensor, outputs, depth),
-        Layout::Panel16x4 => v25_groups(model, tensor, outputs, depth),
+        Layout::Panel16x4 => v25_panels::<PANEL_GROUP>(model, tensor, outputs, depth),
     }
-}
-
-/// The last panel holds zeros for the outputs that are absent.
-fn v25_panels(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
-    let present = outputs % PANEL;
-    if present == 0 {
-        return Ok(());
-    }
-    let [row_bytes, present_bytes] = [PANEL, present].map(|outputs| outputs * tensor.dtype().bytes());
-    let end = tensor.offset().saturating_add(tensor.bytes());
-    let panel = end.saturating_sub(depth.saturating_mul(row_bytes));
-    for row in (panel..end).step_by(row_bytes.max(1) as usize) {
-        v25_zero(model, row.saturating_add(present_bytes), row.saturating_add(row_bytes))?;
-    }
-    Ok(())
 }
 
 /// The last panel holds zeros for the outputs that are absent, and the last group of each panel for elements that are.
-fn v25_groups(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
+/// An output has `GROUP` elements side by side.
+fn v25_panels<const GROUP: u32>(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -> Outcome {
     let bytes = tensor.dtype().bytes();
-    let of_output = PANEL_GROUP.saturating_mul(bytes);
+    let of_output = GROUP.saturating_mul(bytes);
     let group_bytes = PANEL.saturating_mul(of_output);
-    let panel_bytes = depth.div_ceil(PANEL_GROUP).saturating_mul(group_bytes);
+    let panel_bytes = depth.div_ceil(GROUP).saturating_mul(group_bytes);
     let end = tensor.offset().saturating_add(tensor.bytes());
     let present = outputs % PANEL;
     if present != 0 {
@@ -565,7 +551,7 @@ fn v25_groups(model: &Model<'_>, tensor: Tensor<'_>, outputs: u32, depth: u32) -
             v25_zero(model, first, group.saturating_add(group_bytes))?;
         }
     }
-    let present = depth % PANEL_GROUP;
+    let present = depth % GROUP;
     if present != 0 {
         for panel in (tensor.offset()..end).step_by(panel_bytes.max(1) as usize) {
             let panel_end = panel.saturating_add(panel_bytes);

@@ -8,9 +8,9 @@ use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::writer::{Draft, Memory, StepDraft, TensorDraft};
 use flatpack_format::{
     ALIGN, CaseRecord, DType, Features, Header, Layout, MAGIC, MAX_INPUTS, MAX_MODEL_INPUTS, MAX_RANK,
-    MAX_WRITES, MetaRecord, NameKind, NameRecord, OpCode, PAIR, PAIR_GROUP, PANEL, PROBE_COUNT, Place,
-    QuantRecord, ReceiptRecord, Rule, SectionKind, SectionRecord, Shape, StepRecord, StringRef, Target,
-    TensorRecord, TensorType, VERSION, ops, pairs_at,
+    MAX_WRITES, MetaRecord, NameKind, NameRecord, OpCode, PAIR, PAIR_GROUP, PANEL, PANEL_GROUP, PROBE_COUNT,
+    Place, QuantRecord, ReceiptRecord, Rule, SectionKind, SectionRecord, Shape, StepRecord, StringRef,
+    Target, TensorRecord, TensorType, VERSION, ops, pairs_at,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
@@ -507,7 +507,7 @@ fn constants_are_as_the_text_says() {
     let meaning = |name: &str| &header.iter().find(|[.., field, _]| field == name).unwrap()[4];
     assert_eq!(*meaning("magic"), magic.join(" "));
     assert!(meaning("version").starts_with(&format!("{VERSION};")));
-    assert_eq!((Features::KNOWN, PANEL, PAIR, PAIR_GROUP), (0, 16, 2, 4));
+    assert_eq!((Features::KNOWN, PANEL, PANEL_GROUP, PAIR, PAIR_GROUP), (0, 16, 4, 2, 4));
     assert_eq!(SPEC.lines().next(), Some(format!("# The `.fpk` format, version {VERSION}").as_str()));
     let history = table("## Versions", ["version", "since", "changes"]);
     assert_eq!(history.last().unwrap()[0], VERSION.to_string());
@@ -517,7 +517,7 @@ fn constants_are_as_the_text_says() {
 #[test]
 fn the_formula_of_panels_is_that_of_the_checks() {
     let at = |o: usize, i: usize| (o / 16) * 3 * 16 + i * 16 + o % 16;
-    meets_the_checks(Layout::Panel16, [18, 3], 32 * 3, at);
+    meets_the_checks(Layout::Panel16, &[18, 3], 32 * 3, |of| at(of[0], of[1]));
 }
 
 #[test]
@@ -528,27 +528,48 @@ fn the_formula_of_pairs_is_that_of_the_checks() {
             (o / 2) * groups * 8 + (i / 4) * 8 + (i % 4 % 2) * 4 + (i % 4 / 2) * 2 + o % 2
         };
         assert!((0..2 * depth).all(|i| at(0, i) == pairs_at(i)));
-        meets_the_checks(Layout::Pairs, [outputs, depth], usize::div_ceil(outputs, 2) * groups * 8, at);
+        let room = usize::div_ceil(outputs, 2) * groups * 8;
+        meets_the_checks(Layout::Pairs, &[outputs, depth], room, |of| at(of[0], of[1]));
+    }
+}
+
+#[test]
+fn the_formula_of_panels_with_groups_is_that_of_the_checks() {
+    for [outputs, depth] in [[2, 6], [18, 5], [16, 3], [17, 8], [33, 1]] {
+        let groups = usize::div_ceil(depth, 4);
+        let at = |o: usize, i: usize| (o / 16) * groups * 64 + (i / 4) * 64 + (o % 16) * 4 + i % 4;
+        let room = usize::div_ceil(outputs, 16) * groups * 64;
+        meets_the_checks(Layout::Panel16x4, &[outputs, depth], room, |at_of| at(at_of[0], at_of[1]));
+    }
+}
+
+#[test]
+fn the_formula_of_gates_is_that_of_the_checks() {
+    for [gates, units, depth] in [[4, 18, 3], [3, 16, 2], [1, 5, 4], [3, 35, 1]] {
+        let at =
+            |g: usize, s: usize, i: usize| (s / 16) * depth * gates * 16 + i * gates * 16 + g * 16 + s % 16;
+        let room = usize::div_ceil(units, 16) * 16 * depth * gates;
+        meets_the_checks(Layout::Gates16, &[gates, units, depth], room, |of| at(of[0], of[1], of[2]));
     }
 }
 
 /// Of the `room` elements of a tensor, every place that a formula names may hold a value, every other must be
 /// zero.
-fn meets_the_checks(
-    layout: Layout,
-    [outputs, depth]: [usize; 2],
-    room: usize,
-    at: impl Fn(usize, usize) -> usize,
-) {
-    let named: BTreeSet<usize> =
-        (0..outputs).flat_map(|o| (0..depth).map(move |i| (o, i))).map(|(o, i)| at(o, i)).collect();
-    assert_eq!(named.len(), outputs * depth);
+fn meets_the_checks(layout: Layout, dims: &[usize], room: usize, at: impl Fn(&[usize]) -> usize) {
+    let len = dims.iter().product();
+    // The index along each dimension of the element with this number.
+    let index = |element: usize| -> Vec<usize> {
+        let after = |axis: usize| dims[axis + 1..].iter().product::<usize>();
+        (0..dims.len()).map(|axis| element / after(axis) % dims[axis]).collect()
+    };
+    let named: BTreeSet<usize> = (0..len).map(|element| at(&index(element))).collect();
+    assert_eq!(named.len(), len);
     for (dtype, bytes) in [(DType::I8, 1), (DType::F32, 4)] {
         for element in 0..room {
             let mut values = vec![0u8; room * bytes];
             values[element * bytes] = 1;
             let mut draft = example();
-            let shape = Shape::new(&[outputs as u32, depth as u32]).unwrap();
+            let shape = Shape::new(&dims.iter().map(|&dim| dim as u32).collect::<Vec<_>>()).unwrap();
             draft.tensors.push(TensorDraft {
                 name: None,
                 tensor_type: TensorType { dtype, shape },

@@ -25,6 +25,8 @@ mod image;
 mod neon;
 mod patch;
 #[allow(unsafe_code)]
+mod recurrent;
+#[allow(unsafe_code)]
 mod scratch;
 #[cfg(flatpack_float = "vfp")]
 #[allow(unsafe_code)]
@@ -38,13 +40,12 @@ pub use image::Image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 pub(crate) use neon::Neon;
 pub use patch::Patch;
+pub(crate) use recurrent::move_on;
 pub use scratch::{Quad, Scratch};
 
 use crate::fixed;
 use crate::gemm::rows_from;
-use crate::pieces::{pieces, pieces_mut};
 use crate::weight::Weight;
-use core::mem::swap;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 use flatpack_format::{PAIR_GROUP, PANEL, PANEL_GROUP, pairs_at};
@@ -417,27 +418,13 @@ pub trait Arch {
 
     /// Of rows of weights that lie behind each other: `sums[o] += Σ x[i] · w[o][i]`. Sums wrap.
     fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-        let rows = sums.len();
-        for (tile, sums) in sums.chunks_mut(ROW_TILE).enumerate() {
-            let mut four = [0; ROW_TILE];
-            four.iter_mut().zip(sums.iter()).for_each(|(four, sum)| *four = *sum);
-            Self::four_sums_i8(&mut four, x, &rows_from(w, x.len(), tile * ROW_TILE, rows)?, 0)?;
-            sums.iter_mut().zip(four).for_each(|(sum, four)| *sum = four);
-        }
-        Some(())
+        recurrent::row_sums::<Self>(sums, x, w)
     }
 
     /// Moves the state of each filter on by one, with `new[f]` as its last element: then `sums[f] = Σ state[f][m] ·
     /// w[f][m]`. Sums wrap.
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
-        let memory = state.len().checked_div(new.len())?;
-        let filters = pieces_mut(state, memory).zip(pieces(w, memory));
-        for ((sum, new), (held, w)) in sums.iter_mut().zip(new).zip(filters) {
-            move_on(held, *new);
-            let products = held.iter().zip(w).map(|(held, w)| i32::from(*held).wrapping_mul((*w).into()));
-            *sum = products.fold(0, i32::wrapping_add);
-        }
-        Some(())
+        recurrent::state_sums(sums, new, state, w)
     }
 
     /// For `P` pixels and 2 outputs, whose weights are a pair of layout `pairs`: `sums[p][o] += Σ (x[p][tap][i] +
@@ -726,11 +713,6 @@ fn rows_of<'w>(
     len: usize,
 ) -> Option<[&'w [i8]; ROW_TILE]> {
     Some([stretch(w0, at, len)?, stretch(w1, at, len)?, stretch(w2, at, len)?, stretch(w3, at, len)?])
-}
-
-/// Drops the first element, moves the others to the front, and puts `new` behind them.
-pub(crate) fn move_on<T>(held: &mut [T], mut new: T) {
-    held.iter_mut().rev().for_each(|held| swap(held, &mut new));
 }
 
 /// Two sums in one loop, over whole groups of layout `pairs`.

@@ -25,6 +25,7 @@ mod pool;
 mod products;
 mod recurrent;
 
+use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
 use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
@@ -57,11 +58,11 @@ impl Arch for Helium {
     }
 
     fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-        recurrent::row_sums(sums, x, w)
+        row_sums_by::<Self>(recurrent::add_products, sums, x, w)
     }
 
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
-        recurrent::state_sums(sums, new, state, w)
+        state_sums_by(recurrent::move_on, sums, new, state, w)
     }
 
     #[inline(never)]

@@ -20,6 +20,7 @@ pub(super) use rows::gemm_rows;
 
 use super::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
+use bytemuck::Pod;
 
 /// Sixteen reals in registers: the outputs of a panel, or channels.
 pub(super) trait Sixteen: Copy {
@@ -59,14 +60,31 @@ pub(super) trait Sixteen: Copy {
 
 /// Sixteen of these values from `first` on; zero past their end.
 #[inline(always)]
-fn sixteen_of(values: &[f32], first: usize) -> [f32; PANEL_LEN] {
+pub(super) fn sixteen_of<T: Pod>(values: &[T], first: usize) -> [T; PANEL_LEN] {
     let values = values.get(first..).unwrap_or_default();
     match values.first_chunk() {
         Some(values) => *values,
         None => {
-            let mut some = [0.0; PANEL_LEN];
+            let mut some = [T::zeroed(); PANEL_LEN];
             some.iter_mut().zip(values).for_each(|(to, from)| *to = *from);
             some
         }
     }
+}
+
+/// Sixteen values to as many places, or to fewer those that there is a place for.
+#[inline(always)]
+pub(super) fn put<T: Pod>(values: [T; PANEL_LEN], to: &mut [T]) {
+    match to.first_chunk_mut() {
+        Some(to) => *to = values,
+        None => to.iter_mut().zip(values).for_each(|(to, from)| *to = from),
+    }
+}
+
+/// [`put`] of reals in registers.
+#[inline(always)]
+fn put_reals<V: Sixteen>(reals: V, to: &mut [f32]) {
+    let mut values = [0.0; PANEL_LEN];
+    reals.store(&mut values);
+    put(values, to);
 }

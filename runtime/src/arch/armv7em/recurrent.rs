@@ -1,8 +1,6 @@
 //! Rows of weights, and states of filters: what LSTMs and SVDFs take.
 
-use super::Armv7em;
-use crate::arch::{Arch, ROW_TILE};
-use crate::gemm::rows_from;
+use crate::arch::ROW_TILE;
 use core::arch::naked_asm;
 
 /// Four elements of x and of four rows.
@@ -36,43 +34,12 @@ macro_rules! quad {
     };
 }
 
-/// See [`Arch::row_sums_i8`].
-pub(super) fn row_sums(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-    let w = w.get(..sums.len().checked_mul(x.len())?)?;
-    let (tiles, rest) = sums.as_chunks_mut::<ROW_TILE>();
-    if !tiles.is_empty() {
-        // SAFETY: there is a tile, x has as many elements as it is said to, and w a row of them for each sum.
-        unsafe { add_products(tiles.as_mut_ptr(), x.as_ptr(), w.as_ptr(), x.len(), tiles.len()) };
-    }
-    if !rest.is_empty() {
-        let mut four = [0; ROW_TILE];
-        four.iter_mut().zip(rest.iter()).for_each(|(four, sum)| *four = *sum);
-        let w = w.get(tiles.len() * ROW_TILE * x.len()..)?;
-        Armv7em::four_sums_i8(&mut four, x, &rows_from(w, x.len(), 0, rest.len())?, 0)?;
-        rest.iter_mut().zip(four).for_each(|(sum, four)| *sum = four);
-    }
-    Some(())
-}
-
-/// See [`Arch::state_sums_i16`].
-pub(super) fn state_sums(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
-    let memory = state.len().checked_div(new.len())?;
-    let kept = memory.checked_sub(1)?;
-    let needed = new.len().checked_mul(memory)?;
-    if sums.len() != new.len() || w.len() < needed {
-        return None;
-    }
-    // SAFETY: there is a filter, `new` and `sums` have an element for each, state and w `kept` and one more.
-    unsafe { move_on(sums.as_mut_ptr(), new.as_ptr(), state.as_mut_ptr(), w.as_ptr(), kept, new.len()) };
-    Some(())
-}
-
-/// Adds the products of x with rows of w to their sums.
+/// An [`AddProducts`](crate::arch::recurrent::AddProducts).
 ///
 /// # Safety
-/// x points to `len` elements, w to as many for each of four sums of `tiles` tiles, of which there is one at least.
+/// As there.
 #[unsafe(naked)]
-unsafe extern "C" fn add_products(
+pub(super) unsafe extern "C" fn add_products(
     sums: *mut [i32; ROW_TILE],
     x: *const i8,
     w: *const i8,
@@ -130,12 +97,12 @@ unsafe extern "C" fn add_products(
     )
 }
 
-/// Moves states on, and sums up their products with w.
+/// A [`MoveOn`](crate::arch::recurrent::MoveOn).
 ///
 /// # Safety
-/// There is a filter; `sums` and `new` point to an element for each, `state` and w to `kept` and one more for each.
+/// As there.
 #[unsafe(naked)]
-unsafe extern "C" fn move_on(
+pub(super) unsafe extern "C" fn move_on(
     sums: *mut i32,
     new: *const i16,
     state: *mut i16,

@@ -1,6 +1,7 @@
 //! Sums of integers at their common scale.
 
 use super::requantize::{Multipliers, requantize};
+use crate::arch::wide::{put, sixteen_of};
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::add_i8::AddI8Params;
@@ -29,13 +30,8 @@ pub(super) fn add_run<const MINUS: bool>(
         y: &params.y,
     };
     for at in (0..y.len()).step_by(LEN) {
-        let (a, b) = (sixteen_of(a.unwrap_or(y), at)?, sixteen_of(b.unwrap_or(y), at)?);
-        let elements = sum.sixteen::<MINUS>(a, b);
-        let y = y.get_mut(at..)?;
-        match y.first_chunk_mut() {
-            Some(y) => *y = elements,
-            None => y.iter_mut().zip(elements).for_each(|(y, element)| *y = element),
-        }
+        let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
+        put(sum.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
     }
     Some(())
 }
@@ -106,16 +102,4 @@ impl Sum<'_> {
         };
         requantize(sums, &[self.by, self.by], self.y)
     }
-}
-
-/// Sixteen elements of a slice from `at` on; past its end, zeros.
-#[inline(always)]
-fn sixteen_of(x: &[i8], at: usize) -> Option<[i8; LEN]> {
-    let x = x.get(at..)?;
-    if let Some(x) = x.first_chunk() {
-        return Some(*x);
-    }
-    let mut elements = [0; LEN];
-    elements.iter_mut().zip(x).for_each(|(to, from)| *to = *from);
-    Some(elements)
 }

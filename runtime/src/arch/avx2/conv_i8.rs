@@ -1,8 +1,9 @@
 //! Convolutions of integers: what some pixels see is put together, widened to 16 bits, and multiplied with rows of
 //! weights, sixteen pairs of elements an instruction.
 
-use super::requantize::{Multipliers, requantize};
+use super::requantize::Outputs;
 use crate::arch::wide::blocks::{LEN, Room, Row, Seen};
+use crate::arch::wide::put;
 use crate::arch::{Image, OutputsI8};
 use crate::window::{Span, Windows};
 use bytemuck::cast;
@@ -132,13 +133,8 @@ impl Products<'_> {
     fn run<const P: usize, const O: usize>(&self, y: &mut [i8]) -> Option<()> {
         let pixels = y.len().checked_div(self.count)?;
         let last = pixels.checked_sub(P)?;
-        let OutputsI8 { bias, requant, y: output, .. } = *self.outputs;
         for first in (0..self.count).step_by(OUTPUTS) {
-            let by = [Multipliers::of(requant, first), Multipliers::of(requant, first + 8)];
-            let mut start = [0; OUTPUTS];
-            start.iter_mut().zip(bias.get(first..)?).for_each(|(start, bias)| *start = *bias);
-            let [start_low, start_high]: [__m256i; 2] = cast(start);
-            let some = OUTPUTS.min(self.count - first);
+            let (outputs, end) = (Outputs::of(self.outputs, first), self.count.min(first + OUTPUTS));
             // The last tile begins early enough to be a whole one.
             for at in (0..last).step_by(P).chain([last]) {
                 let mut x: [&[Row<i16>]; P] = [&[]; P];
@@ -146,7 +142,7 @@ impl Products<'_> {
                     *x = self.seen.get((at + p) * self.pieces..)?.get(..self.pieces)?;
                 }
                 let mut sums = [[0i32; OUTPUTS]; P];
-                for of_tile in (0..some).step_by(O) {
+                for of_tile in (0..end - first).step_by(O) {
                     let mut totals = [[0; O]; P];
                     tile(self, &x, first + of_tile, &mut totals)?;
                     for (sums, totals) in sums.iter_mut().zip(totals) {
@@ -154,14 +150,8 @@ impl Products<'_> {
                     }
                 }
                 for (p, sums) in sums.into_iter().enumerate() {
-                    let [low, high]: [__m256i; 2] = cast(sums);
-                    let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
-                    let elements = requantize(sums, &by, &output);
-                    let y = y.get_mut((at + p) * self.count + first..)?;
-                    match y.first_chunk_mut() {
-                        Some(y) if some == OUTPUTS => *y = elements,
-                        _ => y.iter_mut().zip(elements).take(some).for_each(|(y, element)| *y = element),
-                    }
+                    let pixel = (at + p) * self.count;
+                    put(outputs.elements(cast(sums)), y.get_mut(pixel + first..pixel + end)?);
                 }
             }
         }

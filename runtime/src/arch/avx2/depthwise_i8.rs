@@ -1,7 +1,8 @@
 //! Depthwise convolutions of integers with one output a channel: the products of two taps of sixteen channels at a time.
 
-use super::requantize::{Multipliers, requantize};
+use super::requantize::Outputs;
 use crate::arch::wide::blocks::{Block, LEN, Room, Row, each_block};
+use crate::arch::wide::{put, sixteen_of};
 use crate::arch::{Image, OutputsI8};
 use bytemuck::cast;
 use core::arch::x86_64::*;
@@ -20,7 +21,8 @@ pub(super) fn depthwise_image(
     x: &[i8],
     y: &mut [i8],
 ) -> Option<()> {
-    let ([_, _, channels], [_, _, count], [kh, kw]) = (image.x, image.y, image.taps);
+    let ([_, _, channels], [_, _, count]) = (image.x, image.y);
+    let ([kh, kw], [dilation_h, dilation_w]) = (image.taps, image.dilation);
     if channels != count {
         return None;
     }
@@ -30,28 +32,21 @@ pub(super) fn depthwise_image(
     each_block(room, image, x, 1, |Block { seen, row, pixels, first }| {
         // The tap that is none sees what the first one sees: its weights are zero.
         for (tap, at) in pairs.as_flattened_mut().iter_mut().enumerate().take(taps) {
-            *at = tap / kw * row + tap % kw * channels;
+            *at = tap / kw * dilation_h * row + tap % kw * dilation_w * channels;
         }
         let y = y.get_mut(first * channels..)?;
         for c in tiles(channels) {
             let mut of_c = [[[0; LEN]; 2]; MOST_PAIRS];
             let of_c = of_c.get_mut(..pairs.len())?;
             interleave(w, channels, c, of_c);
-            let by = [Multipliers::of(outputs.requant, c), Multipliers::of(outputs.requant, c + 8)];
-            let mut start = [0; LEN];
-            start.iter_mut().zip(outputs.bias.get(c..)?).for_each(|(start, bias)| *start = *bias);
-            let run = Channels { seen: seen.get(c..)?, w: &*of_c, start, by, outputs };
+            let run = Channels { seen: seen.get(c..)?, w: &*of_c, outputs: Outputs::of(outputs, c) };
             for (pixel, y) in pixels.iter().zip(y.chunks_exact_mut(channels)) {
                 // Nearly all windows are of three rows and three columns.
                 let elements = match pairs.first_chunk::<5>() {
                     Some(pairs) if of_c.len() == 5 => run.pixel(pairs, *pixel as usize)?,
                     _ => run.pixel(pairs, *pixel as usize)?,
                 };
-                let y = y.get_mut(c..)?;
-                match y.first_chunk_mut() {
-                    Some(y) => *y = elements,
-                    None => y.iter_mut().zip(elements).for_each(|(y, element)| *y = element),
-                }
+                put(elements, y.get_mut(c..)?);
             }
         }
         Some(())
@@ -72,12 +67,7 @@ fn interleave(w: &[i8], channels: usize, c: usize, pairs: &mut [[Row<i16>; 2]]) 
         let of_tap = |tap: usize| {
             let w = w.get(tap * channels + c..).unwrap_or_default();
             let w = w.get(..channels - c).unwrap_or_default();
-            let mut some = [0; LEN];
-            match w.first_chunk() {
-                Some(w) => some = *w,
-                None => some.iter_mut().zip(w).for_each(|(to, w)| *to = *w),
-            }
-            _mm256_cvtepi8_epi16(cast(some))
+            _mm256_cvtepi8_epi16(cast(sixteen_of(w, 0)))
         };
         *to = two_taps(of_tap(2 * pair), of_tap(2 * pair + 1)).map(cast);
     }
@@ -96,9 +86,7 @@ struct Channels<'a> {
     seen: &'a [i16],
     /// For each pair.
     w: &'a [[Row<i16>; 2]],
-    start: [i32; LEN],
-    by: [Multipliers; 2],
-    outputs: &'a OutputsI8<'a>,
+    outputs: Outputs<'a>,
 }
 
 impl Channels<'_> {
@@ -119,10 +107,8 @@ impl Channels<'_> {
             }
         }
         let [low, high] = sums;
-        let [start_low, start_high]: [__m256i; 2] = cast(self.start);
         let (first, second) =
             (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high));
-        let sums = [_mm256_add_epi32(first, start_low), _mm256_add_epi32(second, start_high)];
-        Some(requantize(sums, &self.by, &self.outputs.y))
+        Some(self.outputs.elements([first, second]))
     }
 }

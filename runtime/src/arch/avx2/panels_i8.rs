@@ -1,12 +1,11 @@
 //! Four elements of sixteen outputs at once: activations and weights as integers of 16 bits, four outputs an
 //! instruction.
 
-use super::requantize::{Multipliers, requantize};
-use crate::arch::PANEL_LEN;
+use super::requantize::Outputs;
 use crate::arch::wide::{GROUP, Group, PanelTile, Panels, Products};
+use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
-use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Integers of 16 bits.
 pub(super) struct Words;
@@ -17,7 +16,7 @@ type Parts = [__m256i; 4];
 impl Panels for Words {
     type X = i16;
     type Sums = Parts;
-    type Multipliers = [Multipliers; 2];
+    type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill half of the registers, and what is loaded the other half.
     const PIXELS: usize = 2;
@@ -33,6 +32,17 @@ impl Panels for Words {
         }
         // SAFETY: the processor has AVX2 and FMA.
         unsafe { run(products, y) }
+    }
+
+    #[inline(always)]
+    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Parts; P]) -> Option<()> {
+        #[target_feature(enable = "avx2")]
+        #[inline(never)]
+        fn run<const P: usize>(tile: &PanelTile<'_, Words, P>, sums: &mut [Parts; P]) -> Option<()> {
+            tile.add(sums)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(tile, sums) }
     }
 
     #[inline(always)]
@@ -64,42 +74,21 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn totals(sums: Parts) -> [i32; PANEL_LEN] {
+    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { Outputs::of(outputs, first) }
+    }
+
+    #[inline(always)]
+    fn elements(outputs: &Outputs<'_>, sums: Parts) -> [i8; PANEL_LEN] {
         #[target_feature(enable = "avx2")]
         #[inline]
-        fn totals([a, b, c, d]: Parts) -> [__m256i; 2] {
+        fn elements(outputs: &Outputs<'_>, [a, b, c, d]: Parts) -> [i8; PANEL_LEN] {
             // Sums of pairs of four registers' halves: outputs 0, 1, 4, 5, 2, 3, 6, 7.
-            let (low, high) = (_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-            const ORDER: i32 = 0b11_01_10_00;
-            [_mm256_permute4x64_epi64::<ORDER>(low), _mm256_permute4x64_epi64::<ORDER>(high)]
+            let order = |pairs| _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
+            outputs.elements([order(_mm256_hadd_epi32(a, b)), order(_mm256_hadd_epi32(c, d))])
         }
         // SAFETY: the processor has AVX2 and FMA.
-        cast(unsafe { totals(sums) })
-    }
-
-    #[inline(always)]
-    fn add_tile<const P: usize>(
-        tile: &PanelTile<'_, i16, P>,
-        sums: &mut [[i32; PANEL_LEN]; P],
-    ) -> Option<()> {
-        #[target_feature(enable = "avx2")]
-        #[inline(never)]
-        fn run<const P: usize>(tile: &PanelTile<'_, i16, P>, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
-            tile.add::<Words>(sums)
-        }
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(tile, sums) }
-    }
-
-    #[inline(always)]
-    fn multipliers(requant: &[Multiplier], first: usize) -> [Multipliers; 2] {
-        // SAFETY: the processor has AVX2 and FMA.
-        [first, first + 8].map(|first| unsafe { Multipliers::of(requant, first) })
-    }
-
-    #[inline(always)]
-    fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 2], y: &OutputI8) -> [i8; PANEL_LEN] {
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { requantize(cast(*sums), by, y) }
+        unsafe { elements(outputs, sums) }
     }
 }

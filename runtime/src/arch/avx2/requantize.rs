@@ -1,5 +1,7 @@
 //! Sums of eight outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
+use crate::arch::OutputsI8;
+use crate::arch::wide::sixteen_of;
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -54,6 +56,35 @@ impl Multipliers {
         let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(self.dropped), _mm256_srai_epi32::<31>(high));
         let shifted = _mm256_srav_epi32(high, self.right);
         _mm256_sub_epi32(shifted, _mm256_cmpgt_epi32(rest, threshold))
+    }
+}
+
+/// What becomes of the sums of sixteen outputs.
+pub(super) struct Outputs<'a> {
+    /// What sums begin with.
+    start: [__m256i; 2],
+    by: [Multipliers; 2],
+    y: &'a OutputI8,
+}
+
+impl<'a> Outputs<'a> {
+    /// The outputs from `first` on; past their end nothing.
+    #[target_feature(enable = "avx2")]
+    pub(super) fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+        Self {
+            start: cast(sixteen_of(outputs.bias, first)),
+            by: [Multipliers::of(outputs.requant, first), Multipliers::of(outputs.requant, first + 8)],
+            y: &outputs.y,
+        }
+    }
+
+    /// Sums without what they begin with as elements of y.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(super) fn elements(&self, [low, high]: [__m256i; 2]) -> [i8; 16] {
+        let [start_low, start_high] = self.start;
+        let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
+        requantize(sums, &self.by, self.y)
     }
 }
 

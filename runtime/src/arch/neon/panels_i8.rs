@@ -1,12 +1,11 @@
 //! Four elements of sixteen outputs at once: activations and weights as they are, in bytes.
 
-use super::requantize::{Multipliers, requantize};
-use crate::arch::PANEL_LEN;
+use super::requantize::Outputs;
 use crate::arch::wide::{GROUP, Group, PanelTile, Panels, Products};
+use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
 use core::arch::asm;
-use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Dot products of four bytes with four bytes: four outputs an instruction.
 pub(super) struct Dots;
@@ -14,7 +13,7 @@ pub(super) struct Dots;
 impl Panels for Dots {
     type X = i8;
     type Sums = [int32x4_t; 4];
-    type Multipliers = [Multipliers; 4];
+    type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill 24 registers of 32.
     const PIXELS: usize = 6;
@@ -26,6 +25,11 @@ impl Panels for Dots {
             4 | 5 => products.panels::<4>(y),
             _ => products.panels::<{ Self::PIXELS }>(y),
         }
+    }
+
+    #[inline(never)]
+    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()> {
+        tile.add(sums)
     }
 
     #[inline(always)]
@@ -46,23 +50,13 @@ impl Panels for Dots {
     }
 
     #[inline(always)]
-    fn totals(sums: Self::Sums) -> [i32; PANEL_LEN] {
-        cast(sums)
-    }
-
-    #[inline(never)]
-    fn add_tile<const P: usize>(tile: &PanelTile<'_, i8, P>, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
-        tile.add::<Self>(sums)
+    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
+        Outputs::of(outputs, first)
     }
 
     #[inline(always)]
-    fn multipliers(requant: &[Multiplier], first: usize) -> Self::Multipliers {
-        Multipliers::of_panel(requant, first)
-    }
-
-    #[inline(always)]
-    fn requantize(sums: &[i32; PANEL_LEN], by: &Self::Multipliers, y: &OutputI8) -> [i8; PANEL_LEN] {
-        requantize(sums, by, y)
+    fn elements(outputs: &Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN] {
+        outputs.elements(sums)
     }
 }
 
@@ -73,7 +67,7 @@ pub(super) struct Pairs;
 impl Panels for Pairs {
     type X = i8;
     type Sums = [[int32x4_t; 2]; 4];
-    type Multipliers = [Multipliers; 4];
+    type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill half of the registers.
     const PIXELS: usize = 2;
@@ -83,6 +77,11 @@ impl Panels for Pairs {
             1 => products.panels::<1>(y),
             _ => products.panels::<{ Self::PIXELS }>(y),
         }
+    }
+
+    #[inline(never)]
+    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()> {
+        tile.add(sums)
     }
 
     #[inline(always)]
@@ -109,24 +108,14 @@ impl Panels for Pairs {
     }
 
     #[inline(always)]
-    fn totals(sums: Self::Sums) -> [i32; PANEL_LEN] {
+    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
+        Outputs::of(outputs, first)
+    }
+
+    #[inline(always)]
+    fn elements(outputs: &Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN] {
         // SAFETY: the processor has NEON.
-        cast(sums.map(|[low, high]| unsafe { vpaddq_s32(low, high) }))
-    }
-
-    #[inline(never)]
-    fn add_tile<const P: usize>(tile: &PanelTile<'_, i8, P>, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
-        tile.add::<Self>(sums)
-    }
-
-    #[inline(always)]
-    fn multipliers(requant: &[Multiplier], first: usize) -> Self::Multipliers {
-        Multipliers::of_panel(requant, first)
-    }
-
-    #[inline(always)]
-    fn requantize(sums: &[i32; PANEL_LEN], by: &Self::Multipliers, y: &OutputI8) -> [i8; PANEL_LEN] {
-        requantize(sums, by, y)
+        outputs.elements(sums.map(|[low, high]| unsafe { vpaddq_s32(low, high) }))
     }
 }
 

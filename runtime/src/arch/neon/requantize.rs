@@ -1,6 +1,7 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
-use crate::arch::PANEL_LEN;
+use crate::arch::wide::sixteen_of;
+use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -49,9 +50,38 @@ impl Multipliers {
     }
 }
 
+/// What becomes of the sums of sixteen outputs.
+pub(super) struct Outputs<'a> {
+    /// What sums begin with.
+    start: [int32x4_t; 4],
+    by: [Multipliers; 4],
+    y: &'a OutputI8,
+}
+
+impl<'a> Outputs<'a> {
+    /// The outputs from `first` on; past their end nothing.
+    pub(super) fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+        Self {
+            start: cast(sixteen_of(outputs.bias, first)),
+            by: Multipliers::of_panel(outputs.requant, first),
+            y: &outputs.y,
+        }
+    }
+
+    /// Sums without what they begin with as elements of y.
+    #[inline(always)]
+    pub(super) fn elements(&self, mut sums: [int32x4_t; 4]) -> [i8; PANEL_LEN] {
+        for (sum, start) in sums.iter_mut().zip(self.start) {
+            // SAFETY: the processor has NEON.
+            *sum = unsafe { vaddq_s32(*sum, start) };
+        }
+        requantize(&cast(sums), &self.by, self.y)
+    }
+}
+
 /// Sixteen sums as elements of y.
 #[inline(always)]
-pub(super) fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [i8; PANEL_LEN] {
+fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [i8; PANEL_LEN] {
     #[target_feature(enable = "neon")]
     #[inline]
     fn requantize(sums: [int32x4_t; 4], by: &[Multipliers; 4], y: &OutputI8) -> int8x16_t {

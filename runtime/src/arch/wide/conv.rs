@@ -1,7 +1,7 @@
 //! Convolutions with weights in layout `panel16`: for a block of pixels, panel by panel, tiles of pixels.
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
-use super::{Sixteen, sixteen_of};
+use super::{Sixteen, put_reals, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::pieces::pieces;
 use crate::weight::Weight;
@@ -122,15 +122,8 @@ impl<W: Weight> Run<'_, W> {
                 }
                 let sum = sum.max(low).min(high);
                 let [_, y_at] = pixel.at();
-                let y = y.get_mut(y_at + at(n)..)?;
-                match y.first_chunk_mut() {
-                    Some(y) if at(n) + PANEL_LEN <= self.count => sum.store(y),
-                    _ => {
-                        let mut all = [0.0; PANEL_LEN];
-                        sum.store(&mut all);
-                        y.get_mut(..self.count - at(n))?.iter_mut().zip(all).for_each(|(y, sum)| *y = sum);
-                    }
-                }
+                let end = self.count.min(at(n) + PANEL_LEN);
+                put_reals(sum, y.get_mut(y_at + at(n)..y_at + end)?);
             }
         }
         Some(())

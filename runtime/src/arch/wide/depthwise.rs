@@ -1,7 +1,7 @@
 //! Depthwise convolutions with one output a channel: sixteen channels of four pixels at a time.
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
-use super::{Sixteen, sixteen_of};
+use super::{Sixteen, put_reals, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::weight::Weight;
 
@@ -77,20 +77,10 @@ impl<W: Weight> Run<'_, W> {
         let bias = V::load(&sixteen_of(bias, 0));
         let mut sums = [if W::SCALED { V::splat(0.0) } else { bias }; P];
         for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
-            let w = self.w.get(w_at..)?;
-            let w = match w.first_chunk::<PANEL_LEN>() {
-                Some(w) => V::load(&w.map(W::real)),
-                None => {
-                    let mut reals = [0.0; PANEL_LEN];
-                    reals.iter_mut().zip(w).for_each(|(real, w)| *real = w.real());
-                    V::load(&reals)
-                }
-            };
+            let w = V::load(&sixteen_of(self.w, w_at).map(W::real));
             for (sum, pixel) in sums.iter_mut().zip(pixels) {
                 let [at, _] = pixel.at();
-                let x = self.x.get(at + x_at..)?;
-                let x = x.first_chunk().map_or_else(|| V::load_part(x), V::load);
-                *sum = sum.add_product(x, w);
+                *sum = sum.add_product(V::load(&sixteen_of(self.x, at + x_at)), w);
             }
         }
         let [low, high] = [clamp.min, clamp.max].map(V::splat);
@@ -102,11 +92,8 @@ impl<W: Weight> Run<'_, W> {
                 };
                 sum = bias.add_product(sum, scale);
             }
-            let mut elements = [0.0; PANEL_LEN];
-            sum.max(low).min(high).store(&mut elements);
             let [_, y_at] = pixel.at();
-            let y = y.get_mut(y_at..)?.get_mut(..self.channels)?;
-            y.iter_mut().zip(elements).for_each(|(y, element)| *y = element);
+            put_reals(sum.max(low).min(high), y.get_mut(y_at..)?.get_mut(..self.channels)?);
         }
         Some(())
     }

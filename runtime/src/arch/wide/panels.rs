@@ -2,9 +2,9 @@
 //! those of sixteen outputs.
 
 use super::blocks::{Block, LEN, MOST_PIXELS, Room, each_block};
+use super::put;
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
-use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Elements of an output that are multiplied at once.
 pub(in crate::arch) const GROUP: usize = 4;
@@ -26,8 +26,8 @@ pub(in crate::arch) trait Panels: Sized {
     /// Sums of sixteen outputs in registers.
     type Sums: Copy;
 
-    /// The multipliers of sixteen outputs.
-    type Multipliers;
+    /// What becomes of the sums of sixteen outputs.
+    type Outputs<'a>;
 
     /// Pixels that are multiplied at once.
     const PIXELS: usize;
@@ -36,27 +36,24 @@ pub(in crate::arch) trait Panels: Sized {
     /// for the instruction set.
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()>;
 
+    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
+    fn add_tile<const P: usize>(tile: &Tile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()>;
+
     /// No sums yet.
     fn zero() -> Self::Sums;
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
 
-    /// The sum of each output.
-    fn totals(sums: Self::Sums) -> [i32; PANEL_LEN];
-
-    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
-    fn add_tile<const P: usize>(tile: &Tile<'_, Self::X, P>, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()>;
-
-    /// The multipliers of the outputs from `first` on: one for all, or one for each.
-    fn multipliers(requant: &[Multiplier], first: usize) -> Self::Multipliers;
+    /// The outputs from `first` on; past their end nothing.
+    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Self::Outputs<'a>;
 
     /// Sums as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
-    fn requantize(sums: &[i32; PANEL_LEN], by: &Self::Multipliers, y: &OutputI8) -> [i8; PANEL_LEN];
+    fn elements(outputs: &Self::Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN];
 }
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
-/// than there is room for.
+/// than there is room for, and for windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     room: &mut Room<V::X>,
@@ -67,6 +64,9 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
+    if image.dilation != [1; 2] {
+        return None;
+    }
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
     let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
@@ -168,24 +168,16 @@ impl<V: Panels> Products<'_, V> {
         let &Self { seen, taps, len, pixels, weights } = self;
         let last = pixels.len().checked_sub(P)?;
         let Weights { w, panel_len, outputs, count } = weights;
-        let OutputsI8 { bias, requant, y: output, .. } = *outputs;
         for (first, w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
-            let by = V::multipliers(requant, first);
-            let mut start = [0; PANEL_LEN];
-            start.iter_mut().zip(bias.get(first..)?).for_each(|(start, bias)| *start = *bias);
-            let some = PANEL_LEN.min(count - first);
+            let (outputs, end) = (V::outputs(outputs, first), count.min(first + PANEL_LEN));
             // The last tile begins early enough to be a whole one.
             for at in (0..last).step_by(P).chain([last]) {
-                let mut sums = [start; P];
+                let mut sums = [V::zero(); P];
                 let pixels = pixels.get(at..)?.first_chunk()?;
                 V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
-                for (p, sums) in sums.iter().enumerate() {
-                    let elements = V::requantize(sums, &by, &output);
-                    let y = y.get_mut((at + p) * count + first..)?;
-                    match y.first_chunk_mut() {
-                        Some(y) if some == PANEL_LEN => *y = elements,
-                        _ => y.iter_mut().zip(elements).take(some).for_each(|(y, element)| *y = element),
-                    }
+                for (p, sums) in sums.into_iter().enumerate() {
+                    let pixel = (at + p) * count;
+                    put(V::elements(&outputs, sums), y.get_mut(pixel + first..pixel + end)?);
                 }
             }
         }
@@ -194,8 +186,8 @@ impl<V: Panels> Products<'_, V> {
 }
 
 /// What the sums of a tile are made of: `P` pixels and a panel.
-pub(in crate::arch) struct Tile<'a, X, const P: usize> {
-    seen: &'a [X],
+pub(in crate::arch) struct Tile<'a, V: Panels, const P: usize> {
+    seen: &'a [V::X],
     taps: &'a [u32],
     /// Elements of a tap.
     len: usize,
@@ -203,34 +195,29 @@ pub(in crate::arch) struct Tile<'a, X, const P: usize> {
     w: &'a [Group],
 }
 
-impl<X: From<i8> + Copy, const P: usize> Tile<'_, X, P> {
+impl<V: Panels, const P: usize> Tile<'_, V, P> {
     /// `sums[p][o] += Σ x[p][tap][i] · w[o][tap][i]`.
     #[inline(always)]
-    pub(in crate::arch) fn add<V: Panels<X = X>>(&self, sums: &mut [[i32; PANEL_LEN]; P]) -> Option<()> {
-        let mut acc = [V::zero(); P];
-        let zeros = [X::from(0); GROUP];
+    pub(in crate::arch) fn add(&self, sums: &mut [V::Sums; P]) -> Option<()> {
+        let mut acc = *sums;
+        let zeros = [V::X::from(0); GROUP];
         let mut w = self.w;
         let groups = self.len / GROUP;
         for tap in self.taps {
             let (of_tap, after) = w.split_at_checked(groups)?;
             w = after;
-            let mut x: [&[[X; GROUP]]; P] = [&[]; P];
+            let mut x: [&[[V::X; GROUP]]; P] = [&[]; P];
             for (x, pixel) in x.iter_mut().zip(self.pixels) {
                 let at = (pixel + tap) as usize;
                 *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
             }
-            for (i, w) in of_tap.iter().enumerate() {
+            for i in 0..groups {
                 // Not the elements themselves: they are then loaded into all places at once.
-                let mut of_x = [&zeros; P];
-                for (of_x, x) in of_x.iter_mut().zip(x) {
-                    *of_x = x.get(i)?;
-                }
-                V::add_products(&mut acc, w, of_x);
+                let of_x = x.map(|x| x.get(i).unwrap_or(&zeros));
+                V::add_products(&mut acc, of_tap.get(i)?, of_x);
             }
         }
-        for (sums, acc) in sums.iter_mut().zip(acc) {
-            sums.iter_mut().zip(V::totals(acc)).for_each(|(sum, total)| *sum = sum.wrapping_add(total));
-        }
+        *sums = acc;
         Some(())
     }
 }
