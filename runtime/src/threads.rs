@@ -31,19 +31,29 @@ impl Threads<'_> {
 #[cfg(feature = "threads")]
 pub(crate) mod pool {
     use super::{Image, Threads};
-    use core::sync::atomic::{AtomicBool, Ordering};
-    use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+    use core::hint;
+    use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    use core::time::Duration;
+    use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, Yield};
     use std::format;
+    use std::sync::Arc;
+    use std::thread;
+    use std::time::Instant;
 
     /// Multiply-accumulates that are worth another thread: some ten microseconds, which is what waking one takes. Tests
     /// find any worth it.
     const WORTH: usize = if cfg!(test) { 1 } else { 500_000 };
+
+    /// How long threads look for work before they sleep.
+    const PATIENCE: Duration = Duration::from_micros(200);
 
     /// The threads of a session.
     #[derive(Debug)]
     pub(crate) struct Pool {
         /// All but the one that runs the session.
         others: ThreadPool,
+        /// How many of them are at work, or look for it.
+        awake: Arc<AtomicUsize>,
         /// All.
         count: usize,
     }
@@ -56,7 +66,27 @@ pub(crate) mod pool {
             }
             let name = |at| format!("flatpack {}", at + 2);
             let others = ThreadPoolBuilder::new().num_threads(count - 1).thread_name(name).build()?;
-            Ok(Some(Self { others, count }))
+            Ok(Some(Self { others, awake: Arc::default(), count }))
+        }
+
+        /// Has all threads look for work until there was none for as long as they have patience: steps follow each
+        /// other faster than a thread that sleeps is woken.
+        fn wake(&self) {
+            let mut awake = self.awake.load(Ordering::Relaxed);
+            while awake + 1 < self.count {
+                let now_awake = Arc::clone(&self.awake);
+                awake = now_awake.fetch_add(1, Ordering::Relaxed) + 1;
+                self.others.spawn(move || {
+                    let mut since = Instant::now();
+                    while since.elapsed() < PATIENCE {
+                        match rayon_core::yield_now() {
+                            Some(Yield::Executed) => since = Instant::now(),
+                            _ => thread::yield_now(),
+                        }
+                    }
+                    now_awake.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
         }
     }
 
@@ -77,12 +107,14 @@ pub(crate) mod pool {
             let Some((pool, count @ 2..)) = self.pool.map(|pool| (pool, count(pool))) else {
                 return whole(image, x, y);
             };
-            let all = AtomicBool::new(true);
+            pool.wake();
+            let (all, left) = (AtomicBool::new(true), AtomicUsize::new(count));
             let compute = |(of_image, x_from): (Image, usize), y: &mut [T]| {
                 let done = x.get(x_from..).and_then(|x| part(&of_image, x, y));
                 if done.is_none() {
                     all.store(false, Ordering::Relaxed);
                 }
+                left.fetch_sub(1, Ordering::Relaxed);
             };
             let (rows, row) = (image.rows(), y.len().checked_div(image.rows())?);
             pool.others.in_place_scope(|scope| {
@@ -97,6 +129,11 @@ pub(crate) mod pool {
                     } else {
                         compute(some, y);
                     }
+                }
+                // The end of the scope waits for the others, too, but asleep.
+                let since = Instant::now();
+                while left.load(Ordering::Relaxed) > 0 && since.elapsed() < PATIENCE {
+                    hint::spin_loop();
                 }
                 Some(())
             })?;
