@@ -9,6 +9,7 @@ mod requantize;
 
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
+use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;
 use panels_i8::Words;
 use reals::Reals;
@@ -133,8 +134,19 @@ impl Arch for Avx2 {
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        fn run(
+            room: &mut Room<i16>,
+            image: &Image,
+            w: &[i8],
+            outputs: &OutputsI8<'_>,
+            x: &[i8],
+            y: &mut [i8],
+        ) -> Option<()> {
+            wide::depthwise_image_i8::<SideBySide>(room, image, w, outputs, x, y)
+        }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { depthwise_i8::depthwise_image(room, image, w, outputs, x, y) }
+        unsafe { run(room, image, w, outputs, x, y) }
     }
 
     fn adds_i8(params: &AddI8Params) -> bool {

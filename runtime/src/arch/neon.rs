@@ -1,11 +1,13 @@
 //! 64-bit Arm with NEON, which all that run Linux have, and with dot products, which most since Cortex-A55 have.
 
+mod depthwise_i8;
 mod panels_i8;
 mod reals;
 mod requantize;
 
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
+use depthwise_i8::InTurn;
 use panels_i8::{Dots, Pairs};
 use reals::Reals;
 use wide::blocks::Room;
@@ -63,6 +65,17 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         } else {
             wide::conv_image_in_panels::<Pairs>(room, image, w, outputs, x, y)
         }
+    }
+
+    fn depthwise_image_i8(
+        room: &mut Room<i8>,
+        image: &Image,
+        w: &[i8],
+        outputs: &OutputsI8<'_>,
+        x: &[i8],
+        y: &mut [i8],
+    ) -> Option<()> {
+        wide::depthwise_image_i8::<InTurn>(room, image, w, outputs, x, y)
     }
 
     fn depthwise_image_f32<W: Weight>(

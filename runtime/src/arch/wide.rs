@@ -7,6 +7,7 @@
 pub(super) mod blocks;
 mod conv;
 mod depthwise;
+mod depthwise_i8;
 mod gates;
 mod panels;
 mod rectangles;
@@ -14,6 +15,7 @@ mod rows;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;
+pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
 pub(super) use gates::gates;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 pub(super) use rows::gemm_rows;

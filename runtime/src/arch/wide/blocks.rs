@@ -11,7 +11,7 @@ pub(in crate::arch) const LEN: usize = 16;
 pub(in crate::arch) type Row<X> = [X; LEN];
 
 /// Rows that there is room for: 32 KiB of bytes.
-const MOST: usize = 2048;
+pub(in crate::arch) const MOST: usize = 2048;
 
 /// Elements that there is room for.
 const ELEMENTS: usize = (MOST - 1) * LEN;
@@ -54,12 +54,13 @@ pub(in crate::arch) struct Block<'a, X> {
     pub(in crate::arch) first: usize,
 }
 
-/// How many windows that are so wide there are in so many positions.
-fn windows(positions: usize, wide: usize, stride: usize) -> usize {
-    positions.checked_sub(wide).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
+/// How many windows of so many taps there are in so many positions.
+fn windows(positions: usize, taps: usize, stride: usize) -> usize {
+    positions.checked_sub(taps).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
 }
 
-/// Calls f with blocks of all pixels: of `few` pixels or more, if there are so many. `None` if there is no room.
+/// Calls f with blocks of all pixels: of `few` pixels or more, if there are so many. `None` if there is no room, and for
+/// windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     room: &mut Room<X>,
@@ -68,20 +69,20 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     few: usize,
     mut f: impl FnMut(Block<'_, X>) -> Option<()>,
 ) -> Option<()> {
-    let ([_, _, channels], [rows, columns, _]) = (image.x, image.y);
-    let ([stride_h, stride_w], [kh, kw], [dilation_h, dilation_w]) =
-        (image.stride, image.taps, image.dilation);
-    // From the first tap of a window to its last.
-    let (high, wide) = ((kh - 1) * dilation_h + 1, (kw - 1) * dilation_w + 1);
-    let across = |room: usize| windows(room / (high * channels).max(1), wide, stride_w).min(columns);
+    let ([_, _, channels], [kh, kw], [rows, columns, _]) = (image.x, image.taps, image.y);
+    let [stride_h, stride_w] = image.stride;
+    if image.dilation != [1; 2] {
+        return None;
+    }
+    let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
     let most_columns = across(BLOCK).max(across(ELEMENTS).min(few)).min(MOST_PIXELS);
-    let width = |columns: usize| (columns - 1) * stride_w + wide;
+    let width = |columns: usize| (columns - 1) * stride_w + kw;
     let most_rows = match most_columns {
         0 => return None,
         _ if most_columns < columns => 1,
         _ => {
             let positions = BLOCK / (width(columns) * channels).max(1);
-            windows(positions, high, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
+            windows(positions, kh, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
         }
     };
     let mut pixels = [0; MOST_PIXELS];
@@ -90,7 +91,7 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
         for column in (0..columns).step_by(most_columns) {
             let some_columns = most_columns.min(columns - column);
             let width = width(some_columns);
-            let size = [(some_rows - 1) * stride_h + high, width];
+            let size = [(some_rows - 1) * stride_h + kh, width];
             let seen = widened(room, image, x, [row * stride_h, column * stride_w], size)?;
             let mut to = pixels.iter_mut();
             for row in 0..some_rows {
@@ -165,6 +166,17 @@ impl<'a, X: From<i8> + Copy> Seen<'a, X> {
         }
         room_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = MaybeUninit::new((*from).into()));
         self.len += x.len();
+        Some(())
+    }
+
+    /// So many more rows, if nothing but rows was written.
+    #[inline(always)]
+    pub(in crate::arch) fn rows(&mut self, count: usize, rows: impl Iterator<Item = Row<X>>) -> Option<()> {
+        let room = self.room.get_mut(self.len / LEN..)?.get_mut(..count)?;
+        for (to, row) in room.iter_mut().zip(rows) {
+            to.write(row);
+            self.len += LEN;
+        }
         Some(())
     }
 

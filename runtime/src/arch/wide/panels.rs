@@ -64,9 +64,6 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
-    if image.dilation != [1; 2] {
-        return None;
-    }
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
     let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
