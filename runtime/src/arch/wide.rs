@@ -12,6 +12,8 @@ mod gates;
 mod panels;
 mod rectangles;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;

@@ -1,0 +1,171 @@
+//! Loops over integers, with each instruction set, beside their formulas.
+
+use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
+use crate::{Isa, fixed};
+use flatpack_format::ops::{Multiplier, OutputI8};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+/// Integers that look random.
+struct Seed(u32);
+
+impl Seed {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.0 >> 8
+    }
+
+    fn some(&mut self, len: usize) -> Vec<i8> {
+        (0..len).map(|_| (self.next() >> 16) as i8).collect()
+    }
+}
+
+/// A convolution of integers, and what it gives.
+struct Case {
+    image: Image,
+    x: Vec<i8>,
+    w: Vec<i8>,
+    bias: Vec<i32>,
+    requant: Vec<Multiplier>,
+}
+
+impl Case {
+    /// With weights of so many elements.
+    fn new(image: Image, weights: usize, one_multiplier: bool, seed: u32) -> Self {
+        let mut seed = Seed(seed);
+        let [_, _, outputs] = image.y;
+        let multipliers = if one_multiplier { 1 } else { outputs };
+        Self {
+            image,
+            x: seed.some(image.x.iter().product()),
+            w: seed.some(weights),
+            bias: (0..outputs).map(|_| (seed.next() >> 8) as i32 - (1 << 15)).collect(),
+            requant: (0..multipliers)
+                .map(|_| Multiplier { mantissa: (seed.next() | 1 << 30) as i32, shift: -10 })
+                .collect(),
+        }
+    }
+
+    fn outputs(&self) -> OutputsI8<'_> {
+        let y = OutputI8 { zero_point: 3, min: -100, max: 120 };
+        OutputsI8 { bias: &self.bias, requant: &self.requant, plain: false, y }
+    }
+
+    /// y, where output o of a pixel is the sum of `products(o, tap, x)` over the taps, with what the tap sees of each
+    /// channel.
+    fn formula(&self, products: impl Fn(usize, usize, &[i32]) -> i32) -> Vec<i8> {
+        let Image { x: [height, width, channels], y: [rows, columns, count], .. } = self.image;
+        let Image { taps: [kh, kw], stride, dilation, pad, x_zero_point, .. } = self.image;
+        let element = |at: usize| {
+            let (row, column, o) = (at / count / columns, at / count % columns, at % count);
+            let mut sum = self.bias[o];
+            for tap in 0..kh * kw {
+                let h =
+                    (row * stride[0] + tap / kw * dilation[0]).checked_sub(pad[0]).filter(|h| *h < height);
+                let v =
+                    (column * stride[1] + tap % kw * dilation[1]).checked_sub(pad[1]).filter(|v| *v < width);
+                let seen: Vec<_> = (0..channels)
+                    .map(|c| {
+                        h.zip(v).map_or(x_zero_point, |(h, v)| self.x[(h * width + v) * channels + c].into())
+                    })
+                    .collect();
+                sum += products(o, tap, &seen);
+            }
+            fixed::requantize(sum, fixed::of_output(&self.requant, o).unwrap(), &self.outputs().y)
+        };
+        (0..rows * columns * count).map(element).collect()
+    }
+}
+
+/// Rows of weights in layout `panel16x4`.
+fn in_panels(w: &[i8], depth: usize) -> Vec<i8> {
+    let panel = depth.next_multiple_of(4) * PANEL_LEN;
+    let outputs = w.len() / depth;
+    let mut packed = std::vec![0; outputs.div_ceil(PANEL_LEN) * panel];
+    for (at, w) in w.iter().enumerate() {
+        let (o, i) = (at / depth, at % depth);
+        packed[o / PANEL_LEN * panel + i / 4 * 4 * PANEL_LEN + o % PANEL_LEN * 4 + i % 4] = *w;
+    }
+    packed
+}
+
+fn conv_in_panels<A: Arch>(case: &Case, w: &[i8]) -> Vec<i8> {
+    let mut y = std::vec![0; case.image.y.iter().product()];
+    A::conv_image_in_panels_i8(&mut A::Scratch::new(), &case.image, w, &case.outputs(), &case.x, &mut y)
+        .unwrap();
+    y
+}
+
+fn depthwise<A: Arch>(case: &Case) -> Vec<i8> {
+    let mut y = std::vec![0; case.image.y.iter().product()];
+    A::depthwise_image_i8(&mut A::Scratch::new(), &case.image, &case.w, &case.outputs(), &case.x, &mut y)
+        .unwrap();
+    y
+}
+
+/// Compares what each instruction set of this machine gives, called `A` in the expression.
+macro_rules! each_set_gives {
+    ($want:expr, $A:ident => $found:expr) => {
+        #[cfg(target_arch = "x86_64")]
+        if Isa::Avx2.is_here() {
+            type $A = crate::arch::Avx2;
+            prop_assert_eq!(&$found, &$want);
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            type $A = crate::arch::Neon<false>;
+            prop_assert_eq!(&$found, &$want);
+        }
+        #[cfg(target_arch = "aarch64")]
+        if Isa::NeonDots.is_here() {
+            type $A = crate::arch::Neon<true>;
+            prop_assert_eq!(&$found, &$want);
+        }
+    };
+}
+
+prop_compose! {
+    /// An image whose windows begin and end beside it.
+    fn image(most_taps: usize, dilations: usize)(
+        size in [1usize..6, 1..12], channels in 1usize..41, outputs in 1usize..35,
+        taps in [1..=most_taps, 1..=most_taps], stride in [1usize..3, 1..3], dilation in [1..=dilations, 1..=dilations],
+        zero in -128i32..128,
+    ) -> Image {
+        let reach = |axis: usize| (taps[axis] - 1) * dilation[axis] + 1;
+        let pad = [0, 1].map(|axis| reach(axis) / 2);
+        let positions = |axis: usize| {
+            (size[axis] + 2 * pad[axis]).checked_sub(reach(axis)).map_or(0, |rest| rest / stride[axis] + 1)
+        };
+        Image {
+            x: [size[0], size[1], channels], x_zero_point: zero, y: [positions(0), positions(1), outputs],
+            taps, stride, dilation, pad,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn tiles_of_panels_meet_the_formula(image in image(3, 1), one: bool, seed: u32) {
+        let depth = image.taps[0] * image.taps[1] * image.x[2];
+        let case = Case::new(image, image.y[2] * depth, one, seed);
+        let want = case.formula(|o, tap, seen| {
+            let w = &case.w[o * depth + tap * seen.len()..];
+            seen.iter().zip(w).map(|(x, w)| x * i32::from(*w)).sum()
+        });
+        let w = in_panels(&case.w, depth);
+        each_set_gives!(want, A => conv_in_panels::<A>(&case, &w));
+    }
+
+    #[test]
+    fn depthwise_tiles_meet_the_formula(image in image(6, 2), nine: bool, one: bool, seed: u32) {
+        let channels = image.x[2];
+        // Nine taps have a loop of their own.
+        let [kh, kw] = if nine { [3; 2] } else { image.taps };
+        let image = Image { y: [image.y[0], image.y[1], channels], taps: [kh, kw], ..image };
+        let case = Case::new(image, kh * kw * channels, one, seed);
+        let want = case.formula(|o, tap, seen| seen[o] * i32::from(case.w[tap * channels + o]));
+        each_set_gives!(want, A => depthwise::<A>(&case));
+    }
+}
