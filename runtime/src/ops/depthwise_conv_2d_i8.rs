@@ -48,7 +48,7 @@ struct Weights<'a> {
     outputs: usize,
     /// Outputs of a channel.
     multiplier: usize,
-    /// The bias without what it has of the zero point of x; empty where there is no room for it.
+    /// The bias without what it has of the zero point of x; empty where there is no room for it, or all windows are whole.
     unfolded: &'a [i32],
     /// See [`Multiplier::all_plain`].
     plain: bool,
@@ -91,9 +91,11 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         if images.is_some() || LEAN {
             return images;
         }
-        let unfolded = scratch.words(weights.outputs);
-        unfold(w, bias, params, unfolded);
-        weights.unfolded = unfolded;
+        if !layers.are_whole() {
+            let unfolded = scratch.words(weights.outputs);
+            unfold(w, bias, params, unfolded);
+            weights.unfolded = unfolded;
+        }
     } else if LEAN {
         return None;
     }
