@@ -83,12 +83,12 @@ impl<'a> Node<'a> {
 
     /// Input operand `index`.
     pub fn input(&self, index: usize) -> Option<Tensor<'a>> {
-        self.step.inputs().nth(index)
+        self.step.input(index)
     }
 
     /// Output operand 0. Those after it are states; see [`OpRule::states`].
     pub fn output(&self) -> Option<Tensor<'a>> {
-        self.step.outputs().next()
+        self.step.output()
     }
 
     /// Shape of input `index`, if it has `N` dimensions.
