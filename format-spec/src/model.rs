@@ -443,6 +443,7 @@ impl<'a> Step<'a> {
     }
 
     /// Operand `at`, of whatever kind.
+    #[inline(always)]
     fn operand(&self, at: usize) -> Option<Tensor<'a>> {
         let at = (self.record.first_operand as usize).checked_add(at)?;
         self.model.tensor(*self.model.operands.get(at)?)

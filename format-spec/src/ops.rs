@@ -185,16 +185,13 @@ impl Multiplier {
     pub fn all_plain(multipliers: &[Self]) -> bool {
         // Without branches: each execution of a step asks.
         let (mut mantissas, mut shifts) = (0u32, 0u32);
-        let mut take = |by: &Self| {
+        for by in multipliers {
             // 31 bits, of which the first is 1, become 30.
             mantissas |= by.mantissa as u32 ^ 1 << 30;
             // From 0 to 20, and 11 more: 5 bits.
             let places = !by.shift as u32;
             shifts |= places | places.wrapping_add(11);
-        };
-        let (fours, rest) = multipliers.as_chunks();
-        fours.iter().for_each(|[a, b, c, d]| [a, b, c, d].into_iter().for_each(&mut take));
-        rest.iter().for_each(take);
+        }
         mantissas < 1 << 30 && shifts < 32
     }
 }

@@ -82,11 +82,13 @@ impl<'a> Node<'a> {
     }
 
     /// Input operand `index`.
+    #[inline(never)]
     pub fn input(&self, index: usize) -> Option<Tensor<'a>> {
         self.step.input(index)
     }
 
     /// Output operand 0. Those after it are states; see [`OpRule::states`].
+    #[inline(never)]
     pub fn output(&self) -> Option<Tensor<'a>> {
         self.step.output()
     }

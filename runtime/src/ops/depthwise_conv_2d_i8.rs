@@ -57,10 +57,11 @@ struct Weights<'a> {
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dI8Params = node.params()?;
-    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (reads, rows) = memory.as_mut()?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let (w, of_sums) = weights_and_outputs(node, &reads, params.y)?;
+    let (w, of_sums) = weights_and_outputs(node, reads, params.y)?;
     let OutputsI8 { bias, requant, plain, .. } = of_sums;
     let mut weights = Weights {
         w,
