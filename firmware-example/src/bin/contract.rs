@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 11];
+    let mut met = [0u32; 12];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -30,10 +30,35 @@ fn main() -> ! {
             }
         }
     }
-    let [convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel] = met;
+    let [
+        convolved,
+        images,
+        outputs,
+        pixels,
+        sums,
+        windows,
+        rows,
+        behind,
+        states,
+        copies,
+        products,
+        by_channel,
+    ] = met;
     println!(
-        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} and {=u32} real products of {=u32} each",
-        convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel, ROUNDS
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} and {=u32} real products of {=u32} each",
+        convolved,
+        images,
+        outputs,
+        pixels,
+        sums,
+        windows,
+        rows,
+        behind,
+        states,
+        copies,
+        products,
+        by_channel,
+        ROUNDS
     );
     exit(true)
 }
@@ -41,7 +66,7 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 11] = [
+const TESTS: [fn(&mut Random) -> Option<bool>; 12] = [
     conv_image,
     depthwise_image,
     fully_connected,
@@ -51,6 +76,7 @@ const TESTS: [fn(&mut Random) -> Option<bool>; 11] = [
     rows,
     rows_behind_each_other,
     states,
+    copies,
     products,
     products_by_channel,
 ];
@@ -428,6 +454,28 @@ fn states(random: &mut Random) -> Option<bool> {
     }
     let behind = memory * filters;
     (before.get(behind..)? == after.get(behind..)?).then_some(true)
+}
+
+/// Up to five rows; what lies between those of y stays, and of the last one there may be no more than is copied.
+fn copies(random: &mut Random) -> Option<bool> {
+    let (rows, len) = (random.size(1, 5), random.size(0, 40));
+    let (y_step, x_step) = (len.max(1) + random.size(0, 5), random.size(0, 45));
+    let (mut x, mut before) = ([0; 5 * 45], [0; 5 * 45]);
+    [&mut x, &mut before].into_iter().flatten().for_each(|byte| *byte = random.next() as u8);
+    let mut after = before;
+    let end = (rows - 1) * y_step + random.size(len.max(1), y_step);
+    let x = x.get(..(rows - 1) * x_step + len)?;
+    Active::copy_rows(after.get_mut(..end)?, y_step, x, x_step, len)?;
+    for (at, (before, after)) in before.iter().zip(after).enumerate() {
+        let (row, i) = (at.checked_div(y_step)?, at.checked_rem(y_step)?);
+        let wanted = if row < rows && i < len { x.get(row * x_step + i)? } else { before };
+        if *wanted != after {
+            return None;
+        }
+    }
+    let too_short = x.get(..(rows - 1) * x_step + len.saturating_sub(1))?;
+    let refused = Active::copy_rows(after.get_mut(..end)?, y_step, too_short, x_step, len).is_none();
+    (len == 0 || refused).then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {
