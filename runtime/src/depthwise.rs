@@ -36,8 +36,9 @@ impl Layers {
 
     /// The rows of a band with the weights of `product`, which is given taps of C channels.
     pub(crate) fn run<A: Arch, R: Product>(&self, product: &R, band: Band<'_, R::Element>) -> Option<()> {
-        let &Self { windows: [h_windows, w_windows], taps: [kh, kw], width, channels, outputs, y_width, .. } =
-            self;
+        let &Self {
+            windows: [h_windows, w_windows], taps: [kh, kw], width, channels, outputs, y_width, ..
+        } = self;
         let h_windows = h_windows.moved_on(&band);
         let strides = Strides {
             x: [0, width * channels, channels],
