@@ -416,6 +416,11 @@ pub trait Arch {
         recurrent::row_sums::<Self>(sums, x, w)
     }
 
+    /// Each number times one multiplier.
+    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+        numbers.iter_mut().for_each(|number| *number = fixed::multiply(*number, by));
+    }
+
     /// Copies rows of `len` bytes, of which those of y are `y_step` apart, one at least, and those of x `x_step`: as many
     /// as y has, a last one without what follows it. `None` where a row is not there.
     fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {

@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 12];
+    let mut met = [0u32; 13];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -41,11 +41,12 @@ fn main() -> ! {
         behind,
         states,
         copies,
+        scaled,
         products,
         by_channel,
     ] = met;
     println!(
-        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} and {=u32} real products of {=u32} each",
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} rows of scaled numbers, {=u32} and {=u32} real products of {=u32} each",
         convolved,
         images,
         outputs,
@@ -56,6 +57,7 @@ fn main() -> ! {
         behind,
         states,
         copies,
+        scaled,
         products,
         by_channel,
         ROUNDS
@@ -66,7 +68,7 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 12] = [
+const TESTS: [fn(&mut Random) -> Option<bool>; 13] = [
     conv_image,
     depthwise_image,
     fully_connected,
@@ -77,6 +79,7 @@ const TESTS: [fn(&mut Random) -> Option<bool>; 12] = [
     rows_behind_each_other,
     states,
     copies,
+    scaled,
     products,
     products_by_channel,
 ];
@@ -173,7 +176,13 @@ impl Weights {
 fn image(random: &mut Random, channels: [usize; 2]) -> Option<Image> {
     let taps = if random.next() & 3 == 0 { [random.size(1, 3), random.size(1, 3)] } else { [3; 2] };
     let (stride, dilation) = ([random.size(1, 2), random.size(1, 3)], [random.size(1, 2), random.size(1, 2)]);
-    let (size, pad) = ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
+    let (mut size, mut pad) =
+        ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
+    let dilation = if random.next() & 1 == 0 { dilation } else { [1; 2] };
+    // Of one window, as those of streams are.
+    if dilation[1] == 1 && random.next() & 3 == 0 {
+        (size, pad) = ([(taps[0] - 1) * dilation[0] + 1, taps[1]], [0; 2]);
+    }
     let mut out = [0; 2];
     for (axis, out) in out.iter_mut().enumerate() {
         let reach = (taps.get(axis)? - 1) * dilation.get(axis)?;
@@ -476,6 +485,28 @@ fn copies(random: &mut Random) -> Option<bool> {
     let too_short = x.get(..(rows - 1) * x_step + len.saturating_sub(1))?;
     let refused = Active::copy_rows(after.get_mut(..end)?, y_step, too_short, x_step, len).is_none();
     (len == 0 || refused).then_some(true)
+}
+
+/// Up to twenty numbers of all sizes, by multipliers with any shift; what lies behind them stays.
+fn scaled(random: &mut Random) -> Option<bool> {
+    let len = random.size(0, 20);
+    let before = [0; 24].map(|_| match random.next() & 7 {
+        0 => i32::MIN,
+        1 => i32::MAX,
+        _ => ((random.next() << 16 ^ random.next()) as i32) >> random.of(0, 31),
+    });
+    let mut after = before;
+    let by = match random.next() & 7 {
+        0 => Multiplier { mantissa: 0, shift: random.of(-31, 30) },
+        1 => random.multiplier([0, 30]),
+        _ => random.multiplier([-31, -1]),
+    };
+    Active::multiply_i32(after.get_mut(..len)?, by);
+    let met =
+        before.iter().zip(after).enumerate().all(|(at, (before, after))| {
+            after == if at < len { fixed::multiply(*before, by) } else { *before }
+        });
+    met.then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {

@@ -62,6 +62,10 @@ impl Arch for Helium {
         row_sums_by::<Self>(recurrent::add_products, sums, x, w)
     }
 
+    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+        requantize::multiply_i32(numbers, by);
+    }
+
     fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
         copy::copy_rows(y, y_step, x, x_step, len)
     }

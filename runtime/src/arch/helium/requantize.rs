@@ -1,6 +1,7 @@
 //! Sums as elements of y, four in a vector: what the loops over outputs end with.
 
-use crate::arch::OutputsI8;
+use crate::arch::{Arch, OutputsI8, Portable};
+use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
 /// What becomes of sums.
@@ -67,4 +68,35 @@ macro_rules! requantize {
             "\n",
         )
     };
+}
+
+/// See [`Arch::multiply_i32`].
+pub(super) fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+    if by.shift >= 0 {
+        return Portable::multiply_i32(numbers, by);
+    }
+    // SAFETY: so many numbers are there.
+    unsafe { multiply(numbers.as_mut_ptr(), numbers.len(), by.mantissa, by.shift) }
+}
+
+/// Numbers times a multiplier.
+///
+/// # Safety
+/// There are `len` of them. The shift is below 0.
+#[unsafe(naked)]
+unsafe extern "C" fn multiply(numbers: *mut i32, len: usize, mantissa: i32, shift: i32) {
+    naked_asm!(
+        architecture!(),
+        "push {{r7, lr}}",
+        "vdup.32 q1, r2",
+        "vdup.32 q2, r3",
+        "wlstp.32 lr, r1, 3f",
+        "2:",
+        "vldrw.u32 q0, [r0]",
+        requantize!("q0", "q1", "q2", "q3"),
+        "vstrw.32 q0, [r0], #16",
+        "letp lr, 2b",
+        "3:",
+        "pop {{r7, pc}}",
+    )
 }
