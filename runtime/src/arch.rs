@@ -117,6 +117,11 @@ pub trait Arch {
     /// multipliers are plain, dilations are 1, and no window lies beside the image as a whole.
     const WHOLE_IMAGES: bool = false;
 
+    /// [`Multiplier::all_plain`].
+    fn all_plain(multipliers: &[Multiplier]) -> bool {
+        Multiplier::all_plain(multipliers)
+    }
+
     /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].
     #[inline(always)]
     fn requantize_i8(sum: i32, by: Multiplier, plain: bool, y: &OutputI8) -> i8 {

@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 13];
+    let mut met = [0u32; 14];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -42,11 +42,12 @@ fn main() -> ! {
         states,
         copies,
         scaled,
+        plain,
         products,
         by_channel,
     ] = met;
     println!(
-        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} rows of scaled numbers, {=u32} and {=u32} real products of {=u32} each",
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} rows of scaled numbers, {=u32} of multipliers, {=u32} and {=u32} real products of {=u32} each",
         convolved,
         images,
         outputs,
@@ -58,6 +59,7 @@ fn main() -> ! {
         states,
         copies,
         scaled,
+        plain,
         products,
         by_channel,
         ROUNDS
@@ -68,7 +70,7 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 13] = [
+const TESTS: [fn(&mut Random) -> Option<bool>; 14] = [
     conv_image,
     depthwise_image,
     fully_connected,
@@ -80,6 +82,7 @@ const TESTS: [fn(&mut Random) -> Option<bool>; 13] = [
     states,
     copies,
     scaled,
+    plain,
     products,
     products_by_channel,
 ];
@@ -507,6 +510,24 @@ fn scaled(random: &mut Random) -> Option<bool> {
             after == if at < len { fixed::multiply(*before, by) } else { *before }
         });
     met.then_some(true)
+}
+
+/// Up to nine multipliers, of which often one is not plain, by its mantissa or its shift.
+fn plain(random: &mut Random) -> Option<bool> {
+    let len = random.size(0, 9);
+    let mut multipliers = [0; 9].map(|_| random.multiplier([-21, -1]));
+    let odd = match random.next() & 7 {
+        0 => Multiplier { mantissa: random.of(0, (1 << 30) - 1), shift: -5 },
+        1 => random.multiplier([0, 30]),
+        2 => random.multiplier([-31, -22]),
+        3 => random.multiplier([0, 0]),
+        4 => random.multiplier([-22, -22]),
+        _ => random.multiplier([-21, -1]),
+    };
+    *multipliers.get_mut(random.size(0, 8))? = odd;
+    let multipliers = multipliers.get(..len)?;
+    let plain = |by: &Multiplier| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift);
+    (Active::all_plain(multipliers) == multipliers.iter().all(plain)).then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {

@@ -62,6 +62,10 @@ impl Arch for Helium {
         row_sums_by::<Self>(recurrent::add_products, sums, x, w)
     }
 
+    fn all_plain(multipliers: &[Multiplier]) -> bool {
+        requantize::all_plain(multipliers)
+    }
+
     fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
         requantize::multiply_i32(numbers, by);
     }
