@@ -38,7 +38,7 @@ impl OpRule {
         if step.output_count() != states.saturating_add(1) {
             return Err(Misfit::Count);
         }
-        let output = step.outputs().next().ok_or(Misfit::Count)?;
+        let output = step.output().ok_or(Misfit::Count)?;
         let y = output.tensor_type();
         let types = types_of(step, types).ok_or(Misfit::Count)?;
         for (at, input) in step.inputs().enumerate() {
@@ -87,7 +87,7 @@ impl OpRule {
     pub fn row_wise(&self, step: &Step<'_>) -> Option<RowWise> {
         // No operator that does has more inputs.
         let mut types = [SCALAR; FEW];
-        (self.rows)(step.params(), types_of(step, &mut types)?, &step.outputs().next()?.tensor_type())
+        (self.rows)(step.params(), types_of(step, &mut types)?, &step.output()?.tensor_type())
     }
 
     /// Number of rows of a step that goes row by row, and multiply-accumulates of one; of a step that
@@ -96,7 +96,7 @@ impl OpRule {
         let rows = self.row_wise(step)?;
         let rows = rows.images.saturating_mul(rows.y_rows);
         let mut types = [SCALAR; FEW];
-        let output = step.outputs().next()?;
+        let output = step.output()?;
         let macs = (self.macs)(step.params(), types_of(step, &mut types)?, &output.tensor_type());
         let macs = u32::try_from(macs).unwrap_or(u32::MAX);
         Some((rows, macs.max(output.len()).checked_div(rows)?))
@@ -115,7 +115,7 @@ fn types_of<'t>(step: &Step<'_>, types: &'t mut [TensorType]) -> Option<&'t [Ten
 /// Input `at` lies in the state memory, is the output `updated` too, and shares no memory with other inputs.
 fn check_state(step: &Step<'_>, at: usize, updated: Tensor<'_>) -> Result<(), Misfit> {
     let misfit = Misfit::State(at as u8);
-    let state = step.inputs().nth(at).ok_or(misfit)?;
+    let state = step.input(at).ok_or(misfit)?;
     if updated.number() != state.number() || state.place() != Place::State {
         return Err(misfit);
     }

@@ -412,7 +412,7 @@ impl<'a> Step<'a> {
 
     /// The elements of input `index`, if it is a constant of elements of type `T`.
     pub fn constant<T: Pod>(&self, index: usize) -> Option<&'a [T]> {
-        let tensor = self.inputs().nth(index).filter(|tensor| tensor.place() == Place::Constant)?;
+        let tensor = self.input(index).filter(|tensor| tensor.place() == Place::Constant)?;
         let start = tensor.offset() as usize;
         let bytes = self.model.bytes.get(start..start.saturating_add(tensor.bytes() as usize))?;
         bytemuck::try_cast_slice(bytes).ok()
@@ -440,6 +440,23 @@ impl<'a> Step<'a> {
         numbers
             .iter()
             .filter_map(move |&number| Some(Tensor { record: tensors.get(number as usize)?, number }))
+    }
+
+    /// Operand `at`, of whatever kind.
+    #[inline(always)]
+    fn operand(&self, at: usize) -> Option<Tensor<'a>> {
+        let at = (self.record.first_operand as usize).checked_add(at)?;
+        self.model.tensor(*self.model.operands.get(at)?)
+    }
+
+    /// Input `index`.
+    pub fn input(&self, index: usize) -> Option<Tensor<'a>> {
+        if index < self.input_count() { self.operand(index) } else { None }
+    }
+
+    /// Output 0.
+    pub fn output(&self) -> Option<Tensor<'a>> {
+        if self.output_count() > 0 { self.operand(self.input_count()) } else { None }
     }
 
     /// Its inputs.

@@ -183,7 +183,16 @@ impl Multiplier {
     /// Whether all are between 2⁻²² and ½ with mantissas of full length, as those of products in real models
     /// are: then twice the mantissa has exactly 32 bits, and a zero point can be added before the shift.
     pub fn all_plain(multipliers: &[Self]) -> bool {
-        multipliers.iter().all(|by| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift))
+        // Without branches: each execution of a step asks.
+        let (mut mantissas, mut shifts) = (0u32, 0u32);
+        for by in multipliers {
+            // 31 bits, of which the first is 1, become 30.
+            mantissas |= by.mantissa as u32 ^ 1 << 30;
+            // From 0 to 20, and 11 more: 5 bits.
+            let places = !by.shift as u32;
+            shifts |= places | places.wrapping_add(11);
+        }
+        mantissas < 1 << 30 && shifts < 32
     }
 }
 

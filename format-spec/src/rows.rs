@@ -100,6 +100,21 @@ impl RowWise {
         })
     }
 
+    /// All of x as one row, of which y is one.
+    pub fn one(x_row_bytes: u32, y_row_bytes: u32) -> Self {
+        Self {
+            points: false,
+            images: 1,
+            x_rows: 1,
+            x_row_bytes,
+            y_rows: 1,
+            y_row_bytes,
+            stride: 1,
+            reach: 1,
+            pad: 0,
+        }
+    }
+
     /// The first row of its image that row `row` of y or a later one reads.
     pub fn first(&self, row: u32) -> u32 {
         row.saturating_mul(self.stride).saturating_sub(self.pad).min(self.x_rows)

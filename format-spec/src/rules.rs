@@ -437,7 +437,7 @@ pub(crate) fn v22_receipts(model: &Model<'_>, spans: &Spans) -> Outcome {
             let at = at::<ReceiptRecord>(section.offset, number);
             let step = model.step_records().get(receipt.step as usize);
             // No tensor is empty, so that the first element is there.
-            let len = |_| model.step(receipt.step)?.outputs().next().map(|output| output.len());
+            let len = |_| model.step(receipt.step)?.output().map(|output| output.len());
             let exist = match receipt.probe_index {
                 [0, 0, 0, 0] => step.is_some(),
                 probes => step.and_then(len).is_some_and(|len| probes.iter().all(|&probe| probe < len)),

@@ -122,6 +122,11 @@ pub trait Arch {
     /// multipliers are plain, dilations are 1, and no window lies beside the image as a whole.
     const WHOLE_IMAGES: bool = false;
 
+    /// [`Multiplier::all_plain`].
+    fn all_plain(multipliers: &[Multiplier]) -> bool {
+        Multiplier::all_plain(multipliers)
+    }
+
     /// A sum as an element of y. `plain`: see [`Multiplier::all_plain`].
     #[inline(always)]
     fn requantize_i8(sum: i32, by: Multiplier, plain: bool, y: &OutputI8) -> i8 {
@@ -419,6 +424,21 @@ pub trait Arch {
     /// Of rows of weights that lie behind each other: `sums[o] += Σ x[i] · w[o][i]`. Sums wrap.
     fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
         recurrent::row_sums::<Self>(sums, x, w)
+    }
+
+    /// Each number times one multiplier.
+    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+        numbers.iter_mut().for_each(|number| *number = fixed::multiply(*number, by));
+    }
+
+    /// Copies rows of `len` bytes, of which those of y are `y_step` apart, one at least, and those of x `x_step`: as many
+    /// as y has, a last one without what follows it. `None` where a row is not there.
+    fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
+        for (row, y) in y.chunks_mut(y_step.max(1)).enumerate() {
+            let x = x.get(row.checked_mul(x_step)?..)?.get(..len)?;
+            y.get_mut(..len)?.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+        }
+        Some(())
     }
 
     /// Moves the state of each filter on by one, with `new[f]` as its last element: then `sums[f] = Σ state[f][m] ·

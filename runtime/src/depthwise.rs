@@ -15,6 +15,7 @@ pub(crate) struct Layers {
     width: usize,
     channels: usize,
     outputs: usize,
+    y_height: usize,
     y_width: usize,
 }
 
@@ -22,15 +23,22 @@ impl Layers {
     pub(crate) fn of(node: &Node<'_>, moves: &Moves) -> Option<Self> {
         let [_, h, width, channels] = node.input_dims(0)?;
         let [kh, kw, outputs] = node.input_dims(1)?;
-        let [_, _, y_width, _] = node.output_dims()?;
+        let [_, y_height, y_width, _] = node.output_dims()?;
         let (taps, windows) = ([kh, kw], moves.windows([h, width], [kh, kw]));
-        Some(Self { windows, taps, width, channels, outputs, y_width })
+        Some(Self { windows, taps, width, channels, outputs, y_height, y_width })
+    }
+
+    /// Whether all windows see all of their taps.
+    pub(crate) fn are_whole(&self) -> bool {
+        let [h_windows, w_windows] = &self.windows;
+        h_windows.are_whole(self.y_height) && w_windows.are_whole(self.y_width)
     }
 
     /// The rows of a band with the weights of `product`, which is given taps of C channels.
     pub(crate) fn run<A: Arch, R: Product>(&self, product: &R, band: Band<'_, R::Element>) -> Option<()> {
-        let &Self { windows: [h_windows, w_windows], taps: [kh, kw], width, channels, outputs, y_width } =
-            self;
+        let &Self {
+            windows: [h_windows, w_windows], taps: [kh, kw], width, channels, outputs, y_width, ..
+        } = self;
         let h_windows = h_windows.moved_on(&band);
         let strides = Strides {
             x: [0, width * channels, channels],
@@ -57,7 +65,7 @@ impl Layers {
 
     /// The rows of a band as an image by themselves.
     pub(crate) fn image<T>(&self, moves: &Moves, x_zero_point: i32, band: &Band<'_, T>) -> Image {
-        let &Self { windows: [h_windows, _], taps, width, channels, outputs, y_width } = self;
+        let &Self { windows: [h_windows, _], taps, width, channels, outputs, y_width, .. } = self;
         let rows = band.y.len().checked_div(y_width.wrapping_mul(outputs)).unwrap_or_default();
         let y = [rows, y_width, outputs];
         moves.image(h_windows.moved_on(band), band.x.len(), [width, channels], x_zero_point, y, taps)

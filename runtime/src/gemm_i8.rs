@@ -1,7 +1,7 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8};
+use crate::arch::{Active, Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -42,7 +42,7 @@ pub(crate) fn weights_and_outputs<'a>(
 ) -> Option<(&'a [i8], OutputsI8<'a>)> {
     let (w, bias, requant) =
         (reads.get(node.input(1)?)?, reads.get(node.input(2)?)?, reads.get(node.input(3)?)?);
-    Some((w, OutputsI8 { bias, requant, plain: Multiplier::all_plain(requant), y }))
+    Some((w, OutputsI8 { bias, requant, plain: Active::all_plain(requant), y }))
 }
 
 impl WeightsI8<'_> {

@@ -144,7 +144,7 @@ impl Session<'_> {
         for step in self.model().steps() {
             self.step().map_err(Divergence::Run)?;
             if let Some(receipt) = receipts.next_if(|receipt| receipt.step == step.number()) {
-                let output = step.outputs().next();
+                let output = step.output();
                 let values = output.and_then(|output| self.bytes(output).map(|bytes| (output, bytes)));
                 if let Some((output, bytes)) = values {
                     meets(number, case.record(), receipt, output, bytes)?;

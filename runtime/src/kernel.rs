@@ -82,13 +82,15 @@ impl<'a> Node<'a> {
     }
 
     /// Input operand `index`.
+    #[inline(never)]
     pub fn input(&self, index: usize) -> Option<Tensor<'a>> {
-        self.step.inputs().nth(index)
+        self.step.input(index)
     }
 
     /// Output operand 0. Those after it are states; see [`OpRule::states`].
+    #[inline(never)]
     pub fn output(&self) -> Option<Tensor<'a>> {
-        self.step.outputs().next()
+        self.step.output()
     }
 
     /// Shape of input `index`, if it has `N` dimensions.

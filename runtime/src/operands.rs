@@ -19,8 +19,17 @@ pub struct Operands<'r> {
 #[derive(Debug)]
 pub struct Reads<'r, const W: usize = 1> {
     file: &'r [u8],
-    /// Of arena, state, far arena.
-    gaps: [Gaps<'r, W>; 3],
+    /// What arena, state and far arena begin with.
+    first: [&'r [u8]; 3],
+    after: [Piece<'r>; W],
+}
+
+/// What follows a written range, up to the next one.
+#[derive(Clone, Copy, Debug)]
+struct Piece<'r> {
+    place: Place,
+    at: usize,
+    bytes: &'r [u8],
 }
 
 impl<'r> Operands<'r> {
@@ -44,17 +53,27 @@ impl<'r> Operands<'r> {
         writes: [(Place, Range<u32>); W],
     ) -> Option<(Reads<'r, W>, [&'r mut [u8]; W])> {
         let mut taken = [const { None }; W];
-        let [arena, state, far] = self.memories;
-        let gaps = [
-            carve(arena, Place::Arena, &writes, &mut taken)?,
-            carve(state, Place::State, &writes, &mut taken)?,
-            carve(far, Place::Far, &writes, &mut taken)?,
-        ];
-        if taken.iter().any(Option::is_none) {
-            return None;
+        let mut after = [Piece { place: Place::Constant, at: 0, bytes: &[] }; W];
+        let [mut arena, mut state, mut far] = self.memories;
+        for piece in &mut after {
+            // The last first: what lies before it is whole yet.
+            let left = writes.iter().zip(&mut taken).filter(|(_, slot)| slot.is_none());
+            let ((place, bytes), slot) = left.max_by_key(|((_, bytes), _)| bytes.start)?;
+            let memory = match place {
+                Place::Constant => return None,
+                Place::Arena => &mut arena,
+                Place::State => &mut state,
+                Place::Far => &mut far,
+            };
+            let (start, at) = (bytes.start as usize, bytes.end as usize);
+            let (before, from) = core::mem::take(memory).split_at_mut_checked(start)?;
+            let (own, behind) = from.split_at_mut_checked(at.checked_sub(start)?)?;
+            *memory = before;
+            *slot = Some(own);
+            *piece = Piece { place: *place, at, bytes: behind };
         }
         let written = taken.map(Option::unwrap_or_default);
-        Some((Reads { file: self.file, gaps }, written))
+        Some((Reads { file: self.file, first: [arena, state, far], after }, written))
     }
 
     /// Takes out `y` with the elements of `x` in it: a copy, unless the two are the same memory.
@@ -79,14 +98,17 @@ impl<'r, const W: usize> Reads<'r, W> {
     pub fn bytes(&self, tensor: Tensor<'_>) -> Option<&'r [u8]> {
         let Range { start, end } = range(tensor);
         let (start, end) = (start as usize, end as usize);
-        let [arena, state, far] = &self.gaps;
-        let gaps = match tensor.place() {
-            Place::Constant => return self.file.get(start..end),
+        let [arena, state, far] = self.first;
+        let first = match tensor.place() {
+            Place::Constant => self.file,
             Place::Arena => arena,
             Place::State => state,
             Place::Far => far,
         };
-        gaps.get(start, end)
+        first.get(start..end).or_else(|| {
+            let mut pieces = self.after.iter().filter(|piece| piece.place == tensor.place());
+            pieces.find_map(|piece| piece.bytes.get(start.checked_sub(piece.at)?..end.checked_sub(piece.at)?))
+        })
     }
 
     /// The elements of a tensor that the step does not write.
@@ -98,48 +120,4 @@ impl<'r, const W: usize> Reads<'r, W> {
 /// The bytes of a tensor in its place; those of a parsed model end within 32 bits.
 fn range(tensor: Tensor<'_>) -> Range<u32> {
     tensor.offset()..tensor.offset().saturating_add(tensor.bytes())
-}
-
-/// What is left of a memory of which up to `W` ranges were taken: the piece that it begins with, then those after
-/// each range, with their positions.
-#[derive(Debug)]
-struct Gaps<'r, const W: usize> {
-    first: &'r [u8],
-    after: [(usize, &'r [u8]); W],
-}
-
-impl<'r, const W: usize> Gaps<'r, W> {
-    fn get(&self, start: usize, end: usize) -> Option<&'r [u8]> {
-        let in_piece = |at: usize, piece: &'r [u8]| piece.get(start.checked_sub(at)?..end.checked_sub(at)?);
-        in_piece(0, self.first).or_else(|| self.after.iter().find_map(|(at, piece)| in_piece(*at, piece)))
-    }
-}
-
-/// Cuts `memory` at those of `writes` that lie in `place`, from the lowest to the highest.
-fn carve<'r, const W: usize>(
-    memory: &'r mut [u8],
-    place: Place,
-    writes: &[(Place, Range<u32>); W],
-    taken: &mut [Option<&'r mut [u8]>; W],
-) -> Option<Gaps<'r, W>> {
-    let mut pieces = Gaps { first: &[], after: [(0, &[][..]); W] };
-    let Gaps { first, after } = &mut pieces;
-    let (mut rest, mut at) = (memory, 0);
-    let mut piece = first;
-    for (position, next_piece) in after {
-        let next = writes
-            .iter()
-            .zip(taken.iter_mut())
-            .filter(|((of, _), slot)| *of == place && slot.is_none())
-            .min_by_key(|((_, bytes), _)| bytes.start);
-        let Some(((_, bytes), slot)) = next else { break };
-        let (before, from) = rest.split_at_mut_checked((bytes.start as usize).checked_sub(at)?)?;
-        let (own, behind) = from.split_at_mut_checked(bytes.end.checked_sub(bytes.start)? as usize)?;
-        *piece = before;
-        *slot = Some(own);
-        (rest, at) = (behind, bytes.end as usize);
-        (*position, piece) = (at, next_piece);
-    }
-    *piece = rest;
-    Some(pieces)
 }

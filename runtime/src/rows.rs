@@ -63,10 +63,15 @@ impl<'r, T: Pod> Rows<'r, T> {
     #[inline(never)]
     pub(crate) fn of(node: &Node<'_>, rule: &OpRule, operands: Operands<'r>) -> Option<(Reads<'r>, Self)> {
         let (x, y) = (node.input(0)?, node.output()?);
-        let row_wise = rule.row_wise(node.step())?;
         let size = size_of::<T>().max(1);
         let y_len = y.bytes() as usize / size;
-        let (reads, memory) = if x.overlaps(&y) {
+        let shared = x.overlaps(&y);
+        // One pixel, as streams have, is one row without the rule.
+        let row_wise = match y.shape().dims() {
+            [1, 1, 1, _] if !shared => RowWise::one(x.bytes(), y.bytes()),
+            _ => rule.row_wise(node.step())?,
+        };
+        let (reads, memory) = if shared {
             let first = x.offset().min(y.offset());
             let end = x.offset().saturating_add(x.bytes()).max(y.offset().saturating_add(y.bytes()));
             let (reads, memory) = operands.write_range(y.place(), first..end)?;
@@ -87,7 +92,7 @@ impl<'r, T: Pod> Rows<'r, T> {
         Some((reads, Self { memory, row_wise, row, y_len, turns }))
     }
 
-    /// Whether each pixel is computed by itself.
+    /// Whether each pixel is computed by itself; one alone may be said not to be.
     pub(crate) fn are_points(&self) -> bool {
         self.row_wise.points
     }

@@ -55,6 +55,12 @@ impl<const N: usize> Walk<N> {
     pub(crate) fn run(&self) -> (usize, [isize; N]) {
         (self.run.len, self.run.strides)
     }
+
+    /// The innermost of the other axes, and the walk without it.
+    pub(crate) fn rows(mut self) -> (Axis<N>, Self) {
+        let [(axis, _), ..] = &mut self.outer;
+        (core::mem::replace(axis, Axis::SINGLE), self)
+    }
 }
 
 impl<const N: usize> Iterator for Walk<N> {

@@ -150,6 +150,13 @@ impl Window {
         let [stride, dilation, pad] = [stride, dilation, pad].map(|v| v as usize);
         Self { input, taps, stride, dilation, pad }
     }
+
+    /// Whether all taps lie over the input at each of so many positions.
+    pub(crate) fn are_whole(&self, positions: usize) -> bool {
+        let last = |count: usize, step: usize| count.saturating_sub(1).saturating_mul(step);
+        self.pad == 0
+            && last(positions, self.stride).saturating_add(last(self.taps, self.dilation)) < self.input
+    }
 }
 
 impl Windows for Window {
@@ -321,6 +328,7 @@ mod tests {
             };
             let want: Vec<_> = (0..len).map(want).collect();
             prop_assert_eq!((0..len).map(|p| pairs(window.span(p))).collect::<Vec<_>>(), want.clone());
+            prop_assert_eq!(window.are_whole(len), want.iter().all(|seen| seen.len() == taps));
             prop_assert_eq!(row(window, len), want);
         }
 

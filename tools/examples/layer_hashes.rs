@@ -91,7 +91,7 @@ fn compare(path: &Path, input: fn(usize) -> Vec<u8>, wanted: &[String]) -> Resul
     loop {
         let step = model.step(session.next_step()).ok_or("no such step")?;
         let progress = session.step()?;
-        let output = step.outputs().next().ok_or("a step without output")?;
+        let output = step.output().ok_or("a step without output")?;
         let hash = fnv1a(session.bytes(output).ok_or("an output without memory")?);
         if !wanted.contains(&hash) {
             let name = model.step_name(step.number()).unwrap_or_default();

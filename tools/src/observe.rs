@@ -51,7 +51,7 @@ pub fn observe<E: From<PredictError>>(
         }
         for (step, node) in model.steps().zip(&built.plan.steps) {
             session.step().map_err(PredictError::from)?;
-            let Some(output) = step.outputs().next() else { continue };
+            let Some(output) = step.output() else { continue };
             let quant = quant(&model, &output);
             let values = floats(output, session.bytes(output).unwrap_or_default(), quant.as_ref());
             show(Seen { id: node.output, row, op: Some(step.op().name()), values: &values, quant })?;

@@ -157,7 +157,7 @@ fn a_stream_s_window_moves_on_and_is_written_where_it_stays() {
     let built = built(&window(2));
     let model = Model::parse(built.bytes()).unwrap();
     assert_eq!(model.header().state_bytes, 32);
-    let places: Vec<Place> = model.steps().filter_map(|step| Some(step.outputs().next()?.place())).collect();
+    let places: Vec<Place> = model.steps().filter_map(|step| Some(step.output()?.place())).collect();
     assert_eq!(places.iter().filter(|&&place| place == Place::State).count(), 1);
     assert_eq!(places.len(), 3, "nothing is copied");
     let runs = run(&built, &[1.0, 2.0, 3.0, 4.0].map(|v| vec![vec![v; 4]]));

@@ -17,7 +17,7 @@ firmware_example::log_faults!();
 #[entry]
 fn main() -> ! {
     let mut random = Random(12345);
-    let mut met = [0u32; 11];
+    let mut met = [0u32; 14];
     for round in 0..ROUNDS {
         for (test, met) in TESTS.into_iter().zip(&mut met) {
             match test(&mut random) {
@@ -30,10 +30,39 @@ fn main() -> ! {
             }
         }
     }
-    let [convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel] = met;
+    let [
+        convolved,
+        images,
+        outputs,
+        pixels,
+        sums,
+        windows,
+        rows,
+        behind,
+        states,
+        copies,
+        scaled,
+        plain,
+        products,
+        by_channel,
+    ] = met;
     println!(
-        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} and {=u32} real products of {=u32} each",
-        convolved, images, outputs, pixels, sums, windows, rows, behind, states, products, by_channel, ROUNDS
+        "equal: {=u32} and {=u32} images, {=u32} and {=u32} pixels, {=u32} sums, {=u32} windows, {=u32} and {=u32} rows, {=u32} states, {=u32} copies, {=u32} rows of scaled numbers, {=u32} of multipliers, {=u32} and {=u32} real products of {=u32} each",
+        convolved,
+        images,
+        outputs,
+        pixels,
+        sums,
+        windows,
+        rows,
+        behind,
+        states,
+        copies,
+        scaled,
+        plain,
+        products,
+        by_channel,
+        ROUNDS
     );
     exit(true)
 }
@@ -41,7 +70,7 @@ fn main() -> ! {
 const ROUNDS: u32 = 400;
 
 /// `None` where there is another result, `Some(false)` where there is none.
-const TESTS: [fn(&mut Random) -> Option<bool>; 11] = [
+const TESTS: [fn(&mut Random) -> Option<bool>; 14] = [
     conv_image,
     depthwise_image,
     fully_connected,
@@ -51,6 +80,9 @@ const TESTS: [fn(&mut Random) -> Option<bool>; 11] = [
     rows,
     rows_behind_each_other,
     states,
+    copies,
+    scaled,
+    plain,
     products,
     products_by_channel,
 ];
@@ -147,7 +179,13 @@ impl Weights {
 fn image(random: &mut Random, channels: [usize; 2]) -> Option<Image> {
     let taps = if random.next() & 3 == 0 { [random.size(1, 3), random.size(1, 3)] } else { [3; 2] };
     let (stride, dilation) = ([random.size(1, 2), random.size(1, 3)], [random.size(1, 2), random.size(1, 2)]);
-    let (size, pad) = ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
+    let (mut size, mut pad) =
+        ([random.size(1, 4), random.size(1, 6)], [random.size(0, 2), random.size(0, 2)]);
+    let dilation = if random.next() & 1 == 0 { dilation } else { [1; 2] };
+    // Of one window, as those of streams are.
+    if dilation[1] == 1 && random.next() & 3 == 0 {
+        (size, pad) = ([(taps[0] - 1) * dilation[0] + 1, taps[1]], [0; 2]);
+    }
     let mut out = [0; 2];
     for (axis, out) in out.iter_mut().enumerate() {
         let reach = (taps.get(axis)? - 1) * dilation.get(axis)?;
@@ -428,6 +466,68 @@ fn states(random: &mut Random) -> Option<bool> {
     }
     let behind = memory * filters;
     (before.get(behind..)? == after.get(behind..)?).then_some(true)
+}
+
+/// Up to five rows; what lies between those of y stays, and of the last one there may be no more than is copied.
+fn copies(random: &mut Random) -> Option<bool> {
+    let (rows, len) = (random.size(1, 5), random.size(0, 40));
+    let (y_step, x_step) = (len.max(1) + random.size(0, 5), random.size(0, 45));
+    let (mut x, mut before) = ([0; 5 * 45], [0; 5 * 45]);
+    [&mut x, &mut before].into_iter().flatten().for_each(|byte| *byte = random.next() as u8);
+    let mut after = before;
+    let end = (rows - 1) * y_step + random.size(len.max(1), y_step);
+    let x = x.get(..(rows - 1) * x_step + len)?;
+    Active::copy_rows(after.get_mut(..end)?, y_step, x, x_step, len)?;
+    for (at, (before, after)) in before.iter().zip(after).enumerate() {
+        let (row, i) = (at.checked_div(y_step)?, at.checked_rem(y_step)?);
+        let wanted = if row < rows && i < len { x.get(row * x_step + i)? } else { before };
+        if *wanted != after {
+            return None;
+        }
+    }
+    let too_short = x.get(..(rows - 1) * x_step + len.saturating_sub(1))?;
+    let refused = Active::copy_rows(after.get_mut(..end)?, y_step, too_short, x_step, len).is_none();
+    (len == 0 || refused).then_some(true)
+}
+
+/// Up to twenty numbers of all sizes, by multipliers with any shift; what lies behind them stays.
+fn scaled(random: &mut Random) -> Option<bool> {
+    let len = random.size(0, 20);
+    let before = [0; 24].map(|_| match random.next() & 7 {
+        0 => i32::MIN,
+        1 => i32::MAX,
+        _ => ((random.next() << 16 ^ random.next()) as i32) >> random.of(0, 31),
+    });
+    let mut after = before;
+    let by = match random.next() & 7 {
+        0 => Multiplier { mantissa: 0, shift: random.of(-31, 30) },
+        1 => random.multiplier([0, 30]),
+        _ => random.multiplier([-31, -1]),
+    };
+    Active::multiply_i32(after.get_mut(..len)?, by);
+    let met =
+        before.iter().zip(after).enumerate().all(|(at, (before, after))| {
+            after == if at < len { fixed::multiply(*before, by) } else { *before }
+        });
+    met.then_some(true)
+}
+
+/// Up to nine multipliers, of which often one is not plain, by its mantissa or its shift.
+fn plain(random: &mut Random) -> Option<bool> {
+    let len = random.size(0, 9);
+    let mut multipliers = [0; 9].map(|_| random.multiplier([-21, -1]));
+    let odd = match random.next() & 7 {
+        0 => Multiplier { mantissa: random.of(0, (1 << 30) - 1), shift: -5 },
+        1 => random.multiplier([0, 30]),
+        2 => random.multiplier([-31, -22]),
+        3 => random.multiplier([0, 0]),
+        4 => random.multiplier([-22, -22]),
+        _ => random.multiplier([-21, -1]),
+    };
+    *multipliers.get_mut(random.size(0, 8))? = odd;
+    let multipliers = multipliers.get(..len)?;
+    let plain = |by: &Multiplier| by.mantissa >= 1 << 30 && (-21..=-1).contains(&by.shift);
+    (Active::all_plain(multipliers) == multipliers.iter().all(plain)).then_some(true)
 }
 
 fn sums(random: &mut Random) -> Option<bool> {

@@ -380,7 +380,7 @@ pub(crate) fn walk(model: &Model<'_>) {
         assert!(case.inputs().chain(case.outputs()).all(|(t, data)| data.len() == t.bytes() as usize));
         assert_eq!(case.receipts().len(), case.record().receipt_count as usize);
         for receipt in case.receipts() {
-            let output = model.step(receipt.step).unwrap().outputs().next().unwrap();
+            let output = model.step(receipt.step).unwrap().output().unwrap();
             assert!(receipt.probe_index.iter().all(|&i| i < output.len()));
         }
         receipts += case.receipts().len();

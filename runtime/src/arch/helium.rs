@@ -16,6 +16,7 @@ macro_rules! architecture {
 mod requantize;
 mod add;
 mod conv;
+mod copy;
 mod depthwise;
 mod depthwise_image;
 mod gemm;
@@ -59,6 +60,18 @@ impl Arch for Helium {
 
     fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
         row_sums_by::<Self>(recurrent::add_products, sums, x, w)
+    }
+
+    fn all_plain(multipliers: &[Multiplier]) -> bool {
+        requantize::all_plain(multipliers)
+    }
+
+    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+        requantize::multiply_i32(numbers, by);
+    }
+
+    fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
+        copy::copy_rows(y, y_step, x, x_step, len)
     }
 
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {

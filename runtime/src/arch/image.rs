@@ -81,6 +81,12 @@ impl Image {
         [axis(0, h), axis(1, width)]
     }
 
+    /// Whether there is one window, and it is whole.
+    pub(super) fn is_one_window(&self) -> bool {
+        let [oh, ow, _] = self.y;
+        [oh, ow] == [1; 2] && self.pad == [0; 2] && [0, 1].iter().all(|axis| self.whole(*axis) == (0..1))
+    }
+
     /// The positions along an axis whose windows are whole.
     pub(super) fn whole(&self, axis: usize) -> Range<usize> {
         let of = |values: [usize; 2]| values.get(axis).copied().unwrap_or_default();

@@ -29,8 +29,9 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
-    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
-    pool::run::<A, Sum>(node, &mut rows, window, &moves, |sum, count| {
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (_, rows) = memory.as_mut()?;
+    pool::run::<A, Sum>(node, rows, window, &moves, |sum, count| {
         clamp(sum / count as f32, bounds.min, bounds.max)
     })
 }

@@ -34,10 +34,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &AveragePool2dI8Params { window, stride, pad_h, pad_w, origin, min, max } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
     let bounds = OutputI8 { zero_point: 0, min, max };
-    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
-    pool::run::<A, SumI8>(node, &mut rows, window, &moves, |sum, count| {
-        mean(sum, count as i32, origin, &bounds)
-    })
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (_, rows) = memory.as_mut()?;
+    pool::run::<A, SumI8>(node, rows, window, &moves, |sum, count| mean(sum, count as i32, origin, &bounds))
 }
 
 fn run_one_window(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {

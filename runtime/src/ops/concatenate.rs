@@ -8,10 +8,9 @@
 //! The rule proves that there is an input, that types and dimensions but that of the axis are equal,
 //! and that y shares no memory with an input.
 
-use super::moves::copy;
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::concatenate::{ConcatenateParams, RULE};
 use flatpack_format::{OpCode, Tensor};
 
@@ -27,10 +26,8 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let mut start = 0;
     for input in node.step().inputs() {
         let end = start + self::row_bytes(&input, axis)?;
-        let x = pieces(reads.bytes(input)?, end - start);
-        for (y, x) in pieces_mut(y, row_bytes).zip(x) {
-            copy(y.get_mut(start..end)?, x);
-        }
+        let len = end - start;
+        Active::copy_rows(y.get_mut(start..)?, row_bytes, reads.bytes(input)?, len, len)?;
         start = end;
     }
     Some(())

@@ -33,8 +33,9 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dParams = node.params()?;
     let [_, kh, kw, depth] = node.input_dims(1)?;
-    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
-    let weights = Weights::<W>::of(node, &reads, kh * kw * depth, params.clamp)?;
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (reads, rows) = memory.as_mut()?;
+    let weights = Weights::<W>::of(node, reads, kh * kw * depth, params.clamp)?;
     let &Conv2dParams { stride, dilation, pad_h, pad_w, .. } = params;
     let moves = Moves { stride, dilation, pad: [pad_h, pad_w] };
     let images = Images::of(node, &moves, params.groups, rows.are_points())?;

@@ -39,9 +39,10 @@ pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &Conv2dI8Params = node.params()?;
     let [_, kh, kw, depth] = node.input_dims(1)?;
-    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (reads, rows) = memory.as_mut()?;
     let mut scratch = A::Scratch::new();
-    let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs(node, &reads, params.y)?;
+    let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs(node, reads, params.y)?;
     let weights = WeightsI8 {
         w,
         layout: node.input(1)?.layout(),

@@ -45,10 +45,11 @@ struct Weights<'a, W> {
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dParams = node.params()?;
-    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (reads, rows) = memory.as_mut()?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let (scales, bias) = scales_and_bias::<W>(node, &reads)?;
+    let (scales, bias) = scales_and_bias::<W>(node, reads)?;
     let weights = Weights::<W> {
         w: reads.get(node.input(1)?)?,
         scales,

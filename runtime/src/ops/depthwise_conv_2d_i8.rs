@@ -48,7 +48,7 @@ struct Weights<'a> {
     outputs: usize,
     /// Outputs of a channel.
     multiplier: usize,
-    /// The bias without what it has of the zero point of x; empty where there is no room for it.
+    /// The bias without what it has of the zero point of x; empty where there is no room for it, or all windows are whole.
     unfolded: &'a [i32],
     /// See [`Multiplier::all_plain`].
     plain: bool,
@@ -57,10 +57,11 @@ struct Weights<'a> {
 
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &DepthwiseConv2dI8Params = node.params()?;
-    let (reads, mut rows) = Rows::of(node, &RULE, operands)?;
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (reads, rows) = memory.as_mut()?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let (w, of_sums) = weights_and_outputs(node, &reads, params.y)?;
+    let (w, of_sums) = weights_and_outputs(node, reads, params.y)?;
     let OutputsI8 { bias, requant, plain, .. } = of_sums;
     let mut weights = Weights {
         w,
@@ -91,9 +92,11 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         if images.is_some() || LEAN {
             return images;
         }
-        let unfolded = scratch.words(weights.outputs);
-        unfold(w, bias, params, unfolded);
-        weights.unfolded = unfolded;
+        if !layers.are_whole() {
+            let unfolded = scratch.words(weights.outputs);
+            unfold(w, bias, params, unfolded);
+            weights.unfolded = unfolded;
+        }
     } else if LEAN {
         return None;
     }

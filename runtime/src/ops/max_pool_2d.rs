@@ -29,8 +29,9 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &Pool2dParams { window, stride, pad_h, pad_w, clamp: bounds } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
-    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
-    pool::run::<A, Maximum>(node, &mut rows, window, &moves, |max, _| clamp(max, bounds.min, bounds.max))
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (_, rows) = memory.as_mut()?;
+    pool::run::<A, Maximum>(node, rows, window, &moves, |max, _| clamp(max, bounds.min, bounds.max))
 }
 
 struct Maximum;

@@ -28,8 +28,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &MaxPool2dI8Params { window, stride, pad_h, pad_w, min, max } = node.params()?;
     let moves = Moves { stride, dilation: [1, 1], pad: [pad_h, pad_w] };
     let bounds = OutputI8 { zero_point: 0, min, max };
-    let (_, mut rows) = Rows::of(node, &RULE, operands)?;
-    pool::run::<A, MaxI8>(node, &mut rows, window, &moves, |max, _| fixed::bound(max.into(), &bounds))
+    let mut memory = Rows::of(node, &RULE, operands);
+    let (_, rows) = memory.as_mut()?;
+    pool::run::<A, MaxI8>(node, rows, window, &moves, |max, _| fixed::bound(max.into(), &bounds))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the operators have in common that only move elements: y is x, read with other strides.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
@@ -15,6 +16,18 @@ pub(crate) fn run(
     axes: &[Axis<1>; MAX_RANK],
 ) -> Option<()> {
     let walk = Walk::new([first], axes);
+    let (len, [stride]) = walk.run();
+    let (Axis { len: count, strides: [step] }, blocks) = walk.rows();
+    if let (1, Ok(step)) = (stride, usize::try_from(step)) {
+        let output = node.output()?;
+        let size = output.dtype().bytes() as usize;
+        let (reads, [y]) = operands.split([output])?;
+        let x = reads.bytes(node.input(0)?)?;
+        for (y, [at]) in pieces_mut(y, count * len * size).zip(blocks) {
+            Active::copy_rows(y, len * size, x.get(at * size..)?, step * size, len * size)?;
+        }
+        return Some(());
+    }
     match node.output()?.dtype().bytes() {
         1 => elements::<u8>(node, operands, walk),
         2 => elements::<u16>(node, operands, walk),
@@ -30,8 +43,7 @@ fn elements<T: Pod>(node: &Node<'_>, operands: Operands<'_>, walk: Walk<1>) -> O
     for (y, [at]) in pieces_mut(y, len).zip(walk) {
         match stride {
             0 => y.fill(*x.get(at)?),
-            1 => copy(y, x.get(at..)?),
-            2.. => y.iter_mut().zip(x.get(at..)?.iter().step_by(every)).for_each(|(y, x)| *y = *x),
+            1.. => y.iter_mut().zip(x.get(at..)?.iter().step_by(every)).for_each(|(y, x)| *y = *x),
             _ => y.iter_mut().zip(x.get(..=at)?.iter().rev().step_by(every)).for_each(|(y, x)| *y = *x),
         }
     }

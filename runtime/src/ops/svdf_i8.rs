@@ -49,7 +49,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &[of_feature, of_time]: &[Multiplier; 2] = reads.get(node.input(5)?)?.try_into().ok()?;
     let rows = pieces(x, inputs).zip(pieces_mut(state, filters * memory)).zip(pieces_mut(y, units));
     for ((x, state), y) in rows {
-        let mut outputs = y.iter_mut().zip(bias);
+        let (mut y, mut bias) = (y.iter_mut(), bias.iter());
         let (mut total, mut seen) = (0i32, 0);
         for (tile, state) in state.chunks_mut((FILTERS * memory).max(1)).enumerate() {
             let first = tile * FILTERS;
@@ -58,17 +58,23 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
             let (sums, new) = (sums.get_mut(..count)?, new.get_mut(..count)?);
             sums.iter_mut().zip(feature_bias.get(first..)?).for_each(|(sum, bias)| *sum = *bias);
             A::row_sums_i8(sums, x, w_feature.get(first * inputs..)?)?;
-            for (new, sum) in new.iter_mut().zip(sums.iter()) {
-                *new = fixed::saturate_i16(fixed::multiply(*sum, of_feature));
-            }
+            A::multiply_i32(sums, of_feature);
+            new.iter_mut().zip(sums.iter()).for_each(|(new, sum)| *new = fixed::saturate_i16(*sum));
             A::state_sums_i16(sums, new, state, w_time.get(first * memory..)?)?;
+            // Those of units whose last filter this is.
+            let (mut totals, mut units) = ([0i32; FILTERS], 0);
+            let mut free = totals.iter_mut();
             for sum in sums {
                 (total, seen) = (total.wrapping_add(*sum), seen + 1);
                 if seen == params.rank {
-                    let (y, bias) = outputs.next()?;
-                    *y = fixed::requantize(bias.wrapping_add(total), of_time, &params.y);
-                    (total, seen) = (0, 0);
+                    *free.next()? = bias.next()?.wrapping_add(total);
+                    (total, seen, units) = (0, 0, units + 1);
                 }
+            }
+            let totals = totals.get_mut(..units)?;
+            A::multiply_i32(totals, of_time);
+            for total in totals {
+                *y.next()? = fixed::bound(total.wrapping_add(params.y.zero_point), &params.y);
             }
         }
     }

@@ -146,6 +146,6 @@ fn quantile(times: &mut [f64], part: f64) -> f64 {
 pub(super) fn step_macs(step: &flatpack_format::Step<'_>) -> u64 {
     let op: OpCode = step.op();
     let inputs: Vec<_> = step.inputs().map(|t| t.tensor_type()).collect();
-    let output = step.outputs().next().map(|t| t.tensor_type());
+    let output = step.output().map(|t| t.tensor_type());
     output.map_or(0, |output| (op.rule().macs)(step.params(), &inputs, &output))
 }

@@ -5,8 +5,9 @@
 //! multiplies and ends with is prepared once for all pixels, as a stream of vectors in the order in which the loop
 //! reads them.
 
+use super::depthwise::depthwise_i8;
 use super::{Memory, QUADS};
-use crate::arch::{Image, OutputsI8, Quad};
+use crate::arch::{Image, OutputsI8, Patch, Quad};
 use crate::fixed;
 use crate::window::{Span, Windows};
 use core::arch::naked_asm;
@@ -42,6 +43,18 @@ pub(super) fn depthwise_image_i8(
     y: &mut [i8],
 ) -> Option<()> {
     let ([_, width, channels], [oh, ow, len]) = (image.x, image.y);
+    if image.is_one_window() && channels == len && y.len() == len {
+        let ([kh, kw], [down, right]) = (image.taps, image.dilation);
+        let patch = Patch {
+            x: [x],
+            w_at: 0,
+            len,
+            counts: [1, kh, kw],
+            x_steps: [0, down.checked_mul(width)?.checked_mul(len)?, right.checked_mul(len)?],
+            w_steps: [0, kw.checked_mul(len)? as isize, len as isize],
+        };
+        return depthwise_i8(&patch, 0, w, outputs, &mut [y]).map(drop);
+    }
     let zero = i8::try_from(image.x_zero_point).ok()?;
     if image.taps != [3; 2]
         || channels != len

@@ -1,6 +1,7 @@
 //! Sums as elements of y, four in a vector: what the loops over outputs end with.
 
-use crate::arch::OutputsI8;
+use crate::arch::{Arch, OutputsI8, Portable};
+use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
 /// What becomes of sums.
@@ -67,4 +68,79 @@ macro_rules! requantize {
             "\n",
         )
     };
+}
+
+/// See [`Arch::all_plain`].
+pub(super) fn all_plain(multipliers: &[Multiplier]) -> bool {
+    // SAFETY: a multiplier is two words, of which so many are there.
+    let bits = unsafe { bits(multipliers.as_ptr(), 2 * multipliers.len()) };
+    (bits as u32) < 1 << 30 && bits >> 32 < 32
+}
+
+/// What bits mantissas have, of 31 of which the first is taken off; and those of the places that they are shifted to the
+/// right by, less one, and of 11 more: if these are 5 each time, there are no more than 21 places. In the lower half the
+/// former, in the upper half the latter.
+///
+/// # Safety
+/// There are so many words of multipliers.
+#[unsafe(naked)]
+unsafe extern "C" fn bits(multipliers: *const Multiplier, words: usize) -> u64 {
+    naked_asm!(
+        architecture!(),
+        "push {{r7, lr}}",
+        "mov r2, #0x40000000",
+        "mvn r3, #0",
+        "vmov q1[2], q1[0], r2, r2",
+        "vmov q1[3], q1[1], r3, r3",
+        "movs r2, #0",
+        "movs r3, #11",
+        "vmov q2[2], q2[0], r2, r2",
+        "vmov q2[3], q2[1], r3, r3",
+        "vmov.i32 q3, #0",
+        "wlstp.32 lr, r1, 3f",
+        "2:",
+        "vldrw.u32 q0, [r0], #16",
+        "veor q0, q0, q1",
+        "vorr q3, q3, q0",
+        "vadd.i32 q0, q0, q2",
+        "vorr q3, q3, q0",
+        "letp lr, 2b",
+        "3:",
+        "vmov r0, r2, q3[2], q3[0]",
+        "vmov r1, r3, q3[3], q3[1]",
+        "orrs r0, r0, r2",
+        "orrs r1, r1, r3",
+        "pop {{r7, pc}}",
+    )
+}
+
+/// See [`Arch::multiply_i32`].
+pub(super) fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
+    if by.shift >= 0 {
+        return Portable::multiply_i32(numbers, by);
+    }
+    // SAFETY: so many numbers are there.
+    unsafe { multiply(numbers.as_mut_ptr(), numbers.len(), by.mantissa, by.shift) }
+}
+
+/// Numbers times a multiplier.
+///
+/// # Safety
+/// There are `len` of them. The shift is below 0.
+#[unsafe(naked)]
+unsafe extern "C" fn multiply(numbers: *mut i32, len: usize, mantissa: i32, shift: i32) {
+    naked_asm!(
+        architecture!(),
+        "push {{r7, lr}}",
+        "vdup.32 q1, r2",
+        "vdup.32 q2, r3",
+        "wlstp.32 lr, r1, 3f",
+        "2:",
+        "vldrw.u32 q0, [r0]",
+        requantize!("q0", "q1", "q2", "q3"),
+        "vstrw.32 q0, [r0], #16",
+        "letp lr, 2b",
+        "3:",
+        "pop {{r7, pc}}",
+    )
 }

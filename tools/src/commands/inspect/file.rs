@@ -128,7 +128,7 @@ fn steps(model: &Model<'_>) -> (Table, Value) {
         let weights: u64 =
             step.inputs().filter(|t| t.place() == Place::Constant).map(|t| u64::from(t.bytes())).sum();
         let shapes: Vec<String> = activations.iter().map(|t| format!("{:?}", t.shape())).collect();
-        let output = step.outputs().next();
+        let output = step.output();
         let layer = model.step_name(step.number()).unwrap_or("");
         let macs = step_macs(&step);
         let in_place = output.is_some_and(|y| activations.iter().any(|x| x.same_memory(&y)));
