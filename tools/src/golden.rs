@@ -180,3 +180,51 @@ impl SplitMix {
         ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flatpack_format::Shape;
+    use flatpack_format::ops::Clamp;
+
+    /// What a chain of operators with these constants makes of its input, and the ranges that it suggests.
+    fn suggested(chain: &[(OpCode, &[f32])]) -> Vec<[f32; 2]> {
+        let mut graph = Graph::default();
+        let input = graph.add_input("image", Shape::new(&[1, 2, 2, 3]).unwrap());
+        graph.inputs.push(input);
+        let mut x = input;
+        for (op, constant) in chain {
+            let constant = graph.add_constant("constant", &[constant.len() as u32], constant.to_vec());
+            x = graph.add_node("layer", *op, BinaryParams { clamp: Clamp::NONE }, &[x, constant]).unwrap();
+        }
+        ranges(&graph, input)
+    }
+
+    #[test]
+    fn first_operators_make_of_each_channel_s_range_one_from_minus_one_to_one() {
+        let chain: [(OpCode, &[f32]); 3] = [
+            (OpCode::Mul, &[1.0 / 255.0]),
+            (OpCode::Sub, &[0.5, 0.25, 0.75]),
+            (OpCode::Div, &[0.25, 0.5, 0.125]),
+        ];
+        let found = suggested(&chain);
+        let want = [[0.25, 0.75], [-0.25, 0.75], [0.625, 0.875]].map(|range| range.map(|v| v * 255.0));
+        assert_eq!(found.len(), 3);
+        for (found, want) in found.as_flattened().iter().zip(want.as_flattened()) {
+            assert!((found - want).abs() < 1e-3, "{found} instead of {want}");
+        }
+    }
+
+    #[test]
+    fn a_factor_alone_makes_of_the_range_one_from_zero_to_one() {
+        assert_eq!(suggested(&[(OpCode::Mul, &[0.25])]), [[0.0, 4.0]]);
+        assert_eq!(suggested(&[(OpCode::Div, &[16.0])]), [[0.0, 16.0]]);
+    }
+
+    #[test]
+    fn other_beginnings_suggest_nothing() {
+        assert_eq!(suggested(&[(OpCode::Mul, &[2.0])]), [[-1.0, 1.0]]);
+        assert_eq!(suggested(&[(OpCode::Mul, &[0.25, -0.25, 0.25])]), [[-1.0, 1.0]]);
+        assert_eq!(suggested(&[]), [[-1.0, 1.0]]);
+    }
+}
