@@ -40,8 +40,8 @@ pub(crate) mod pool {
     use std::thread;
     use std::time::Instant;
 
-    /// Multiply-accumulates that are worth another thread: some ten microseconds of work. Tests find any worth it.
-    const WORTH: usize = if cfg!(test) { 1 } else { 500_000 };
+    /// Multiply-accumulates that are worth another thread: some microseconds of work. Tests find any worth it.
+    const WORTH: usize = if cfg!(test) { 1 } else { 100_000 };
 
     /// How long threads look for work before they sleep.
     const PATIENCE: Duration = Duration::from_micros(200);
