@@ -7,7 +7,8 @@ mod conv;
 mod depthwise;
 mod rows;
 
-use super::{Arch, Image, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
+use super::portable::rows_of;
+use super::{Arch, Image, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
 
 /// The loops of this instruction set.
 #[derive(Clone, Copy, Debug)]

@@ -32,10 +32,11 @@ mod pairs;
 mod recurrent;
 mod widen;
 
+use super::portable::{four_sums_i8, rows_of};
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, four_sums_i8, rows_of, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
 use crate::fixed;
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;

@@ -26,10 +26,11 @@ mod pool;
 mod products;
 mod recurrent;
 
+use super::portable::rows_of;
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, rows_of, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
 use flatpack_format::ops::Multiplier;

@@ -91,7 +91,7 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
     let pairs = (kh * kw).div_ceil(2);
     let width = columns.saturating_sub(1) * stride_w + (kw - 1) * dilation_w + 1;
     let reach = (kh - 1) * dilation_h + 1;
-    let most_rows = (MOST / width).checked_sub(reach)? / stride_h + 1;
+    let most_rows = (MOST / width).checked_sub(reach)?.checked_div(stride_h)? + 1;
     for first in (0..rows).step_by(most_rows) {
         let some = most_rows.min(rows - first);
         for c in tiles(channels) {

@@ -110,6 +110,8 @@ macro_rules! each_set_gives {
         if Isa::Avx2.is_here() {
             type $A = crate::arch::Avx2;
             prop_assert_eq!(&$found, &$want);
+        } else {
+            std::println!("this machine has no AVX2");
         }
         #[cfg(target_arch = "aarch64")]
         {
