@@ -22,9 +22,10 @@ pub(super) use gates::gates;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 pub(super) use rows::gemm_rows;
 
-use super::{PANEL_LEN, ROW_TILE};
+use super::{OutputsI8, PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
 use bytemuck::Pod;
+use flatpack_format::ops::Multiplier;
 
 /// Sixteen reals in registers: the outputs of a panel, or channels.
 pub(super) trait Sixteen: Copy {
@@ -60,6 +61,24 @@ pub(super) trait Sixteen: Copy {
 
     /// The smaller of the two; `self` where one is a NaN.
     fn min(self, other: Self) -> Self;
+}
+
+/// What becomes of the sums of sixteen outputs, as an instruction set rounds them.
+pub(super) trait Rounding<'a> {
+    /// Sums in registers.
+    type Sums;
+
+    /// The outputs from `first` on; past their end nothing.
+    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self;
+
+    /// Sums without what they begin with as elements of y, bit by bit as
+    /// [`fixed::requantize`](crate::fixed::requantize) rounds.
+    fn elements(&self, sums: Self::Sums) -> [i8; PANEL_LEN];
+}
+
+/// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.
+pub(super) fn multipliers(requant: &[Multiplier], first: usize) -> [Multiplier; PANEL_LEN] {
+    if let [one] = requant { [*one; PANEL_LEN] } else { sixteen_of(requant, first) }
 }
 
 /// Sixteen of these values from `first` on; zero past their end.

@@ -26,7 +26,7 @@ pub(super) fn add_run<const MINUS: bool>(
     let sum = Sum {
         of_a: Scale::of(params.a_zero_point, params.a_multiplier),
         of_b: Scale::of(params.b_zero_point, params.b_multiplier),
-        by: Multipliers::of(&[params.multiplier], 0),
+        by: Multipliers::of([params.multiplier; 8]),
         y: &params.y,
     };
     for at in (0..y.len()).step_by(LEN) {

@@ -3,7 +3,7 @@
 
 use super::requantize::Outputs;
 use crate::arch::wide::blocks::{LEN, Room, Row, Seen};
-use crate::arch::wide::put;
+use crate::arch::wide::{Rounding, put};
 use crate::arch::{Image, OutputsI8};
 use crate::window::{Span, Windows};
 use bytemuck::cast;

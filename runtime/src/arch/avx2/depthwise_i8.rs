@@ -1,9 +1,9 @@
 //! Two taps of sixteen channels as integers of 16 bits, side by side, so that an instruction multiplies and adds both.
 
 use super::requantize::Outputs;
+use crate::arch::PANEL_LEN;
 use crate::arch::wide::TwoTaps;
 use crate::arch::wide::blocks::Row;
-use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
 
@@ -17,6 +17,7 @@ impl TwoTaps for SideBySide {
     type X = i16;
     type W = Sums;
     type Sums = Sums;
+    type Totals = Sums;
     type Outputs<'a> = Outputs<'a>;
 
     #[inline(always)]
@@ -49,21 +50,14 @@ impl TwoTaps for SideBySide {
     }
 
     #[inline(always)]
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { Outputs::of(outputs, first) }
-    }
-
-    #[inline(always)]
-    fn elements(outputs: &Outputs<'_>, sums: Sums) -> [i8; PANEL_LEN] {
+    fn totals(sums: Sums) -> Sums {
         #[target_feature(enable = "avx2")]
         #[inline]
-        fn elements(outputs: &Outputs<'_>, [low, high]: Sums) -> [i8; PANEL_LEN] {
-            let first = _mm256_permute2x128_si256::<0x20>(low, high);
-            outputs.elements([first, _mm256_permute2x128_si256::<0x31>(low, high)])
+        fn totals([low, high]: Sums) -> Sums {
+            [_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high)]
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { elements(outputs, sums) }
+        unsafe { totals(sums) }
     }
 }
 

@@ -2,8 +2,8 @@
 //! instruction.
 
 use super::requantize::Outputs;
+use crate::arch::PANEL_LEN;
 use crate::arch::wide::{GROUP, Group, PanelTile, Panels, Products};
-use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
 
@@ -16,6 +16,7 @@ type Parts = [__m256i; 4];
 impl Panels for Words {
     type X = i16;
     type Sums = Parts;
+    type Totals = [__m256i; 2];
     type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill half of the registers, and what is loaded the other half.
@@ -74,21 +75,16 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { Outputs::of(outputs, first) }
-    }
-
-    #[inline(always)]
-    fn elements(outputs: &Outputs<'_>, sums: Parts) -> [i8; PANEL_LEN] {
+    fn totals(sums: Parts) -> [__m256i; 2] {
         #[target_feature(enable = "avx2")]
         #[inline]
-        fn elements(outputs: &Outputs<'_>, [a, b, c, d]: Parts) -> [i8; PANEL_LEN] {
+        fn totals([a, b, c, d]: Parts) -> [__m256i; 2] {
             // Sums of pairs of four registers' halves: outputs 0, 1, 4, 5, 2, 3, 6, 7.
-            let order = |pairs| _mm256_permute4x64_epi64::<0b11_01_10_00>(pairs);
-            outputs.elements([order(_mm256_hadd_epi32(a, b)), order(_mm256_hadd_epi32(c, d))])
+            let (low, high) = (_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+            const ORDER: i32 = 0b11_01_10_00;
+            [_mm256_permute4x64_epi64::<ORDER>(low), _mm256_permute4x64_epi64::<ORDER>(high)]
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { elements(outputs, sums) }
+        unsafe { totals(sums) }
     }
 }

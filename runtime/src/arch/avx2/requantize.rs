@@ -1,7 +1,7 @@
 //! Sums of eight outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
 use crate::arch::OutputsI8;
-use crate::arch::wide::sixteen_of;
+use crate::arch::wide::{Rounding, multipliers, sixteen_of};
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::{Multiplier, OutputI8};
@@ -18,17 +18,11 @@ pub(super) struct Multipliers {
 }
 
 impl Multipliers {
-    /// Those of the outputs from `first` on: one for all, or one for each; past their end nothing.
+    /// Of eight outputs.
+    // Not inlined: a compiler that sees how `odd` is made multiplies by it in three instructions.
     #[target_feature(enable = "avx2")]
-    pub(super) fn of(requant: &[Multiplier], first: usize) -> Self {
-        let mut some = [Multiplier { mantissa: 0, shift: 0 }; 8];
-        match requant {
-            [one] => some = [*one; 8],
-            _ => some
-                .iter_mut()
-                .zip(requant.get(first..).unwrap_or_default())
-                .for_each(|(to, from)| *to = *from),
-        }
+    #[inline(never)]
+    pub(super) fn of(some: [Multiplier; 8]) -> Self {
         let even: __m256i = cast(some.map(|by| by.mantissa));
         let right: __m256i = cast(some.map(|by| by.shift.min(0).wrapping_neg()));
         let one = _mm256_set1_epi32(1);
@@ -39,6 +33,13 @@ impl Multipliers {
             right,
             dropped: _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one),
         }
+    }
+
+    /// Of the outputs of a panel, from `first` on.
+    #[target_feature(enable = "avx2")]
+    fn of_panel(requant: &[Multiplier], first: usize) -> [Self; 2] {
+        let [low, high] = cast(multipliers(requant, first));
+        [Self::of(low), Self::of(high)]
     }
 
     /// `sums` times these.
@@ -67,24 +68,30 @@ pub(super) struct Outputs<'a> {
     y: &'a OutputI8,
 }
 
-impl<'a> Outputs<'a> {
-    /// The outputs from `first` on; past their end nothing.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+impl<'a> Rounding<'a> for Outputs<'a> {
+    type Sums = [__m256i; 2];
+
+    #[inline(always)]
+    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
         Self {
             start: cast(sixteen_of(outputs.bias, first)),
-            by: [Multipliers::of(outputs.requant, first), Multipliers::of(outputs.requant, first + 8)],
+            // SAFETY: the processor has AVX2 and FMA.
+            by: unsafe { Multipliers::of_panel(outputs.requant, first) },
             y: &outputs.y,
         }
     }
 
-    /// Sums without what they begin with as elements of y.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    pub(super) fn elements(&self, [low, high]: [__m256i; 2]) -> [i8; 16] {
-        let [start_low, start_high] = self.start;
-        let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
-        requantize(sums, &self.by, self.y)
+    #[inline(always)]
+    fn elements(&self, sums: [__m256i; 2]) -> [i8; 16] {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn elements(outputs: &Outputs<'_>, [low, high]: [__m256i; 2]) -> [i8; 16] {
+            let [start_low, start_high] = outputs.start;
+            let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
+            requantize(sums, &outputs.by, outputs.y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { elements(self, sums) }
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
 
     #[target_feature(enable = "avx2")]
     fn requantized(sums: [i32; 16], by: &[Multiplier], y: &OutputI8) -> [i8; 16] {
-        requantize(cast(sums), &[Multipliers::of(by, 0), Multipliers::of(by, 8)], y)
+        requantize(cast(sums), &Multipliers::of_panel(by, 0), y)
     }
 
     proptest! {

@@ -1,9 +1,9 @@
 //! Two taps of sixteen channels, one after the other, as integers of 16 bits: four channels an instruction.
 
 use super::requantize::Outputs;
+use crate::arch::PANEL_LEN;
 use crate::arch::wide::TwoTaps;
 use crate::arch::wide::blocks::Row;
-use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
 
@@ -14,6 +14,7 @@ impl TwoTaps for InTurn {
     type X = i8;
     type W = [[int16x8_t; 2]; 2];
     type Sums = [int32x4_t; 4];
+    type Totals = Self::Sums;
     type Outputs<'a> = Outputs<'a>;
 
     #[inline(always)]
@@ -47,13 +48,8 @@ impl TwoTaps for InTurn {
     }
 
     #[inline(always)]
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
-        Outputs::of(outputs, first)
-    }
-
-    #[inline(always)]
-    fn elements(outputs: &Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN] {
-        outputs.elements(sums)
+    fn totals(sums: Self::Sums) -> Self::Sums {
+        sums
     }
 }
 

@@ -1,8 +1,8 @@
 //! Four elements of sixteen outputs at once: activations and weights as they are, in bytes.
 
 use super::requantize::Outputs;
+use crate::arch::PANEL_LEN;
 use crate::arch::wide::{GROUP, Group, PanelTile, Panels, Products};
-use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
 use core::arch::asm;
@@ -13,6 +13,7 @@ pub(super) struct Dots;
 impl Panels for Dots {
     type X = i8;
     type Sums = [int32x4_t; 4];
+    type Totals = [int32x4_t; 4];
     type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill 24 registers of 32.
@@ -50,13 +51,8 @@ impl Panels for Dots {
     }
 
     #[inline(always)]
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
-        Outputs::of(outputs, first)
-    }
-
-    #[inline(always)]
-    fn elements(outputs: &Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN] {
-        outputs.elements(sums)
+    fn totals(sums: Self::Sums) -> [int32x4_t; 4] {
+        sums
     }
 }
 
@@ -67,6 +63,7 @@ pub(super) struct Pairs;
 impl Panels for Pairs {
     type X = i8;
     type Sums = [[int32x4_t; 2]; 4];
+    type Totals = [int32x4_t; 4];
     type Outputs<'a> = Outputs<'a>;
 
     // Their sums fill half of the registers.
@@ -108,14 +105,9 @@ impl Panels for Pairs {
     }
 
     #[inline(always)]
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Outputs<'a> {
-        Outputs::of(outputs, first)
-    }
-
-    #[inline(always)]
-    fn elements(outputs: &Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN] {
+    fn totals(sums: Self::Sums) -> [int32x4_t; 4] {
         // SAFETY: the processor has NEON.
-        outputs.elements(sums.map(|[low, high]| unsafe { vpaddq_s32(low, high) }))
+        sums.map(|[low, high]| unsafe { vpaddq_s32(low, high) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
-use crate::arch::wide::sixteen_of;
+use crate::arch::wide::{Rounding, multipliers, sixteen_of};
 use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
@@ -17,26 +17,19 @@ pub(super) struct Multipliers {
 }
 
 impl Multipliers {
-    /// Those of the outputs of a panel, from `first` on: one for all, or one for each; past their end nothing.
-    pub(super) fn of_panel(requant: &[Multiplier], first: usize) -> [Self; 4] {
-        let mut some = [Multiplier { mantissa: 0, shift: 0 }; PANEL_LEN];
-        match requant {
-            [one] => some = [*one; PANEL_LEN],
-            _ => some
-                .iter_mut()
-                .zip(requant.get(first..).unwrap_or_default())
-                .for_each(|(to, from)| *to = *from),
+    /// Of four outputs.
+    fn of(some: [Multiplier; 4]) -> Self {
+        Self {
+            mantissas: cast(some.map(|by| by.mantissa)),
+            left: cast(some.map(|by| by.shift.max(0))),
+            right: cast(some.map(|by| by.shift.min(0))),
         }
-        let mantissas: [_; 4] = cast(some.map(|by| by.mantissa));
-        let left: [_; 4] = cast(some.map(|by| by.shift.max(0)));
-        let right: [_; 4] = cast(some.map(|by| by.shift.min(0)));
-        let [a, b, c, d] = mantissas;
-        let ([la, lb, lc, ld], [ra, rb, rc, rd]) = (left, right);
-        [(a, la, ra), (b, lb, rb), (c, lc, rc), (d, ld, rd)].map(|(mantissas, left, right)| Self {
-            mantissas,
-            left,
-            right,
-        })
+    }
+
+    /// Of the outputs of a panel, from `first` on.
+    fn of_panel(requant: &[Multiplier], first: usize) -> [Self; 4] {
+        let fours: [[Multiplier; 4]; 4] = cast(multipliers(requant, first));
+        fours.map(Self::of)
     }
 
     /// `sums` times these.
@@ -58,9 +51,10 @@ pub(super) struct Outputs<'a> {
     y: &'a OutputI8,
 }
 
-impl<'a> Outputs<'a> {
-    /// The outputs from `first` on; past their end nothing.
-    pub(super) fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+impl<'a> Rounding<'a> for Outputs<'a> {
+    type Sums = [int32x4_t; 4];
+
+    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
         Self {
             start: cast(sixteen_of(outputs.bias, first)),
             by: Multipliers::of_panel(outputs.requant, first),
@@ -68,9 +62,8 @@ impl<'a> Outputs<'a> {
         }
     }
 
-    /// Sums without what they begin with as elements of y.
     #[inline(always)]
-    pub(super) fn elements(&self, mut sums: [int32x4_t; 4]) -> [i8; PANEL_LEN] {
+    fn elements(&self, mut sums: [int32x4_t; 4]) -> [i8; PANEL_LEN] {
         for (sum, start) in sums.iter_mut().zip(self.start) {
             // SAFETY: the processor has NEON.
             *sum = unsafe { vaddq_s32(*sum, start) };

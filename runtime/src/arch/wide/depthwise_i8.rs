@@ -2,7 +2,7 @@
 //! together, and multiplied by two taps at a time.
 
 use super::blocks::{MOST, Room, Row, Seen};
-use super::{put, sixteen_of};
+use super::{Rounding, put, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use core::array::from_fn;
 
@@ -17,23 +17,23 @@ pub(in crate::arch) trait TwoTaps: Sized {
     /// Sums of sixteen channels in registers.
     type Sums;
 
+    /// These as they are rounded.
+    type Totals;
+
     /// What becomes of them.
-    type Outputs<'a>;
+    type Outputs<'a>: Rounding<'a, Sums = Self::Totals>;
 
     /// The weights of two taps.
     fn weights(w: [[i8; PANEL_LEN]; 2]) -> Self::W;
+
+    /// Sums as they are rounded.
+    fn totals(sums: Self::Sums) -> Self::Totals;
 
     /// No sums yet.
     fn zero() -> Self::Sums;
 
     /// `sums[c] += x[0][c] · w[0][c] + x[1][c] · w[1][c]`. Sums wrap.
     fn add_products(sums: Self::Sums, x: [&Row<Self::X>; 2], w: &Self::W) -> Self::Sums;
-
-    /// The channels from `first` on; past their end nothing.
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Self::Outputs<'a>;
-
-    /// Sums as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
-    fn elements(outputs: &Self::Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN];
 }
 
 /// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8). `None` for more than one output of a channel,
@@ -100,7 +100,7 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
                 sixteen_of(w.get(..channels).unwrap_or_default(), c)
             };
             let w: [_; PAIRS] = from_fn(|pair| V::weights([of_tap(2 * pair), of_tap(2 * pair + 1)]));
-            let outputs = V::outputs(outputs, c);
+            let outputs = V::Outputs::of(outputs, c);
             let seen = seen(room, image, x, c, [first * stride_h, (some - 1) * stride_h + reach, width])?;
             for row in 0..some {
                 let y = y.get_mut((first + row) * columns * channels..)?;
@@ -110,7 +110,7 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
                     for (x, w) in x.into_iter().zip(&w).take(pairs) {
                         sums = V::add_products(sums, x, w);
                     }
-                    put(V::elements(&outputs, sums), y.get_mut(c..)?);
+                    put(outputs.elements(V::totals(sums)), y.get_mut(c..)?);
                 }
             }
         }

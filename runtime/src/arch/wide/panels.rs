@@ -2,7 +2,7 @@
 //! those of sixteen outputs.
 
 use super::blocks::{Block, LEN, MOST_PIXELS, Room, each_block};
-use super::put;
+use super::{Rounding, put};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
 
@@ -26,8 +26,11 @@ pub(in crate::arch) trait Panels: Sized {
     /// Sums of sixteen outputs in registers.
     type Sums: Copy;
 
-    /// What becomes of the sums of sixteen outputs.
-    type Outputs<'a>;
+    /// These as they are rounded.
+    type Totals;
+
+    /// What becomes of them.
+    type Outputs<'a>: Rounding<'a, Sums = Self::Totals>;
 
     /// Pixels that are multiplied at once.
     const PIXELS: usize;
@@ -39,17 +42,14 @@ pub(in crate::arch) trait Panels: Sized {
     /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
     fn add_tile<const P: usize>(tile: &Tile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()>;
 
+    /// Sums as they are rounded.
+    fn totals(sums: Self::Sums) -> Self::Totals;
+
     /// No sums yet.
     fn zero() -> Self::Sums;
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
-
-    /// The outputs from `first` on; past their end nothing.
-    fn outputs<'a>(outputs: &'a OutputsI8<'_>, first: usize) -> Self::Outputs<'a>;
-
-    /// Sums as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
-    fn elements(outputs: &Self::Outputs<'_>, sums: Self::Sums) -> [i8; PANEL_LEN];
 }
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
@@ -166,7 +166,7 @@ impl<V: Panels> Products<'_, V> {
         let last = pixels.len().checked_sub(P)?;
         let Weights { w, panel_len, outputs, count } = weights;
         for (first, w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
-            let (outputs, end) = (V::outputs(outputs, first), count.min(first + PANEL_LEN));
+            let (outputs, end) = (V::Outputs::of(outputs, first), count.min(first + PANEL_LEN));
             // The last tile begins early enough to be a whole one.
             for at in (0..last).step_by(P).chain([last]) {
                 let mut sums = [V::zero(); P];
@@ -174,7 +174,7 @@ impl<V: Panels> Products<'_, V> {
                 V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
                 for (p, sums) in sums.into_iter().enumerate() {
                     let pixel = (at + p) * count;
-                    put(V::elements(&outputs, sums), y.get_mut(pixel + first..pixel + end)?);
+                    put(outputs.elements(V::totals(sums)), y.get_mut(pixel + first..pixel + end)?);
                 }
             }
         }
