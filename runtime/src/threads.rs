@@ -31,7 +31,6 @@ impl Threads<'_> {
 #[cfg(feature = "threads")]
 pub(crate) mod pool {
     use super::{Image, Threads};
-    use core::hint;
     use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use core::time::Duration;
     use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, Yield};
@@ -132,7 +131,7 @@ pub(crate) mod pool {
                 // The end of the scope waits for the others, too, but asleep.
                 let since = Instant::now();
                 while left.load(Ordering::Relaxed) > 0 && since.elapsed() < PATIENCE {
-                    hint::spin_loop();
+                    thread::yield_now();
                 }
                 Some(())
             })?;
