@@ -1,0 +1,93 @@
+//! Loops over rows of weights, and over states.
+
+use super::random::{Random, Weights};
+use flatpack_runtime::arch::{Active, Arch, Patch, RowsI8, Scratch};
+
+pub(crate) fn fully_connected(random: &mut Random) -> Option<bool> {
+    let (depth, len) = (random.size(1, 100), random.size(1, 30));
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(len, random.next() & 3 == 0);
+    let (mut x, mut y) = ([0; 100], [0; 30]);
+    let (x, y) = (x.get_mut(..depth)?, y.get_mut(..len)?);
+    random.fill(x, true);
+    let w = weights.w.get(..len * depth)?;
+    let scratch = &mut <Active as Arch>::Scratch::new();
+    let rows = RowsI8 { w, depth, zero: 0, outputs, quads: scratch.quads(2 * depth.div_ceil(4)) };
+    let Some(done) = Active::gemm_i8(&Patch::one_tap([&*x], depth), true, &rows, &mut [&mut *y]) else {
+        return Some(false);
+    };
+    for ((output, &y), w) in y.iter().enumerate().zip(w.chunks_exact(depth.max(1))).take(done) {
+        let sum = x.iter().zip(w).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum();
+        if weights.end(&outputs, output, sum)? != y {
+            return None;
+        }
+    }
+    Some(true)
+}
+
+/// Four rows of weights, from somewhere on.
+pub(crate) fn rows(random: &mut Random) -> Option<bool> {
+    let (len, at) = (random.size(0, 70), random.size(0, 30));
+    let (mut x, mut w) = ([0; 70], [[0; 100]; 4]);
+    random.fill(&mut x, true);
+    w.iter_mut().for_each(|row| random.fill(row, true));
+    let x = x.get(..len)?;
+    let start = [0; 4].map(|_| random.next() as i32);
+    let mut found = start;
+    Active::four_sums_i8(&mut found, x, &w.each_ref().map(|row| row.as_slice()), at)?;
+    let met = found.iter().zip(start).zip(&w).all(|((found, start), row)| {
+        let products = x.iter().zip(row.iter().skip(at)).map(|(&x, &w)| i32::from(x) * i32::from(w));
+        *found == start + products.sum::<i32>()
+    });
+    met.then_some(true)
+}
+
+/// Up to nine rows of up to 40 elements.
+pub(crate) fn rows_behind_each_other(random: &mut Random) -> Option<bool> {
+    let (len, rows) = (random.size(1, 40), random.size(0, 9));
+    let (mut x, mut w) = ([0; 40], [0; 9 * 40]);
+    random.fill(&mut x, true);
+    random.fill(&mut w, true);
+    let x = x.get(..len)?;
+    let start = [0; 9].map(|_| random.next() as i32);
+    let mut found = start;
+    Active::row_sums_i8(found.get_mut(..rows)?, x, &w)?;
+    for (row, (found, start)) in found.iter().zip(start).enumerate() {
+        let products = x.iter().zip(w.iter().skip(row * len)).map(|(&x, &w)| i32::from(x) * i32::from(w));
+        let added = if row < rows { products.sum::<i32>() } else { 0 };
+        if *found != start + added {
+            return None;
+        }
+    }
+    Some(true)
+}
+
+/// States of up to five filters of up to 20 elements, of which some are extremes; what lies behind them stays.
+pub(crate) fn states(random: &mut Random) -> Option<bool> {
+    let (memory, filters) = (random.size(1, 20), random.size(1, 5));
+    let mut any = |_| match random.next() & 7 {
+        0 => i16::MIN,
+        1 => i16::MAX,
+        _ => random.next() as i16,
+    };
+    let (before, w, new) = ([0; 101].map(&mut any), [0; 100].map(&mut any), [0; 5].map(&mut any));
+    let (mut after, mut sums) = (before, [0; 5]);
+    let (held, new) = (after.get_mut(..memory * filters)?, new.get(..filters)?);
+    Active::state_sums_i16(sums.get_mut(..filters)?, new, held, &w)?;
+    for (filter, (new, found)) in new.iter().zip(sums).enumerate() {
+        let first = filter * memory;
+        let moved = before.iter().skip(first + 1).take(memory - 1).chain([new]);
+        let mut sum = 0i32;
+        for ((moved, after), w) in moved.zip(after.iter().skip(first)).zip(w.iter().skip(first)) {
+            sum = sum.wrapping_add(i32::from(*moved).wrapping_mul(i32::from(*w)));
+            if moved != after {
+                return None;
+            }
+        }
+        if sum != found {
+            return None;
+        }
+    }
+    let behind = memory * filters;
+    (before.get(behind..)? == after.get(behind..)?).then_some(true)
+}
