@@ -340,16 +340,6 @@ pub(super) fn gemm_tile_i8_columns<const P: usize>(
     Some(())
 }
 
-/// See [`Arch::copy_rows`].
-#[inline(always)]
-pub(super) fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
-    for (row, y) in y.chunks_mut(y_step.max(1)).enumerate() {
-        let x = x.get(row.checked_mul(x_step)?..)?.get(..len)?;
-        y.get_mut(..len)?.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
-    }
-    Some(())
-}
-
 #[inline(always)]
 pub(super) fn fold_tile<T: Copy, S: Copy>(
     patch: &Patch<'_, 1, T>,

@@ -227,7 +227,15 @@ fn build_failure(model: &Path, error: build::BuildError) -> Failure {
     if let build::BuildError::NoSuchLayer { .. } = error {
         return Failure::usage(miette::Report::msg(error).wrap_err(format!("{}", model.display())));
     }
-    Failure::model(miette::Report::msg(error).wrap_err(format!("{}: no file was written", model.display())))
+    let report = match error {
+        build::BuildError::Diverges { .. } => miette::miette!(
+            help = "check it with inputs of your own and what Keras gives for them (--golden-inputs, \
+                    --golden-outputs): of random ones, rounding alone may decide what a deep model gives",
+            "{error}"
+        ),
+        error => miette::Report::msg(error),
+    };
+    Failure::model(report.wrap_err(format!("{}: no file was written", model.display())))
 }
 
 /// The goldens that the arguments ask for: predicted, or the user's own, as many rows to a case as the
