@@ -19,6 +19,9 @@ pub mod helium;
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 #[allow(unsafe_code)]
 mod avx2;
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+mod avx512;
 mod image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 #[allow(unsafe_code)]
@@ -34,9 +37,14 @@ mod scratch;
 mod vfp;
 #[cfg(all(any(test, feature = "std"), any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod wide;
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+#[allow(unsafe_code)]
+mod x86;
 
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 pub(crate) use avx2::Avx2;
+#[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
+pub(crate) use avx512::{Avx512, Avx512Vnni};
 pub use image::Image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 pub(crate) use neon::Neon;

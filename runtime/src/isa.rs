@@ -1,9 +1,9 @@
 //! The instruction sets of gateways: which of them this machine has, and the kernels made for each.
 
-#[cfg(target_arch = "x86_64")]
-use crate::arch::Avx2;
 #[cfg(target_arch = "aarch64")]
 use crate::arch::Neon;
+#[cfg(target_arch = "x86_64")]
+use crate::arch::{Avx2, Avx512, Avx512Vnni};
 use crate::kernel::Kernel;
 use crate::ops;
 
@@ -16,6 +16,12 @@ pub enum Isa {
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// x86-64 with AVX-512 (F, BW, DQ and VL).
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// x86-64 with AVX-512 and its dot products of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
     /// 64-bit Arm: all that run Linux have NEON.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -30,6 +36,10 @@ impl Isa {
         Self::Portable,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx512Vnni,
         #[cfg(target_arch = "aarch64")]
         Self::Neon,
         #[cfg(target_arch = "aarch64")]
@@ -49,6 +59,16 @@ impl Isa {
             Self::Avx2 => {
                 std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.is_here()
+                    && std::arch::is_x86_feature_detected!("avx512f")
+                    && std::arch::is_x86_feature_detected!("avx512bw")
+                    && std::arch::is_x86_feature_detected!("avx512dq")
+                    && std::arch::is_x86_feature_detected!("avx512vl")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Self::Avx512.is_here() && std::arch::is_x86_feature_detected!("avx512vnni"),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
@@ -62,6 +82,10 @@ impl Isa {
             Self::Portable => ops::ALL,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => const { &ops::all::<Avx2>() },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => const { &ops::all::<Avx512>() },
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => const { &ops::all::<Avx512Vnni>() },
             #[cfg(target_arch = "aarch64")]
             Self::Neon => const { &ops::all::<Neon<false>>() },
             #[cfg(target_arch = "aarch64")]
@@ -75,6 +99,10 @@ impl Isa {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "aarch64")]
             Self::Neon => "neon",
             #[cfg(target_arch = "aarch64")]

@@ -17,8 +17,12 @@ mod tests;
 
 pub(super) use conv::{Tile, conv_image};
 pub(super) use depthwise::depthwise_image;
+#[cfg(target_arch = "x86_64")]
+pub(super) use depthwise_i8::tiles;
 pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
 pub(super) use gates::gates;
+#[cfg(target_arch = "x86_64")]
+pub(super) use panels::OnePixel;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 pub(super) use rows::gemm_rows;
 
@@ -29,6 +33,9 @@ use flatpack_format::ops::Multiplier;
 
 /// Sixteen reals in registers: the outputs of a panel, or channels.
 pub(super) trait Sixteen: Copy {
+    /// So many of them fit into the registers.
+    const REGISTERS: usize;
+
     /// `v` in all places.
     fn splat(v: f32) -> Self;
 

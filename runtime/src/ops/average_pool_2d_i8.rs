@@ -24,7 +24,12 @@ use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::average_pool_2d_i8::{AveragePool2dI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::AveragePool2dI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::AveragePool2dI8, RULE, run::<A>)
+}
 
 /// The kernel of an image that one window covers, as networks end with, and that y does not lie over: without the
 /// loops over windows. It refuses other steps.

@@ -22,7 +22,12 @@ use flatpack_format::ops::OutputI8;
 use flatpack_format::ops::max_pool_2d_i8::{MaxPool2dI8Params, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::MaxPool2dI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::MaxPool2dI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let &MaxPool2dI8Params { window, stride, pad_h, pad_w, min, max } = node.params()?;

@@ -4,7 +4,7 @@
 use crate::arch::{Arch, LANES, Patch};
 use crate::kernel::Node;
 use crate::pieces::pieces_mut;
-use crate::rows::Rows;
+use crate::rows::{Band, Rows};
 use crate::window::{Moves, Span, Strides, Windows};
 use bytemuck::Pod;
 
@@ -37,7 +37,7 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
     let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    rows.each(|band| {
+    let band = |band: Band<'_, F::Element>| {
         let h_windows = h_windows.moved_on(&band);
         let x = band.x;
         for (row, y) in pieces_mut(band.y, ow * channels).enumerate() {
@@ -46,11 +46,41 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
                 let columns = w_windows.span(column);
                 let patch = strides.patch(x, [Span::ONE, rows, columns], channels);
                 let count = rows.count * columns.count;
-                pixel::<A, F>(&patch, y, |folded| result(folded, count))?;
+                let result = |folded| result(folded, count);
+                match channels {
+                    _ if !A::WIDE_TILES => pixel::<A, F>(&patch, y, result)?,
+                    32.. => wide_pixel::<A, F, 32>(&patch, y, result)?,
+                    16.. => wide_pixel::<A, F, 16>(&patch, y, result)?,
+                    _ => pixel::<A, F>(&patch, y, result)?,
+                }
             }
         }
         Some(())
-    })
+    };
+    rows.each(|of_rows| A::vectorize(|| band(of_rows)))
+}
+
+/// [`pixel`] of `L` channels or more, so many at once.
+#[inline(always)]
+fn wide_pixel<A: Arch, F: Fold<A>, const L: usize>(
+    patch: &Patch<'_, 1, F::Element>,
+    y: &mut [F::Element],
+    result: impl Fn(F::Folded) -> F::Element,
+) -> Option<()> {
+    let [x] = patch.x;
+    let last = y.len().checked_sub(L)?;
+    for first in (0..last).step_by(L).chain([last]) {
+        let mut lanes = [F::START; L];
+        let x = x.get(first..)?;
+        patch.try_each_tap(|x_at, _| {
+            let x: &[_; L] = x.get(x_at..)?.first_chunk()?;
+            lanes.iter_mut().zip(x).for_each(|(folded, x)| *folded = F::one(*folded, *x));
+            Some(())
+        })?;
+        let y: &mut [_; L] = y.get_mut(first..)?.first_chunk_mut()?;
+        *y = lanes.map(&result);
+    }
+    Some(())
 }
 
 /// Folds the channels of a pixel, in tiles where there are enough; the last tile begins early enough

@@ -8,7 +8,7 @@ use bytemuck::cast;
 use core::arch::x86_64::*;
 
 /// Integers of 16 bits side by side.
-pub(super) struct SideBySide;
+pub(in crate::arch) struct SideBySide;
 
 /// Sums of channels 0 to 3 and 8 to 11, and of the others.
 type Sums = [__m256i; 2];

@@ -8,7 +8,7 @@ use bytemuck::cast;
 use core::arch::x86_64::*;
 
 /// Integers of 16 bits.
-pub(super) struct Words;
+pub(in crate::arch) struct Words;
 
 /// Sums of sixteen outputs, two parts of each.
 type Parts = [__m256i; 4];
@@ -27,8 +27,8 @@ impl Panels for Words {
         #[target_feature(enable = "avx2")]
         fn run(products: &Products<'_, Words>, y: &mut [i8]) -> Option<()> {
             match products.pixels() {
-                1 => products.panels::<1>(y),
-                _ => products.panels::<{ Words::PIXELS }>(y),
+                1 => products.panels::<1, 1>(y),
+                _ => products.panels::<{ Words::PIXELS }, 1>(y),
             }
         }
         // SAFETY: the processor has AVX2 and FMA.
@@ -36,10 +36,16 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Parts; P]) -> Option<()> {
+    fn add_tile<const P: usize, const N: usize>(
+        tile: &PanelTile<'_, Self, P, N>,
+        sums: &mut [[Parts; P]; N],
+    ) -> Option<()> {
         #[target_feature(enable = "avx2")]
         #[inline(never)]
-        fn run<const P: usize>(tile: &PanelTile<'_, Words, P>, sums: &mut [Parts; P]) -> Option<()> {
+        fn run<const P: usize, const N: usize>(
+            tile: &PanelTile<'_, Words, P, N>,
+            sums: &mut [[Parts; P]; N],
+        ) -> Option<()> {
             tile.add(sums)
         }
         // SAFETY: the processor has AVX2 and FMA.
@@ -47,7 +53,7 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn zero() -> Parts {
+    fn start(_: &[Group]) -> Parts {
         cast([0i32; 2 * PANEL_LEN])
     }
 

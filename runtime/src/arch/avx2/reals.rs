@@ -11,6 +11,8 @@ use core::arch::x86_64::*;
 pub(super) struct Reals([__m256; 2]);
 
 impl Sixteen for Reals {
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     fn splat(v: f32) -> Self {
         Self([cast([v; 8]); 2])

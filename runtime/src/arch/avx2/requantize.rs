@@ -61,7 +61,7 @@ impl Multipliers {
 }
 
 /// What becomes of the sums of sixteen outputs.
-pub(super) struct Outputs<'a> {
+pub(in crate::arch) struct Outputs<'a> {
     /// What sums begin with.
     start: [__m256i; 2],
     by: [Multipliers; 2],

@@ -21,20 +21,23 @@ impl Panels for Dots {
 
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
         match products.pixels() {
-            1 => products.panels::<1>(y),
-            2 | 3 => products.panels::<2>(y),
-            4 | 5 => products.panels::<4>(y),
-            _ => products.panels::<{ Self::PIXELS }>(y),
+            1 => products.panels::<1, 1>(y),
+            2 | 3 => products.panels::<2, 1>(y),
+            4 | 5 => products.panels::<4, 1>(y),
+            _ => products.panels::<{ Self::PIXELS }, 1>(y),
         }
     }
 
     #[inline(never)]
-    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()> {
+    fn add_tile<const P: usize, const N: usize>(
+        tile: &PanelTile<'_, Self, P, N>,
+        sums: &mut [[Self::Sums; P]; N],
+    ) -> Option<()> {
         tile.add(sums)
     }
 
     #[inline(always)]
-    fn zero() -> Self::Sums {
+    fn start(_: &[Group]) -> Self::Sums {
         cast([0i32; PANEL_LEN])
     }
 
@@ -71,18 +74,21 @@ impl Panels for Pairs {
 
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
         match products.pixels() {
-            1 => products.panels::<1>(y),
-            _ => products.panels::<{ Self::PIXELS }>(y),
+            1 => products.panels::<1, 1>(y),
+            _ => products.panels::<{ Self::PIXELS }, 1>(y),
         }
     }
 
     #[inline(never)]
-    fn add_tile<const P: usize>(tile: &PanelTile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()> {
+    fn add_tile<const P: usize, const N: usize>(
+        tile: &PanelTile<'_, Self, P, N>,
+        sums: &mut [[Self::Sums; P]; N],
+    ) -> Option<()> {
         tile.add(sums)
     }
 
     #[inline(always)]
-    fn zero() -> Self::Sums {
+    fn start(_: &[Group]) -> Self::Sums {
         cast([0i32; 2 * PANEL_LEN])
     }
 

@@ -14,6 +14,8 @@ type Four = [float32x4_t; 4];
 pub(super) struct Reals(Four);
 
 impl Sixteen for Reals {
+    const REGISTERS: usize = 8;
+
     #[inline(always)]
     fn splat(v: f32) -> Self {
         Self(cast([v; PANEL_LEN]))

@@ -26,6 +26,21 @@ const BLOCK: usize = 8 * 1024;
 #[derive(Debug)]
 pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
 
+/// Rows of elements that need not be written yet.
+pub(in crate::arch) type Rows<X> = [MaybeUninit<Row<X>>];
+
+#[cfg(target_arch = "x86_64")]
+impl<X> Room<X> {
+    /// As rows of other elements, as many as there is room for.
+    #[inline(always)]
+    pub(in crate::arch) fn rows<Y>(&mut self) -> &mut Rows<Y> {
+        const { assert!(align_of::<Y>() <= align_of::<X>()) };
+        let count = size_of::<Self>() / size_of::<Row<Y>>();
+        // SAFETY: they are aligned and within the room, and none of them need be written.
+        unsafe { slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), count) }
+    }
+}
+
 impl<X> Scratch for Room<X> {
     #[inline(always)]
     fn new() -> Self {
@@ -63,7 +78,7 @@ fn windows(positions: usize, taps: usize, stride: usize) -> usize {
 /// windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
-    room: &mut Room<X>,
+    room: &mut Rows<X>,
     image: &Image,
     x: &[i8],
     few: usize,
@@ -111,7 +126,7 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
 /// window's first tap.
 #[inline(always)]
 fn widened<'r, X: From<i8> + Copy>(
-    room: &'r mut Room<X>,
+    room: &'r mut Rows<X>,
     image: &Image,
     x: &[i8],
     [first_row, first_column]: [usize; 2],
@@ -120,7 +135,7 @@ fn widened<'r, X: From<i8> + Copy>(
     let ([height, width, channels], [pad_h, pad_w]) = (image.x, image.pad);
     let zero = i8::try_from(image.x_zero_point).ok()?;
     let all = rows * columns * channels;
-    let mut seen = Seen::in_room(room.0.get_mut(..all.div_ceil(LEN) + 1)?);
+    let mut seen = Seen::in_room(room.get_mut(..all.div_ceil(LEN) + 1)?);
     // Columns before, in, and after the image.
     let before = pad_w.saturating_sub(first_column).min(columns);
     let from = (first_column + before).saturating_sub(pad_w);
@@ -143,7 +158,7 @@ fn widened<'r, X: From<i8> + Copy>(
 
 /// Elements one after the other, as far as they are written.
 pub(in crate::arch) struct Seen<'a, X> {
-    room: &'a mut [MaybeUninit<Row<X>>],
+    room: &'a mut Rows<X>,
     /// Elements that are written.
     len: usize,
 }
@@ -151,7 +166,7 @@ pub(in crate::arch) struct Seen<'a, X> {
 impl<'a, X: From<i8> + Copy> Seen<'a, X> {
     /// Nothing yet.
     #[inline(always)]
-    pub(in crate::arch) fn in_room(room: &'a mut [MaybeUninit<Row<X>>]) -> Self {
+    pub(in crate::arch) fn in_room(room: &'a mut Rows<X>) -> Self {
         Self { room, len: 0 }
     }
 
@@ -177,6 +192,15 @@ impl<'a, X: From<i8> + Copy> Seen<'a, X> {
             to.write(row);
             self.len += LEN;
         }
+        Some(())
+    }
+
+    /// One more row, if nothing but rows was written.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(in crate::arch) fn row(&mut self, row: Row<X>) -> Option<()> {
+        self.room.get_mut(self.len / LEN)?.write(row);
+        self.len += LEN;
         Some(())
     }
 

@@ -1,7 +1,7 @@
 //! Depthwise convolutions of integers with one output a channel: of sixteen channels, what a block of pixels sees is put
 //! together, and multiplied by two taps at a time.
 
-use super::blocks::{MOST, Room, Row, Seen};
+use super::blocks::{MOST, Row, Rows, Seen};
 use super::{Rounding, put, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use core::array::from_fn;
@@ -40,7 +40,7 @@ pub(in crate::arch) trait TwoTaps: Sized {
 /// for more than 64 taps, and for images that are too wide.
 #[inline(always)]
 pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps>(
-    room: &mut Room<V::X>,
+    room: &mut Rows<V::X>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -74,7 +74,7 @@ pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps>(
 /// zero. `taps` are those of a pixel: of what is seen, in rows of this width, from here on.
 #[inline(always)]
 fn with_pairs<V: TwoTaps, const PAIRS: usize>(
-    room: &mut Room<V::X>,
+    room: &mut Rows<V::X>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -119,7 +119,7 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
 }
 
 /// Where sixteen channels begin that are computed at once: the last of them early enough to be so many, if there are.
-fn tiles(channels: usize) -> impl Iterator<Item = usize> {
+pub(in crate::arch) fn tiles(channels: usize) -> impl Iterator<Item = usize> {
     let last = channels.saturating_sub(PANEL_LEN);
     (0..last).step_by(PANEL_LEN).chain([last])
 }
@@ -128,7 +128,7 @@ fn tiles(channels: usize) -> impl Iterator<Item = usize> {
 /// first window's first tap, and of a width.
 #[inline(always)]
 fn seen<'r, X: From<i8> + Copy>(
-    room: &'r mut Room<X>,
+    room: &'r mut Rows<X>,
     image: &Image,
     x: &[i8],
     c: usize,
@@ -136,7 +136,7 @@ fn seen<'r, X: From<i8> + Copy>(
 ) -> Option<&'r [Row<X>]> {
     let ([height, width, channels], [pad_h, pad_w]) = (image.x, image.pad);
     let zero = i8::try_from(image.x_zero_point).ok()?;
-    let mut seen = Seen::in_room(room.0.get_mut(..rows * columns)?);
+    let mut seen = Seen::in_room(room.get_mut(..rows * columns)?);
     let before = pad_w.min(columns);
     let inside = width.min(columns - before);
     let after = columns - before - inside;

@@ -1,10 +1,11 @@
 //! Convolutions of integers with weights in layout `panel16x4`: four elements of what pixels see are multiplied with
 //! those of sixteen outputs.
 
-use super::blocks::{Block, LEN, MOST_PIXELS, Room, each_block};
+use super::blocks::{Block, LEN, MOST_PIXELS, Rows, each_block};
 use super::{Rounding, put};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
+use core::array::from_fn;
 
 /// Elements of an output that are multiplied at once.
 pub(in crate::arch) const GROUP: usize = 4;
@@ -40,23 +41,32 @@ pub(in crate::arch) trait Panels: Sized {
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()>;
 
     /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
-    fn add_tile<const P: usize>(tile: &Tile<'_, Self, P>, sums: &mut [Self::Sums; P]) -> Option<()>;
+    fn add_tile<const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, P, N>,
+        sums: &mut [[Self::Sums; P]; N],
+    ) -> Option<()>;
 
     /// Sums as they are rounded.
     fn totals(sums: Self::Sums) -> Self::Totals;
 
-    /// No sums yet.
-    fn zero() -> Self::Sums;
+    /// What the sums of a panel begin with: what [`X`](Self::X) makes of activations is taken back from them.
+    fn start(w: &[Group]) -> Self::Sums;
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
+}
+
+/// How one multiplies those of one pixel.
+pub(in crate::arch) trait OnePixel: Panels {
+    /// `sums[o] += Σ x[i] · w[o][i]`, over as many groups as x has. Sums wrap.
+    fn add_row(sums: &mut Self::Sums, w: &[Group], x: &[[Self::X; GROUP]]);
 }
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
 /// than there is room for, and for windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
-    room: &mut Room<V::X>,
+    room: &mut Rows<V::X>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -159,22 +169,83 @@ impl<V: Panels> Products<'_, V> {
         self.pixels.len()
     }
 
-    /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many.
+    /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many, and of `N` panels, as long as there
+    /// are so many.
     #[inline(always)]
-    pub(in crate::arch) fn panels<const P: usize>(&self, y: &mut [i8]) -> Option<()> {
-        let &Self { seen, taps, len, pixels, weights } = self;
+    pub(in crate::arch) fn panels<const P: usize, const N: usize>(&self, y: &mut [i8]) -> Option<()> {
+        let Weights { w, panel_len, count, .. } = self.weights;
+        let mut panels = pieces(w, panel_len);
+        let mut first = 0;
+        while first < count {
+            if N > 1 && first + (N - 1) * PANEL_LEN < count {
+                let mut some: [&[Group]; N] = [&[]; N];
+                for panel in &mut some {
+                    *panel = panels.next()?;
+                }
+                self.tiles::<P, N>(some, first, y)?;
+                first += N * PANEL_LEN;
+            } else {
+                self.tiles::<P, 1>([panels.next()?], first, y)?;
+                first += PANEL_LEN;
+            }
+        }
+        Some(())
+    }
+
+    /// All outputs of the first pixel.
+    #[inline(always)]
+    pub(in crate::arch) fn pixel(&self, y: &mut [i8]) -> Option<()>
+    where
+        V: OnePixel,
+    {
+        let &Self { seen, taps, len, pixels, weights: Weights { w, panel_len, outputs, count } } = self;
+        let (groups, pixel) = (len / GROUP, pixels.first()?);
+        for (first, mut w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
+            let mut sums = V::start(&[]);
+            for tap in taps {
+                let of_tap;
+                (of_tap, w) = w.split_at_checked(groups)?;
+                let (x, _) = seen.get((pixel + tap) as usize..)?.as_chunks();
+                V::add_row(&mut sums, of_tap, x.get(..groups)?);
+            }
+            let elements = V::Outputs::of(outputs, first).elements(V::totals(sums));
+            put(elements, y.get_mut(first..count.min(first + PANEL_LEN))?);
+        }
+        Some(())
+    }
+
+    /// The outputs of these panels, from `first` on, of all pixels.
+    #[inline(always)]
+    fn tiles<const P: usize, const N: usize>(
+        &self,
+        w: [&[Group]; N],
+        first: usize,
+        y: &mut [i8],
+    ) -> Option<()> {
+        let &Self { seen, taps, len, pixels, weights: Weights { outputs, count, .. } } = self;
         let last = pixels.len().checked_sub(P)?;
-        let Weights { w, panel_len, outputs, count } = weights;
-        for (first, w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
-            let (outputs, end) = (V::Outputs::of(outputs, first), count.min(first + PANEL_LEN));
-            // The last tile begins early enough to be a whole one.
-            for at in (0..last).step_by(P).chain([last]) {
-                let mut sums = [V::zero(); P];
-                let pixels = pixels.get(at..)?.first_chunk()?;
-                V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
-                for (p, sums) in sums.into_iter().enumerate() {
-                    let pixel = (at + p) * count;
-                    put(outputs.elements(V::totals(sums)), y.get_mut(pixel + first..pixel + end)?);
+        let first_of = |n: usize| first + n * PANEL_LEN;
+        let (start, outputs) =
+            (w.map(V::start), from_fn::<_, N, _>(|n| V::Outputs::of(outputs, first_of(n))));
+        // The last tile begins early enough to be a whole one.
+        for at in (0..last).step_by(P).chain([last]) {
+            let mut sums = start.map(|start| [start; P]);
+            let pixels = pixels.get(at..)?.first_chunk()?;
+            V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
+            // By reference: what moves is copied, sum by sum.
+            for (n, (sums, outputs)) in sums.iter().zip(&outputs).enumerate() {
+                let (first, end) = (first_of(n), count.min(first_of(n + 1)));
+                let y = y.get_mut(at * count + first..)?;
+                // Where all have sixteen outputs, no call comes between them, and constants stay in registers.
+                if end - first == PANEL_LEN {
+                    for (p, sums) in sums.iter().enumerate() {
+                        *y.get_mut(p * count..)?.first_chunk_mut()? = outputs.elements(V::totals(*sums));
+                    }
+                } else {
+                    for (p, sums) in sums.iter().enumerate() {
+                        let y = y.get_mut(p * count..)?.get_mut(..end - first)?;
+                        put(outputs.elements(V::totals(*sums)), y);
+                    }
                 }
             }
         }
@@ -182,27 +253,29 @@ impl<V: Panels> Products<'_, V> {
     }
 }
 
-/// What the sums of a tile are made of: `P` pixels and a panel.
-pub(in crate::arch) struct Tile<'a, V: Panels, const P: usize> {
+/// What the sums of a tile are made of: `P` pixels and `N` panels.
+pub(in crate::arch) struct Tile<'a, V: Panels, const P: usize, const N: usize> {
     seen: &'a [V::X],
     taps: &'a [u32],
     /// Elements of a tap.
     len: usize,
     pixels: &'a [u32; P],
-    w: &'a [Group],
+    w: [&'a [Group]; N],
 }
 
-impl<V: Panels, const P: usize> Tile<'_, V, P> {
-    /// `sums[p][o] += Σ x[p][tap][i] · w[o][tap][i]`.
+impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
+    /// `sums[n][p][o] += Σ x[p][tap][i] · w[n][o][tap][i]`.
     #[inline(always)]
-    pub(in crate::arch) fn add(&self, sums: &mut [V::Sums; P]) -> Option<()> {
+    pub(in crate::arch) fn add(&self, sums: &mut [[V::Sums; P]; N]) -> Option<()> {
         let mut acc = *sums;
         let zeros = [V::X::from(0); GROUP];
         let mut w = self.w;
         let groups = self.len / GROUP;
         for tap in self.taps {
-            let (of_tap, after) = w.split_at_checked(groups)?;
-            w = after;
+            let mut of_tap = w;
+            for (w, of_tap) in w.iter_mut().zip(&mut of_tap) {
+                (*of_tap, *w) = w.split_at_checked(groups)?;
+            }
             let mut x: [&[[V::X; GROUP]]; P] = [&[]; P];
             for (x, pixel) in x.iter_mut().zip(self.pixels) {
                 let at = (pixel + tap) as usize;
@@ -211,7 +284,9 @@ impl<V: Panels, const P: usize> Tile<'_, V, P> {
             for i in 0..groups {
                 // Not the elements themselves: they are then loaded into all places at once.
                 let of_x = x.map(|x| x.get(i).unwrap_or(&zeros));
-                V::add_products(&mut acc, of_tap.get(i)?, of_x);
+                for (acc, w) in acc.iter_mut().zip(of_tap) {
+                    V::add_products(acc, w.get(i)?, of_x);
+                }
             }
         }
         *sums = acc;

@@ -113,6 +113,13 @@ macro_rules! each_set_gives {
         } else {
             std::println!("this machine has no AVX2");
         }
+        #[cfg(target_arch = "x86_64")]
+        if Isa::Avx512Vnni.is_here() {
+            type $A = crate::arch::Avx512Vnni;
+            prop_assert_eq!(&$found, &$want);
+        } else {
+            std::println!("this machine has no AVX-512 with VNNI");
+        }
         #[cfg(target_arch = "aarch64")]
         {
             type $A = crate::arch::Neon<false>;

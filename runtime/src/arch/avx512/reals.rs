@@ -1,0 +1,90 @@
+//! Sixteen reals in a register.
+
+use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::{PANEL_LEN, ROW_TILE};
+use crate::weight::Weight;
+use bytemuck::cast;
+use core::arch::x86_64::*;
+
+/// Sixteen reals in a register.
+#[derive(Clone, Copy)]
+pub(super) struct Reals(__m512);
+
+impl Sixteen for Reals {
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    fn splat(v: f32) -> Self {
+        Self(cast([v; PANEL_LEN]))
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; PANEL_LEN]) -> Self {
+        Self(cast(*from))
+    }
+
+    #[inline(always)]
+    fn load_part(from: &[f32]) -> Self {
+        let some = (1u32 << from.len().min(PANEL_LEN)).wrapping_sub(1) as u16;
+        // SAFETY: the processor has AVX-512, and only the elements of `from` are read.
+        Self(unsafe { _mm512_maskz_loadu_ps(some, from.as_ptr()) })
+    }
+
+    #[inline(always)]
+    fn add_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, W, P, N>,
+        sums: &mut [[Self; N]; P],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
+        #[inline(never)]
+        fn run<W: Weight, const P: usize, const N: usize>(
+            tile: &Tile<'_, W, P, N>,
+            sums: &mut [[Reals; N]; P],
+        ) -> Option<()> {
+            tile.add(sums)
+        }
+        // SAFETY: the processor has AVX-512.
+        unsafe { run(tile, sums) }
+    }
+
+    #[inline(always)]
+    fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE] {
+        #[target_feature(enable = "avx512f,avx512dq")]
+        #[inline]
+        fn totals([a, b, c, d]: [__m512; ROW_TILE]) -> [f32; ROW_TILE] {
+            let [a, b, c, d] = [joined(a), joined(b), joined(c), joined(d)];
+            let halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+            cast(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves)))
+        }
+        #[target_feature(enable = "avx512f,avx512dq")]
+        #[inline]
+        fn joined(of: __m512) -> __m256 {
+            _mm256_add_ps(_mm512_castps512_ps256(of), _mm512_extractf32x8_ps::<1>(of))
+        }
+        // SAFETY: the processor has AVX-512.
+        unsafe { totals(of.map(|Self(of)| of)) }
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32; PANEL_LEN]) {
+        *to = cast(self.0);
+    }
+
+    #[inline(always)]
+    fn add_product(self, x: Self, w: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_fmadd_ps(x.0, w.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_max_ps(other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_min_ps(other.0, self.0) })
+    }
+}

@@ -1,0 +1,83 @@
+//! What the instruction sets of x86-64 have in common.
+
+/// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
+/// reals and panels in the registers of a set, and with its loops for depthwise convolutions of integers.
+///
+/// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
+macro_rules! wide_loops {
+    ($features:literal, $Reals:ty, $Panels:ty, $depthwise_image_i8:path) => {
+        wide_loops! { $features =>
+            fn gemm_rows_f32[const P: usize, W: Weight](
+                patch: &Patch<'_, P>,
+                w: &[W],
+                depth: usize,
+                y: &mut [&mut [f32]; P],
+            ) = wide::gemm_rows::<$Reals, W, P>(patch, w, depth, y);
+
+            fn gates_f32[W: Weight, const T: usize, const G: usize](
+                x: &[f32],
+                panel: &Panel<'_, W>,
+                gates: [usize; G],
+                _first: usize,
+                sums: &mut [[f32; T]; G],
+            ) = wide::gates::<$Reals, W, T, G>(x, panel, gates, sums);
+
+            fn conv_image_f32[W: Weight](
+                image: &Image,
+                w: &[[W; PANEL_LEN]],
+                outputs: &OutputsF32<'_>,
+                x: &[f32],
+                y: &mut [f32],
+            ) = wide::conv_image::<$Reals, W>(image, w, outputs, x, y);
+
+            fn depthwise_image_f32[W: Weight](
+                image: &Image,
+                w: &[W],
+                outputs: &OutputsF32<'_>,
+                x: &[f32],
+                y: &mut [f32],
+            ) = wide::depthwise_image::<$Reals, W>(image, w, outputs, x, y);
+
+            fn conv_image_in_panels_i8[](
+                room: &mut Room<i16>,
+                image: &Image,
+                w: &[i8],
+                outputs: &OutputsI8<'_>,
+                x: &[i8],
+                y: &mut [i8],
+            ) = wide::conv_image_in_panels::<$Panels>(room.rows(), image, w, outputs, x, y);
+
+            fn depthwise_image_i8[](
+                room: &mut Room<i16>,
+                image: &Image,
+                w: &[i8],
+                outputs: &OutputsI8<'_>,
+                x: &[i8],
+                y: &mut [i8],
+            ) = $depthwise_image_i8(room.rows(), image, w, outputs, x, y);
+        }
+
+        #[inline(always)]
+        fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+            #[target_feature(enable = $features)]
+            fn run<R>(f: impl FnOnce() -> R) -> R {
+                f()
+            }
+            // SAFETY: the processor has these features.
+            unsafe { run(f) }
+        }
+    };
+    ($features:literal => $(
+        fn $name:ident[$($generics:tt)*]($($argument:ident: $Type:ty),* $(,)?) = $loops:expr;
+    )*) => { $(
+        fn $name<$($generics)*>($($argument: $Type),*) -> Option<()> {
+            #[target_feature(enable = $features)]
+            fn run<$($generics)*>($($argument: $Type),*) -> Option<()> {
+                $loops
+            }
+            // SAFETY: the processor has these features.
+            unsafe { run($($argument),*) }
+        }
+    )* };
+}
+pub(super) use wide_loops;
