@@ -26,22 +26,56 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| A::vectorize(|| run::<A>(node, operands)))
 }
 
 #[inline(always)]
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SoftmaxI8Params = node.params()?;
     let x = node.input(0)?;
     let (_, len, inner) = x.shape().around(p.axis as usize)?;
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
     each_strided(y, len as usize, inner as usize, |y, stride| {
+        if A::WIDE_TILES && len >= MANY {
+            return by_value(y, stride, p);
+        }
         let vector = Vector::of(y, stride, p);
         for y in y.iter_mut().step_by(stride.max(1)) {
-            *y = vector.steps(*y, 8).wrapping_sub(128).clamp(-128, 127) as i8;
+            *y = vector.element(*y);
         }
     });
     Some(())
+}
+
+/// From this many elements on, each value is worth being computed once, where there is memory for all.
+const MANY: u32 = 64;
+
+/// Of every `stride`-th element, which has one of 256 values.
+fn by_value(y: &mut [i8], stride: usize, p: &SoftmaxI8Params) {
+    let stride = stride.max(1);
+    let place = |x: i8| usize::from(x as u8);
+    let (mut counts, mut shares) = ([0u32; 256], [0; 256]);
+    for x in y.iter().step_by(stride) {
+        if let Some(count) = counts.get_mut(place(*x)) {
+            *count += 1;
+        }
+    }
+    let values = || (i8::MIN..=i8::MAX).zip((128..256).chain(0..128).filter_map(|at: usize| counts.get(at)));
+    let present = || values().filter(|(_, count)| **count > 0);
+    let max = present().last().map_or(0, |(x, _)| x.into());
+    let sum = present().fold(0i32, |sum, (x, count)| {
+        let exp = exp_of_difference(x, max, p.multiplier, p.diff_min).unwrap_or(0);
+        sum.saturating_add(divide_by_power_of_two(exp, 12).saturating_mul(*count as i32))
+    });
+    let vector = Vector::with(p, max, sum);
+    for (x, _) in present() {
+        if let Some(share) = shares.get_mut(place(x)) {
+            *share = vector.element(x);
+        }
+    }
+    for y in y.iter_mut().step_by(stride) {
+        *y = shares.get(place(*y)).copied().unwrap_or_default();
+    }
 }
 
 /// A vector along the axis, as far as it must be known to give an element's share of the whole.
@@ -59,10 +93,21 @@ impl Vector {
     /// Of every `stride`-th element.
     pub(crate) fn of(x: &[i8], stride: usize, p: &SoftmaxI8Params) -> Self {
         let (max, sum) = sum_of_exps(x, stride, p.multiplier, p.diff_min);
+        Self::with(p, max, sum)
+    }
+
+    /// With this largest element, and this sum of exponentials of the differences from it.
+    fn with(p: &SoftmaxI8Params, max: i32, sum: i32) -> Self {
         // The sum is 2^(12 − zeros) · (1 + fraction).
         let zeros = sum.leading_zeros();
         let inverse = one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX);
         Self { multiplier: p.multiplier, diff_min: p.diff_min, max, zeros, inverse }
+    }
+
+    /// An element of y.
+    #[inline(always)]
+    fn element(&self, x: i8) -> i8 {
+        self.steps(x, 8).wrapping_sub(128).clamp(-128, 127) as i8
     }
 
     /// The share of an element, in steps of `2^−bits`, for 8 or 16 bits.

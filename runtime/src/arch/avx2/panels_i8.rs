@@ -36,20 +36,22 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn add_tile<const P: usize, const N: usize>(
+    fn tile_sums<const P: usize, const N: usize>(
         tile: &PanelTile<'_, Self, P, N>,
+        start: &[Parts; N],
         sums: &mut [[Parts; P]; N],
     ) -> Option<()> {
         #[target_feature(enable = "avx2")]
         #[inline(never)]
         fn run<const P: usize, const N: usize>(
             tile: &PanelTile<'_, Words, P, N>,
+            start: &[Parts; N],
             sums: &mut [[Parts; P]; N],
         ) -> Option<()> {
-            tile.add(sums)
+            tile.sums(start, sums)
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(tile, sums) }
+        unsafe { run(tile, start, sums) }
     }
 
     #[inline(always)]

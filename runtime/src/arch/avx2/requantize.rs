@@ -61,6 +61,7 @@ impl Multipliers {
 }
 
 /// What becomes of the sums of sixteen outputs.
+#[derive(Clone, Copy)]
 pub(in crate::arch) struct Outputs<'a> {
     /// What sums begin with.
     start: [__m256i; 2],

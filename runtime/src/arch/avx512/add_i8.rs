@@ -9,7 +9,7 @@ use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
 /// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8). Operands are not shifted to the left.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) fn add_run<const MINUS: bool>(
     params: &AddI8Params,
     a: Option<&[i8]>,
@@ -43,7 +43,7 @@ struct Scale {
 }
 
 impl Scale {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     fn of(zero_point: i32, by: Multiplier) -> Self {
         let right = by.shift.min(0).wrapping_neg();
         let half = 1u32.wrapping_shl(right as u32) >> 1;
@@ -57,7 +57,7 @@ impl Scale {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
     fn sixteen(&self, x: [i8; PANEL_LEN]) -> __m512i {
         let v = _mm512_sub_epi32(_mm512_cvtepi8_epi32(cast(x)), self.zero_point);
@@ -76,7 +76,7 @@ struct Sum {
 }
 
 impl Sum {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
     fn sixteen<const MINUS: bool>(&self, a: [i8; PANEL_LEN], b: [i8; PANEL_LEN]) -> [i8; PANEL_LEN] {
         let (a, b) = (self.of_a.sixteen(a), self.of_b.sixteen(b));

@@ -151,43 +151,25 @@ fn see<'r, const SIXTEEN: bool>(
             }
         }
         seen.fill(zero, before * PANEL_LEN)?;
-        let [a, b, c, d] = of_taps.map(|(x, step)| Steps { x, step });
-        if kh - group == 3 {
-            for column in 0..inside {
-                seen.row(side_by_side([
-                    a.at::<SIXTEEN>(column)?,
-                    b.at::<SIXTEEN>(column)?,
-                    c.at::<SIXTEEN>(column)?,
-                ]))?;
+        if let [(a, 1..), (b, 1..), (c, 1..), (_, 0)] = of_taps
+            && SIXTEEN
+        {
+            let of_both = a.chunks(channels).zip(b.chunks(channels));
+            for ((a, b), c) in of_both.zip(c.chunks(channels)).take(inside) {
+                seen.row(side_by_side([*a.first_chunk()?, *b.first_chunk()?, *c.first_chunk()?]))?;
             }
         } else {
             for column in 0..inside {
-                seen.row(side_by_side([
-                    a.at::<SIXTEEN>(column)?,
-                    b.at::<SIXTEEN>(column)?,
-                    c.at::<SIXTEEN>(column)?,
-                    d.at::<SIXTEEN>(column)?,
-                ]))?;
+                let mut taps = [[0; PANEL_LEN]; TAPS];
+                for (tap, (x, step)) in taps.iter_mut().zip(of_taps) {
+                    *tap = sixteen_of(x, column * step);
+                }
+                seen.row(side_by_side(taps))?;
             }
         }
         seen.fill(zero, (columns - before - inside) * PANEL_LEN)?;
     }
     Some(seen.written(all * PANEL_LEN)?.as_chunks().0)
-}
-
-/// Pixels, so many elements from each to the next one.
-#[derive(Clone, Copy)]
-struct Steps<'a> {
-    x: &'a [i8],
-    step: usize,
-}
-
-impl Steps<'_> {
-    #[inline(always)]
-    fn at<const SIXTEEN: bool>(self, column: usize) -> Option<[i8; PANEL_LEN]> {
-        let at = column * self.step;
-        if SIXTEEN { self.x.get(at..)?.first_chunk().copied() } else { Some(sixteen_of(self.x, at)) }
-    }
 }
 
 /// [`put`] of sixteen channels, or of fewer.

@@ -18,6 +18,9 @@ impl Panels for Dots {
     // Each element of x is loaded for two panels, and their weights for six pixels.
     const PIXELS: usize = 6;
 
+    // A second-level cache is fast enough for what is loaded for two panels, and weights are summed up for each block.
+    const BLOCK: usize = 30 * 1024;
+
     #[inline(always)]
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -35,20 +38,22 @@ impl Panels for Dots {
     }
 
     #[inline(always)]
-    fn add_tile<const P: usize, const N: usize>(
+    fn tile_sums<const P: usize, const N: usize>(
         tile: &PanelTile<'_, Self, P, N>,
+        start: &[__m512i; N],
         sums: &mut [[__m512i; P]; N],
     ) -> Option<()> {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
         #[inline(never)]
         fn run<const P: usize, const N: usize>(
             tile: &PanelTile<'_, Dots, P, N>,
+            start: &[__m512i; N],
             sums: &mut [[__m512i; P]; N],
         ) -> Option<()> {
-            tile.add(sums)
+            tile.sums(start, sums)
         }
         // SAFETY: the processor has AVX-512 and VNNI.
-        unsafe { run(tile, sums) }
+        unsafe { run(tile, start, sums) }
     }
 
     #[inline(always)]

@@ -14,9 +14,9 @@ pub(super) struct Multipliers {
     right: __m512i,
     /// See [`Multiplier::all_plain`].
     plain: bool,
-    /// For those: one place less than `right`, and what is added before the last place is dropped.
-    all_but_one: __m512i,
-    last: __m512i,
+    /// For those: what is added to a product, and the places that are then dropped.
+    added: [__m512i; 2],
+    places: [__m512i; 2],
     zero_point: __m512i,
     min: __m128i,
     max: __m128i,
@@ -25,20 +25,30 @@ pub(super) struct Multipliers {
 impl Multipliers {
     /// Of the outputs from `first` on.
     // Not inlined: a compiler that sees how `odd` is made multiplies by it in three instructions.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline(never)]
     pub(super) fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
-        let (some, y) = (multipliers(outputs.requant, first), &outputs.y);
-        let even: __m512i = cast(some.map(|by| by.mantissa));
-        let right: __m512i = cast(some.map(|by| by.shift.min(0).wrapping_neg()));
+        let (mut mantissas, mut shifts) = ([0; PANEL_LEN], [0; PANEL_LEN]);
+        for (by, to) in multipliers(outputs.requant, first).iter().zip(mantissas.iter_mut().zip(&mut shifts))
+        {
+            (*to.0, *to.1) = (by.mantissa, by.shift);
+        }
+        let (zero, y) = (_mm512_setzero_si512(), &outputs.y);
+        let (even, shift): (__m512i, __m512i) = (cast(mantissas), cast(shifts));
+        let right = _mm512_max_epi32(_mm512_sub_epi32(zero, shift), zero);
+        let (even_right, odd_right) =
+            (_mm512_srli_epi64::<32>(_mm512_slli_epi64::<32>(right)), _mm512_srli_epi64::<32>(right));
         Self {
             even,
             odd: _mm512_srli_epi64::<32>(even),
-            left: cast(some.map(|by| by.shift.max(0))),
+            left: _mm512_max_epi32(shift, zero),
             right,
             plain: outputs.plain,
-            all_but_one: _mm512_sub_epi32(right, _mm512_set1_epi32(1)),
-            last: _mm512_set1_epi32(2 * y.zero_point + 1),
+            added: [added(even_right, y.zero_point), added(odd_right, y.zero_point)],
+            places: [
+                _mm512_add_epi64(even_right, _mm512_set1_epi64(31)),
+                _mm512_sub_epi64(odd_right, _mm512_set1_epi64(1)),
+            ],
             zero_point: _mm512_set1_epi32(y.zero_point),
             min: _mm_set1_epi8(y.min as i8),
             max: _mm_set1_epi8(y.max as i8),
@@ -46,28 +56,47 @@ impl Multipliers {
     }
 
     /// Sixteen sums as elements of y.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
     pub(super) fn requantize(&self, sums: __m512i) -> [i8; PANEL_LEN] {
-        let elements = if self.plain {
-            // Rounded away from zero, a half is rounded up in what is one less below zero: all places but one are
-            // dropped, and the last one decides. The shift is by one place at least.
-            let high = self.high_products(sums);
-            let high = _mm512_add_epi32(high, _mm512_srai_epi32::<31>(high));
-            let twice = _mm512_add_epi32(_mm512_srav_epi32(high, self.all_but_one), self.last);
-            _mm512_srai_epi32::<1>(twice)
-        } else {
-            let high = self.high_products(_mm512_sllv_epi32(sums, self.left));
-            // The bits that the shift drops.
-            let one = _mm512_set1_epi32(1);
-            let dropped = _mm512_sub_epi32(_mm512_sllv_epi32(one, self.right), one);
-            let rest = _mm512_and_si512(high, dropped);
-            let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(dropped), _mm512_srai_epi32::<31>(high));
-            let shifted = _mm512_srav_epi32(high, self.right);
-            let up = _mm512_cmpgt_epi32_mask(rest, threshold);
-            _mm512_add_epi32(_mm512_mask_add_epi32(shifted, up, shifted, one), self.zero_point)
-        };
+        let elements = if self.plain { self.requantize_plainly(sums) } else { self.requantize_fully(sums) };
         cast(_mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(elements), self.min), self.max))
+    }
+
+    /// By any multipliers.
+    // Not inlined: registers are for what nearly all models have.
+    #[target_feature(enable = "avx512f")]
+    #[cold]
+    #[inline(never)]
+    fn requantize_fully(&self, sums: __m512i) -> __m512i {
+        let high = self.high_products(_mm512_sllv_epi32(sums, self.left));
+        // The bits that the shift drops.
+        let one = _mm512_set1_epi32(1);
+        let dropped = _mm512_sub_epi32(_mm512_sllv_epi32(one, self.right), one);
+        let rest = _mm512_and_si512(high, dropped);
+        let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(dropped), _mm512_srai_epi32::<31>(high));
+        let shifted = _mm512_srav_epi32(high, self.right);
+        let up = _mm512_cmpgt_epi32_mask(rest, threshold);
+        _mm512_add_epi32(_mm512_mask_add_epi32(shifted, up, shifted, one), self.zero_point)
+    }
+
+    /// By multipliers that shift to the right, as both roundings in one.
+    ///
+    /// `⌊(⌊(p + 2³⁰) / 2³¹⌋ + a) / 2ʳ⌋ = ⌊(p + 2³⁰ + 2³¹ · a) / 2³¹⁺ʳ⌋`, where a is `2ʳ⁻¹`, and one less below zero: of
+    /// p, since what rounds to zero gives zero with both.
+    #[target_feature(enable = "avx512f,avx512dq")]
+    #[inline]
+    fn requantize_plainly(&self, sums: __m512i) -> __m512i {
+        let one = _mm512_set1_epi64(1 << 31);
+        let ([of_even, of_odd], [even_places, odd_places]) = (self.added, self.places);
+        let even = _mm512_mul_epi32(sums, self.even);
+        let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), self.odd);
+        let (even_below, odd_below) = (_mm512_movepi64_mask(even), _mm512_movepi64_mask(odd));
+        let (even, odd) = (_mm512_add_epi64(even, of_even), _mm512_add_epi64(odd, of_odd));
+        let even = _mm512_srav_epi64(_mm512_mask_sub_epi64(even, even_below, even, one), even_places);
+        // The upper half of each.
+        let odd = _mm512_srav_epi64(_mm512_mask_sub_epi64(odd, odd_below, odd, one), odd_places);
+        _mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd)
     }
 
     /// Bits 31 to 62 of the products, rounded.
@@ -82,7 +111,17 @@ impl Multipliers {
     }
 }
 
+/// What is added to products that are shifted to the right by 31 places and these, with the zero point.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn added(right: __m512i, zero_point: i32) -> __m512i {
+    let twice = _mm512_set1_epi64(i64::from(2 * zero_point + 1));
+    let half = _mm512_set1_epi64(30);
+    _mm512_add_epi64(_mm512_sllv_epi64(twice, _mm512_add_epi64(right, half)), _mm512_set1_epi64(1 << 30))
+}
+
 /// What becomes of the sums of sixteen outputs.
+#[derive(Clone, Copy)]
 pub(super) struct Outputs {
     /// What sums begin with.
     start: __m512i,
@@ -100,7 +139,7 @@ impl<'a> Rounding<'a> for Outputs {
 
     #[inline(always)]
     fn elements(&self, sums: __m512i) -> [i8; PANEL_LEN] {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
         #[inline]
         fn elements(outputs: &Outputs, sums: __m512i) -> [i8; PANEL_LEN] {
             outputs.by.requantize(_mm512_add_epi32(sums, outputs.start))

@@ -29,11 +29,12 @@ impl Panels for Dots {
     }
 
     #[inline(never)]
-    fn add_tile<const P: usize, const N: usize>(
+    fn tile_sums<const P: usize, const N: usize>(
         tile: &PanelTile<'_, Self, P, N>,
+        start: &[Self::Sums; N],
         sums: &mut [[Self::Sums; P]; N],
     ) -> Option<()> {
-        tile.add(sums)
+        tile.sums(start, sums)
     }
 
     #[inline(always)]
@@ -80,11 +81,12 @@ impl Panels for Pairs {
     }
 
     #[inline(never)]
-    fn add_tile<const P: usize, const N: usize>(
+    fn tile_sums<const P: usize, const N: usize>(
         tile: &PanelTile<'_, Self, P, N>,
+        start: &[Self::Sums; N],
         sums: &mut [[Self::Sums; P]; N],
     ) -> Option<()> {
-        tile.add(sums)
+        tile.sums(start, sums)
     }
 
     #[inline(always)]

@@ -44,6 +44,7 @@ impl Multipliers {
 }
 
 /// What becomes of the sums of sixteen outputs.
+#[derive(Clone, Copy)]
 pub(super) struct Outputs<'a> {
     /// What sums begin with.
     start: [int32x4_t; 4],

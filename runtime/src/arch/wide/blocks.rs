@@ -19,9 +19,6 @@ const ELEMENTS: usize = (MOST - 1) * LEN;
 /// The most pixels of a block.
 pub(in crate::arch) const MOST_PIXELS: usize = 256;
 
-/// Elements that a block of more than a few pixels sees: half of a first-level cache, if they have 16 bits.
-const BLOCK: usize = 8 * 1024;
-
 /// Memory of a step.
 #[derive(Debug)]
 pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
@@ -74,14 +71,14 @@ fn windows(positions: usize, taps: usize, stride: usize) -> usize {
     positions.checked_sub(taps).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
 }
 
-/// Calls f with blocks of all pixels: of `few` pixels or more, if there are so many. `None` if there is no room, and for
+/// Calls f with blocks of all pixels, which see so many elements: of `few` pixels or more, if there are so many. `None` if there is no room, and for
 /// windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     room: &mut Rows<X>,
     image: &Image,
     x: &[i8],
-    few: usize,
+    [few, elements]: [usize; 2],
     mut f: impl FnMut(Block<'_, X>) -> Option<()>,
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [rows, columns, _]) = (image.x, image.taps, image.y);
@@ -90,13 +87,13 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
         return None;
     }
     let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
-    let most_columns = across(BLOCK).max(across(ELEMENTS).min(few)).min(MOST_PIXELS);
+    let most_columns = across(elements).max(across(ELEMENTS).min(few)).min(MOST_PIXELS);
     let width = |columns: usize| (columns - 1) * stride_w + kw;
     let most_rows = match most_columns {
         0 => return None,
         _ if most_columns < columns => 1,
         _ => {
-            let positions = BLOCK / (width(columns) * channels).max(1);
+            let positions = elements / (width(columns) * channels).max(1);
             windows(positions, kh, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
         }
     };

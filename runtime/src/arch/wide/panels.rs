@@ -5,7 +5,6 @@ use super::blocks::{Block, LEN, MOST_PIXELS, Rows, each_block};
 use super::{Rounding, put};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
-use core::array::from_fn;
 
 /// Elements of an output that are multiplied at once.
 pub(in crate::arch) const GROUP: usize = 4;
@@ -31,18 +30,22 @@ pub(in crate::arch) trait Panels: Sized {
     type Totals;
 
     /// What becomes of them.
-    type Outputs<'a>: Rounding<'a, Sums = Self::Totals>;
+    type Outputs<'a>: Rounding<'a, Sums = Self::Totals> + Copy;
 
     /// Pixels that are multiplied at once.
     const PIXELS: usize;
+
+    /// Elements that a block of more pixels than that sees: half of a first-level cache, if they have 16 bits.
+    const BLOCK: usize = 8 * 1024;
 
     /// [`Products::panels`] of [`PIXELS`](Self::PIXELS) pixels, or of fewer if there are fewer, in a function compiled
     /// for the instruction set.
     fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()>;
 
-    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
-    fn add_tile<const P: usize, const N: usize>(
+    /// [`Tile::sums`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
+    fn tile_sums<const P: usize, const N: usize>(
         tile: &Tile<'_, Self, P, N>,
+        start: &[Self::Sums; N],
         sums: &mut [[Self::Sums; P]; N],
     ) -> Option<()>;
 
@@ -79,7 +82,7 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
     // A tap has whole groups, and so have the taps of a row, which are neighbours.
     if channels.is_multiple_of(GROUP) && kh <= MOST_TAPS {
-        return each_block(room, image, x, V::PIXELS, |block| {
+        return each_block(room, image, x, [V::PIXELS, V::BLOCK], |block| {
             weights.of_rows::<V>(&block, [kh, kw * channels], y)
         });
     }
@@ -92,7 +95,7 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     if most == 0 {
         return None;
     }
-    each_block(room, image, x, V::PIXELS, |block| {
+    each_block(room, image, x, [V::PIXELS, V::BLOCK], |block| {
         let mut first = block.first;
         for some in block.pixels.chunks(most) {
             for (put, pixel) in put.chunks_exact_mut(len).zip(some) {
@@ -225,15 +228,22 @@ impl<V: Panels> Products<'_, V> {
         let &Self { seen, taps, len, pixels, weights: Weights { outputs, count, .. } } = self;
         let last = pixels.len().checked_sub(P)?;
         let first_of = |n: usize| first + n * PANEL_LEN;
-        let (start, outputs) =
-            (w.map(V::start), from_fn::<_, N, _>(|n| V::Outputs::of(outputs, first_of(n))));
+        // By loops: what a closure or a method of arrays does may be left in a function without vectors.
+        let mut of_panels = [V::Outputs::of(outputs, first); N];
+        for (n, of_panel) in of_panels.iter_mut().enumerate().skip(1) {
+            *of_panel = V::Outputs::of(outputs, first_of(n));
+        }
+        let mut start = [V::start(&[]); N];
+        for (start, w) in start.iter_mut().zip(w) {
+            *start = V::start(w);
+        }
+        let mut sums = [[V::start(&[]); P]; N];
         // The last tile begins early enough to be a whole one.
         for at in (0..last).step_by(P).chain([last]) {
-            let mut sums = start.map(|start| [start; P]);
-            let pixels = pixels.get(at..)?.first_chunk()?;
-            V::add_tile(&Tile { seen, taps, len, pixels, w }, &mut sums)?;
+            let pixels: &[_; P] = pixels.get(at..)?.first_chunk()?;
+            V::tile_sums(&Tile { seen, taps, len, pixels, w }, &start, &mut sums)?;
             // By reference: what moves is copied, sum by sum.
-            for (n, (sums, outputs)) in sums.iter().zip(&outputs).enumerate() {
+            for (n, (sums, outputs)) in sums.iter().zip(&of_panels).enumerate() {
                 let (first, end) = (first_of(n), count.min(first_of(n + 1)));
                 let y = y.get_mut(at * count + first..)?;
                 // Where all have sixteen outputs, no call comes between them, and constants stay in registers.
@@ -264,10 +274,13 @@ pub(in crate::arch) struct Tile<'a, V: Panels, const P: usize, const N: usize> {
 }
 
 impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
-    /// `sums[n][p][o] += Σ x[p][tap][i] · w[n][o][tap][i]`.
+    /// `sums[n][p][o] = start[n][o] + Σ x[p][tap][i] · w[n][o][tap][i]`.
     #[inline(always)]
-    pub(in crate::arch) fn add(&self, sums: &mut [[V::Sums; P]; N]) -> Option<()> {
-        let mut acc = *sums;
+    pub(in crate::arch) fn sums(&self, start: &[V::Sums; N], sums: &mut [[V::Sums; P]; N]) -> Option<()> {
+        let mut acc = [[V::start(&[]); P]; N];
+        for (acc, start) in acc.iter_mut().zip(start) {
+            *acc = [*start; P];
+        }
         let zeros = [V::X::from(0); GROUP];
         let mut w = self.w;
         let groups = self.len / GROUP;
