@@ -13,6 +13,7 @@ use crate::weight::Weight;
 pub(super) use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;
 pub(super) use panels_i8::Words;
+pub(super) use reals::Eight;
 use reals::Reals;
 use wide::blocks::Room;
 

@@ -33,6 +33,9 @@ use flatpack_format::ops::Multiplier;
 
 /// Sixteen reals in registers: the outputs of a panel, or channels.
 pub(super) trait Sixteen: Copy {
+    /// The first eight of sixteen, where that is less work; the others are anything.
+    type Half: Sixteen;
+
     /// So many of them fit into the registers.
     const REGISTERS: usize;
 
@@ -48,10 +51,10 @@ pub(super) trait Sixteen: Copy {
         Self::load(&sixteen_of(from, 0))
     }
 
-    /// [`Tile::add`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
-    fn add_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, W, P, N>,
-        sums: &mut [[Self; N]; P],
+    /// [`Tile::run`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
+    fn run_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, W, P, N>,
+        y: &mut [f32],
     ) -> Option<()>;
 
     /// The sum of the elements of each.
@@ -59,6 +62,12 @@ pub(super) trait Sixteen: Copy {
 
     /// To memory.
     fn store(self, to: &mut [f32; PANEL_LEN]);
+
+    /// To memory of fewer elements.
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        put_reals(self, to);
+    }
 
     /// `self + x · w`, rounded once.
     fn add_product(self, x: Self, w: Self) -> Self;

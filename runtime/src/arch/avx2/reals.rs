@@ -11,6 +11,8 @@ use core::arch::x86_64::*;
 pub(super) struct Reals([__m256; 2]);
 
 impl Sixteen for Reals {
+    type Half = Eight;
+
     const REGISTERS: usize = 8;
 
     #[inline(always)]
@@ -25,11 +27,8 @@ impl Sixteen for Reals {
 
     #[inline(always)]
     fn load_part(from: &[f32]) -> Self {
-        let len = from.len().min(PANEL_LEN) as i32;
+        let [low, high] = first(from.len());
         let from = from.as_ptr();
-        let [low, high]: [__m256i; 2] = cast(
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|i: i32| if i < len { -1 } else { 0 }),
-        );
         // SAFETY: the processor has AVX2, and only the elements of `from` are read.
         let low = unsafe { _mm256_maskload_ps(from, low) };
         // SAFETY: as above.
@@ -38,20 +37,20 @@ impl Sixteen for Reals {
     }
 
     #[inline(always)]
-    fn add_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, W, P, N>,
-        sums: &mut [[Self; N]; P],
+    fn run_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, W, P, N>,
+        y: &mut [f32],
     ) -> Option<()> {
         #[target_feature(enable = "avx2,fma")]
         #[inline(never)]
         fn run<W: Weight, const P: usize, const N: usize>(
-            tile: &Tile<'_, W, P, N>,
-            sums: &mut [[Reals; N]; P],
+            tile: &Tile<'_, Reals, W, P, N>,
+            y: &mut [f32],
         ) -> Option<()> {
-            tile.add(sums)
+            tile.run(y)
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(tile, sums) }
+        unsafe { run(tile, y) }
     }
 
     #[inline(always)]
@@ -75,6 +74,17 @@ impl Sixteen for Reals {
     #[inline(always)]
     fn store(self, to: &mut [f32; PANEL_LEN]) {
         *to = cast(self.0);
+    }
+
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        let Self([low_part, high_part]) = self;
+        let [low, high] = first(to.len());
+        let to = to.as_mut_ptr();
+        // SAFETY: the processor has AVX2, and only the elements of `to` are written.
+        unsafe { _mm256_maskstore_ps(to, low, low_part) };
+        // SAFETY: as above.
+        unsafe { _mm256_maskstore_ps(to.wrapping_add(8), high, high_part) };
     }
 
     #[inline(always)]
@@ -105,5 +115,86 @@ impl Sixteen for Reals {
         // SAFETY: as above.
         let high = unsafe { _mm256_min_ps(b1, a1) };
         Self([low, high])
+    }
+}
+
+/// All ones in so many of the first places.
+#[inline(always)]
+fn first(len: usize) -> [__m256i; 2] {
+    let len = len.min(PANEL_LEN) as i32;
+    cast([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|i: i32| if i < len { -1 } else { 0 }))
+}
+
+/// The first eight of sixteen reals in a register. The others are zeros where all are asked for.
+#[derive(Clone, Copy)]
+pub(in crate::arch) struct Eight(__m256);
+
+impl Sixteen for Eight {
+    type Half = Self;
+
+    const REGISTERS: usize = 16;
+
+    #[inline(always)]
+    fn splat(v: f32) -> Self {
+        Self(cast([v; 8]))
+    }
+
+    #[inline(always)]
+    fn load(from: &[f32; PANEL_LEN]) -> Self {
+        let [low, _]: [[f32; 8]; 2] = cast(*from);
+        Self(cast(low))
+    }
+
+    #[inline(always)]
+    fn run_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, W, P, N>,
+        y: &mut [f32],
+    ) -> Option<()> {
+        #[target_feature(enable = "avx2,fma")]
+        #[inline(never)]
+        fn run<W: Weight, const P: usize, const N: usize>(
+            tile: &Tile<'_, Eight, W, P, N>,
+            y: &mut [f32],
+        ) -> Option<()> {
+            tile.run(y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(tile, y) }
+    }
+
+    #[inline(always)]
+    fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE] {
+        let zeros = cast([0.0f32; 8]);
+        Reals::totals(of.map(|Self(of)| Reals([of, zeros])))
+    }
+
+    #[inline(always)]
+    fn store(self, to: &mut [f32; PANEL_LEN]) {
+        *to = cast([self.0, cast([0.0f32; 8])]);
+    }
+
+    #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        let [low, _] = first(to.len());
+        // SAFETY: the processor has AVX2, and only the elements of `to` are written.
+        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), low, self.0) };
+    }
+
+    #[inline(always)]
+    fn add_product(self, x: Self, w: Self) -> Self {
+        // SAFETY: the processor has AVX2 and FMA.
+        Self(unsafe { _mm256_fmadd_ps(x.0, w.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX2 and FMA.
+        Self(unsafe { _mm256_max_ps(other.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX2 and FMA.
+        Self(unsafe { _mm256_min_ps(other.0, self.0) })
     }
 }

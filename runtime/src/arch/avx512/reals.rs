@@ -1,5 +1,6 @@
 //! Sixteen reals in a register.
 
+use crate::arch::avx2::Eight;
 use crate::arch::wide::{Sixteen, Tile};
 use crate::arch::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
@@ -11,6 +12,8 @@ use core::arch::x86_64::*;
 pub(super) struct Reals(__m512);
 
 impl Sixteen for Reals {
+    type Half = Eight;
+
     const REGISTERS: usize = 32;
 
     #[inline(always)]
@@ -25,26 +28,26 @@ impl Sixteen for Reals {
 
     #[inline(always)]
     fn load_part(from: &[f32]) -> Self {
-        let some = (1u32 << from.len().min(PANEL_LEN)).wrapping_sub(1) as u16;
+        let some = first(from.len());
         // SAFETY: the processor has AVX-512, and only the elements of `from` are read.
         Self(unsafe { _mm512_maskz_loadu_ps(some, from.as_ptr()) })
     }
 
     #[inline(always)]
-    fn add_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, W, P, N>,
-        sums: &mut [[Self; N]; P],
+    fn run_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, W, P, N>,
+        y: &mut [f32],
     ) -> Option<()> {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
         #[inline(never)]
         fn run<W: Weight, const P: usize, const N: usize>(
-            tile: &Tile<'_, W, P, N>,
-            sums: &mut [[Reals; N]; P],
+            tile: &Tile<'_, Reals, W, P, N>,
+            y: &mut [f32],
         ) -> Option<()> {
-            tile.add(sums)
+            tile.run(y)
         }
         // SAFETY: the processor has AVX-512.
-        unsafe { run(tile, sums) }
+        unsafe { run(tile, y) }
     }
 
     #[inline(always)]
@@ -71,6 +74,13 @@ impl Sixteen for Reals {
     }
 
     #[inline(always)]
+    fn store_part(self, to: &mut [f32]) {
+        let some = first(to.len());
+        // SAFETY: the processor has AVX-512, and only the elements of `to` are written.
+        unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), some, self.0) };
+    }
+
+    #[inline(always)]
     fn add_product(self, x: Self, w: Self) -> Self {
         // SAFETY: the processor has AVX-512.
         Self(unsafe { _mm512_fmadd_ps(x.0, w.0, self.0) })
@@ -87,4 +97,10 @@ impl Sixteen for Reals {
         // SAFETY: the processor has AVX-512.
         Self(unsafe { _mm512_min_ps(other.0, self.0) })
     }
+}
+
+/// A one for so many of the first places.
+#[inline(always)]
+fn first(len: usize) -> u16 {
+    (1u32 << len.min(PANEL_LEN)).wrapping_sub(1) as u16
 }

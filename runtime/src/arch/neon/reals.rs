@@ -14,6 +14,8 @@ type Four = [float32x4_t; 4];
 pub(super) struct Reals(Four);
 
 impl Sixteen for Reals {
+    type Half = Self;
+
     const REGISTERS: usize = 8;
 
     #[inline(always)]
@@ -27,11 +29,11 @@ impl Sixteen for Reals {
     }
 
     #[inline(never)]
-    fn add_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, W, P, N>,
-        sums: &mut [[Self; N]; P],
+    fn run_tile<W: Weight, const P: usize, const N: usize>(
+        tile: &Tile<'_, Self, W, P, N>,
+        y: &mut [f32],
     ) -> Option<()> {
-        tile.add(sums)
+        tile.run(y)
     }
 
     #[inline(always)]

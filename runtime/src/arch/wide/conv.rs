@@ -1,7 +1,7 @@
 //! Convolutions with weights in layout `panel16`: for a block of pixels, panel by panel, tiles of pixels.
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
-use super::{Sixteen, put_reals, sixteen_of};
+use super::{Sixteen, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::pieces::pieces;
 use crate::weight::Weight;
@@ -76,8 +76,11 @@ impl<W: Weight> Run<'_, W> {
                 }
                 self.pixels::<V, P, N>(some, first, y)?;
                 first += N * PANEL_LEN;
-            } else {
+            } else if first + PANEL_LEN / 2 < self.count {
                 self.pixels::<V, P, 1>([panels.next()?], first, y)?;
+                first += PANEL_LEN;
+            } else {
+                self.pixels::<V::Half, P, 1>([panels.next()?], first, y)?;
                 first += PANEL_LEN;
             }
         }
@@ -92,69 +95,66 @@ impl<W: Weight> Run<'_, W> {
         y: &mut [f32],
     ) -> Option<()> {
         let last = self.block.len().checked_sub(P)?;
+        let ends = Ends::<V, N>::of::<W>(self.outputs, first);
+        let some = self.count.min(first + N * PANEL_LEN) - first;
+        let &Self { taps, len, x, .. } = self;
         // The last tile begins early enough to be a whole one.
         for at in (0..last).step_by(P).chain([last]) {
-            self.tile::<V, P, N>(self.block.get(at..)?.first_chunk()?, w, first, y)?;
-        }
-        Some(())
-    }
-
-    #[inline(always)]
-    fn tile<V: Sixteen, const P: usize, const N: usize>(
-        &self,
-        pixels: &[Pixel; P],
-        w: [&[[W; PANEL_LEN]]; N],
-        first: usize,
-        y: &mut [f32],
-    ) -> Option<()> {
-        let OutputsF32 { scales, bias, clamp } = *self.outputs;
-        let at = |n: usize| first + n * PANEL_LEN;
-        let mut bias_of = [V::splat(0.0); N];
-        for (n, of) in bias_of.iter_mut().enumerate() {
-            *of = V::load(&sixteen_of(bias, at(n)));
-        }
-        let mut sums = [if W::SCALED { [V::splat(0.0); N] } else { bias_of }; P];
-        let &Self { taps, len, x, .. } = self;
-        V::add_tile(&Tile { taps, len, x, pixels, w }, &mut sums)?;
-        let [low, high] = [clamp.min, clamp.max].map(V::splat);
-        for (n, bias) in bias_of.into_iter().enumerate() {
-            let scale = match scales {
-                _ if !W::SCALED => bias,
-                [one] => V::splat(*one),
-                _ => V::load(&sixteen_of(scales, at(n))),
-            };
-            for (pixel, sums) in pixels.iter().zip(&sums) {
-                let mut sum = *sums.get(n)?;
-                if W::SCALED {
-                    sum = bias.add_product(sum, scale);
-                }
-                let sum = sum.max(low).min(high);
-                let [_, y_at] = pixel.at();
-                let end = self.count.min(at(n) + PANEL_LEN);
-                put_reals(sum, y.get_mut(y_at + at(n)..y_at + end)?);
-            }
+            let pixels: &[_; P] = self.block.get(at..)?.first_chunk()?;
+            V::run_tile(&Tile { taps, len, x, pixels, w, ends: &ends, first, some }, y)?;
         }
         Some(())
     }
 }
 
-/// What the sums of a tile are made of: `P` pixels and `N` panels.
-pub(in crate::arch) struct Tile<'a, W, const P: usize, const N: usize> {
+/// What becomes of the sums of `N` panels.
+pub(in crate::arch) struct Ends<V, const N: usize> {
+    bias: [V; N],
+    /// Of weights that have none, anything.
+    scales: [V; N],
+    low: V,
+    high: V,
+}
+
+impl<V: Sixteen, const N: usize> Ends<V, N> {
+    /// Of the outputs from `first` on.
+    #[inline(always)]
+    fn of<W: Weight>(outputs: &OutputsF32<'_>, first: usize) -> Self {
+        let OutputsF32 { scales, bias, clamp } = *outputs;
+        let of_scales = [V::splat(scales.first().copied().unwrap_or_default()); N];
+        let mut ends =
+            Self { bias: of_scales, scales: of_scales, low: V::splat(clamp.min), high: V::splat(clamp.max) };
+        for (n, (bias_of, scale)) in ends.bias.iter_mut().zip(&mut ends.scales).enumerate() {
+            *bias_of = V::load(&sixteen_of(bias, first + n * PANEL_LEN));
+            if W::SCALED && scales.len() > 1 {
+                *scale = V::load(&sixteen_of(scales, first + n * PANEL_LEN));
+            }
+        }
+        ends
+    }
+}
+
+/// `P` pixels and `N` panels.
+pub(in crate::arch) struct Tile<'a, V, W, const P: usize, const N: usize> {
     taps: &'a [Tap],
     /// Elements of a tap.
     len: usize,
     x: &'a [f32],
     pixels: &'a [Pixel; P],
     w: [&'a [[W; PANEL_LEN]]; N],
+    ends: &'a Ends<V, N>,
+    /// The first output, and how many of them there are.
+    first: usize,
+    some: usize,
 }
 
-impl<W: Weight, const P: usize, const N: usize> Tile<'_, W, P, N> {
-    /// `sums[p][n] += Σ x[p][tap][i] · w[n][tap][i]`.
+impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Tile<'_, V, W, P, N> {
+    /// `y[p][n] = clamp(bias[n] + scale[n] · Σ x[p][tap][i] · w[n][tap][i])`.
     #[inline(always)]
-    pub(in crate::arch) fn add<V: Sixteen>(&self, sums: &mut [[V; N]; P]) -> Option<()> {
-        let mut acc = *sums;
-        let len = self.len;
-        for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
+    pub(in crate::arch) fn run(&self, y: &mut [f32]) -> Option<()> {
+        let &Self { taps, len, ends: &Ends { bias, scales, low, high }, first, some, .. } = self;
+        let mut acc = [if W::SCALED { [V::splat(0.0); N] } else { bias }; P];
+        for [x_at, w_at] in taps.iter().map(|tap| tap.at()) {
             let mut x_of: [&[f32]; P] = [&[]; P];
             for (x, pixel) in x_of.iter_mut().zip(self.pixels) {
                 let [at, _] = pixel.at();
@@ -164,8 +164,8 @@ impl<W: Weight, const P: usize, const N: usize> Tile<'_, W, P, N> {
             for w in &mut w_of {
                 *w = w.get(w_at..)?.get(..len)?;
             }
-            let [first, others @ ..] = &w_of[..] else { return None };
-            for (i, of_first) in first.iter().enumerate() {
+            let [of_first, others @ ..] = &w_of[..] else { return None };
+            for (i, of_first) in of_first.iter().enumerate() {
                 let mut w = [V::load(&of_first.map(W::real)); N];
                 for (w, of) in w.iter_mut().skip(1).zip(others) {
                     *w = V::load(&of.get(i)?.map(W::real));
@@ -178,7 +178,28 @@ impl<W: Weight, const P: usize, const N: usize> Tile<'_, W, P, N> {
                 }
             }
         }
-        *sums = acc;
+        // Another array: those that are added to are in registers by now, and stay there.
+        let mut sums = acc;
+        for sums in &mut sums {
+            for ((sum, bias), scale) in sums.iter_mut().zip(bias).zip(scales) {
+                let of_weights = if W::SCALED { bias.add_product(*sum, scale) } else { *sum };
+                *sum = of_weights.max(low).min(high);
+            }
+        }
+        if some == N * PANEL_LEN {
+            for (sums, pixel) in sums.iter().zip(self.pixels) {
+                let [_, y_at] = pixel.at();
+                let (y, _) = y.get_mut(y_at + first..)?.as_chunks_mut::<PANEL_LEN>();
+                let y: &mut [_; N] = y.first_chunk_mut()?;
+                sums.iter().zip(y).for_each(|(sum, y)| sum.store(y));
+            }
+        } else {
+            for (sums, pixel) in sums.iter().zip(self.pixels) {
+                let [_, y_at] = pixel.at();
+                let y = y.get_mut(y_at + first..)?.get_mut(..some)?;
+                sums.iter().zip(y.chunks_mut(PANEL_LEN)).for_each(|(sum, y)| sum.store_part(y));
+            }
+        }
         Some(())
     }
 }

@@ -33,7 +33,7 @@ impl Pixel {
 }
 
 /// The most taps that these loops take.
-const MOST_TAPS: usize = 64;
+pub(super) const MOST_TAPS: usize = 64;
 
 /// The most pixels of a block.
 const MOST_PIXELS: usize = 96;
