@@ -27,8 +27,11 @@ impl Sixteen for Reals {
 
     #[inline(always)]
     fn load_part(from: &[f32]) -> Self {
-        let [low, high] = first(from.len());
+        let len = from.len().min(PANEL_LEN) as i32;
         let from = from.as_ptr();
+        let [low, high]: [__m256i; 2] = cast(
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|i: i32| if i < len { -1 } else { 0 }),
+        );
         // SAFETY: the processor has AVX2, and only the elements of `from` are read.
         let low = unsafe { _mm256_maskload_ps(from, low) };
         // SAFETY: as above.
@@ -77,17 +80,6 @@ impl Sixteen for Reals {
     }
 
     #[inline(always)]
-    fn store_part(self, to: &mut [f32]) {
-        let Self([low_part, high_part]) = self;
-        let [low, high] = first(to.len());
-        let to = to.as_mut_ptr();
-        // SAFETY: the processor has AVX2, and only the elements of `to` are written.
-        unsafe { _mm256_maskstore_ps(to, low, low_part) };
-        // SAFETY: as above.
-        unsafe { _mm256_maskstore_ps(to.wrapping_add(8), high, high_part) };
-    }
-
-    #[inline(always)]
     fn add_product(self, x: Self, w: Self) -> Self {
         let (Self([s0, s1]), Self([x0, x1]), Self([w0, w1])) = (self, x, w);
         // SAFETY: the processor has AVX2 and FMA.
@@ -116,13 +108,6 @@ impl Sixteen for Reals {
         let high = unsafe { _mm256_min_ps(b1, a1) };
         Self([low, high])
     }
-}
-
-/// All ones in so many of the first places.
-#[inline(always)]
-fn first(len: usize) -> [__m256i; 2] {
-    let len = len.min(PANEL_LEN) as i32;
-    cast([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15].map(|i: i32| if i < len { -1 } else { 0 }))
 }
 
 /// The first eight of sixteen reals in a register. The others are zeros where all are asked for.
@@ -175,9 +160,10 @@ impl Sixteen for Eight {
 
     #[inline(always)]
     fn store_part(self, to: &mut [f32]) {
-        let [low, _] = first(to.len());
-        // SAFETY: the processor has AVX2, and only the elements of `to` are written.
-        unsafe { _mm256_maskstore_ps(to.as_mut_ptr(), low, self.0) };
+        match to.first_chunk_mut() {
+            Some(to) => *to = cast::<_, [f32; 8]>(self.0),
+            None => to.iter_mut().zip(cast::<_, [f32; 8]>(self.0)).for_each(|(to, real)| *to = real),
+        }
     }
 
     #[inline(always)]

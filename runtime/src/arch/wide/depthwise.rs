@@ -4,7 +4,6 @@ use super::rectangles::{MOST_TAPS, PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap}
 use super::{Sixteen, put_reals, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::weight::Weight;
-use core::array::from_fn;
 
 /// See [`Arch::depthwise_image_f32`](crate::arch::Arch::depthwise_image_f32). `None` for more than
 /// one output of a channel.
@@ -28,7 +27,8 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
         for first in (0..rectangle.len()).step_by(rectangles.most) {
             let mut rest = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
             if channels < PANEL_LEN && PANEL_LEN.is_multiple_of(channels) {
-                rest = run.side_by_side::<V>(rest, y)?;
+                run.side_by_side::<V>(rest, y)?;
+                continue;
             }
             while let Some((pixels, after)) = rest.split_first_chunk() {
                 rest = after;
@@ -74,52 +74,79 @@ impl<W: Weight> Run<'_, W> {
         Some(())
     }
 
-    /// All channels of pixels that lie side by side in x and in y, sixteen in all, in tiles of four times sixteen as long
-    /// as there are such: gives the others.
+    /// All channels, a part of sixteen, of all pixels: those that lie side by side in x and in y together.
     #[inline(always)]
-    fn side_by_side<'p, V: Sixteen>(&self, mut pixels: &'p [Pixel], y: &mut [f32]) -> Option<&'p [Pixel]> {
-        const VECTORS: usize = 4;
-        let OutputsF32 { scales, bias, clamp } = *self.outputs;
-        let [low, high] = [clamp.min, clamp.max].map(V::splat);
-        let of_channels = |values: &[f32]| match values {
-            [one] => [*one; PANEL_LEN],
-            _ => from_fn(|at| values.get(at % self.channels).copied().unwrap_or_default()),
-        };
-        let (bias, scales) = (V::load(&of_channels(bias)), V::load(&of_channels(scales)));
+    fn side_by_side<V: Sixteen>(&self, mut pixels: &[Pixel], y: &mut [f32]) -> Option<()> {
         // Weights of each tap, again and again.
-        let mut w_of = [[0.0; PANEL_LEN]; MOST_TAPS];
-        for (tap, to) in self.taps.iter().zip(&mut w_of) {
+        let mut w = [[0.0; PANEL_LEN]; MOST_TAPS];
+        for (tap, to) in self.taps.iter().zip(&mut w) {
             let [_, w_at] = tap.at();
             let w = self.w.get(w_at..)?.get(..self.channels)?;
             for to in to.chunks_exact_mut(self.channels) {
                 to.iter_mut().zip(w).for_each(|(to, w)| *to = w.real());
             }
         }
-        let all = PANEL_LEN / self.channels * VECTORS;
-        while let Some((some, after)) = pixels.split_at_checked(all) {
-            let ([first_x, first_y], [last_x, last_y]) = (some.first()?.at(), some.last()?.at());
-            let apart = (all - 1) * self.channels;
-            if (last_x - first_x, last_y - first_y) != (apart, apart) {
-                break;
+        while !pixels.is_empty() {
+            let together = match self.vectors::<V, 4>(pixels, &w, y)? {
+                0 => self.vectors::<V, 1>(pixels, &w, y)?,
+                some => some,
+            };
+            if together == 0 {
+                self.few::<V, 1>(pixels.first_chunk()?, y)?;
             }
-            let mut sums = [if W::SCALED { V::splat(0.0) } else { bias }; VECTORS];
-            for (tap, w) in self.taps.iter().zip(&w_of) {
-                let ([x_at, _], w) = (tap.at(), V::load(w));
-                let (x, _) = self.x.get(first_x + x_at..)?.as_chunks::<PANEL_LEN>();
-                let x: &[_; VECTORS] = x.first_chunk()?;
-                for (sum, x) in sums.iter_mut().zip(x) {
-                    *sum = sum.add_product(V::load(x), w);
-                }
-            }
-            let (to, _) = y.get_mut(first_y..)?.as_chunks_mut::<PANEL_LEN>();
-            let to: &mut [_; VECTORS] = to.first_chunk_mut()?;
-            for (sum, to) in sums.into_iter().zip(to) {
-                let of_weights = if W::SCALED { bias.add_product(sum, scales) } else { sum };
-                of_weights.max(low).min(high).store(to);
-            }
-            pixels = after;
+            pixels = pixels.get(together.max(1)..)?;
         }
-        Some(pixels)
+        Some(())
+    }
+
+    /// `N` times sixteen channels of the first pixels, if they lie side by side: gives how many they are.
+    #[inline(always)]
+    fn vectors<V: Sixteen, const N: usize>(
+        &self,
+        pixels: &[Pixel],
+        w: &[[f32; PANEL_LEN]; MOST_TAPS],
+        y: &mut [f32],
+    ) -> Option<usize> {
+        let OutputsF32 { scales, bias, clamp } = *self.outputs;
+        let all = PANEL_LEN / self.channels * N;
+        let Some([first, .., last]) = pixels.get(..all) else { return Some(0) };
+        let ([x_at, y_at], apart) = (first.at(), (all - 1) * self.channels);
+        if last.at() != [x_at + apart, y_at + apart] {
+            return Some(0);
+        }
+        let bias = V::load(&self.of_pixels(bias));
+        let mut sums = [if W::SCALED { V::splat(0.0) } else { bias }; N];
+        for (tap, w) in self.taps.iter().zip(w) {
+            let ([tap_at, _], w) = (tap.at(), V::load(w));
+            let (x, _) = self.x.get(x_at + tap_at..)?.as_chunks::<PANEL_LEN>();
+            let x: &[_; N] = x.first_chunk()?;
+            for (sum, x) in sums.iter_mut().zip(x) {
+                *sum = sum.add_product(V::load(x), w);
+            }
+        }
+        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        let (y, _) = y.get_mut(y_at..)?.as_chunks_mut::<PANEL_LEN>();
+        let y: &mut [_; N] = y.first_chunk_mut()?;
+        for (mut sum, y) in sums.into_iter().zip(y) {
+            if W::SCALED {
+                sum = bias.add_product(sum, V::load(&self.of_pixels(scales)));
+            }
+            sum.max(low).min(high).store(y);
+        }
+        Some(all)
+    }
+
+    /// One value for each channel, or one for all, for each of the pixels that fill sixteen.
+    #[inline(always)]
+    fn of_pixels(&self, values: &[f32]) -> [f32; PANEL_LEN] {
+        let mut all = [0.0; PANEL_LEN];
+        for some in all.chunks_exact_mut(self.channels) {
+            match values {
+                [one] => some.fill(*one),
+                _ => some.iter_mut().zip(values).for_each(|(to, value)| *to = *value),
+            }
+        }
+        all
     }
 
     /// All channels, fewer than sixteen, of `P` pixels. What is loaded past them is of no use.

@@ -132,17 +132,21 @@ impl Rectangle<'_> {
         let ([_, width, channels], [_, y_width, outputs]) = (self.image.x, self.image.y);
         let ([stride_h, stride_w], [row, column]) = (self.image.stride, self.spans);
         let across = self.columns.len().max(1);
-        let (mut r, mut c) = (first / across, first % across);
         let len = (self.len() - first).min(room.len());
         let room = room.get_mut(..len).unwrap_or_default();
-        for to in &mut *room {
+        let (mut r, mut c) = (first / across, first % across);
+        let mut rest = &mut *room;
+        // Row by row: within one, each pixel is as far from the one before.
+        while !rest.is_empty() {
             let x = (row.input + r * stride_h) * width + column.input + c * stride_w;
             let y = (self.rows.start + r) * y_width + self.columns.start + c;
-            *to = Pixel { x: (x * channels) as u32, y: (y * outputs) as u32 };
-            c += 1;
-            if c == across {
-                (r, c) = (r + 1, 0);
+            let (mut x, mut y) = ((x * channels) as u32, (y * outputs) as u32);
+            let (of_row, after) = rest.split_at_mut(rest.len().min(across - c));
+            for to in of_row {
+                *to = Pixel { x, y };
+                (x, y) = (x.wrapping_add((stride_w * channels) as u32), y.wrapping_add(outputs as u32));
             }
+            (rest, r, c) = (after, r + 1, 0);
         }
         room
     }
