@@ -103,36 +103,3 @@ impl Sum<'_> {
         requantize(sums, &[self.by, self.by], self.y)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{Isa, fixed};
-    use proptest::prelude::*;
-
-    #[target_feature(enable = "avx2")]
-    fn scaled(x: [i8; LEN], zero_point: i32, by: Multiplier) -> [[i32; 8]; 2] {
-        Scale::of(zero_point, by).sixteen(x).map(cast)
-    }
-
-    proptest! {
-        // A sum has 20 places more than y: a wrong one of an operand shows in few sums.
-        #[test]
-        fn operands_come_to_the_common_scale_bit_by_bit(
-            x: [i8; LEN], zero_point in -128i32..128, mantissa in 1i32 << 30..=i32::MAX, places in 0i32..32,
-        ) {
-            if !Isa::Avx2.is_here() {
-                std::println!("this machine has no AVX2");
-                return Ok(());
-            }
-            // Halves are met by mantissas of few bits.
-            for mantissa in [mantissa, mantissa & 0x7000_0000] {
-                let by = Multiplier { mantissa, shift: -places };
-                let want = x.map(|x| fixed::multiply((i32::from(x) - zero_point) << 20, by));
-                // SAFETY: the processor was asked.
-                let found = unsafe { scaled(x, zero_point, by) };
-                prop_assert_eq!(found.as_flattened(), &want);
-            }
-        }
-    }
-}

@@ -151,7 +151,7 @@ fn see<'r, const SIXTEEN: bool>(
             }
         }
         seen.fill(zero, before * PANEL_LEN)?;
-        if let [(a, 1..), (b, 1..), (c, 1..), (_, 0)] = of_taps
+        if let ([(a, 1..), (b, 1..), (c, 1..), _], 3) = (of_taps, kh - group)
             && SIXTEEN
         {
             let of_both = a.chunks(channels).zip(b.chunks(channels));

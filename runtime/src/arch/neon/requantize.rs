@@ -94,31 +94,3 @@ fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [
     // SAFETY: the processor has NEON.
     cast(unsafe { requantize(cast(*sums), by, y) })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixed;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn sums_become_the_published_bytes(
-            sums: [i32; 16], places in 0u32..31, mantissas: [i32; 16], shifts: [u8; 16],
-            zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
-        ) {
-            let y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
-            // Halves are met by mantissas of few bits; a shift of few places shows the last of them.
-            for (kept, least) in [(i32::MAX, -31), (0x7000_0000, -31), (0x7000_0000, -3)] {
-                let by: [_; 16] = core::array::from_fn(|at| Multiplier {
-                    mantissa: mantissas[at] & kept,
-                    shift: least + i32::from(shifts[at]) % (31 - least),
-                });
-                for sums in [sums, sums.map(|sum| sum >> places), [i32::MIN; 16], [i32::MAX; 16]] {
-                    let want: [_; 16] = core::array::from_fn(|at| fixed::requantize(sums[at], by[at], &y));
-                    prop_assert_eq!(requantize(&sums, &Multipliers::of_panel(&by, 0), &y), want);
-                }
-            }
-        }
-    }
-}

@@ -24,23 +24,27 @@ pub(in crate::arch) fn conv_image<V: Sixteen, W: Weight>(
         for first in (0..rectangle.len()).step_by(rectangles.most) {
             let block = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
             let run = Run { taps, len, block, w, depth, outputs, x, count };
-            // A panel's sums of six pixels, or two panels' where there are registers for them, and what they are
-            // multiplied with. Weights that are widened take some registers, too.
-            let widened = size_of::<W>() < size_of::<f32>();
-            match block.len() {
-                1 if V::REGISTERS < 16 => run.tiles::<V, 1, 4>(y)?,
-                2 if V::REGISTERS < 16 => run.tiles::<V, 2, 2>(y)?,
-                3 if V::REGISTERS < 16 => run.tiles::<V, 3, 2>(y)?,
-                4 if V::REGISTERS < 16 => run.tiles::<V, 4, 1>(y)?,
-                5 if V::REGISTERS < 16 => run.tiles::<V, 5, 1>(y)?,
-                _ if V::REGISTERS < 16 && widened => run.tiles::<V, 5, 1>(y)?,
-                _ if V::REGISTERS < 16 => run.tiles::<V, 6, 1>(y)?,
-                1 => run.tiles::<V, 1, 8>(y)?,
-                2 => run.tiles::<V, 2, 4>(y)?,
-                3 => run.tiles::<V, 3, 4>(y)?,
-                4 => run.tiles::<V, 4, 2>(y)?,
-                5 => run.tiles::<V, 5, 2>(y)?,
-                _ => run.tiles::<V, 6, 2>(y)?,
+            if V::REGISTERS < 32 {
+                // Sums of a panel and six pixels fill twelve registers of eight reals. Weights that are widened take
+                // some, too.
+                match block.len() {
+                    1 => run.tiles::<V, 1, 4>(y)?,
+                    2 => run.tiles::<V, 2, 2>(y)?,
+                    3 => run.tiles::<V, 3, 2>(y)?,
+                    4 => run.tiles::<V, 4, 1>(y)?,
+                    5 => run.tiles::<V, 5, 1>(y)?,
+                    _ if size_of::<W>() < size_of::<f32>() => run.tiles::<V, 5, 1>(y)?,
+                    _ => run.tiles::<V, 6, 1>(y)?,
+                }
+            } else {
+                match block.len() {
+                    1 => run.tiles::<V, 1, 4>(y)?,
+                    2 => run.tiles::<V, 2, 4>(y)?,
+                    3 => run.tiles::<V, 3, 4>(y)?,
+                    4 => run.tiles::<V, 4, 2>(y)?,
+                    5 => run.tiles::<V, 5, 2>(y)?,
+                    _ => run.tiles::<V, 6, 2>(y)?,
+                }
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::{Isa, fixed};
+#[cfg(target_arch = "x86_64")]
+use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -27,6 +29,7 @@ struct Case {
     w: Vec<i8>,
     bias: Vec<i32>,
     requant: Vec<Multiplier>,
+    y: OutputI8,
 }
 
 impl Case {
@@ -43,12 +46,13 @@ impl Case {
             requant: (0..multipliers)
                 .map(|_| Multiplier { mantissa: (seed.next() | 1 << 30) as i32, shift: -10 })
                 .collect(),
+            y: OutputI8 { zero_point: 3, min: -100, max: 120 },
         }
     }
 
     fn outputs(&self) -> OutputsI8<'_> {
-        let y = OutputI8 { zero_point: 3, min: -100, max: 120 };
-        OutputsI8 { bias: &self.bias, requant: &self.requant, plain: false, y }
+        let Self { bias, requant, y, .. } = self;
+        OutputsI8 { bias, requant, plain: Multiplier::all_plain(requant), y: *y }
     }
 
     /// y, where output o of a pixel is the sum of `products(o, tap, x)` over the taps, with what the tap sees of each
@@ -114,6 +118,13 @@ macro_rules! each_set_gives {
             std::println!("this machine has no AVX2");
         }
         #[cfg(target_arch = "x86_64")]
+        if Isa::Avx512.is_here() {
+            type $A = crate::arch::Avx512;
+            prop_assert_eq!(&$found, &$want);
+        } else {
+            std::println!("this machine has no AVX-512");
+        }
+        #[cfg(target_arch = "x86_64")]
         if Isa::Avx512Vnni.is_here() {
             type $A = crate::arch::Avx512Vnni;
             prop_assert_eq!(&$found, &$want);
@@ -177,4 +188,70 @@ proptest! {
         let want = case.formula(|o, tap, seen| seen[o] * i32::from(case.w[tap * channels + o]));
         each_set_gives!(want, A => depthwise::<A>(&case));
     }
+
+    /// Of one pixel that sees zeros: sums are what they begin with.
+    #[test]
+    fn sums_become_the_published_bytes(
+        sums: [i32; PANEL_LEN], places in 0u32..31, mantissas: [i32; PANEL_LEN], shifts: [u8; PANEL_LEN],
+        zero_point in -128i32..128, bounds in (-128i32..128, -128i32..128),
+    ) {
+        let image = Image::points(1, [4, PANEL_LEN], 0);
+        let mut case = Case::new(image, 4 * PANEL_LEN, false, 0);
+        case.x.fill(0);
+        case.y = OutputI8 { zero_point, min: bounds.0.min(bounds.1), max: bounds.0.max(bounds.1) };
+        // Halves are met by mantissas of few bits; a shift of few places shows the last of them. The last two are plain.
+        for (kept, set, least, most) in [
+            (i32::MAX, 0, -31, 31),
+            (0x7000_0000, 0, -31, 31),
+            (0x7000_0000, 0, -3, 31),
+            (i32::MAX, 1 << 30, -21, 0),
+            (0x7000_0000, 1 << 30, -3, 0),
+        ] {
+            case.requant = mantissas.iter().zip(shifts).map(|(mantissa, shift)| {
+                Multiplier { mantissa: mantissa & kept | set, shift: least + i32::from(shift) % (most - least) }
+            }).collect();
+            prop_assert_eq!(case.outputs().plain, set != 0);
+            for sums in [sums, sums.map(|sum| sum >> places), [i32::MIN; PANEL_LEN], [i32::MAX; PANEL_LEN]] {
+                case.bias = sums.to_vec();
+                let want = case.formula(|_, _, _| 0);
+                each_set_gives!(want, A => conv_in_panels::<A>(&case, &case.w));
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+proptest! {
+    // A sum has 20 places more than y: of operands that nearly cancel each other out, y has the last places.
+    #[test]
+    fn operands_come_to_the_common_scale_bit_by_bit(
+        x: [i8; 37], zero_point in -128i32..128, mantissa in 1i32 << 30..i32::MAX - 64, apart in 0..64, places in 0i32..32,
+    ) {
+        // Halves are met by mantissas of few bits.
+        for mantissa in [mantissa, mantissa & 0x7000_0000] {
+            let at_scale = |mantissa: i32| {
+                let by = Multiplier { mantissa, shift: -places };
+                (by, x.map(|x| fixed::multiply((i32::from(x) - zero_point) << 20, by)))
+            };
+            let ((a_multiplier, of_a), (b_multiplier, of_b)) = (at_scale(mantissa), at_scale(mantissa + apart));
+            let params = AddI8Params {
+                a_zero_point: zero_point,
+                b_zero_point: zero_point,
+                a_multiplier,
+                b_multiplier,
+                multiplier: Multiplier { mantissa: 1 << 30, shift: 1 },
+                y: OutputI8 { zero_point: 0, min: -128, max: 127 },
+            };
+            let want: Vec<_> = of_a.iter().zip(of_b).map(|(a, b)| (a - b).clamp(-128, 127) as i8).collect();
+            each_set_gives!(want, A => difference::<A>(&params, &x));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn difference<A: Arch>(params: &AddI8Params, x: &[i8]) -> Vec<i8> {
+    let mut y = std::vec![0; x.len()];
+    assert!(A::adds_i8(params));
+    A::add_run_i8::<true>(params, Some(x), Some(x), &mut y).unwrap();
+    y
 }
