@@ -27,7 +27,12 @@ impl Arch for Avx2 {
 
     const WIDE_TILES: bool = true;
 
-    wide_loops!("avx2,fma", Reals, Words, wide::depthwise_image_i8::<SideBySide>);
+    wide_loops!(
+        "avx2,fma",
+        Reals,
+        wide::conv_image_in_panels::<Words, i16>,
+        wide::depthwise_image_i8::<SideBySide, i16>
+    );
 
     fn conv_image_i8(
         room: &mut Room<i16>,

@@ -13,7 +13,6 @@ use super::x86::wide_loops;
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
-use panels_i8::Dots;
 use reals::Reals;
 use wide::blocks::Room;
 
@@ -28,13 +27,13 @@ pub(crate) struct Avx512Vnni;
 
 /// An implementation of [`Arch`] for a set, with what is as on AVX2.
 macro_rules! implement {
-    ($Set:ty, $features:literal, $Panels:ty, $depthwise_image_i8:path) => {
+    ($Set:ty, $features:literal, $conv_in_panels_i8:path, $depthwise_image_i8:path) => {
         impl Arch for $Set {
             type Scratch = Room<i16>;
 
             const WIDE_TILES: bool = true;
 
-            wide_loops!($features, Reals, $Panels, $depthwise_image_i8);
+            wide_loops!($features, Reals, $conv_in_panels_i8, $depthwise_image_i8);
 
             fn conv_image_i8(
                 room: &mut Room<i16>,
@@ -67,12 +66,12 @@ macro_rules! implement {
 implement!(
     Avx512,
     "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
-    Words,
-    wide::depthwise_image_i8::<SideBySide>
+    wide::conv_image_in_panels::<Words, i16>,
+    wide::depthwise_image_i8::<SideBySide, i16>
 );
 implement!(
     Avx512Vnni,
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma",
-    Dots,
+    panels_i8::conv_image,
     depthwise_i8::depthwise_image
 );

@@ -61,9 +61,9 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         y: &mut [i8],
     ) -> Option<()> {
         if DOTS {
-            wide::conv_image_in_panels::<Dots>(&mut room.0, image, w, outputs, x, y)
+            wide::conv_image_in_panels::<Dots, i8>(room, image, w, outputs, x, y)
         } else {
-            wide::conv_image_in_panels::<Pairs>(&mut room.0, image, w, outputs, x, y)
+            wide::conv_image_in_panels::<Pairs, i8>(room, image, w, outputs, x, y)
         }
     }
 
@@ -75,7 +75,7 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        wide::depthwise_image_i8::<InTurn>(&mut room.0, image, w, outputs, x, y)
+        wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
     }
 
     fn depthwise_image_f32<W: Weight>(

@@ -21,9 +21,9 @@ pub(super) use depthwise::depthwise_image;
 pub(super) use depthwise_i8::tiles;
 pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
 pub(super) use gates::gates;
-#[cfg(target_arch = "x86_64")]
-pub(super) use panels::OnePixel;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
+#[cfg(target_arch = "x86_64")]
+pub(super) use panels::{OnePixel, conv_pixel_in_panels};
 pub(super) use rows::gemm_rows;
 
 use super::{OutputsI8, PANEL_LEN, ROW_TILE};

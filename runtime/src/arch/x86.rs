@@ -1,11 +1,11 @@
 //! What the instruction sets of x86-64 have in common.
 
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
-/// reals and panels in the registers of a set, and with its loops for depthwise convolutions of integers.
+/// reals in the registers of a set, and with its loops for convolutions of integers.
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
-    ($features:literal, $Reals:ty, $Panels:ty, $depthwise_image_i8:path) => {
+    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path) => {
         wide_loops! { $features =>
             fn gemm_rows_f32[const P: usize, W: Weight](
                 patch: &Patch<'_, P>,
@@ -45,7 +45,7 @@ macro_rules! wide_loops {
                 outputs: &OutputsI8<'_>,
                 x: &[i8],
                 y: &mut [i8],
-            ) = wide::conv_image_in_panels::<$Panels>(room.rows(), image, w, outputs, x, y);
+            ) = $conv_in_panels_i8(room, image, w, outputs, x, y);
 
             fn depthwise_image_i8[](
                 room: &mut Room<i16>,
@@ -54,7 +54,7 @@ macro_rules! wide_loops {
                 outputs: &OutputsI8<'_>,
                 x: &[i8],
                 y: &mut [i8],
-            ) = $depthwise_image_i8(room.rows(), image, w, outputs, x, y);
+            ) = $depthwise_image_i8(room, image, w, outputs, x, y);
         }
 
         #[inline(always)]

@@ -23,12 +23,12 @@ impl Panels for Words {
     const PIXELS: usize = 2;
 
     #[inline(always)]
-    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
+    fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()> {
         #[target_feature(enable = "avx2")]
-        fn run(products: &Products<'_, Words>, y: &mut [i8]) -> Option<()> {
+        fn run(products: &Products<'_, i16>, y: &mut [i8]) -> Option<()> {
             match products.pixels() {
-                1 => products.panels::<1, 1>(y),
-                _ => products.panels::<{ Words::PIXELS }, 1>(y),
+                1 => products.panels::<Words, 1, 1>(y),
+                _ => products.panels::<Words, { Words::PIXELS }, 1>(y),
             }
         }
         // SAFETY: the processor has AVX2 and FMA.

@@ -3,7 +3,7 @@
 
 use super::requantize::{Multipliers, bias};
 use super::unsigned::{ABOVE, all_above};
-use crate::arch::wide::blocks::{Row, Rows, Seen};
+use crate::arch::wide::blocks::{Room, Row, Rows, Seen};
 use crate::arch::wide::{put, sixteen_of, tiles};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::{Pod, Zeroable, cast};
@@ -31,7 +31,7 @@ impl From<i8> for Column {
 /// for large windows, and for images that are too wide.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 pub(super) fn depthwise_image(
-    room: &mut Rows<Column>,
+    room: &mut Room<i16>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -40,9 +40,9 @@ pub(super) fn depthwise_image(
 ) -> Option<()> {
     let [_, _, channels] = image.x;
     if channels < PANEL_LEN {
-        sixteen_or_fewer::<false>(room, image, w, outputs, x, y)
+        sixteen_or_fewer::<false>(room.rows(), image, w, outputs, x, y)
     } else {
-        sixteen_or_fewer::<true>(room, image, w, outputs, x, y)
+        sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y)
     }
 }
 

@@ -2,9 +2,27 @@
 
 use super::requantize::Outputs;
 use super::unsigned::{Unsigned, all_above};
-use crate::arch::wide::{GROUP, Group, OnePixel, PanelTile, Panels, Products};
+use crate::arch::wide::blocks::Room;
+use crate::arch::wide::{self, GROUP, Group, OnePixel, PanelTile, Panels, Products};
+use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
+
+/// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8).
+#[inline(always)]
+pub(super) fn conv_image(
+    room: &mut Room<i16>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    match image.y {
+        [1, 1, _] => wide::conv_pixel_in_panels::<Row, i16>(room, image, w, outputs, x, y),
+        _ => wide::conv_image_in_panels::<Dots, i16>(room, image, w, outputs, x, y),
+    }
+}
 
 /// Dot products of four bytes with four bytes: sixteen outputs an instruction.
 pub(super) struct Dots;
@@ -22,15 +40,14 @@ impl Panels for Dots {
     const BLOCK: usize = 30 * 1024;
 
     #[inline(always)]
-    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
+    fn panels(products: &Products<'_, Unsigned>, y: &mut [i8]) -> Option<()> {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn run(products: &Products<'_, Dots>, y: &mut [i8]) -> Option<()> {
+        fn run(products: &Products<'_, Unsigned>, y: &mut [i8]) -> Option<()> {
             // An instruction is done after four others or more.
             match products.pixels() {
-                1 => products.pixel(y),
-                2 | 3 => products.panels::<2, 2>(y),
-                4 | 5 => products.panels::<4, 2>(y),
-                _ => products.panels::<{ Dots::PIXELS }, 2>(y),
+                1..4 => products.panels::<Dots, 1, 2>(y),
+                4 | 5 => products.panels::<Dots, 4, 2>(y),
+                _ => products.panels::<Dots, { Dots::PIXELS }, 2>(y),
             }
         }
         // SAFETY: the processor has AVX-512 and VNNI.
@@ -60,15 +77,19 @@ impl Panels for Dots {
     fn start(w: &[Group]) -> __m512i {
         #[target_feature(enable = "avx512f,avx512vnni")]
         fn start(w: &[Group]) -> __m512i {
-            let (above, mut sums) = (all_above(), [_mm512_setzero_si512(); 4]);
-            let (fours, rest) = w.as_chunks();
+            let mut sums = [_mm512_setzero_si512(); 4];
+            let (fours, rest) = w.as_chunks::<4>();
             for w in fours {
-                add_four(&mut sums, [above; 4], w);
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = _mm512_dpbusd_epi32(*sum, all_above(), cast(*w));
+                }
             }
-            for (sum, w) in sums.iter_mut().zip(rest) {
-                *sum = _mm512_dpbusd_epi32(*sum, above, cast(*w));
+            let [a, b, c, d] = &mut sums;
+            for w in rest {
+                *a = _mm512_dpbusd_epi32(*a, all_above(), cast(*w));
             }
-            _mm512_sub_epi32(_mm512_setzero_si512(), total(sums))
+            let all = _mm512_add_epi32(_mm512_add_epi32(*a, *b), _mm512_add_epi32(*c, *d));
+            _mm512_sub_epi32(_mm512_setzero_si512(), all)
         }
         // SAFETY: the processor has AVX-512 and VNNI.
         unsafe { start(w) }
@@ -94,27 +115,68 @@ impl Panels for Dots {
     }
 }
 
-impl OnePixel for Dots {
+/// [`Dots`] of one pixel: it is its activations that keep their signs, and weights, of which each is multiplied once, that
+/// lose them.
+pub(super) struct Row;
+
+impl OnePixel for Row {
+    type Sums = __m512i;
+    type Outputs<'a> = Outputs;
+
     #[inline(always)]
-    fn add_row(sums: &mut __m512i, w: &[Group], x: &[[Unsigned; GROUP]]) {
+    fn pixel(products: &Products<'_, i8>, y: &mut [i8]) -> Option<()> {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+        fn run(products: &Products<'_, i8>, y: &mut [i8]) -> Option<()> {
+            products.pixel::<Row>(y)
+        }
+        // SAFETY: the processor has AVX-512 and VNNI.
+        unsafe { run(products, y) }
+    }
+
+    #[inline(always)]
+    fn start(x: &[[i8; GROUP]]) -> __m512i {
+        #[target_feature(enable = "avx512f,avx512vnni")]
+        fn start(x: &[[i8; GROUP]]) -> __m512i {
+            let (sixteens, rest) = x.as_chunks::<PANEL_LEN>();
+            let (mut last, mut sums) = ([[0; GROUP]; PANEL_LEN], _mm512_setzero_si512());
+            last.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+            for x in sixteens.iter().chain([&last]) {
+                sums = _mm512_dpbusd_epi32(sums, all_above(), cast(*x));
+            }
+            _mm512_set1_epi32(_mm512_reduce_add_epi32(sums).wrapping_neg())
+        }
+        // SAFETY: the processor has AVX-512 and VNNI.
+        unsafe { start(x) }
+    }
+
+    #[inline(always)]
+    fn add(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the processor has AVX-512.
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+
+    #[inline(always)]
+    fn add_row(sums: &mut __m512i, w: &[Group], x: &[[i8; GROUP]]) {
         #[target_feature(enable = "avx512f,avx512vnni")]
         #[inline]
-        fn add(sums: &mut __m512i, w: &[Group], x: &[[Unsigned; GROUP]]) {
-            let (above, zero) = (all_above(), _mm512_setzero_si512());
-            let (mut products, mut too_much) = ([zero; 4], [zero; 4]);
-            let ((w_fours, w_rest), (x_fours, x_rest)) = (w.as_chunks(), x.as_chunks::<4>());
+        fn add(sums: &mut __m512i, w: &[Group], x: &[[i8; GROUP]]) {
+            let above = all_above();
+            // Of four groups, each to sums of its own: one need not wait for another.
+            let mut parts = [_mm512_setzero_si512(); 4];
+            let ((w_fours, w_rest), (x_fours, x_rest)) = (w.as_chunks::<4>(), x.as_chunks::<4>());
             for (w, x) in w_fours.iter().zip(x_fours) {
-                let &[a, b, c, d] = x;
-                add_four(&mut products, [in_all(a), in_all(b), in_all(c), in_all(d)], w);
-                add_four(&mut too_much, [above; 4], w);
+                for ((part, w), x) in parts.iter_mut().zip(w).zip(x) {
+                    let w = _mm512_xor_si512(cast(*w), above);
+                    *part = _mm512_dpbusd_epi32(*part, w, _mm512_set1_epi32(cast(*x)));
+                }
             }
-            let [of_rest, ..] = &mut products;
-            let [above_rest, ..] = &mut too_much;
+            let [a, b, c, d] = &mut parts;
             for (w, x) in w_rest.iter().zip(x_rest) {
-                *of_rest = _mm512_dpbusd_epi32(*of_rest, in_all(*x), cast(*w));
-                *above_rest = _mm512_dpbusd_epi32(*above_rest, above, cast(*w));
+                let w = _mm512_xor_si512(cast(*w), above);
+                *a = _mm512_dpbusd_epi32(*a, w, _mm512_set1_epi32(cast(*x)));
             }
-            *sums = _mm512_add_epi32(*sums, _mm512_sub_epi32(total(products), total(too_much)));
+            let all = _mm512_add_epi32(_mm512_add_epi32(*a, *b), _mm512_add_epi32(*c, *d));
+            *sums = _mm512_add_epi32(*sums, all);
         }
         // SAFETY: the processor has AVX-512 and VNNI.
         unsafe { add(sums, w, x) }
@@ -126,21 +188,4 @@ impl OnePixel for Dots {
 #[inline]
 fn in_all(x: [Unsigned; GROUP]) -> __m512i {
     _mm512_set1_epi32(cast(x))
-}
-
-/// Products of four groups, each to sums of its own: one need not wait for another.
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[inline]
-fn add_four([a, b, c, d]: &mut [__m512i; 4], x: [__m512i; 4], w: &[Group; 4]) {
-    let ([x0, x1, x2, x3], [w0, w1, w2, w3]) = (x, w);
-    *a = _mm512_dpbusd_epi32(*a, x0, cast(*w0));
-    *b = _mm512_dpbusd_epi32(*b, x1, cast(*w1));
-    *c = _mm512_dpbusd_epi32(*c, x2, cast(*w2));
-    *d = _mm512_dpbusd_epi32(*d, x3, cast(*w3));
-}
-
-#[target_feature(enable = "avx512f")]
-#[inline]
-fn total([a, b, c, d]: [__m512i; 4]) -> __m512i {
-    _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d))
 }

@@ -19,12 +19,12 @@ impl Panels for Dots {
     // Their sums fill 24 registers of 32.
     const PIXELS: usize = 6;
 
-    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
+    fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()> {
         match products.pixels() {
-            1 => products.panels::<1, 1>(y),
-            2 | 3 => products.panels::<2, 1>(y),
-            4 | 5 => products.panels::<4, 1>(y),
-            _ => products.panels::<{ Self::PIXELS }, 1>(y),
+            1 => products.panels::<Self, 1, 1>(y),
+            2 | 3 => products.panels::<Self, 2, 1>(y),
+            4 | 5 => products.panels::<Self, 4, 1>(y),
+            _ => products.panels::<Self, { Self::PIXELS }, 1>(y),
         }
     }
 
@@ -73,10 +73,10 @@ impl Panels for Pairs {
     // Their sums fill half of the registers.
     const PIXELS: usize = 2;
 
-    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()> {
+    fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()> {
         match products.pixels() {
-            1 => products.panels::<1, 1>(y),
-            _ => products.panels::<{ Self::PIXELS }, 1>(y),
+            1 => products.panels::<Self, 1, 1>(y),
+            _ => products.panels::<Self, { Self::PIXELS }, 1>(y),
         }
     }
 

@@ -26,7 +26,6 @@ pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
 /// Rows of elements that need not be written yet.
 pub(in crate::arch) type Rows<X> = [MaybeUninit<Row<X>>];
 
-#[cfg(target_arch = "x86_64")]
 impl<X> Room<X> {
     /// As rows of other elements, as many as there is room for.
     #[inline(always)]

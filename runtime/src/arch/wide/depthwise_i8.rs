@@ -1,7 +1,7 @@
 //! Depthwise convolutions of integers with one output a channel: of sixteen channels, what a block of pixels sees is put
 //! together, and multiplied by two taps at a time.
 
-use super::blocks::{MOST, Row, Rows, Seen};
+use super::blocks::{MOST, Room, Row, Rows, Seen};
 use super::{Rounding, put, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use core::array::from_fn;
@@ -39,8 +39,8 @@ pub(in crate::arch) trait TwoTaps: Sized {
 /// See [`Arch::depthwise_image_i8`](crate::arch::Arch::depthwise_image_i8). `None` for more than one output of a channel,
 /// for more than 64 taps, and for images that are too wide.
 #[inline(always)]
-pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps>(
-    room: &mut Rows<V::X>,
+pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps, R>(
+    room: &mut Room<R>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
@@ -50,7 +50,7 @@ pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps>(
     match image.taps {
         // Nearly all are.
         [3, 3] if image.dilation == [1; 2] => {
-            with_pairs::<V, 5>(room, image, w, outputs, x, y, |seen, width, at| {
+            with_pairs::<V, 5>(room.rows(), image, w, outputs, x, y, |seen, width, at| {
                 let row = |tap: usize| seen.get(at + tap * width..)?.first_chunk();
                 let ([a, b, c], [d, e, f], [g, h, i]) = (row(0)?, row(1)?, row(2)?);
                 Some([[a, b], [c, d], [e, f], [g, h], [i, i]])
@@ -58,7 +58,7 @@ pub(in crate::arch) fn depthwise_image_i8<V: TwoTaps>(
         }
         [kh, kw] if kh * kw <= 64 => {
             let [dilation_h, dilation_w] = image.dilation;
-            with_pairs::<V, 32>(room, image, w, outputs, x, y, |seen, width, at| {
+            with_pairs::<V, 32>(room.rows(), image, w, outputs, x, y, |seen, width, at| {
                 let mut pairs = [[seen.get(at)?; 2]; 32];
                 for (tap, x) in pairs.as_flattened_mut().iter_mut().enumerate().take(kh * kw) {
                     *x = seen.get(at + tap / kw * dilation_h * width + tap % kw * dilation_w)?;

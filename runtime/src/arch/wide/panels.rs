@@ -1,7 +1,7 @@
 //! Convolutions of integers with weights in layout `panel16x4`: four elements of what pixels see are multiplied with
 //! those of sixteen outputs.
 
-use super::blocks::{Block, LEN, MOST_PIXELS, Rows, each_block};
+use super::blocks::{Block, LEN, MOST_PIXELS, Room, Rows, each_block};
 use super::{Rounding, put};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
@@ -40,7 +40,7 @@ pub(in crate::arch) trait Panels: Sized {
 
     /// [`Products::panels`] of [`PIXELS`](Self::PIXELS) pixels, or of fewer if there are fewer, in a function compiled
     /// for the instruction set.
-    fn panels(products: &Products<'_, Self>, y: &mut [i8]) -> Option<()>;
+    fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()>;
 
     /// [`Tile::sums`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
     fn tile_sums<const P: usize, const N: usize>(
@@ -59,22 +59,67 @@ pub(in crate::arch) trait Panels: Sized {
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
 }
 
-/// How one multiplies those of one pixel.
-pub(in crate::arch) trait OnePixel: Panels {
+/// How one multiplies one pixel with four elements of sixteen outputs each.
+pub(in crate::arch) trait OnePixel {
+    /// Sums of sixteen outputs in registers.
+    type Sums: Copy;
+
+    /// What becomes of them.
+    type Outputs<'a>: Rounding<'a, Sums = Self::Sums>;
+
+    /// [`Products::pixel`] in a function compiled for the instruction set.
+    fn pixel(products: &Products<'_, i8>, y: &mut [i8]) -> Option<()>;
+
+    /// What sums begin with because of a tap: what is made of weights is taken back from them.
+    fn start(x: &[[i8; GROUP]]) -> Self::Sums;
+
     /// `sums[o] += Σ x[i] · w[o][i]`, over as many groups as x has. Sums wrap.
-    fn add_row(sums: &mut Self::Sums, w: &[Group], x: &[[Self::X; GROUP]]);
+    fn add_row(sums: &mut Self::Sums, w: &[Group], x: &[[i8; GROUP]]);
+
+    /// Both added up.
+    fn add(a: Self::Sums, b: Self::Sums) -> Self::Sums;
 }
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
 /// than there is room for, and for windows with spaces between their taps.
 #[inline(always)]
-pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
-    room: &mut Rows<V::X>,
+pub(in crate::arch) fn conv_image_in_panels<V: Panels, R>(
+    room: &mut Room<R>,
     image: &Image,
     w: &[i8],
     outputs: &OutputsI8<'_>,
     x: &[i8],
     y: &mut [i8],
+) -> Option<()> {
+    each_products(room.rows(), image, w, outputs, x, y, [V::PIXELS, V::BLOCK], V::panels)
+}
+
+/// [`conv_image_in_panels`] of an image of one pixel.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(in crate::arch) fn conv_pixel_in_panels<V: OnePixel, R>(
+    room: &mut Room<R>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    each_products(room.rows(), image, w, outputs, x, y, [1, 1], V::pixel)
+}
+
+/// Calls f with blocks of all pixels, and their outputs: see [`each_block`].
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+fn each_products<X: From<i8> + Copy>(
+    room: &mut Rows<X>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+    sizes: [usize; 2],
+    f: impl Fn(&Products<'_, X>, &mut [i8]) -> Option<()>,
 ) -> Option<()> {
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
     let depth = kh * kw * channels;
@@ -82,20 +127,23 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
     let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
     // A tap has whole groups, and so have the taps of a row, which are neighbours.
     if channels.is_multiple_of(GROUP) && kh <= MOST_TAPS {
-        return each_block(room, image, x, [V::PIXELS, V::BLOCK], |block| {
-            weights.of_rows::<V>(&block, [kh, kw * channels], y)
+        return each_block(room, image, x, sizes, |Block { seen, row, pixels, first }| {
+            let mut taps = [0; MOST_TAPS];
+            taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * row) as u32);
+            let products = Products { seen, taps: taps.get(..kh)?, len: kw * channels, pixels, weights };
+            f(&products, y.get_mut(first * count..)?.get_mut(..pixels.len() * count)?)
         });
     }
     // Else taps of each pixel are put side by side.
     let len = depth.next_multiple_of(LEN);
-    let mut put = [V::X::from(0); PUT];
+    let mut put = [X::from(0); PUT];
     let mut pixels = [0; MOST_PIXELS];
     pixels.iter_mut().enumerate().for_each(|(pixel, at)| *at = (pixel * len) as u32);
     let most = PUT.checked_div(len)?.min(pixels.len());
     if most == 0 {
         return None;
     }
-    each_block(room, image, x, [V::PIXELS, V::BLOCK], |block| {
+    each_block(room, image, x, sizes, |block| {
         let mut first = block.first;
         for some in block.pixels.chunks(most) {
             for (put, pixel) in put.chunks_exact_mut(len).zip(some) {
@@ -104,7 +152,7 @@ pub(in crate::arch) fn conv_image_in_panels<V: Panels>(
             let pixels = pixels.get(..some.len())?;
             let products =
                 Products { seen: &put, taps: &[0], len: weights.panel_len * GROUP, pixels, weights };
-            V::panels(&products, y.get_mut(first * count..)?.get_mut(..some.len() * count)?)?;
+            f(&products, y.get_mut(first * count..)?.get_mut(..some.len() * count)?)?;
             first += some.len();
         }
         Some(())
@@ -137,26 +185,9 @@ struct Weights<'a> {
     count: usize,
 }
 
-impl Weights<'_> {
-    /// Pixels whose taps are rows of so many elements.
-    #[inline(always)]
-    fn of_rows<V: Panels>(
-        self,
-        block: &Block<'_, V::X>,
-        [rows, len]: [usize; 2],
-        y: &mut [i8],
-    ) -> Option<()> {
-        let &Block { seen, row, pixels, first } = block;
-        let mut taps = [0; MOST_TAPS];
-        taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * row) as u32);
-        let products = Products { seen, taps: taps.get(..rows)?, len, pixels, weights: self };
-        V::panels(&products, y.get_mut(first * self.count..)?.get_mut(..pixels.len() * self.count)?)
-    }
-}
-
 /// Pixels, what they see, and weights.
-pub(in crate::arch) struct Products<'a, V: Panels> {
-    seen: &'a [V::X],
+pub(in crate::arch) struct Products<'a, X> {
+    seen: &'a [X],
     /// Where taps begin, from a pixel's first one on.
     taps: &'a [u32],
     /// Elements of a tap.
@@ -166,7 +197,7 @@ pub(in crate::arch) struct Products<'a, V: Panels> {
     weights: Weights<'a>,
 }
 
-impl<V: Panels> Products<'_, V> {
+impl<X: From<i8> + Copy> Products<'_, X> {
     /// How many pixels there are.
     pub(in crate::arch) fn pixels(&self) -> usize {
         self.pixels.len()
@@ -175,7 +206,10 @@ impl<V: Panels> Products<'_, V> {
     /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many, and of `N` panels, as long as there
     /// are so many.
     #[inline(always)]
-    pub(in crate::arch) fn panels<const P: usize, const N: usize>(&self, y: &mut [i8]) -> Option<()> {
+    pub(in crate::arch) fn panels<V: Panels<X = X>, const P: usize, const N: usize>(
+        &self,
+        y: &mut [i8],
+    ) -> Option<()> {
         let Weights { w, panel_len, count, .. } = self.weights;
         let mut panels = pieces(w, panel_len);
         let mut first = 0;
@@ -185,41 +219,19 @@ impl<V: Panels> Products<'_, V> {
                 for panel in &mut some {
                     *panel = panels.next()?;
                 }
-                self.tiles::<P, N>(some, first, y)?;
+                self.tiles::<V, P, N>(some, first, y)?;
                 first += N * PANEL_LEN;
             } else {
-                self.tiles::<P, 1>([panels.next()?], first, y)?;
+                self.tiles::<V, P, 1>([panels.next()?], first, y)?;
                 first += PANEL_LEN;
             }
         }
         Some(())
     }
 
-    /// All outputs of the first pixel.
-    #[inline(always)]
-    pub(in crate::arch) fn pixel(&self, y: &mut [i8]) -> Option<()>
-    where
-        V: OnePixel,
-    {
-        let &Self { seen, taps, len, pixels, weights: Weights { w, panel_len, outputs, count } } = self;
-        let (groups, pixel) = (len / GROUP, pixels.first()?);
-        for (first, mut w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
-            let mut sums = V::start(&[]);
-            for tap in taps {
-                let of_tap;
-                (of_tap, w) = w.split_at_checked(groups)?;
-                let (x, _) = seen.get((pixel + tap) as usize..)?.as_chunks();
-                V::add_row(&mut sums, of_tap, x.get(..groups)?);
-            }
-            let elements = V::Outputs::of(outputs, first).elements(V::totals(sums));
-            put(elements, y.get_mut(first..count.min(first + PANEL_LEN))?);
-        }
-        Some(())
-    }
-
     /// The outputs of these panels, from `first` on, of all pixels.
     #[inline(always)]
-    fn tiles<const P: usize, const N: usize>(
+    fn tiles<V: Panels<X = X>, const P: usize, const N: usize>(
         &self,
         w: [&[Group]; N],
         first: usize,
@@ -258,6 +270,31 @@ impl<V: Panels> Products<'_, V> {
                     }
                 }
             }
+        }
+        Some(())
+    }
+}
+
+impl Products<'_, i8> {
+    /// All outputs of the first pixel.
+    #[inline(always)]
+    pub(in crate::arch) fn pixel<V: OnePixel>(&self, y: &mut [i8]) -> Option<()> {
+        let &Self { seen, taps, len, pixels, weights: Weights { w, panel_len, outputs, count } } = self;
+        let (groups, pixel) = (len / GROUP, pixels.first()?);
+        let tap = |at: &u32| seen.get((pixel + at) as usize..)?.as_chunks().0.get(..groups);
+        let mut start = V::start(&[]);
+        for at in taps {
+            start = V::add(start, V::start(tap(at)?));
+        }
+        for (first, mut w) in (0..count).step_by(PANEL_LEN).zip(pieces(w, panel_len)) {
+            let mut sums = start;
+            for at in taps {
+                let of_tap;
+                (of_tap, w) = w.split_at_checked(groups)?;
+                V::add_row(&mut sums, of_tap, tap(at)?);
+            }
+            let elements = V::Outputs::of(outputs, first).elements(sums);
+            put(elements, y.get_mut(first..count.min(first + PANEL_LEN))?);
         }
         Some(())
     }
