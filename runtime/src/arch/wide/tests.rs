@@ -1,5 +1,7 @@
 //! Loops over integers, with each instruction set, beside their formulas.
 
+mod reals;
+
 use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::{Isa, fixed};
 #[cfg(target_arch = "x86_64")]
