@@ -116,7 +116,31 @@ pub(super) fn sixteen_of<T: Pod>(values: &[T], first: usize) -> [T; PANEL_LEN] {
 pub(super) fn put<T: Pod>(values: [T; PANEL_LEN], to: &mut [T]) {
     match to.first_chunk_mut() {
         Some(to) => *to = values,
-        None => to.iter_mut().zip(values).for_each(|(to, from)| *to = from),
+        None => put_part(&values, to),
+    }
+}
+
+/// By eight, four, two and one: a call for so few would take longer.
+#[inline(always)]
+fn put_part<T: Pod>(values: &[T; PANEL_LEN], to: &mut [T]) {
+    let (values, to) = put_some::<T, 8>(values, to);
+    let (values, to) = put_some::<T, 4>(values, to);
+    let (values, to) = put_some::<T, 2>(values, to);
+    put_some::<T, 1>(values, to);
+}
+
+/// The first `N` values, if there is a place for them: gives what is left.
+#[inline(always)]
+fn put_some<'v, 't, T: Pod, const N: usize>(values: &'v [T], to: &'t mut [T]) -> (&'v [T], &'t mut [T]) {
+    match (values.split_first_chunk::<N>(), to.len() >= N) {
+        (Some((some, values)), true) => {
+            let (first, to) = to.split_at_mut(N);
+            if let Some(first) = first.first_chunk_mut() {
+                *first = *some;
+            }
+            (values, to)
+        }
+        _ => (values, to),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::arch::wide::{put, sixteen_of, tiles};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::{Pod, Zeroable, cast};
 use core::arch::x86_64::*;
+use flatpack_format::ops::Multiplier;
 
 /// Taps that are multiplied at once.
 const TAPS: usize = 4;
@@ -40,10 +41,100 @@ pub(super) fn depthwise_image(
 ) -> Option<()> {
     let [_, _, channels] = image.x;
     if channels < PANEL_LEN {
+        let done = side_by_side_pixels(room.rows(), image, w, outputs, x, y);
+        if done.is_some() {
+            return done;
+        }
         sixteen_or_fewer::<false>(room.rows(), image, w, outputs, x, y)
     } else {
         sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y)
     }
+}
+
+/// Elements of a row of an image with what taps beside it have.
+const MOST_OF_ROW: usize = 2048;
+
+/// Pixels of which a few fill sixteen places. `None` for other numbers of channels, windows that do not follow each other
+/// pixel by pixel, or have more than four taps below each other, and for images that are too wide or too narrow.
+// Not inlined: what is inlined into a function that is too large is less.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline(never)]
+fn side_by_side_pixels(
+    room: &mut Rows<Column>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let ([height, width, channels], [rows, columns, count]) = (image.x, image.y);
+    let ([kh, kw], [stride_h, stride_w], [dilation_h, dilation_w]) =
+        (image.taps, image.stride, image.dilation);
+    let together = PANEL_LEN.checked_div(channels)?;
+    let seen_columns = columns + (kw - 1) * dilation_w;
+    let last = columns.checked_sub(together)?;
+    let small = seen_columns * channels + PANEL_LEN <= MOST_OF_ROW && kh <= TAPS && kw <= MOST_WEIGHTS;
+    if channels != count || together * channels != PANEL_LEN || stride_w != 1 || !small {
+        return None;
+    }
+    let [pad_h, pad_w] = image.pad;
+    let zero = i8::try_from(image.x_zero_point).ok()?;
+    let before = pad_w.min(seen_columns);
+    let inside = width.min(seen_columns - before) * channels;
+
+    let (mut bias, mut requant) = ([0; PANEL_LEN], [Multiplier::zeroed(); PANEL_LEN]);
+    for (at, (bias, requant)) in bias.iter_mut().zip(&mut requant).enumerate() {
+        *bias = outputs.bias.get(at % channels).copied().unwrap_or_default();
+        *requant = *outputs.requant.get(at % channels).or(outputs.requant.first())?;
+    }
+    let by = Multipliers::of(&OutputsI8 { bias: &bias, requant: &requant, ..*outputs }, 0);
+    let mut start: __m512i = cast(bias);
+    let mut weights = [_mm512_setzero_si512(); MOST_WEIGHTS];
+    let weights = weights.get_mut(..kw)?;
+    for (column, to) in weights.iter_mut().enumerate() {
+        let mut group = [[0; TAPS]; PANEL_LEN];
+        for (at, group) in group.iter_mut().enumerate() {
+            for (tap, to) in group.iter_mut().enumerate().take(kh) {
+                *to = *w.get((tap * kw + column) * channels + at % channels)?;
+            }
+        }
+        *to = cast(group);
+        start = _mm512_sub_epi32(start, _mm512_dpbusd_epi32(_mm512_setzero_si512(), all_above(), *to));
+    }
+
+    let mut of_taps = [[zero; MOST_OF_ROW]; TAPS];
+    for row in 0..rows {
+        for (tap, to) in of_taps.iter_mut().enumerate().take(kh) {
+            let to = to.get_mut(before * channels..)?.get_mut(..inside)?;
+            match (row * stride_h + tap * dilation_h).checked_sub(pad_h).filter(|row| *row < height) {
+                None => to.fill(zero),
+                Some(row) => to.copy_from_slice(x.get(row * width * channels..)?.get(..inside)?),
+            }
+        }
+        let mut seen = Seen::in_room(room.get_mut(..seen_columns)?);
+        for column in 0..seen_columns {
+            let [a, b, c, d] = &of_taps;
+            let at = column * channels..column * channels + PANEL_LEN;
+            let (a, b, c) = (a.get(at.clone())?, b.get(at.clone())?, c.get(at.clone())?);
+            let (a, b, c) = (*a.first_chunk()?, *b.first_chunk()?, *c.first_chunk()?);
+            seen.row(if kh == 3 {
+                side_by_side([a, b, c])
+            } else {
+                side_by_side([a, b, c, *d.get(at)?.first_chunk()?])
+            })?;
+        }
+        let (seen, _) = seen.written(seen_columns * PANEL_LEN)?.as_chunks::<PANEL_LEN>();
+        let y = y.get_mut(row * columns * channels..)?;
+        // The last ones begin early enough to be whole.
+        for column in (0..last).step_by(together).chain([last]) {
+            let mut sums = start;
+            for (tap, w) in weights.iter().enumerate() {
+                sums = _mm512_dpbusd_epi32(sums, cast(*seen.get(column + tap * dilation_w)?), *w);
+            }
+            *y.get_mut(column * channels..)?.first_chunk_mut()? = by.requantize(sums);
+        }
+    }
+    Some(())
 }
 
 /// Sixteen channels at a time, or all of them if there are fewer.

@@ -59,16 +59,15 @@ impl Multipliers {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
     pub(super) fn requantize(&self, sums: __m512i) -> [i8; PANEL_LEN] {
-        let elements = if self.plain { self.requantize_plainly(sums) } else { self.requantize_fully(sums) };
-        cast(_mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(elements), self.min), self.max))
+        if self.plain { self.requantize_plainly(sums) } else { self.requantize_fully(sums) }
     }
 
     /// By any multipliers.
     // Not inlined: registers are for what nearly all models have.
-    #[target_feature(enable = "avx512f")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[cold]
     #[inline(never)]
-    fn requantize_fully(&self, sums: __m512i) -> __m512i {
+    fn requantize_fully(&self, sums: __m512i) -> [i8; PANEL_LEN] {
         let high = self.high_products(_mm512_sllv_epi32(sums, self.left));
         // The bits that the shift drops.
         let one = _mm512_set1_epi32(1);
@@ -77,16 +76,16 @@ impl Multipliers {
         let threshold = _mm512_sub_epi32(_mm512_srli_epi32::<1>(dropped), _mm512_srai_epi32::<31>(high));
         let shifted = _mm512_srav_epi32(high, self.right);
         let up = _mm512_cmpgt_epi32_mask(rest, threshold);
-        _mm512_add_epi32(_mm512_mask_add_epi32(shifted, up, shifted, one), self.zero_point)
+        self.bounded(_mm512_add_epi32(_mm512_mask_add_epi32(shifted, up, shifted, one), self.zero_point))
     }
 
     /// By multipliers that shift to the right, as both roundings in one.
     ///
     /// `⌊(⌊(p + 2³⁰) / 2³¹⌋ + a) / 2ʳ⌋ = ⌊(p + 2³⁰ + 2³¹ · a) / 2³¹⁺ʳ⌋`, where a is `2ʳ⁻¹`, and one less below zero: of
     /// p, since what rounds to zero gives zero with both.
-    #[target_feature(enable = "avx512f,avx512dq")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
-    fn requantize_plainly(&self, sums: __m512i) -> __m512i {
+    fn requantize_plainly(&self, sums: __m512i) -> [i8; PANEL_LEN] {
         let one = _mm512_set1_epi64(1 << 31);
         let ([of_even, of_odd], [even_places, odd_places]) = (self.added, self.places);
         let even = _mm512_mul_epi32(sums, self.even);
@@ -96,7 +95,14 @@ impl Multipliers {
         let even = _mm512_srav_epi64(_mm512_mask_sub_epi64(even, even_below, even, one), even_places);
         // The upper half of each.
         let odd = _mm512_srav_epi64(_mm512_mask_sub_epi64(odd, odd_below, odd, one), odd_places);
-        _mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd)
+        self.bounded(_mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd))
+    }
+
+    /// Elements of y within its bounds.
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
+    fn bounded(&self, elements: __m512i) -> [i8; PANEL_LEN] {
+        cast(_mm_min_epi8(_mm_max_epi8(_mm512_cvtsepi32_epi8(elements), self.min), self.max))
     }
 
     /// Bits 31 to 62 of the products, rounded.

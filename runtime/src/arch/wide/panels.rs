@@ -60,6 +60,7 @@ pub(in crate::arch) trait Panels: Sized {
 }
 
 /// How one multiplies one pixel with four elements of sixteen outputs each.
+#[cfg(target_arch = "x86_64")]
 pub(in crate::arch) trait OnePixel {
     /// Sums of sixteen outputs in registers.
     type Sums: Copy;
@@ -275,6 +276,7 @@ impl<X: From<i8> + Copy> Products<'_, X> {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Products<'_, i8> {
     /// All outputs of the first pixel.
     #[inline(always)]
