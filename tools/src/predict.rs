@@ -5,9 +5,9 @@ use crate::isa::{self, IsaError};
 use crate::quant::Quant;
 use bytemuck::pod_read_unaligned;
 use flatpack_format::ops::recurrence::{KEPT, Recurrence};
-use flatpack_format::{Block, DType, Model, OpCode, Shape, Tensor};
+use flatpack_format::{DType, Model, OpCode, Shape, Tensor};
 use flatpack_runtime::golden::element;
-use flatpack_runtime::{LoadError, RunError, Session};
+use flatpack_runtime::{Arena, LoadError, RunError, Session};
 use std::ops::Range;
 use thiserror::Error;
 
@@ -286,8 +286,8 @@ pub fn predict_with(
 ) -> Result<Vec<Array>, PredictError> {
     let Options { outputs, threads, keep_state } = options;
     let rows = Rows::of(&model, inputs)?;
-    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
-    let session = Session::load(model, isa::kernels()?, Block::bytes_mut(&mut memory))?;
+    let mut memory = Arena::of(&model)?;
+    let session = Session::load(model, isa::kernels()?, memory.bytes_mut())?;
     let mut session = session.with_threads(threads)?;
     let quants: Vec<Option<Quant>> =
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();

@@ -3,8 +3,8 @@
 use super::{Failure, Report, file};
 use crate::isa;
 use comfy_table::{Table, presets};
-use flatpack_format::{Block, Case, OpCode, Target};
-use flatpack_runtime::{Isa, Progress, Session, ops};
+use flatpack_format::{Case, OpCode, Target};
+use flatpack_runtime::{Arena, Isa, Progress, Session, ops};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -34,12 +34,11 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let mapped = file::open(&args.file)?;
     let model = file::model(&args.file, &mapped)?;
     let open_us = micros(opening);
-    let mut memory = vec![Block::ZERO; Block::count(Session::memory_bytes(&model))];
+    let mut memory = Arena::of(&model).map_err(|e| Failure::usage(miette::miette!("{e}")))?;
     let first = Instant::now();
     let isa = args.isa.map_or_else(isa::chosen, Ok).map_err(Failure::isa)?;
     let kernels = isa.kernels().unwrap_or(ops::ALL);
-    let mut session =
-        Session::load(model, kernels, Block::bytes_mut(&mut memory)).map_err(|e| fail(e.to_string()))?;
+    let mut session = Session::load(model, kernels, memory.bytes_mut()).map_err(|e| fail(e.to_string()))?;
     session =
         session.with_threads(args.threads.into()).map_err(|e| Failure::usage(miette::miette!("{e}")))?;
     let case = model.cases().next();
