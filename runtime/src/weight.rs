@@ -11,6 +11,12 @@ pub trait Weight: Pod + Send + Sync {
     /// What the activation is multiplied with.
     fn real(self) -> f32;
 
+    /// The bits of these, if they are binary16.
+    #[inline(always)]
+    fn halves<const N: usize>(_: &[Self; N]) -> Option<&[u16; N]> {
+        None
+    }
+
     /// The weights themselves, if they are stored as they are multiplied.
     #[inline(always)]
     fn reals(_: &[Self]) -> Option<&[f32]> {
@@ -45,6 +51,11 @@ impl Weight for i8 {
 pub struct Half(u16);
 
 impl Weight for Half {
+    #[inline(always)]
+    fn halves<const N: usize>(weights: &[Self; N]) -> Option<&[u16; N]> {
+        bytemuck::cast_slice(weights).first_chunk()
+    }
+
     #[inline(always)]
     fn real(self) -> f32 {
         math::half(self.0)

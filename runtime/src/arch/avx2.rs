@@ -1,4 +1,4 @@
-//! x86-64 with AVX2 and FMA: Intel from Haswell on, AMD from Zen on.
+//! x86-64 with AVX2, FMA and F16C: Intel from Haswell on, AMD from Zen on.
 
 mod add_i8;
 mod conv_i8;
@@ -17,7 +17,7 @@ pub(super) use reals::Eight;
 use reals::Reals;
 use wide::blocks::Room;
 
-/// The loops of this instruction set. Its kernels are given out where the processor has AVX2 and FMA only: see
+/// The loops of this instruction set. Its kernels are given out where the processor has AVX2, FMA and F16C only: see
 /// [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2;
@@ -28,10 +28,11 @@ impl Arch for Avx2 {
     const WIDE_TILES: bool = true;
 
     wide_loops!(
-        "avx2,fma",
+        "avx2,fma,f16c",
         Reals,
         wide::conv_image_in_panels::<Words, i16>,
-        wide::depthwise_image_i8::<SideBySide, i16>
+        wide::depthwise_image_i8::<SideBySide, i16>,
+        add_i8::Sixteen
     );
 
     fn conv_image_i8(
@@ -44,19 +45,5 @@ impl Arch for Avx2 {
     ) -> Option<()> {
         // SAFETY: the processor has AVX2 and FMA.
         unsafe { conv_i8::conv_image(room, image, w, outputs, x, y) }
-    }
-
-    fn adds_i8(params: &AddI8Params) -> bool {
-        add_i8::adds(params)
-    }
-
-    fn add_run_i8<const MINUS: bool>(
-        params: &AddI8Params,
-        a: Option<&[i8]>,
-        b: Option<&[i8]>,
-        y: &mut [i8],
-    ) -> Option<()> {
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { add_i8::add_run::<MINUS>(params, a, b, y) }
     }
 }

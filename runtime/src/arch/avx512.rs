@@ -16,8 +16,8 @@ use flatpack_format::ops::add_i8::AddI8Params;
 use reals::Reals;
 use wide::blocks::Room;
 
-/// The loops of AVX-512: of integers those of AVX2. Its kernels are given out only where the processor has it, AVX2 and
-/// FMA: see [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
+/// The loops of AVX-512: of integers those of AVX2. Its kernels are given out only where the processor has it, AVX2, FMA
+/// and F16C: see [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512;
 
@@ -33,7 +33,7 @@ macro_rules! implement {
 
             const WIDE_TILES: bool = true;
 
-            wide_loops!($features, Reals, $conv_in_panels_i8, $depthwise_image_i8);
+            wide_loops!($features, Reals, $conv_in_panels_i8, $depthwise_image_i8, add_i8::Sixteen);
 
             fn conv_image_i8(
                 room: &mut Room<i16>,
@@ -45,33 +45,19 @@ macro_rules! implement {
             ) -> Option<()> {
                 Avx2::conv_image_i8(room, image, w, outputs, x, y)
             }
-
-            fn adds_i8(params: &AddI8Params) -> bool {
-                Avx2::adds_i8(params)
-            }
-
-            fn add_run_i8<const MINUS: bool>(
-                params: &AddI8Params,
-                a: Option<&[i8]>,
-                b: Option<&[i8]>,
-                y: &mut [i8],
-            ) -> Option<()> {
-                // SAFETY: the processor has AVX-512.
-                unsafe { add_i8::add_run::<MINUS>(params, a, b, y) }
-            }
         }
     };
 }
 
 implement!(
     Avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
     wide::conv_image_in_panels::<Words, i16>,
     wide::depthwise_image_i8::<SideBySide, i16>
 );
 implement!(
     Avx512Vnni,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
     panels_i8::conv_image,
     depthwise_i8::depthwise_image
 );

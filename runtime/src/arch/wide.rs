@@ -3,6 +3,8 @@
 //! They are written once, over [`Sixteen`] reals in registers, and compiled for each instruction set. Products are
 //! added with one rounding, so that results differ from the portable loops' by rounding alone.
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod add_i8;
 #[allow(unsafe_code)]
 pub(super) mod blocks;
 mod conv;
@@ -27,6 +29,7 @@ pub(super) use panels::{OnePixel, conv_pixel_in_panels};
 pub(super) use rows::gemm_rows;
 
 use super::{OutputsI8, PANEL_LEN, ROW_TILE};
+use crate::math::half;
 use crate::weight::Weight;
 use bytemuck::Pod;
 use flatpack_format::ops::Multiplier;
@@ -44,6 +47,21 @@ pub(super) trait Sixteen: Copy {
 
     /// From memory.
     fn load(from: &[f32; PANEL_LEN]) -> Self;
+
+    /// Weights from memory, as they are multiplied.
+    #[inline(always)]
+    fn weights<W: Weight>(from: &[W; PANEL_LEN]) -> Self {
+        match W::halves(from) {
+            Some(bits) => Self::load_halves(bits),
+            None => Self::load(&from.map(W::real)),
+        }
+    }
+
+    /// Of binary16, from memory.
+    #[inline(always)]
+    fn load_halves(from: &[u16; PANEL_LEN]) -> Self {
+        Self::load(&from.map(half))
+    }
 
     /// From memory with fewer elements; the others are zero.
     #[inline(always)]

@@ -1,11 +1,11 @@
 //! What the instruction sets of x86-64 have in common.
 
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
-/// reals in the registers of a set, and with its loops for convolutions of integers.
+/// reals in the registers of a set, and with its loops for convolutions and sums of integers.
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
-    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path) => {
+    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty) => {
         wide_loops! { $features =>
             fn gemm_rows_f32[const P: usize, W: Weight](
                 patch: &Patch<'_, P>,
@@ -55,6 +55,17 @@ macro_rules! wide_loops {
                 x: &[i8],
                 y: &mut [i8],
             ) = $depthwise_image_i8(room, image, w, outputs, x, y);
+
+            fn add_run_i8[const MINUS: bool](
+                params: &AddI8Params,
+                a: Option<&[i8]>,
+                b: Option<&[i8]>,
+                y: &mut [i8],
+            ) = wide::add_i8::add_run::<$Sums, MINUS>(params, a, b, y);
+        }
+
+        fn adds_i8(params: &AddI8Params) -> bool {
+            wide::add_i8::adds(params)
         }
 
         #[inline(always)]
@@ -67,6 +78,9 @@ macro_rules! wide_loops {
             unsafe { run(f) }
         }
     };
+    // Only that one is not seen from its arguments.
+    (@call $run:ident [const MINUS: bool] $arguments:tt) => { $run::<MINUS> $arguments };
+    (@call $run:ident [$($generics:tt)*] $arguments:tt) => { $run $arguments };
     ($features:literal => $(
         fn $name:ident[$($generics:tt)*]($($argument:ident: $Type:ty),* $(,)?) = $loops:expr;
     )*) => { $(
@@ -76,7 +90,7 @@ macro_rules! wide_loops {
                 $loops
             }
             // SAFETY: the processor has these features.
-            unsafe { run($($argument),*) }
+            unsafe { wide_loops!(@call run [$($generics)*] ($($argument),*)) }
         }
     )* };
 }

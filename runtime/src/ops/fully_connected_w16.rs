@@ -11,11 +11,16 @@
 //! The rule proves what it proves for `fully_connected`.
 
 use super::fully_connected;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use crate::weight::Half;
 use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::FullyConnectedW16, RULE, fully_connected::run::<Active, Half>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::FullyConnectedW16, RULE, fully_connected::run::<A, Half>)
+}

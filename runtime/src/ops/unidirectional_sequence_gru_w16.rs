@@ -10,12 +10,16 @@
 //! The others are those of [`unidirectional_sequence_gru`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_gru;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use crate::weight::Half;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_gru_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::UnidirectionalSequenceGruW16, RULE, unidirectional_sequence_gru::run::<Active, Half>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceGruW16, RULE, unidirectional_sequence_gru::run::<A, Half>)
+}

@@ -10,15 +10,16 @@
 //! The others are those of [`unidirectional_sequence_lstm`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_lstm;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use crate::weight::Half;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(
-    OpCode::UnidirectionalSequenceLstmW16,
-    RULE,
-    unidirectional_sequence_lstm::run::<Active, Half>,
-);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceLstmW16, RULE, unidirectional_sequence_lstm::run::<A, Half>)
+}

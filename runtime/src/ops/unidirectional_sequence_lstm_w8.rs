@@ -11,11 +11,15 @@
 //! The others are those of [`unidirectional_sequence_lstm`], and the rule proves what it proves there.
 
 use super::unidirectional_sequence_lstm;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use flatpack_format::OpCode;
 use flatpack_format::ops::unidirectional_sequence_lstm_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::UnidirectionalSequenceLstmW8, RULE, unidirectional_sequence_lstm::run::<Active, i8>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::UnidirectionalSequenceLstmW8, RULE, unidirectional_sequence_lstm::run::<A, i8>)
+}

@@ -26,6 +26,15 @@ impl Sixteen for Reals {
     }
 
     #[inline(always)]
+    fn load_halves(from: &[u16; PANEL_LEN]) -> Self {
+        let [low, high]: [[u16; 8]; 2] = cast(*from);
+        // SAFETY: the processor has F16C.
+        let low = unsafe { _mm256_cvtph_ps(cast(low)) };
+        // SAFETY: as above.
+        Self([low, unsafe { _mm256_cvtph_ps(cast(high)) }])
+    }
+
+    #[inline(always)]
     fn load_part(from: &[f32]) -> Self {
         let len = from.len().min(PANEL_LEN) as i32;
         let from = from.as_ptr();
@@ -44,7 +53,7 @@ impl Sixteen for Reals {
         tile: &Tile<'_, Self, W, P, N>,
         y: &mut [f32],
     ) -> Option<()> {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         #[inline(never)]
         fn run<W: Weight, const P: usize, const N: usize>(
             tile: &Tile<'_, Reals, W, P, N>,
@@ -58,14 +67,14 @@ impl Sixteen for Reals {
 
     #[inline(always)]
     fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE] {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         #[inline]
         fn totals([a, b, c, d]: [[__m256; 2]; ROW_TILE]) -> [f32; ROW_TILE] {
             let [a, b, c, d] = [joined(a), joined(b), joined(c), joined(d)];
             let halves = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
             cast(_mm_add_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps::<1>(halves)))
         }
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         #[inline]
         fn joined([low, high]: [__m256; 2]) -> __m256 {
             _mm256_add_ps(low, high)
@@ -131,11 +140,18 @@ impl Sixteen for Eight {
     }
 
     #[inline(always)]
+    fn load_halves(from: &[u16; PANEL_LEN]) -> Self {
+        let [low, _]: [[u16; 8]; 2] = cast(*from);
+        // SAFETY: the processor has F16C.
+        Self(unsafe { _mm256_cvtph_ps(cast(low)) })
+    }
+
+    #[inline(always)]
     fn run_tile<W: Weight, const P: usize, const N: usize>(
         tile: &Tile<'_, Self, W, P, N>,
         y: &mut [f32],
     ) -> Option<()> {
-        #[target_feature(enable = "avx2,fma")]
+        #[target_feature(enable = "avx2,fma,f16c")]
         #[inline(never)]
         fn run<W: Weight, const P: usize, const N: usize>(
             tile: &Tile<'_, Eight, W, P, N>,

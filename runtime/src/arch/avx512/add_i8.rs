@@ -1,86 +1,54 @@
-//! Sums of integers at their common scale, as on AVX2: sixteen at once.
+//! Sums of integers at their common scale, in one register.
 
 use super::requantize::Multipliers;
-use crate::arch::wide::{put, sixteen_of};
-use crate::arch::{OutputsI8, PANEL_LEN};
+use crate::arch::OutputsI8;
+use crate::arch::wide::add_i8::{Scale, Sums};
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
-/// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8). Operands are not shifted to the left.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn add_run<const MINUS: bool>(
-    params: &AddI8Params,
-    a: Option<&[i8]>,
-    b: Option<&[i8]>,
-    y: &mut [i8],
-) -> Option<()> {
-    let requant = [params.multiplier];
-    let outputs =
-        OutputsI8 { bias: &[], requant: &requant, plain: Multiplier::all_plain(&requant), y: params.y };
-    let sum = Sum {
-        of_a: Scale::of(params.a_zero_point, params.a_multiplier),
-        of_b: Scale::of(params.b_zero_point, params.b_multiplier),
-        by: Multipliers::of(&outputs, 0),
-    };
-    for at in (0..y.len()).step_by(PANEL_LEN) {
-        let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
-        put(sum.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
-    }
-    Some(())
-}
-
-/// How an operand comes to the common scale: as for AVX2, which says why.
-struct Scale {
-    zero_point: __m512i,
-    upper: __m512i,
-    lower: __m512i,
-    right: __m128i,
-    half: __m512i,
-    /// All ones if there is a shift: halves are rounded away from zero.
-    shifts: __m512i,
-}
-
-impl Scale {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn of(zero_point: i32, by: Multiplier) -> Self {
-        let right = by.shift.min(0).wrapping_neg();
-        let half = 1u32.wrapping_shl(right as u32) >> 1;
-        Self {
-            zero_point: _mm512_set1_epi32(zero_point),
-            upper: _mm512_set1_epi32(by.mantissa >> 11),
-            lower: _mm512_set1_epi32(by.mantissa & 0x7ff),
-            right: _mm_cvtsi32_si128(right),
-            half: _mm512_set1_epi32(half as i32),
-            shifts: _mm512_set1_epi32(if right == 0 { 0 } else { -1 }),
-        }
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    #[inline]
-    fn sixteen(&self, x: [i8; PANEL_LEN]) -> __m512i {
-        let v = _mm512_sub_epi32(_mm512_cvtepi8_epi32(cast(x)), self.zero_point);
-        let low = _mm512_add_epi32(_mm512_mullo_epi32(v, self.lower), _mm512_set1_epi32(1 << 10));
-        let high = _mm512_add_epi32(_mm512_mullo_epi32(v, self.upper), _mm512_srai_epi32::<11>(low));
-        let below_zero = _mm512_and_si512(_mm512_srai_epi32::<31>(high), self.shifts);
-        _mm512_sra_epi32(_mm512_add_epi32(_mm512_add_epi32(high, self.half), below_zero), self.right)
-    }
-}
-
-/// Sixteen elements of y.
-struct Sum {
-    of_a: Scale,
-    of_b: Scale,
+/// Sums of sixteen elements.
+pub(super) struct Sixteen {
+    scales: [Scale; 2],
     by: Multipliers,
 }
 
-impl Sum {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    #[inline]
-    fn sixteen<const MINUS: bool>(&self, a: [i8; PANEL_LEN], b: [i8; PANEL_LEN]) -> [i8; PANEL_LEN] {
-        let (a, b) = (self.of_a.sixteen(a), self.of_b.sixteen(b));
-        let sums = if MINUS { _mm512_sub_epi32(a, b) } else { _mm512_add_epi32(a, b) };
-        self.by.requantize(sums)
+impl Sums for Sixteen {
+    #[inline(always)]
+    fn of(params: &AddI8Params, scales: [Scale; 2]) -> Self {
+        let requant = [params.multiplier];
+        let plain = Multiplier::all_plain(&requant);
+        let outputs = OutputsI8 { bias: &[], requant: &requant, plain, y: params.y };
+        // SAFETY: the processor has AVX-512.
+        Self { scales, by: unsafe { Multipliers::of(&outputs, 0) } }
     }
+
+    #[inline(always)]
+    fn sixteen<const MINUS: bool>(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16] {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        #[inline]
+        fn sixteen<const MINUS: bool>(sums: &Sixteen, a: [i8; 16], b: [i8; 16]) -> [i8; 16] {
+            let [of_a, of_b] = sums.scales;
+            let (a, b) = (scaled(of_a, a), scaled(of_b, b));
+            let both = if MINUS { _mm512_sub_epi32(a, b) } else { _mm512_add_epi32(a, b) };
+            sums.by.requantize(both)
+        }
+        // SAFETY: the processor has AVX-512.
+        unsafe { sixteen::<MINUS>(self, a, b) }
+    }
+}
+
+/// At the common scale.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn scaled(by: Scale, x: [i8; 16]) -> __m512i {
+    let (zero_point, upper) = (_mm512_set1_epi32(by.zero_point), _mm512_set1_epi32(by.upper));
+    let lower = _mm512_set1_epi32(by.lower);
+    let v = _mm512_sub_epi32(_mm512_cvtepi8_epi32(cast(x)), zero_point);
+    let low = _mm512_add_epi32(_mm512_mullo_epi32(v, lower), _mm512_set1_epi32(1 << 10));
+    let high = _mm512_add_epi32(_mm512_mullo_epi32(v, upper), _mm512_srai_epi32::<11>(low));
+    let below_zero = _mm512_and_si512(_mm512_srai_epi32::<31>(high), _mm512_set1_epi32(by.shifts));
+    let rounded = _mm512_add_epi32(_mm512_add_epi32(high, _mm512_set1_epi32(by.half)), below_zero);
+    _mm512_sra_epi32(rounded, _mm_cvtsi32_si128(by.right))
 }

@@ -27,6 +27,12 @@ impl Sixteen for Reals {
     }
 
     #[inline(always)]
+    fn load_halves(from: &[u16; PANEL_LEN]) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_cvtph_ps(cast(*from)) })
+    }
+
+    #[inline(always)]
     fn load_part(from: &[f32]) -> Self {
         let some = first(from.len());
         // SAFETY: the processor has AVX-512, and only the elements of `from` are read.

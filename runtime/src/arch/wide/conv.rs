@@ -170,9 +170,9 @@ impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Tile<'_, V, W, P, N>
             }
             let [of_first, others @ ..] = &w_of[..] else { return None };
             for (i, of_first) in of_first.iter().enumerate() {
-                let mut w = [V::load(&of_first.map(W::real)); N];
+                let mut w = [V::weights(of_first); N];
                 for (w, of) in w.iter_mut().skip(1).zip(others) {
-                    *w = V::load(&of.get(i)?.map(W::real));
+                    *w = V::weights(of.get(i)?);
                 }
                 for (acc, x) in acc.iter_mut().zip(x_of) {
                     let x = V::splat(*x.get(i)?);

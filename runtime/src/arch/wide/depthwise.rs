@@ -156,7 +156,7 @@ impl<W: Weight> Run<'_, W> {
         let bias = V::load(&sixteen_of(bias, 0));
         let mut sums = [if W::SCALED { V::splat(0.0) } else { bias }; P];
         for [x_at, w_at] in self.taps.iter().map(|tap| tap.at()) {
-            let w = V::load(&sixteen_of(self.w, w_at).map(W::real));
+            let w = V::weights(&sixteen_of(self.w, w_at));
             for (sum, pixel) in sums.iter_mut().zip(pixels) {
                 let [at, _] = pixel.at();
                 *sum = sum.add_product(V::load(&sixteen_of(self.x, at + x_at)), w);
@@ -199,7 +199,7 @@ impl<W: Weight> Run<'_, W> {
                 let (x, _) = self.x.get(at + x_at + c..)?.as_chunks::<PANEL_LEN>();
                 let x: &[[f32; PANEL_LEN]; N] = x.first_chunk()?;
                 for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
-                    *sum = sum.add_product(V::load(x), V::load(&w.map(W::real)));
+                    *sum = sum.add_product(V::load(x), V::weights(w));
                 }
             }
         }

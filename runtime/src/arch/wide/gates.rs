@@ -19,7 +19,7 @@ pub(in crate::arch) fn gates<V: Sixteen, W: Weight, const T: usize, const G: usi
     let mut add = |x: f32, w: &[[W; PANEL_LEN]; G]| {
         let x = V::splat(x);
         for (acc, w) in acc.iter_mut().zip(w) {
-            *acc = acc.add_product(x, V::load(&w.map(W::real)));
+            *acc = acc.add_product(x, V::weights(w));
         }
     };
     if panel.gates == G && gates.is_sorted() {

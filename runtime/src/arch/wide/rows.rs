@@ -45,7 +45,7 @@ fn add_tap<V: Sixteen, W: Weight>(x: &[f32], w: &[W], depth: usize, y: &mut [f32
             let x = V::load(x);
             for (sum, w) in sums.iter_mut().zip(of) {
                 let w = w.as_chunks::<PANEL_LEN>().0.get(i)?;
-                *sum = sum.add_product(x, V::load(&w.map(W::real)));
+                *sum = sum.add_product(x, V::weights(w));
             }
         }
         if !x_rest.is_empty() {
