@@ -12,6 +12,9 @@ pub(in crate::arch) const GROUP: usize = 4;
 /// The most rows of taps.
 const MOST_TAPS: usize = 16;
 
+/// Groups of weights that there is room for, if they are not as they are multiplied: 12 KiB.
+const MOST_OF_ROWS: usize = 192;
+
 /// Elements of pixels that are put together at once.
 const PUT: usize = 8 * 1024;
 
@@ -125,16 +128,28 @@ fn each_products<X: From<i8> + Copy>(
     let ([_, _, channels], [kh, kw], [_, _, count]) = (image.x, image.taps, image.y);
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
-    let weights = Weights { w, panel_len: depth.div_ceil(GROUP), outputs, count };
-    // A tap has whole groups, and so have the taps of a row, which are neighbours.
-    if channels.is_multiple_of(GROUP) && kh <= MOST_TAPS {
-        return each_block(room, image, x, sizes, |Block { seen, row, pixels, first }| {
+    let panel_len = depth.div_ceil(GROUP);
+    // Taps of a row are neighbours in x: whole groups, or made such by weights that are zero.
+    let (row, mut room_of_rows);
+    let by_rows = if (kw * channels).is_multiple_of(GROUP) {
+        row = kw * channels / GROUP;
+        Some(w)
+    } else {
+        row = (kw * channels).div_ceil(GROUP);
+        room_of_rows = [[0; PANEL_LEN * GROUP]; MOST_OF_ROWS];
+        in_whole_rows(w, panel_len, [kh, kw * channels], &mut room_of_rows)
+    };
+    if let (Some(w), ..=MOST_TAPS) = (by_rows, kh) {
+        let weights = Weights { w, panel_len: kh * row, outputs, count };
+        return each_block(room, image, x, sizes, |block| {
+            let Block { seen, pixels, first, .. } = block;
             let mut taps = [0; MOST_TAPS];
-            taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * row) as u32);
-            let products = Products { seen, taps: taps.get(..kh)?, len: kw * channels, pixels, weights };
+            taps.iter_mut().enumerate().for_each(|(tap, at)| *at = (tap * block.row) as u32);
+            let products = Products { seen, taps: taps.get(..kh)?, len: row * GROUP, pixels, weights };
             f(&products, y.get_mut(first * count..)?.get_mut(..pixels.len() * count)?)
         });
     }
+    let weights = Weights { w, panel_len, outputs, count };
     // Else taps of each pixel are put side by side.
     let len = depth.next_multiple_of(LEN);
     let mut put = [X::from(0); PUT];
@@ -158,6 +173,26 @@ fn each_products<X: From<i8> + Copy>(
         }
         Some(())
     })
+}
+
+/// Weights of which the taps of each row are whole groups, with zeros past the last one: as long as there is room.
+fn in_whole_rows<'r>(
+    w: &[Group],
+    panel_len: usize,
+    [rows, row]: [usize; 2],
+    room: &'r mut [Group],
+) -> Option<&'r [Group]> {
+    let of_row = row.div_ceil(GROUP);
+    let panels = w.len().checked_div(panel_len)?;
+    let room = room.get_mut(..panels * rows * of_row)?;
+    for (from, to) in pieces(w, panel_len).zip(room.chunks_exact_mut((rows * of_row).max(1))) {
+        for at in 0..rows * row {
+            let (from, to) = (from.get(at / GROUP)?, to.get_mut(at / row * of_row + at % row / GROUP)?);
+            let from = from.iter().skip(at % GROUP).step_by(GROUP);
+            to.iter_mut().skip(at % row % GROUP).step_by(GROUP).zip(from).for_each(|(to, w)| *to = *w);
+        }
+    }
+    Some(room)
 }
 
 /// Rows of taps of a pixel, one after the other. What follows the last one is of no use: its weights are zero.
