@@ -116,6 +116,16 @@ pub struct RowsI8<'a> {
     pub quads: &'a [Quad],
 }
 
+/// Plain loops that [`Arch::vectorize`] compiles for an instruction set: a method that is always inlined. A closure is
+/// not, and then has the instructions of every machine of the target.
+pub trait Loops {
+    /// What they give.
+    type Output;
+
+    /// Runs them. To be always inlined.
+    fn run<A: Arch>(self) -> Self::Output;
+}
+
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
 /// of the weights.
 ///
@@ -260,10 +270,13 @@ pub trait Arch {
     /// Whether recurrent operators compute 16 units at once, not 4.
     const WIDE_TILES: bool = false;
 
-    /// Calls f, whose loops are compiled for this instruction set as far as they are inlined.
+    /// Runs loops, compiled for this instruction set.
     #[inline(always)]
-    fn vectorize<R>(f: impl FnOnce() -> R) -> R {
-        f()
+    fn vectorize<L: Loops>(loops: L) -> L::Output
+    where
+        Self: Sized,
+    {
+        loops.run::<Self>()
     }
 
     /// A convolution of an image, or of some rows of it, with w in layout `panel16`: `y[oh, ow, o] = clamp(bias[o] +

@@ -116,3 +116,23 @@ fn dims<const N: usize>(shape: &Shape) -> Option<[usize; N]> {
     let dims: &[u32; N] = shape.dims().try_into().ok()?;
     Some(dims.map(|d| d as usize))
 }
+
+/// What a step does, an expression of its node and operands, with its loops compiled for an instruction set.
+macro_rules! vectorized {
+    ($A:ty, |$node:ident, $operands:ident| $run:expr) => {{
+        struct Step<'n, 'm, 'o>(&'n $crate::kernel::Node<'m>, $crate::operands::Operands<'o>);
+
+        impl $crate::arch::Loops for Step<'_, '_, '_> {
+            type Output = Option<()>;
+
+            #[inline(always)]
+            #[allow(non_camel_case_types, clippy::redundant_closure_call)]
+            fn run<A: $crate::arch::Arch>(self) -> Option<()> {
+                let Self($node, $operands) = self;
+                $run
+            }
+        }
+        <$A as $crate::arch::Arch>::vectorize(Step($node, $operands))
+    }};
+}
+pub(crate) use vectorized;

@@ -8,7 +8,7 @@ mod reals;
 mod requantize;
 
 use super::x86::wide_loops;
-use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 pub(super) use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;

@@ -10,7 +10,7 @@ mod unsigned;
 
 use super::avx2::{Avx2, SideBySide, Words};
 use super::x86::wide_loops;
-use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
 use reals::Reals;

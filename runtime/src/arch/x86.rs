@@ -1,7 +1,8 @@
 //! What the instruction sets of x86-64 have in common.
 
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
-/// reals in the registers of a set, and with its loops for convolutions and sums of integers.
+/// reals in the registers of a set, and with its loops for convolutions and sums
+/// of integers.
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
@@ -69,13 +70,13 @@ macro_rules! wide_loops {
         }
 
         #[inline(always)]
-        fn vectorize<R>(f: impl FnOnce() -> R) -> R {
+        fn vectorize<L: Loops>(loops: L) -> L::Output {
             #[target_feature(enable = $features)]
-            fn run<R>(f: impl FnOnce() -> R) -> R {
-                f()
+            fn run<A: Arch, L: Loops>(loops: L) -> L::Output {
+                loops.run::<A>()
             }
             // SAFETY: the processor has these features.
-            unsafe { run(f) }
+            unsafe { run::<Self, L>(loops) }
         }
     };
     // Only that one is not seen from its arguments.

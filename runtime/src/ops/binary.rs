@@ -126,7 +126,11 @@ macro_rules! kernel {
             $crate::kernel::Kernel::new(
                 flatpack_format::OpCode::$op,
                 flatpack_format::ops::binary::RULE,
-                |node, operands| A::vectorize(|| $crate::ops::binary::run(node, operands, $f)),
+                |node, operands| {
+                    $crate::kernel::vectorized!(A, |node, operands| $crate::ops::binary::run(
+                        node, operands, $f
+                    ))
+                },
             )
         }
     };

@@ -9,7 +9,7 @@
 //! type, and that y shares no memory with x.
 
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::operands::Operands;
 use flatpack_format::ops::dequantize::{DequantizeParams, RULE};
 use flatpack_format::{DType, OpCode};
@@ -19,7 +19,9 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Dequantize, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::Dequantize, RULE, |node, operands| {
+        vectorized!(A, |node, operands| run(node, operands))
+    })
 }
 
 #[inline(always)]

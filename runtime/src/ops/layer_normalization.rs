@@ -12,7 +12,7 @@
 //! negative, and that y shares no memory with scale and bias.
 
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::lanes::{NO_VALUES, each_vector};
 use crate::math::rsqrt;
 use crate::operands::{Operands, Reads};
@@ -25,7 +25,9 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::LayerNormalization, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::LayerNormalization, RULE, |node, operands| {
+        vectorized!(A, |node, operands| run(node, operands))
+    })
 }
 
 #[inline(always)]

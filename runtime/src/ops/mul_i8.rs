@@ -14,7 +14,7 @@
 use super::binary::broadcast;
 use crate::arch::{Active, Arch};
 use crate::fixed::requantize;
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::mul_i8::{MulI8Params, RULE};
@@ -24,7 +24,7 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::MulI8, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::MulI8, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
 }
 
 #[inline(always)]

@@ -1,12 +1,13 @@
 //! What the pools and the reductions of integers have in common: elements of each channel that are
 //! folded to one value.
 
-use crate::arch::{Arch, LANES, Patch};
+use crate::arch::{Arch, LANES, Loops, Patch};
 use crate::kernel::Node;
 use crate::pieces::pieces_mut;
 use crate::rows::{Band, Rows};
-use crate::window::{Moves, Span, Strides, Windows};
+use crate::window::{Moves, Span, Strides, Window, Windows};
 use bytemuck::Pod;
+use core::marker::PhantomData;
 
 /// How elements are folded.
 pub(crate) trait Fold<A: Arch> {
@@ -37,16 +38,44 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
     let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    let band = |band: Band<'_, F::Element>| {
-        let h_windows = h_windows.moved_on(&band);
-        let x = band.x;
-        for (row, y) in pieces_mut(band.y, ow * channels).enumerate() {
+    let image = Image { h_windows, w_windows, strides, row: ow * channels, channels };
+    rows.each(|band| A::vectorize(Bands { image, band, result: &result, folds: PhantomData::<(A, F)> }))
+}
+
+/// An image that a window moves over.
+#[derive(Clone, Copy)]
+struct Image {
+    h_windows: Window,
+    w_windows: Window,
+    strides: Strides,
+    /// Elements of a row of y.
+    row: usize,
+    channels: usize,
+}
+
+/// Some rows of it.
+struct Bands<'b, A: Arch, F: Fold<A>, R> {
+    image: Image,
+    band: Band<'b, F::Element>,
+    result: &'b R,
+    folds: PhantomData<(A, F)>,
+}
+
+impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands<'_, A, F, R> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<Set: Arch>(self) -> Option<()> {
+        let Image { h_windows, w_windows, strides, row: len, channels } = self.image;
+        let h_windows = h_windows.moved_on(&self.band);
+        let x = self.band.x;
+        for (row, y) in pieces_mut(self.band.y, len).enumerate() {
             let rows = h_windows.span(row);
             for (column, y) in pieces_mut(y, channels).enumerate() {
                 let columns = w_windows.span(column);
                 let patch = strides.patch(x, [Span::ONE, rows, columns], channels);
                 let count = rows.count * columns.count;
-                let result = |folded| result(folded, count);
+                let result = |folded| (self.result)(folded, count);
                 match channels {
                     _ if !A::WIDE_TILES => pixel::<A, F>(&patch, y, result)?,
                     32.. => wide_pixel::<A, F, 32>(&patch, y, result)?,
@@ -56,8 +85,7 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
             }
         }
         Some(())
-    };
-    rows.each(|of_rows| A::vectorize(|| band(of_rows)))
+    }
 }
 
 /// [`pixel`] of `L` channels or more, so many at once.

@@ -10,7 +10,7 @@
 
 use super::binary;
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::prelu::RULE;
@@ -20,7 +20,7 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Prelu, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::Prelu, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
 }
 
 #[inline(always)]

@@ -10,7 +10,7 @@
 //! type, and that y shares no memory with x.
 
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::math::round_half_away;
 use crate::operands::Operands;
 use flatpack_format::ops::quantize::{QuantizeParams, RULE};
@@ -21,7 +21,7 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Quantize, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::Quantize, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! A walk over the moments of a sequence, and the functions of gates: what recurrent operators have in common.
 
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
-use crate::arch::{Arch, PANEL_LEN, Panel, Patch, clamp};
+use crate::arch::{Arch, Loops, PANEL_LEN, Panel, Patch, clamp};
 use crate::kernel::Node;
 use crate::math::{exp, logistic, softplus, tanh};
 use crate::operands::Reads;
@@ -342,27 +342,43 @@ impl<W: Weight> Weights<'_, W> {
 /// The function of each. Once in a program, not once for each operator.
 #[inline(never)]
 pub(super) fn activate<A: Arch, const T: usize>(function: Activation, mut x: Tile<T>) -> Tile<T> {
-    A::vectorize(|| match function {
-        Activation::Linear => {}
-        Activation::Logistic => each(&mut x, logistic),
-        Activation::Tanh => each(&mut x, tanh),
-        Activation::Relu => each(&mut x, |x| clamp(x, 0.0, f32::INFINITY)),
-        Activation::Relu6 => each(&mut x, |x| clamp(x, 0.0, 6.0)),
-        Activation::HardTanh => each(&mut x, |x| clamp(x, -1.0, 1.0)),
-        Activation::HardSigmoid => each(&mut x, |x| hard_sigmoid::hard_sigmoid(1.0 / 6.0, 0.5, x)),
-        Activation::SteepHardSigmoid => each(&mut x, |x| hard_sigmoid::hard_sigmoid(0.2, 0.5, x)),
-        Activation::LeakyRelu => each(&mut x, |x| if x > 0.0 { x } else { 0.2 * x }),
-        Activation::Elu => each(&mut x, |x| elu::elu(1.0, x)),
-        Activation::Selu => each(&mut x, selu::selu),
-        Activation::Exp => each(&mut x, exp),
-        Activation::Softplus => each(&mut x, softplus),
-        Activation::Softsign => each(&mut x, softsign::softsign),
-        Activation::Swish => each(&mut x, swish::swish),
-        Activation::HardSwish => each(&mut x, hard_swish::hard_swish),
-        Activation::Gelu => each(&mut x, gelu::gelu),
-        Activation::Mish => each(&mut x, mish::mish),
-    });
+    // A slice: of an array as long as it is, the compiler makes one scalar after the other.
+    A::vectorize(Activate { function, x: &mut x });
     x
+}
+
+struct Activate<'x> {
+    function: Activation,
+    x: &'x mut [f32],
+}
+
+impl Loops for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        let Self { function, x } = self;
+        match function {
+            Activation::Linear => {}
+            Activation::Logistic => each(x, logistic),
+            Activation::Tanh => each(x, tanh),
+            Activation::Relu => each(x, |x| clamp(x, 0.0, f32::INFINITY)),
+            Activation::Relu6 => each(x, |x| clamp(x, 0.0, 6.0)),
+            Activation::HardTanh => each(x, |x| clamp(x, -1.0, 1.0)),
+            Activation::HardSigmoid => each(x, |x| hard_sigmoid::hard_sigmoid(1.0 / 6.0, 0.5, x)),
+            Activation::SteepHardSigmoid => each(x, |x| hard_sigmoid::hard_sigmoid(0.2, 0.5, x)),
+            Activation::LeakyRelu => each(x, |x| if x > 0.0 { x } else { 0.2 * x }),
+            Activation::Elu => each(x, |x| elu::elu(1.0, x)),
+            Activation::Selu => each(x, selu::selu),
+            Activation::Exp => each(x, exp),
+            Activation::Softplus => each(x, softplus),
+            Activation::Softsign => each(x, softsign::softsign),
+            Activation::Swish => each(x, swish::swish),
+            Activation::HardSwish => each(x, hard_swish::hard_swish),
+            Activation::Gelu => each(x, gelu::gelu),
+            Activation::Mish => each(x, mish::mish),
+        }
+    }
 }
 
 /// `x = f(x)` for each.

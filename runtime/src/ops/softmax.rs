@@ -9,7 +9,7 @@
 //! y may lie in the place of x. The rule proves the shapes and that the axis is one of x.
 
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::lanes::each_vector;
 use crate::math::exp;
 use crate::operands::Operands;
@@ -21,7 +21,7 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Softmax, RULE, |node, operands| A::vectorize(|| run(node, operands)))
+    Kernel::new(OpCode::Softmax, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
 }
 
 #[inline(always)]

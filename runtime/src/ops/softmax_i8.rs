@@ -14,7 +14,7 @@ use crate::arch::{Active, Arch};
 use crate::fixed::{
     divide_by_power_of_two, doubling_high_multiply, exp_of_negative, multiply, one_over_one_plus,
 };
-use crate::kernel::{Kernel, Node};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::operands::Operands;
 use crate::pieces::each_strided;
 use flatpack_format::OpCode;
@@ -26,7 +26,9 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| A::vectorize(|| run::<A>(node, operands)))
+    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| {
+        vectorized!(A, |node, operands| run::<A>(node, operands))
+    })
 }
 
 #[inline(always)]

@@ -38,7 +38,7 @@ macro_rules! kernel {
         /// The kernel, with the loops of an instruction set.
         pub(crate) const fn kernel<A: $crate::arch::Arch>() -> $crate::kernel::Kernel {
             $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |$node, $operands| {
-                A::vectorize(|| $run)
+                $crate::kernel::vectorized!(A, |$node, $operands| $run)
             })
         }
     };

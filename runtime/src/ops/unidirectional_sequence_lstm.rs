@@ -32,13 +32,14 @@
 //! The rule proves the shapes, that parameters are in their domains, that the states are such, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::{Recurrent, WIDE_TILE, activate};
-use crate::arch::{Active, Arch, ROW_TILE, clamp};
+use super::recurrence::{Recurrent, WIDE_TILE, Weights, activate};
+use crate::arch::{Active, Arch, Loops, ROW_TILE, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::weight::Weight;
 use bytemuck::try_cast_slice_mut;
 use flatpack_format::OpCode;
+use flatpack_format::ops::recurrence::Activation;
 use flatpack_format::ops::unidirectional_sequence_lstm::{RULE, UnidirectionalSequenceLstmParams};
 
 /// The kernel.
@@ -66,24 +67,45 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let (hidden, cell) = (try_cast_slice_mut(hidden).ok()?, try_cast_slice_mut(cell).ok()?);
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
+    let clip = params.cell_clip;
     step.walk(y, [hidden, cell], |x, h, cell, y| {
-        A::vectorize(|| {
-            for first in (0..weights.units).step_by(T) {
-                let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
-                let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
-                let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
-                let mut bounded = [0.0; T];
-                let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
-                for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
-                    *c = clamp(f * *c + i * g, -params.cell_clip, params.cell_clip);
-                    *bounded = *c;
-                }
-                let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
-                y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
-            }
-            Some(())
-        })
+        A::vectorize(Moment::<W, T> { weights, gate, new, clip, x, h, cell, y })
     })
+}
+
+/// One row of a sequence at one moment.
+struct Moment<'a, W, const T: usize> {
+    weights: Weights<'a, W>,
+    gate: Activation,
+    new: Activation,
+    clip: f32,
+    x: &'a [f32],
+    h: &'a [f32],
+    cell: &'a mut [f32],
+    y: &'a mut [f32],
+}
+
+impl<W: Weight, const T: usize> Loops for Moment<'_, W, T> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<A: Arch>(self) -> Option<()> {
+        let Self { weights, gate, new, clip, x, h, cell, y } = self;
+        for first in (0..weights.units).step_by(T) {
+            let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
+            let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
+            let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
+            let mut bounded = [0.0; T];
+            let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
+            for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
+                *c = clamp(f * *c + i * g, -clip, clip);
+                *bounded = *c;
+            }
+            let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
+            y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
+        }
+        Some(())
+    }
 }
 
 #[cfg(test)]
