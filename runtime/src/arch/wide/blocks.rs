@@ -70,8 +70,8 @@ fn windows(positions: usize, taps: usize, stride: usize) -> usize {
     positions.checked_sub(taps).and_then(|rest| rest.checked_div(stride)).map_or(0, |more| more + 1)
 }
 
-/// Calls f with blocks of all pixels, which see so many elements: of `few` pixels or more, if there are so many. `None` if there is no room, and for
-/// windows with spaces between their taps.
+/// Calls f with blocks of all pixels, which see so many elements: of `few` pixels or more, if there are so many. `None` if
+/// there is no room, and for windows with spaces between their taps.
 #[inline(always)]
 pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     room: &mut Rows<X>,
