@@ -129,13 +129,12 @@ fn each_products<X: From<i8> + Copy>(
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
     let panel_len = depth.div_ceil(GROUP);
-    // Taps of a row are neighbours in x: whole groups, or made such by weights that are zero.
-    let (row, mut room_of_rows);
-    let by_rows = if (kw * channels).is_multiple_of(GROUP) {
-        row = kw * channels / GROUP;
+    // Taps of a row are neighbours in x: whole groups, or made such by weights that are zero. The last row is such anyway.
+    let row = (kw * channels).div_ceil(GROUP);
+    let mut room_of_rows;
+    let by_rows = if kh == 1 || (kw * channels).is_multiple_of(GROUP) {
         Some(w)
     } else {
-        row = (kw * channels).div_ceil(GROUP);
         room_of_rows = [[0; PANEL_LEN * GROUP]; MOST_OF_ROWS];
         in_whole_rows(w, panel_len, [kh, kw * channels], &mut room_of_rows)
     };
