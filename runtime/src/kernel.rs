@@ -126,7 +126,6 @@ macro_rules! vectorized {
             type Output = Option<()>;
 
             #[inline(always)]
-            #[allow(non_camel_case_types, clippy::redundant_closure_call)]
             fn run<A: $crate::arch::Arch>(self) -> Option<()> {
                 let Self($node, $operands) = self;
                 $run

@@ -10,6 +10,7 @@ mod requantize;
 use super::x86::wide_loops;
 use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
+pub(super) use conv_i8::conv_image as conv_rows_i8;
 pub(super) use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;
 pub(super) use panels_i8::Words;
@@ -23,10 +24,6 @@ use wide::blocks::Room;
 pub(crate) struct Avx2;
 
 impl Arch for Avx2 {
-    type Scratch = Room<i16>;
-
-    const WIDE_TILES: bool = true;
-
     wide_loops!(
         "avx2,fma,f16c",
         Reals,
@@ -34,16 +31,4 @@ impl Arch for Avx2 {
         wide::depthwise_image_i8::<SideBySide, i16>,
         add_i8::Sixteen
     );
-
-    fn conv_image_i8(
-        room: &mut Room<i16>,
-        image: &Image,
-        w: &[i8],
-        outputs: &OutputsI8<'_>,
-        x: &[i8],
-        y: &mut [i8],
-    ) -> Option<()> {
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { conv_i8::conv_image(room, image, w, outputs, x, y) }
-    }
 }

@@ -8,7 +8,7 @@ mod reals;
 mod requantize;
 mod unsigned;
 
-use super::avx2::{Avx2, SideBySide, Words};
+use super::avx2::{SideBySide, Words};
 use super::x86::wide_loops;
 use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
@@ -25,39 +25,22 @@ pub(crate) struct Avx512;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512Vnni;
 
-/// An implementation of [`Arch`] for a set, with what is as on AVX2.
-macro_rules! implement {
-    ($Set:ty, $features:literal, $conv_in_panels_i8:path, $depthwise_image_i8:path) => {
-        impl Arch for $Set {
-            type Scratch = Room<i16>;
-
-            const WIDE_TILES: bool = true;
-
-            wide_loops!($features, Reals, $conv_in_panels_i8, $depthwise_image_i8, add_i8::Sixteen);
-
-            fn conv_image_i8(
-                room: &mut Room<i16>,
-                image: &Image,
-                w: &[i8],
-                outputs: &OutputsI8<'_>,
-                x: &[i8],
-                y: &mut [i8],
-            ) -> Option<()> {
-                Avx2::conv_image_i8(room, image, w, outputs, x, y)
-            }
-        }
-    };
+impl Arch for Avx512 {
+    wide_loops!(
+        "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
+        Reals,
+        wide::conv_image_in_panels::<Words, i16>,
+        wide::depthwise_image_i8::<SideBySide, i16>,
+        add_i8::Sixteen
+    );
 }
 
-implement!(
-    Avx512,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c",
-    wide::conv_image_in_panels::<Words, i16>,
-    wide::depthwise_image_i8::<SideBySide, i16>
-);
-implement!(
-    Avx512Vnni,
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
-    panels_i8::conv_image,
-    depthwise_i8::depthwise_image
-);
+impl Arch for Avx512Vnni {
+    wide_loops!(
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
+        Reals,
+        panels_i8::conv_image,
+        depthwise_i8::depthwise_image,
+        add_i8::Sixteen
+    );
+}

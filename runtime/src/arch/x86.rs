@@ -7,6 +7,10 @@
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
     ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty) => {
+        type Scratch = Room<i16>;
+
+        const WIDE_TILES: bool = true;
+
         wide_loops! { $features =>
             fn gemm_rows_f32[const P: usize, W: Weight](
                 patch: &Patch<'_, P>,
@@ -38,6 +42,15 @@ macro_rules! wide_loops {
                 x: &[f32],
                 y: &mut [f32],
             ) = wide::depthwise_image::<$Reals, W>(image, w, outputs, x, y);
+
+            fn conv_image_i8[](
+                room: &mut Room<i16>,
+                image: &Image,
+                w: &[i8],
+                outputs: &OutputsI8<'_>,
+                x: &[i8],
+                y: &mut [i8],
+            ) = $crate::arch::avx2::conv_rows_i8(room, image, w, outputs, x, y);
 
             fn conv_image_in_panels_i8[](
                 room: &mut Room<i16>,

@@ -38,13 +38,13 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
     let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    let image = Image { h_windows, w_windows, strides, row: ow * channels, channels };
-    rows.each(|band| A::vectorize(Bands { image, band, result: &result, folds: PhantomData::<(A, F)> }))
+    let geometry = Geometry { h_windows, w_windows, strides, row: ow * channels, channels };
+    rows.each(|band| A::vectorize(Bands { geometry, band, result: &result, folds: PhantomData::<(A, F)> }))
 }
 
-/// An image that a window moves over.
+/// How a window moves over an image.
 #[derive(Clone, Copy)]
-struct Image {
+struct Geometry {
     h_windows: Window,
     w_windows: Window,
     strides: Strides,
@@ -55,7 +55,7 @@ struct Image {
 
 /// Some rows of it.
 struct Bands<'b, A: Arch, F: Fold<A>, R> {
-    image: Image,
+    geometry: Geometry,
     band: Band<'b, F::Element>,
     result: &'b R,
     folds: PhantomData<(A, F)>,
@@ -66,7 +66,7 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
 
     #[inline(always)]
     fn run<Set: Arch>(self) -> Option<()> {
-        let Image { h_windows, w_windows, strides, row: len, channels } = self.image;
+        let Geometry { h_windows, w_windows, strides, row: len, channels } = self.geometry;
         let h_windows = h_windows.moved_on(&self.band);
         let x = self.band.x;
         for (row, y) in pieces_mut(self.band.y, len).enumerate() {

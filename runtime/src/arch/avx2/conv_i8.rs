@@ -19,7 +19,7 @@ const PIXELS: usize = 4;
 
 /// See [`Arch::conv_image_i8`](crate::arch::Arch::conv_image_i8). `None` where a pixel sees more than there is room for.
 #[target_feature(enable = "avx2")]
-pub(super) fn conv_image(
+pub(in crate::arch) fn conv_image(
     room: &mut Room<i16>,
     image: &Image,
     w: &[i8],
