@@ -25,7 +25,15 @@ pub enum PredictError {
     Run(#[from] RunError),
     /// The system makes no more threads.
     #[error("no thread can be made: {0}")]
-    Threads(#[from] std::io::Error),
+    Threads(std::io::Error),
+    /// The system has not so much memory left.
+    #[error("the model needs {bytes} bytes of memory, which the system does not give: {error}")]
+    Memory {
+        /// What a session takes.
+        bytes: usize,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// Another number of arrays than the model has inputs.
     #[error("{found} arrays were given, the model has {expected} inputs")]
     Count {
@@ -278,7 +286,7 @@ impl Default for Options {
 /// As [`predict_as`], with more to choose.
 ///
 /// # Errors
-/// As [`predict_as`], and if the system makes no more threads.
+/// As [`predict_as`], and if the system has no memory left or makes no more threads.
 pub fn predict_with(
     model: Model<'_>,
     inputs: &[Array],
@@ -286,9 +294,10 @@ pub fn predict_with(
 ) -> Result<Vec<Array>, PredictError> {
     let Options { outputs, threads, keep_state } = options;
     let rows = Rows::of(&model, inputs)?;
-    let mut memory = Arena::of(&model)?;
+    let bytes = Session::memory_bytes(&model);
+    let mut memory = Arena::of(&model).map_err(|error| PredictError::Memory { bytes, error })?;
     let session = Session::load(model, isa::kernels()?, memory.bytes_mut())?;
-    let mut session = session.with_threads(threads)?;
+    let mut session = session.with_threads(threads).map_err(PredictError::Threads)?;
     let quants: Vec<Option<Quant>> =
         model.outputs().map(|tensor| quant(&model, &tensor).filter(|_| outputs == Outputs::Reals)).collect();
     let mut values: Vec<Vec<f32>> = vec![Vec::new(); quants.len()];
