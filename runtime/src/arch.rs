@@ -372,14 +372,32 @@ pub trait Arch {
         Some(())
     }
 
-    /// Of rows of weights that lie behind each other: `sums[o] += Σ x[i] · w[o][i]`. Sums wrap.
-    fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-        recurrent::row_sums::<Self>(sums, x, w)
+    /// Of rows of weights that lie behind each other: `sums[o] = bias[o] + Σ x[i] · w[o][i]`. Sums wrap.
+    fn row_sums_i8(sums: &mut [i32], bias: &[i32], x: &[i8], w: &[i8]) -> Option<()> {
+        recurrent::row_sums::<Self>(sums, bias, x, w)
     }
 
-    /// Each number times one multiplier.
-    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
-        numbers.iter_mut().for_each(|number| *number = fixed::multiply(*number, by));
+    /// `y[i] = bound(y[i] + bound(sums[i] · by))`, where `bound` is to 16 bits.
+    fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
+        for (y, sum) in y.iter_mut().zip(sums) {
+            *y = y.saturating_add(fixed::saturate_i16(fixed::multiply(*sum, by)));
+        }
+    }
+
+    /// `y[i] = requantize(sums[i])`, by one multiplier.
+    fn requantize_row_i8(y: &mut [i8], sums: &[i32], by: Multiplier, of_y: &OutputI8) {
+        let plain = Multiplier::all_plain(&[by]);
+        y.iter_mut().zip(sums).for_each(|(y, sum)| *y = Self::requantize_i8(*sum, by, plain, of_y));
+    }
+
+    /// [`fixed::logistic`] of each.
+    fn logistic_i16(x: &mut [i16]) {
+        x.iter_mut().for_each(|x| *x = fixed::logistic(*x));
+    }
+
+    /// [`fixed::tanh`] of each.
+    fn tanh_i16(x: &mut [i16], shift: i32) {
+        x.iter_mut().for_each(|x| *x = fixed::tanh(*x, shift));
     }
 
     /// Copies rows of `len` bytes, of which those of y are `y_step` apart, one at least, and those of x `x_step`: as many
@@ -393,8 +411,8 @@ pub trait Arch {
         Some(())
     }
 
-    /// Moves the state of each filter on by one, with `new[f]` as its last element: then `sums[f] = Σ state[f][m] ·
-    /// w[f][m]`. Sums wrap.
+    /// Moves the state of each filter on by one, with `new[f]` as its last element: then `sums[u] += Σ state[f][m] ·
+    /// w[f][m]` over the filters of a unit, which are as many for each. Sums wrap.
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
         recurrent::state_sums(sums, new, state, w)
     }

@@ -12,6 +12,8 @@ mod functions;
 mod sigmoid;
 
 pub use functions::{exp_of_negative, inverse_sqrt, ln, one_over_one_plus, quotient, shift_left};
+#[cfg(flatpack_arch = "helium")]
+pub(crate) use sigmoid::TABLE as SIGMOID_TABLE;
 pub use sigmoid::{logistic, tanh};
 
 use flatpack_format::ops::{Multiplier, OutputI8};

@@ -36,7 +36,7 @@ use super::portable::{four_sums_i8, rows_of};
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, Portable, ROW_TILE, RowsI8, scratch};
 use crate::fixed;
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
@@ -93,8 +93,20 @@ impl Arch for Armv7em {
         Some(())
     }
 
-    fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-        row_sums_by::<Self>(recurrent::add_products, sums, x, w)
+    fn row_sums_i8(sums: &mut [i32], bias: &[i32], x: &[i8], w: &[i8]) -> Option<()> {
+        row_sums_by::<Self>(recurrent::add_products, sums, bias, x, w)
+    }
+
+    fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
+        // Half of the last place is added with saturation, of which nothing is seen past 16 bits.
+        if !Multiplier::all_plain(&[by]) || by.shift < -15 {
+            return Portable::add_multiplied_i16(y, sums, by);
+        }
+        let [m, places, half] = requantize::ready(by, 0);
+        for (y, &sum) in y.iter_mut().zip(sums) {
+            let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
+            *y = y.saturating_add(ssat16_asr1(qadd(product, half as i32) >> (places & 31)) as i16);
+        }
     }
 
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {
@@ -250,3 +262,6 @@ instruction!(
 instruction!(
     /// The nearest integer of 8 bits to `⌊x / 2⌋`.
     ssat8_asr1(x: i32) -> i32, "ssat {out}, #8, {x}, asr #1");
+instruction!(
+    /// The nearest integer of 16 bits to `⌊x / 2⌋`.
+    ssat16_asr1(x: i32) -> i32, "ssat {out}, #16, {x}, asr #1");

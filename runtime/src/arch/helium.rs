@@ -25,6 +25,7 @@ mod pool;
 #[cfg(flatpack_float = "vfp")]
 mod products;
 mod recurrent;
+mod sigmoid;
 
 use super::portable::rows_of;
 use super::recurrent::{row_sums_by, state_sums_by};
@@ -33,8 +34,8 @@ use super::vfp;
 use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
-use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::{Multiplier, OutputI8};
 use gemm::{Products, TILE};
 use patches::Room;
 use pool::Fold;
@@ -59,16 +60,28 @@ impl Arch for Helium {
         gemm::four_sums(sums, x, rows_of(w, w_at, x.len())?)
     }
 
-    fn row_sums_i8(sums: &mut [i32], x: &[i8], w: &[i8]) -> Option<()> {
-        row_sums_by::<Self>(recurrent::add_products, sums, x, w)
+    fn row_sums_i8(sums: &mut [i32], bias: &[i32], x: &[i8], w: &[i8]) -> Option<()> {
+        row_sums_by::<Self>(recurrent::add_products, sums, bias, x, w)
     }
 
     fn all_plain(multipliers: &[Multiplier]) -> bool {
         requantize::all_plain(multipliers)
     }
 
-    fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
-        requantize::multiply_i32(numbers, by);
+    fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
+        requantize::add_multiplied_i16(y, sums, by);
+    }
+
+    fn requantize_row_i8(y: &mut [i8], sums: &[i32], by: Multiplier, of_y: &OutputI8) {
+        requantize::requantize_row_i8(y, sums, by, of_y);
+    }
+
+    fn logistic_i16(x: &mut [i16]) {
+        sigmoid::logistic_i16(x);
+    }
+
+    fn tanh_i16(x: &mut [i16], shift: i32) {
+        sigmoid::tanh_i16(x, shift);
     }
 
     fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {

@@ -2,8 +2,8 @@
 //! have them: one table of the logistic function at steps of 1/24, with straight lines between.
 
 /// `⌊65536 · (s + s · (1 − s) · (2s − 1) / 9216) + ½⌋` with `s = 1 / (1 + e^(−k / 24))`: the second term
-/// is half of what a straight line to the neighbours is below the curve. The last one bounds them all.
-const TABLE: [u16; 257] = {
+/// is half of what a straight line to the neighbours is below the curve. The last two bound them all.
+pub(crate) static TABLE: [u16; 257] = {
     // e^(−1 / 24)
     const STEP: f64 = 0.959_189_457_109_138_2;
     let mut table = [u16::MAX; 257];
@@ -27,7 +27,7 @@ fn at(x: u32, bits: u32) -> u32 {
     let (_, from) = TABLE.split_at_checked(step as usize).unwrap_or_default();
     let [low, high, ..] = from else { return 0 };
     let (low, high) = (u32::from(*low), u32::from(*high));
-    let between = if step == 255 { 0 } else { x & (1u32 << bits).wrapping_sub(1) };
+    let between = x & (1u32 << bits).wrapping_sub(1);
     (low << bits).wrapping_add(between.wrapping_mul(high.wrapping_sub(low)))
 }
 

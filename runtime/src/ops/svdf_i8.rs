@@ -19,7 +19,6 @@
 //! domains, that the state is one, and that nothing written shares memory with another operand.
 
 use crate::arch::{Active, Arch};
-use crate::fixed;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
@@ -31,7 +30,7 @@ use flatpack_format::ops::svdf_i8::{RULE, SvdfI8Params};
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::SvdfI8, RULE, run::<Active>);
 
-/// Filters that are computed at once.
+/// Filters that are computed at once, at most.
 const FILTERS: usize = 16;
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
@@ -47,35 +46,28 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let w_time = reads.get::<i16>(node.input(3)?)?;
     let bias = reads.get::<i32>(node.input(4)?)?;
     let &[of_feature, of_time]: &[Multiplier; 2] = reads.get(node.input(5)?)?.try_into().ok()?;
+    let rank = params.rank as usize;
+    // All filters of some units, or some of one that has more.
+    let tile = FILTERS.checked_div(rank)?.max(1);
+    let (mut sums, mut features, mut totals) = ([0; FILTERS], [0; FILTERS], [0; FILTERS]);
     let rows = pieces(x, inputs).zip(pieces_mut(state, filters * memory)).zip(pieces_mut(y, units));
     for ((x, state), y) in rows {
-        let (mut y, mut bias) = (y.iter_mut(), bias.iter());
-        let (mut total, mut seen) = (0i32, 0);
-        for (tile, state) in state.chunks_mut((FILTERS * memory).max(1)).enumerate() {
-            let first = tile * FILTERS;
-            let count = FILTERS.min(filters - first);
-            let (mut sums, mut new) = ([0; FILTERS], [0; FILTERS]);
-            let (sums, new) = (sums.get_mut(..count)?, new.get_mut(..count)?);
-            sums.iter_mut().zip(feature_bias.get(first..)?).for_each(|(sum, bias)| *sum = *bias);
-            A::row_sums_i8(sums, x, w_feature.get(first * inputs..)?)?;
-            A::multiply_i32(sums, of_feature);
-            new.iter_mut().zip(sums.iter()).for_each(|(new, sum)| *new = fixed::saturate_i16(*sum));
-            A::state_sums_i16(sums, new, state, w_time.get(first * memory..)?)?;
-            // Those of units whose last filter this is.
-            let (mut totals, mut units) = ([0i32; FILTERS], 0);
-            let mut free = totals.iter_mut();
-            for sum in sums {
-                (total, seen) = (total.wrapping_add(*sum), seen + 1);
-                if seen == params.rank {
-                    *free.next()? = bias.next()?.wrapping_add(total);
-                    (total, seen, units) = (0, 0, units + 1);
-                }
+        let mut first = 0;
+        for (y, bias) in y.chunks_mut(tile).zip(bias.chunks(tile)) {
+            let totals = totals.get_mut(..y.len())?;
+            totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = *bias);
+            let end = first + y.len() * rank;
+            while first < end {
+                let next = end.min(first + FILTERS);
+                let (sums, new) = (sums.get_mut(..next - first)?, features.get_mut(..next - first)?);
+                A::row_sums_i8(sums, feature_bias.get(first..)?, x, w_feature.get(first * inputs..)?)?;
+                new.fill(0);
+                A::add_multiplied_i16(new, sums, of_feature);
+                let held = state.get_mut(first * memory..next * memory)?;
+                A::state_sums_i16(totals, new, held, w_time.get(first * memory..)?)?;
+                first = next;
             }
-            let totals = totals.get_mut(..units)?;
-            A::multiply_i32(totals, of_time);
-            for total in totals {
-                *y.next()? = fixed::bound(total.wrapping_add(params.y.zero_point), &params.y);
-            }
+            A::requantize_row_i8(y, totals, of_time, &params.y);
         }
     }
     Some(())
@@ -154,7 +146,7 @@ mod tests {
         #[test]
         fn a_stream_meets_the_formula(
             (batch, inputs, units) in (1u32..3, 1u32..20, 1u32..7),
-            (rank, memory) in (1u32..4, 1u32..9),
+            (rank, memory) in (prop_oneof![1u32..4, 14u32..40], 1u32..9),
             seed: u32,
         ) {
             let operands = operands(batch, inputs, units, rank, memory, seed);

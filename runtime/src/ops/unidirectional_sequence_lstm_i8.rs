@@ -27,7 +27,6 @@
 
 use super::recurrence::{Sequence, Walked};
 use crate::arch::{Active, Arch};
-use crate::fixed::{logistic, multiply, requantize, saturate_i16, tanh};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
@@ -52,11 +51,8 @@ fn add_part<A: Arch>(
 ) -> Option<()> {
     let mut sums = [0; UNITS];
     let sums = sums.get_mut(..gate.len())?;
-    sums.iter_mut().zip(bias.get(first..)?).for_each(|(sum, bias)| *sum = *bias);
-    A::row_sums_i8(sums, x, w.get(first * x.len()..)?)?;
-    for (gate, sum) in gate.iter_mut().zip(sums) {
-        *gate = gate.saturating_add(saturate_i16(multiply(*sum, by)));
-    }
+    A::row_sums_i8(sums, bias.get(first..)?, x, w.get(first * x.len()..)?)?;
+    A::add_multiplied_i16(gate, sums, by);
     Some(())
 }
 
@@ -84,27 +80,36 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
                 add_part::<A>(gates, x, w, of_x, first, by_x)?;
                 add_part::<A>(gates, h, recurrent, of_h, first, by_h)?;
             }
-            let [i, f, g, o] = &gates;
-            let gates = i.iter().zip(f).zip(g.iter().zip(o));
-            for ((c, y), ((&i, &f), (&g, &o))) in cell.iter_mut().zip(y).zip(gates) {
-                let kept = saturate_i16(multiply(product(logistic(f), *c), forget));
-                let new = saturate_i16(multiply(product(logistic(i), tanh(g, 0)), add));
-                let sum = i32::from(kept.saturating_add(new));
-                *c = sum.min(params.cell_clip).max(params.cell_clip.wrapping_neg()) as i16;
-                *y = requantize(product(tanh(*c, params.cell_shift), logistic(o)), out, &params.y);
+            let [i, f, g, o] = &mut gates;
+            [&mut *i, &mut *f, &mut *o].into_iter().for_each(|gate| A::logistic_i16(gate));
+            A::tanh_i16(g, 0);
+            let (kept, new) = (products(f, cell), products(i, g));
+            cell.fill(0);
+            A::add_multiplied_i16(cell, &kept, forget);
+            A::add_multiplied_i16(cell, &new, add);
+            for (c, bounded) in cell.iter_mut().zip(&mut *g) {
+                *c = i32::from(*c).min(params.cell_clip).max(params.cell_clip.wrapping_neg()) as i16;
+                *bounded = *c;
             }
+            A::tanh_i16(g, params.cell_shift);
+            A::requantize_row_i8(y, &products(g, o), out, &params.y);
         }
         Some(())
     })
 }
 
-fn product(a: i16, b: i16) -> i32 {
-    i32::from(a).wrapping_mul(i32::from(b))
+fn products(a: &[i16], b: &[i16]) -> [i32; UNITS] {
+    let mut products = [0; UNITS];
+    for (product, (a, b)) in products.iter_mut().zip(a.iter().zip(b)) {
+        *product = i32::from(*a).wrapping_mul(i32::from(*b));
+    }
+    products
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixed::{logistic, multiply, tanh};
     use crate::one_step::{Input, refusal_with_states, stream, typed, whole};
     use bytemuck::bytes_of;
     use flatpack_format::ops::OutputI8;

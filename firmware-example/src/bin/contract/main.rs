@@ -42,7 +42,7 @@ const ROUNDS: u32 = 400;
 /// `None` where there is another result, `Some(false)` where there is none.
 type Test = fn(&mut Random) -> Option<bool>;
 
-const TESTS: [(&str, Test); 14] = [
+const TESTS: [(&str, Test); 16] = [
     ("convolutions of images", images::conv_image),
     ("depthwise convolutions of images", images::depthwise_image),
     ("depthwise convolutions of a pixel", images::depthwise),
@@ -53,7 +53,9 @@ const TESTS: [(&str, Test); 14] = [
     ("states of filters", rows::states),
     ("sums of integers", numbers::sums),
     ("copies of rows", numbers::copies),
-    ("numbers times a multiplier", numbers::scaled),
+    ("numbers times a multiplier, added", numbers::added),
+    ("numbers times a multiplier, as bytes", numbers::requantized),
+    ("gates", numbers::gates),
     ("plain multipliers", numbers::plain),
     ("products of reals", reals::products),
     ("products of reals by channel", reals::products_by_channel),

@@ -28,25 +28,62 @@ pub(crate) fn copies(random: &mut Random) -> Option<bool> {
     (len == 0 || refused).then_some(true)
 }
 
-/// Up to twenty numbers of all sizes, by multipliers with any shift; what lies behind them stays.
-pub(crate) fn scaled(random: &mut Random) -> Option<bool> {
-    let len = random.size(0, 20);
-    let before = [0; 24].map(|_| match random.next() & 7 {
+/// Twenty numbers of all sizes, and a multiplier with any shift.
+fn sums_and_multiplier(random: &mut Random) -> ([i32; 20], Multiplier) {
+    let sums = [0; 20].map(|_| match random.next() & 7 {
         0 => i32::MIN,
         1 => i32::MAX,
         _ => ((random.next() << 16 ^ random.next()) as i32) >> random.of(0, 31),
     });
-    let mut after = before;
     let by = match random.next() & 7 {
         0 => Multiplier { mantissa: 0, shift: random.of(-31, 30) },
         1 => random.multiplier([0, 30]),
-        _ => random.multiplier([-31, -1]),
+        2 => random.multiplier([-31, -22]),
+        _ => random.multiplier([-21, -1]),
     };
-    Active::multiply_i32(after.get_mut(..len)?, by);
-    let met =
-        before.iter().zip(after).enumerate().all(|(at, (before, after))| {
-            after == if at < len { fixed::multiply(*before, by) } else { *before }
-        });
+    (sums, by)
+}
+
+/// Up to twenty; what lies behind them stays.
+pub(crate) fn added(random: &mut Random) -> Option<bool> {
+    let (len, (sums, by)) = (random.size(0, 20), sums_and_multiplier(random));
+    let before = [0; 20].map(|_| random.next() as i16);
+    let mut after = before;
+    Active::add_multiplied_i16(after.get_mut(..len)?, &sums, by);
+    let met = before.iter().zip(after).zip(sums).enumerate().all(|(at, ((before, after), sum))| {
+        let added = if at < len { fixed::saturate_i16(fixed::multiply(sum, by)) } else { 0 };
+        after == before.saturating_add(added)
+    });
+    met.then_some(true)
+}
+
+/// Up to twenty; what lies behind them stays.
+pub(crate) fn requantized(random: &mut Random) -> Option<bool> {
+    let (len, (sums, by), of_y) = (random.size(0, 20), sums_and_multiplier(random), random.output());
+    let mut y = [1; 20];
+    Active::requantize_row_i8(y.get_mut(..len)?, &sums, by, &of_y);
+    let met = y
+        .iter()
+        .zip(sums)
+        .enumerate()
+        .all(|(at, (y, sum))| *y == if at < len { fixed::requantize(sum, by, &of_y) } else { 1 });
+    met.then_some(true)
+}
+
+/// Up to twenty, of which some are extremes; what lies behind them stays.
+pub(crate) fn gates(random: &mut Random) -> Option<bool> {
+    let (len, shift) = (random.size(0, 20), random.of(-15, 14));
+    let before = [0; 20].map(|_| match random.next() & 7 {
+        0 => i16::MIN,
+        1 => i16::MAX,
+        _ => (random.next() as i16) >> random.of(0, 15),
+    });
+    let [mut logistic, mut tanh] = [before; 2];
+    Active::logistic_i16(logistic.get_mut(..len)?);
+    Active::tanh_i16(tanh.get_mut(..len)?, shift);
+    let met = before.into_iter().zip(logistic).zip(tanh).enumerate().all(|(at, ((x, logistic), tanh))| {
+        [logistic, tanh] == if at < len { [fixed::logistic(x), fixed::tanh(x, shift)] } else { [x; 2] }
+    });
     met.then_some(true)
 }
 

@@ -49,44 +49,47 @@ pub(crate) fn rows_behind_each_other(random: &mut Random) -> Option<bool> {
     random.fill(&mut x, true);
     random.fill(&mut w, true);
     let x = x.get(..len)?;
-    let start = [0; 9].map(|_| random.next() as i32);
-    let mut found = start;
-    Active::row_sums_i8(found.get_mut(..rows)?, x, &w)?;
-    for (row, (found, start)) in found.iter().zip(start).enumerate() {
+    let (before, bias) = ([1; 9], [0; 9].map(|_| random.next() as i32));
+    let mut found = before;
+    Active::row_sums_i8(found.get_mut(..rows)?, &bias, x, &w)?;
+    for (row, (found, bias)) in found.iter().zip(bias).enumerate() {
         let products = x.iter().zip(w.iter().skip(row * len)).map(|(&x, &w)| i32::from(x) * i32::from(w));
-        let added = if row < rows { products.sum::<i32>() } else { 0 };
-        if *found != start + added {
+        if *found != if row < rows { bias + products.sum::<i32>() } else { 1 } {
             return None;
         }
     }
     Some(true)
 }
 
-/// States of up to five filters of up to 20 elements, of which some are extremes; what lies behind them stays.
+/// States of up to five units with up to three filters of up to 20 elements, of which some are extremes; what lies behind
+/// them stays.
 pub(crate) fn states(random: &mut Random) -> Option<bool> {
-    let (memory, filters) = (random.size(1, 20), random.size(1, 5));
+    let (memory, units, rank) = (random.size(1, 20), random.size(1, 5), random.size(1, 3));
+    let filters = units * rank;
+    let start = [0; 5].map(|_| random.next() as i32);
     let mut any = |_| match random.next() & 7 {
         0 => i16::MIN,
         1 => i16::MAX,
         _ => random.next() as i16,
     };
-    let (before, w, new) = ([0; 101].map(&mut any), [0; 100].map(&mut any), [0; 5].map(&mut any));
-    let (mut after, mut sums) = (before, [0; 5]);
+    let (before, w, new) = ([0; 301].map(&mut any), [0; 300].map(&mut any), [0; 15].map(&mut any));
+    let (mut after, mut sums) = (before, start);
     let (held, new) = (after.get_mut(..memory * filters)?, new.get(..filters)?);
-    Active::state_sums_i16(sums.get_mut(..filters)?, new, held, &w)?;
-    for (filter, (new, found)) in new.iter().zip(sums).enumerate() {
+    Active::state_sums_i16(sums.get_mut(..units)?, new, held, &w)?;
+    let mut wanted = start;
+    for (filter, new) in new.iter().enumerate() {
         let first = filter * memory;
         let moved = before.iter().skip(first + 1).take(memory - 1).chain([new]);
-        let mut sum = 0i32;
+        let sum = wanted.get_mut(filter.checked_div(rank)?)?;
         for ((moved, after), w) in moved.zip(after.iter().skip(first)).zip(w.iter().skip(first)) {
-            sum = sum.wrapping_add(i32::from(*moved).wrapping_mul(i32::from(*w)));
+            *sum = sum.wrapping_add(i32::from(*moved).wrapping_mul(i32::from(*w)));
             if moved != after {
                 return None;
             }
         }
-        if sum != found {
-            return None;
-        }
+    }
+    if wanted != sums {
+        return None;
     }
     let behind = memory * filters;
     (before.get(behind..)? == after.get(behind..)?).then_some(true)

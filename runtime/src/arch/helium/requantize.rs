@@ -1,8 +1,8 @@
 //! Sums as elements of y, four in a vector: what the loops over outputs end with.
 
-use crate::arch::{Arch, OutputsI8, Portable};
+use crate::arch::OutputsI8;
 use core::arch::naked_asm;
-use flatpack_format::ops::Multiplier;
+use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// What becomes of sums.
 #[derive(Clone, Copy)]
@@ -70,7 +70,7 @@ macro_rules! requantize {
     };
 }
 
-/// See [`Arch::all_plain`].
+/// See [`Arch::all_plain`](crate::arch::Arch::all_plain).
 pub(super) fn all_plain(multipliers: &[Multiplier]) -> bool {
     // SAFETY: a multiplier is two words, of which so many are there.
     let bits = unsafe { bits(multipliers.as_ptr(), 2 * multipliers.len()) };
@@ -114,33 +114,128 @@ unsafe extern "C" fn bits(multipliers: *const Multiplier, words: usize) -> u64 {
     )
 }
 
-/// See [`Arch::multiply_i32`].
-pub(super) fn multiply_i32(numbers: &mut [i32], by: Multiplier) {
-    if by.shift >= 0 {
-        return Portable::multiply_i32(numbers, by);
-    }
-    // SAFETY: so many numbers are there.
-    unsafe { multiply(numbers.as_mut_ptr(), numbers.len(), by.mantissa, by.shift) }
+/// Sums in `$v` by a multiplier of any domain: its mantissa in `$m`, the places to the left in `$left`, those to the right,
+/// negative, in each lane of `$right`. Only what is shifted to the right is lowered before. Takes `$t`.
+macro_rules! multiply {
+    ($v:literal, $m:literal, $left:literal, $right:literal, $t:literal) => {
+        concat!(
+            "vshl.s32 ",
+            $v,
+            ", ",
+            $left,
+            "\n",
+            "vqrdmulh.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $m,
+            "\n",
+            "vand ",
+            $t,
+            ", ",
+            $v,
+            ", ",
+            $right,
+            "\n",
+            "vshr.s32 ",
+            $t,
+            ", ",
+            $t,
+            ", #31\n",
+            "vqadd.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $t,
+            "\n",
+            "vrshl.s32 ",
+            $v,
+            ", ",
+            $v,
+            ", ",
+            $right,
+            "\n",
+        )
+    };
 }
 
-/// Numbers times a multiplier.
-///
+/// The multiplier that r3 points to as [`multiply!`] takes it: r3, r12 and q1.
+macro_rules! multiplier {
+    () => {
+        "ldrd r3, r12, [r3]
+        and lr, r12, r12, asr #31
+        bic r12, r12, r12, asr #31
+        vdup.32 q1, lr
+        "
+    };
+}
+
+/// See [`Arch::add_multiplied_i16`](crate::arch::Arch::add_multiplied_i16).
+pub(super) fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
+    // SAFETY: both have so many elements.
+    unsafe { add_multiplied(y.as_mut_ptr(), sums.as_ptr(), y.len().min(sums.len()), &by) }
+}
+
 /// # Safety
-/// There are `len` of them. The shift is below 0.
+/// y and `sums` point to `len` elements.
 #[unsafe(naked)]
-unsafe extern "C" fn multiply(numbers: *mut i32, len: usize, mantissa: i32, shift: i32) {
+unsafe extern "C" fn add_multiplied(y: *mut i16, sums: *const i32, len: usize, by: &Multiplier) {
     naked_asm!(
         architecture!(),
         "push {{r7, lr}}",
-        "vdup.32 q1, r2",
-        "vdup.32 q2, r3",
-        "wlstp.32 lr, r1, 3f",
+        multiplier!(),
+        "wlstp.32 lr, r2, 3f",
         "2:",
-        "vldrw.u32 q0, [r0]",
-        requantize!("q0", "q1", "q2", "q3"),
-        "vstrw.32 q0, [r0], #16",
+        "vldrw.u32 q0, [r1], #16",
+        multiply!("q0", "r3", "r12", "q1", "q2"),
+        "vqmovnb.s32 q0, q0",
+        "vldrh.s32 q2, [r0]",
+        "vqadd.s16 q0, q0, q2",
+        "vstrh.32 q0, [r0], #8",
         "letp lr, 2b",
         "3:",
         "pop {{r7, pc}}",
+    )
+}
+
+/// See [`Arch::requantize_row_i8`](crate::arch::Arch::requantize_row_i8).
+pub(super) fn requantize_row_i8(y: &mut [i8], sums: &[i32], by: Multiplier, of_y: &OutputI8) {
+    // SAFETY: both have so many elements.
+    unsafe { requantize_row(y.as_mut_ptr(), sums.as_ptr(), y.len().min(sums.len()), &by, of_y) }
+}
+
+/// # Safety
+/// y and `sums` point to `len` elements.
+#[unsafe(naked)]
+unsafe extern "C" fn requantize_row(
+    y: *mut i8,
+    sums: *const i32,
+    len: usize,
+    by: &Multiplier,
+    of_y: &OutputI8,
+) {
+    naked_asm!(
+        architecture!(),
+        "push {{r4, r5, r6, lr}}",
+        "vpush {{d8, d9}}",
+        multiplier!(),
+        "ldr r6, [sp, #32]",
+        "ldm r6, {{r4, r5, r6}}",
+        "vdup.32 q2, r5",
+        "vdup.32 q3, r6",
+        "wlstp.32 lr, r2, 3f",
+        "2:",
+        "vldrw.u32 q0, [r1], #16",
+        multiply!("q0", "r3", "r12", "q1", "q4"),
+        "vadd.i32 q0, q0, r4",
+        "vmax.s32 q0, q0, q2",
+        "vmin.s32 q0, q0, q3",
+        "vstrb.32 q0, [r0], #4",
+        "letp lr, 2b",
+        "3:",
+        "vpop {{d8, d9}}",
+        "pop {{r4, r5, r6, pc}}",
     )
 }
