@@ -221,17 +221,21 @@ impl<'a> Model<'a> {
 
     /// A step by its number.
     pub fn step(&self, number: u32) -> Option<Step<'a>> {
-        Some(Step { record: self.steps.get(number as usize)?, model: *self, number })
+        Some(self.step_of(self.steps.get(number as usize)?, number))
     }
 
     /// All steps, in execution order.
     pub fn steps(&self) -> impl ExactSizeIterator<Item = Step<'a>> + use<'a> {
         let model = *self;
-        self.steps.iter().enumerate().map(move |(number, record)| Step {
-            record,
-            model,
-            number: number as u32,
-        })
+        self.steps.iter().enumerate().map(move |(number, record)| model.step_of(record, number as u32))
+    }
+
+    fn step_of(&self, record: &'a StepRecord, number: u32) -> Step<'a> {
+        let Self { bytes, tensors, .. } = *self;
+        let counts = [record.input_count.into(), record.output_count.into(), record.scratch_count.into()];
+        let operands = self.operands.get(record.first_operand as usize..).unwrap_or_default();
+        let operands = operands.get(..counts.iter().sum()).unwrap_or(operands);
+        Step { record, bytes, tensors, operands, number }
     }
 
     /// Tensor numbers of the model's inputs.
@@ -376,7 +380,10 @@ impl Tensor<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
     record: &'a StepRecord,
-    model: Model<'a>,
+    bytes: &'a [u8],
+    tensors: &'a [TensorRecord],
+    /// Numbers of its inputs, outputs, and scratch memory.
+    operands: &'a [u32],
     number: u32,
 }
 
@@ -399,10 +406,7 @@ impl<'a> Step<'a> {
     /// Its parameter record, aligned to 4 bytes.
     pub fn params(&self) -> &'a [u8] {
         let start = self.record.params_offset as usize;
-        self.model
-            .bytes
-            .get(start..start.saturating_add(self.record.params_bytes as usize))
-            .unwrap_or_default()
+        self.bytes.get(start..start.saturating_add(self.record.params_bytes as usize)).unwrap_or_default()
     }
 
     /// The parameter record as `P`; `None` if it has another size.
@@ -414,7 +418,7 @@ impl<'a> Step<'a> {
     pub fn constant<T: Pod>(&self, index: usize) -> Option<&'a [T]> {
         let tensor = self.input(index).filter(|tensor| tensor.place() == Place::Constant)?;
         let start = tensor.offset() as usize;
-        let bytes = self.model.bytes.get(start..start.saturating_add(tensor.bytes() as usize))?;
+        let bytes = self.bytes.get(start..start.saturating_add(tensor.bytes() as usize))?;
         bytemuck::try_cast_slice(bytes).ok()
     }
 
@@ -428,15 +432,9 @@ impl<'a> Step<'a> {
         self.record.output_count.into()
     }
 
-    /// The model.
-    pub fn model(&self) -> Model<'a> {
-        self.model
-    }
-
     fn operand_range(&self, first: usize, count: usize) -> impl Iterator<Item = Tensor<'a>> + use<'a> {
-        let start = (self.record.first_operand as usize).saturating_add(first);
-        let numbers = self.model.operands.get(start..start.saturating_add(count)).unwrap_or_default();
-        let tensors = self.model.tensors;
+        let numbers = self.operands.get(first..first.saturating_add(count)).unwrap_or_default();
+        let tensors = self.tensors;
         numbers
             .iter()
             .filter_map(move |&number| Some(Tensor { record: tensors.get(number as usize)?, number }))
@@ -445,8 +443,8 @@ impl<'a> Step<'a> {
     /// Operand `at`, of whatever kind.
     #[inline(always)]
     fn operand(&self, at: usize) -> Option<Tensor<'a>> {
-        let at = (self.record.first_operand as usize).checked_add(at)?;
-        self.model.tensor(*self.model.operands.get(at)?)
+        let number = *self.operands.get(at)?;
+        Some(Tensor { record: self.tensors.get(number as usize)?, number })
     }
 
     /// Input `index`.

@@ -32,23 +32,28 @@ pub(crate) struct Walk<const N: usize> {
 }
 
 impl<const N: usize> Walk<N> {
-    /// A walk from element `first` of each tensor along `axes`, outermost first.
-    pub(crate) fn new(first: [usize; N], axes: &[Axis<N>; MAX_RANK]) -> Self {
+    /// A walk from the first element of each tensor along axes, innermost first.
+    pub(crate) fn new(axes: impl IntoIterator<Item = Axis<N>>) -> Self {
         let mut run = Axis::SINGLE;
         let mut outer = [(Axis::SINGLE, 0); MAX_RANK];
         let mut free = outer.iter_mut().map(|(axis, _)| axis);
         let mut last = &mut run;
-        for axis in axes.iter().rev().filter(|axis| axis.len != 1) {
+        for axis in axes.into_iter().filter(|axis| axis.len != 1) {
             if last.len == 1 {
-                *last = *axis;
-            } else if last.continued_by(axis) {
+                *last = axis;
+            } else if last.continued_by(&axis) {
                 last.len *= axis.len;
             } else if let Some(next) = free.next() {
                 last = next;
-                *last = *axis;
+                *last = axis;
             }
         }
-        Self { run, outer, at: first }
+        Self { run, outer, at: [0; N] }
+    }
+
+    /// The same from other elements on.
+    pub(crate) fn from(self, at: [usize; N]) -> Self {
+        Self { at, ..self }
     }
 
     /// Length of the runs, at least 1 for tensors that are not empty, and their strides.
@@ -69,7 +74,7 @@ impl<const N: usize> Iterator for Walk<N> {
     #[inline]
     fn next(&mut self) -> Option<[usize; N]> {
         let now = self.at;
-        for (axis, index) in &mut self.outer {
+        for (axis, index) in self.outer.iter_mut().filter(|(axis, _)| axis.len != 1) {
             advance(&mut self.at, axis.strides);
             *index += 1;
             if *index < axis.len {
@@ -117,24 +122,24 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    fn axes(dims: [usize; MAX_RANK], strides: [isize; MAX_RANK]) -> [Axis<1>; MAX_RANK] {
-        core::array::from_fn(|axis| Axis { len: dims[axis], strides: [strides[axis]] })
+    fn walk(dims: [usize; MAX_RANK], strides: [isize; MAX_RANK]) -> Walk<1> {
+        Walk::new(dims.into_iter().zip(strides).rev().map(|(len, stride)| Axis { len, strides: [stride] }))
     }
 
     #[test]
     fn a_whole_tensor_is_one_run() {
         let dims = [2, 3, 1, 4, 5, 1];
-        assert_eq!(Walk::new([0], &axes(dims, strides(&dims))).run(), (120, [1]));
+        assert_eq!(walk(dims, strides(&dims)).run(), (120, [1]));
     }
 
     #[test]
     fn a_repeated_scalar_is_one_run_without_stride() {
-        assert_eq!(Walk::new([0], &axes([1, 1, 2, 3, 4, 5], [0; MAX_RANK])).run(), (120, [0]));
+        assert_eq!(walk([1, 1, 2, 3, 4, 5], [0; MAX_RANK]).run(), (120, [0]));
     }
 
     #[test]
     fn the_outermost_axis_comes_last() {
-        let walk = Walk::new([7], &axes([1, 1, 1, 2, 3, 4], [0, 0, 0, -1, 100, 10]));
+        let walk = walk([1, 1, 1, 2, 3, 4], [0, 0, 0, -1, 100, 10]).from([7]);
         assert_eq!(walk.run(), (4, [10]));
         assert_eq!(walk.take(7).flatten().collect::<Vec<_>>(), [7, 107, 207, 6, 106, 206, 7]);
     }

@@ -112,7 +112,7 @@ fn walk(node: &Node<'_>) -> Option<Walk<2>> {
     for ((axis, a), b) in axes.iter_mut().zip(a).zip(b) {
         axis.strides = [a, b];
     }
-    Some(Walk::new([0; 2], &axes))
+    Some(Walk::new(axes.into_iter().rev()))
 }
 
 /// The kernel of an elementwise operator of two inputs: its opcode, and its function of a and b.

@@ -11,7 +11,7 @@
 use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::walk::{Axis, broadcast_dims, strides};
+use crate::walk::{Axis, Walk, broadcast_dims, strides};
 use flatpack_format::OpCode;
 use flatpack_format::ops::broadcast_to::RULE;
 
@@ -22,7 +22,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x = broadcast_dims(&node.input(0)?.shape());
     let mut axes = broadcast_dims(&node.output()?.shape()).map(|len| Axis { len, strides: [0] });
     axes.iter_mut().zip(strides(&x)).for_each(|(axis, stride)| axis.strides = [stride]);
-    moves::run(node, operands, 0, &axes)
+    moves::run(node, operands, Walk::new(axes.into_iter().rev()))
 }
 
 #[cfg(test)]

@@ -19,24 +19,20 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::Concatenate, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &ConcatenateParams = node.params()?;
-    let axis = params.axis as usize;
     let output = node.output()?;
-    let row_bytes = row_bytes(&output, axis)?;
+    let (rows, ..) = output.shape().around(params.axis as usize)?;
+    // Bytes that follow each other in memory for one index before the axis.
+    let row_bytes = |tensor: &Tensor<'_>| Some(tensor.bytes().checked_div(rows)? as usize);
+    let y_bytes = row_bytes(&output)?;
     let (reads, [y]) = operands.split([output])?;
     let mut start = 0;
     for input in node.step().inputs() {
-        let end = start + self::row_bytes(&input, axis)?;
-        let len = end - start;
-        Active::copy_rows(y.get_mut(start..)?, row_bytes, reads.bytes(input)?, len, len)?;
+        let len = row_bytes(&input)?;
+        let end = start + len;
+        Active::copy_rows(y.get_mut(start..)?, y_bytes, reads.bytes(input)?, len, len)?;
         start = end;
     }
     Some(())
-}
-
-/// Bytes that follow each other in memory for one index before the axis.
-fn row_bytes(tensor: &Tensor<'_>, axis: usize) -> Option<usize> {
-    let (_, len, inner) = tensor.shape().around(axis)?;
-    Some(len as usize * inner as usize * tensor.dtype().bytes() as usize)
 }
 
 #[cfg(test)]

@@ -6,16 +6,9 @@ use crate::operands::Operands;
 use crate::pieces::pieces_mut;
 use crate::walk::{Axis, Walk};
 use bytemuck::Pod;
-use flatpack_format::MAX_RANK;
 
-/// Writes y in order, reading x from element `first` along `axes`, which have y's dimensions.
-pub(crate) fn run(
-    node: &Node<'_>,
-    operands: Operands<'_>,
-    first: usize,
-    axes: &[Axis<1>; MAX_RANK],
-) -> Option<()> {
-    let walk = Walk::new([first], axes);
+/// Writes y in order, reading x along a walk over y's dimensions.
+pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, walk: Walk<1>) -> Option<()> {
     let (len, [stride]) = walk.run();
     let (Axis { len: count, strides: [step] }, blocks) = walk.rows();
     if let (1, Ok(step)) = (stride, usize::try_from(step)) {

@@ -28,7 +28,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         first += before as usize * stride as usize;
         axis.strides = [stride];
     }
-    let walk = Walk::new([first], &axes);
+    let walk = Walk::new(axes.into_iter().rev()).from([first]);
     match node.output()?.dtype() {
         DType::F32 => elements(node, operands, walk, params.value),
         _ => elements(node, operands, walk, params.value as i32 as u8),

@@ -66,7 +66,7 @@ fn walk(node: &Node<'_>) -> Option<Walk<3>> {
     for (axis, ((c, a), b)) in axes.iter_mut().zip(c.into_iter().zip(a).zip(b)) {
         axis.strides = [c, a, b];
     }
-    Some(Walk::new([0; 3], &axes))
+    Some(Walk::new(axes.into_iter().rev()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::walk::{Axis, dims, strides};
+use crate::walk::{Axis, Walk};
 use flatpack_format::OpCode;
 use flatpack_format::ops::strided_slice::{RULE, StridedSliceParams};
 
@@ -19,18 +19,17 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::StridedSlice, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &StridedSliceParams = node.params()?;
-    let mut first = 0;
-    let mut axes = params.size.map(|size| Axis { len: size as usize, strides: [0] });
-    let x = strides(&dims(&node.input(0)?.shape()));
-    let taken = params.begin.iter().zip(&params.stride);
-    for ((axis, x), (&begin, &every)) in axes.iter_mut().zip(x).zip(taken) {
-        first += begin as usize * x as usize;
+    let shape = node.input(0)?.shape();
+    let (mut first, mut inner) = (0, 1);
+    let taken = params.begin.iter().zip(&params.stride).zip(&params.size);
+    let walk = Walk::new(shape.dims().iter().zip(taken).rev().map(|(&dim, ((&begin, &every), &size))| {
+        first += begin as usize * inner as usize;
         // The stride of a single index may be any number.
-        if axis.len != 1 {
-            axis.strides = [x * every as isize];
-        }
-    }
-    moves::run(node, operands, first, &axes)
+        let stride = if size == 1 { 0 } else { inner * every as isize };
+        inner *= dim as isize;
+        Axis { len: size as usize, strides: [stride] }
+    }));
+    moves::run(node, operands, walk.from([first]))
 }
 
 #[cfg(test)]

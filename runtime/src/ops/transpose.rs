@@ -10,7 +10,7 @@
 use super::moves;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::walk::{Axis, dims, strides};
+use crate::walk::{Axis, Walk, dims, strides};
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose::{RULE, TransposeParams};
 
@@ -25,7 +25,7 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         let (len, stride) = (x.get(from as usize), strides.get(from as usize));
         Axis { len: len.copied().unwrap_or(1), strides: [stride.copied().unwrap_or(0)] }
     });
-    moves::run(node, operands, 0, &axes)
+    moves::run(node, operands, Walk::new(axes.into_iter().rev()))
 }
 
 #[cfg(test)]
