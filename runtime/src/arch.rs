@@ -22,6 +22,9 @@ mod avx2;
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 #[allow(unsafe_code)]
 mod avx512;
+#[cfg(any(flatpack_arch = "armv7em", flatpack_arch = "helium"))]
+#[allow(unsafe_code)]
+mod copy;
 mod image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 #[allow(unsafe_code)]

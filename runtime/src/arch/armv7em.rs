@@ -26,12 +26,14 @@ macro_rules! dsp {
 #[macro_use]
 mod requantize;
 mod columns;
+mod copy;
 mod depthwise;
 mod gemm;
 mod pairs;
 mod recurrent;
 mod widen;
 
+use super::copy::copy_rows_by;
 use super::portable::{four_sums_i8, rows_of};
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
@@ -107,6 +109,10 @@ impl Arch for Armv7em {
             let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
             *y = y.saturating_add(ssat16_asr1(qadd(product, half as i32) >> (places & 31)) as i16);
         }
+    }
+
+    fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
+        copy_rows_by(copy::copy, y, y_step, x, x_step, len)
     }
 
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {

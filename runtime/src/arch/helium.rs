@@ -27,6 +27,7 @@ mod products;
 mod recurrent;
 mod sigmoid;
 
+use super::copy::copy_rows_by;
 use super::portable::rows_of;
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
@@ -85,7 +86,7 @@ impl Arch for Helium {
     }
 
     fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
-        copy::copy_rows(y, y_step, x, x_step, len)
+        copy_rows_by(copy::copy, y, y_step, x, x_step, len)
     }
 
     fn state_sums_i16(sums: &mut [i32], new: &[i16], state: &mut [i16], w: &[i16]) -> Option<()> {

@@ -2,25 +2,19 @@
 
 use core::arch::naked_asm;
 
-/// See [`Arch::copy_rows`](crate::arch::Arch::copy_rows).
-pub(super) fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
-    let Some(last) = y.len().div_ceil(y_step.max(1)).checked_sub(1) else { return Some(()) };
-    y.get(last.checked_mul(y_step)?..)?.get(..len)?;
-    x.get(last.checked_mul(x_step)?..)?.get(..len)?;
-    if len > y_step.max(1) {
-        return None;
-    }
-    // SAFETY: the last row, and so all before it, lies within x and y.
-    unsafe { copy(y.as_mut_ptr(), y_step, x.as_ptr(), x_step, len, last + 1) };
-    Some(())
-}
-
-/// Copies rows, of which there is one at least.
+/// A [`Copy`](crate::arch::copy::Copy).
 ///
 /// # Safety
-/// Row r has `len` bytes from `r · y_step` on in y, and from `r · x_step` on in x.
+/// As there.
 #[unsafe(naked)]
-unsafe extern "C" fn copy(y: *mut u8, y_step: usize, x: *const u8, x_step: usize, len: usize, rows: usize) {
+pub(super) unsafe extern "C" fn copy(
+    y: *mut u8,
+    y_step: usize,
+    x: *const u8,
+    x_step: usize,
+    len: usize,
+    rows: usize,
+) {
     naked_asm!(
         architecture!(),
         "push {{r4-r7, lr}}",
