@@ -389,8 +389,12 @@ pub trait Arch {
 
     /// `y[i] = requantize(sums[i])`, by one multiplier.
     fn requantize_row_i8(y: &mut [i8], sums: &[i32], by: Multiplier, of_y: &OutputI8) {
-        let plain = Multiplier::all_plain(&[by]);
-        y.iter_mut().zip(sums).for_each(|(y, sum)| *y = Self::requantize_i8(*sum, by, plain, of_y));
+        let all = y.iter_mut().zip(sums);
+        if Multiplier::all_plain(&[by]) {
+            all.for_each(|(y, sum)| *y = Self::requantize_i8(*sum, by, true, of_y));
+        } else {
+            all.for_each(|(y, sum)| *y = Self::requantize_i8(*sum, by, false, of_y));
+        }
     }
 
     /// [`fixed::logistic`] of each.

@@ -100,14 +100,21 @@ impl Arch for Armv7em {
     }
 
     fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
-        // Half of the last place is added with saturation, of which nothing is seen past 16 bits.
-        if !Multiplier::all_plain(&[by]) || by.shift < -15 {
-            return Portable::add_multiplied_i16(y, sums, by);
-        }
+        let all = y.iter_mut().zip(sums);
         let [m, places, half] = requantize::ready(by, 0);
-        for (y, &sum) in y.iter_mut().zip(sums) {
-            let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
-            *y = y.saturating_add(ssat16_asr1(qadd(product, half as i32) >> (places & 31)) as i16);
+        if by.mantissa >= 1 << 30 && by.shift >= 0 {
+            for (y, sum) in all {
+                let sum = sum.wrapping_shl(by.shift as u32);
+                *y = y.saturating_add(fixed::saturate_i16(smmlar(sum, m as i32, sum)));
+            }
+        } else if by.mantissa >= 1 << 30 && by.shift >= -15 {
+            // Half of the last place is added with saturation, of which nothing is seen past 16 bits.
+            for (y, &sum) in all {
+                let product = smmlar(sum, m as i32, sum.wrapping_add(sum >> 31));
+                *y = y.saturating_add(ssat16_asr1(qadd(product, half as i32) >> (places & 31)) as i16);
+            }
+        } else {
+            Portable::add_multiplied_i16(y, sums, by);
         }
     }
 

@@ -20,29 +20,24 @@ pub(crate) static TABLE: [u16; 257] = {
     table
 };
 
-/// The table's value at `x / 2^bits` steps, times `2^bits`.
-#[inline]
-fn at(x: u32, bits: u32) -> u32 {
-    let step = (x >> bits).min(255);
-    let (_, from) = TABLE.split_at_checked(step as usize).unwrap_or_default();
+/// The table's value at `x / 2^bits` steps, times `2^bits`, less that at 0: an odd function, but that each negative x has
+/// 1 less.
+#[inline(always)]
+fn about_half(x: i32, bits: u32) -> i32 {
+    let distance = x.unsigned_abs();
+    let (_, from) = TABLE.split_at_checked((distance >> bits).min(255) as usize).unwrap_or_default();
     let [low, high, ..] = from else { return 0 };
     let (low, high) = (u32::from(*low), u32::from(*high));
-    let between = x & (1u32 << bits).wrapping_sub(1);
-    (low << bits).wrapping_add(between.wrapping_mul(high.wrapping_sub(low)))
+    let between = distance & (1u32 << bits).wrapping_sub(1);
+    let value = (low << bits).wrapping_add(between.wrapping_mul(high.wrapping_sub(low)));
+    (value as i32).wrapping_sub(1 << 15 << bits) ^ x >> 31
 }
 
 /// `32768 / (1 + e^(−x / 4096))`.
 #[inline]
 pub fn logistic(x: i16) -> i16 {
     let x = i32::from(x).wrapping_mul(3);
-    let half = 1 << 9;
-    let result = at(x.unsigned_abs(), 9);
-    let result = if x >= 0 {
-        result.wrapping_add(half)
-    } else {
-        (1u32 << 25).wrapping_sub(result).wrapping_add(half).wrapping_sub(1)
-    };
-    (result >> 10) as i16
+    (about_half(x, 9).wrapping_add((1 << 24) + (1 << 9)) >> 10) as i16
 }
 
 /// `32768 · tanh(x · 2^(shift − 12))`, for shifts from −15 to 14.
@@ -52,14 +47,7 @@ pub fn tanh(x: i16, shift: i32) -> i16 {
     let right = shift.min(0).unsigned_abs() & 31;
     let half = if right > 0 { 1i32 << (right.wrapping_sub(1) & 31) } else { 0 };
     let x = x.wrapping_shl(shift.max(0) as u32).wrapping_add(half) >> right;
-    let result = at(x.unsigned_abs(), 8) as i32;
-    let (one, half) = (1 << 23, 1 << 7);
-    let result = if x >= 0 {
-        result.wrapping_sub(one).wrapping_add(half)
-    } else {
-        one.wrapping_sub(result).wrapping_add(half).wrapping_sub(1)
-    };
-    (result >> 8) as i16
+    (about_half(x, 8).wrapping_add(1 << 7) >> 8) as i16
 }
 
 #[cfg(test)]
