@@ -380,6 +380,11 @@ pub trait Arch {
         recurrent::row_sums::<Self>(sums, bias, x, w)
     }
 
+    /// [`row_sums_i8`](Self::row_sums_i8) of two x, which are as long.
+    fn two_row_sums_i8(sums: [&mut [i32]; 2], bias: &[i32], x: [&[i8]; 2], w: &[i8]) -> Option<()> {
+        sums.into_iter().zip(x).try_for_each(|(sums, x)| Self::row_sums_i8(sums, bias, x, w))
+    }
+
     /// `y[i] = bound(y[i] + bound(sums[i] · by))`, where `bound` is to 16 bits.
     fn add_multiplied_i16(y: &mut [i16], sums: &[i32], by: Multiplier) {
         for (y, sum) in y.iter_mut().zip(sums) {

@@ -82,7 +82,7 @@ impl Sequence {
     }
 
     /// Calls `step` for each element of the batch and each moment that is not skipped, in the order of the walk,
-    /// with x, the hidden state, the cell, and y, which then becomes the hidden state.
+    /// with x from that moment on, the hidden state, the cell, and y, which then becomes the hidden state.
     pub(super) fn walk<T: Copy + Default, C>(
         &self,
         walked: Walked<'_, T, C>,
@@ -114,7 +114,7 @@ impl Sequence {
                     }
                 } else {
                     let y = y.get_mut(y_at..)?.get_mut(..units)?;
-                    step(x.get(row * inputs..)?.get(..inputs)?, hidden, cell, y)?;
+                    step(x.get(row * inputs..)?, hidden, cell, y)?;
                     hidden.iter_mut().zip(y).for_each(|(hidden, y)| *hidden = *y);
                 }
                 before = Some(y_at);
@@ -190,10 +190,11 @@ impl<'a, T: Weight> Recurrent<'a, T> {
         &self,
         y: &mut [f32],
         [hidden, cell]: [&mut [f32]; 2],
-        step: impl FnMut(&[f32], &mut [f32], &mut [f32], &mut [f32]) -> Option<()>,
+        mut step: impl FnMut(&[f32], &mut [f32], &mut [f32], &mut [f32]) -> Option<()>,
     ) -> Option<()> {
         let Self { sequence, x, mask, .. } = *self;
-        sequence.walk(Walked { x, mask, y: &mut *y, hidden: &mut *hidden, cell: &mut *cell }, step)?;
+        let walked = Walked { x, mask, y: &mut *y, hidden: &mut *hidden, cell: &mut *cell };
+        sequence.walk(walked, |x, hidden, cell, y| step(x.get(..sequence.inputs)?, hidden, cell, y))?;
         let rows = sequence.outputs() + sequence.states_after;
         for (at, state) in [hidden, cell].into_iter().enumerate().take(sequence.states_after) {
             for n in 0..sequence.batch {

@@ -26,10 +26,11 @@
 //! such, and that nothing written shares memory with another operand.
 
 use super::recurrence::{Sequence, Walked};
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Scratch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
+use core::mem::swap;
 use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, UnidirectionalSequenceLstmI8Params};
@@ -60,6 +61,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmI8Params = node.params()?;
     let [_, units, _] = node.input_dims(1)?;
     let sequence = Sequence::new(node.input_dims(0)?, units, params.time_major == 1);
+    let Sequence { batch, inputs, .. } = sequence;
+    // From x at one moment to that of the next one.
+    let x_step = if sequence.time_major { batch * inputs } else { inputs };
     let (reads, [y, hidden, cell]) = operands.split([node.output()?, node.input(5)?, node.input(6)?])?;
     let x = reads.get::<i8>(node.input(0)?)?;
     let w = reads.get::<i8>(node.input(1)?)?;
@@ -72,12 +76,32 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
     let walked = Walked { x, mask: None, y, hidden, cell };
+    // The sums of x at this moment and at the next, of all gates, where there is memory for them.
+    let mut scratch = A::Scratch::new();
+    let (mut now, mut next) = scratch.words(8 * units).split_at_mut_checked(4 * units).unwrap_or_default();
+    let mut known = false;
     sequence.walk(walked, |x, h, cell, y| {
+        let (x, after) = (x.get(..inputs)?, x.get(x_step..).and_then(|after| after.get(..inputs)));
+        swap(&mut now, &mut next);
+        known = match after {
+            Some(after) if !known => {
+                A::two_row_sums_i8([&mut *now, &mut *next], of_x, [x, after], w)?;
+                true
+            }
+            None if !known => {
+                A::row_sums_i8(now, of_x, x, w)?;
+                false
+            }
+            _ => false,
+        };
         for (tile, (cell, y)) in cell.chunks_mut(UNITS).zip(y.chunks_mut(UNITS)).enumerate() {
             let mut gates = [[0; UNITS]; 4];
             for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {
                 let (gates, first) = (gates.get_mut(..cell.len())?, gate * units + tile * UNITS);
-                add_part::<A>(gates, x, w, of_x, first, by_x)?;
+                match now.get(first..first + gates.len()) {
+                    Some(sums) => A::add_multiplied_i16(gates, sums, by_x),
+                    None => add_part::<A>(gates, x, w, of_x, first, by_x)?,
+                }
                 add_part::<A>(gates, h, recurrent, of_h, first, by_h)?;
             }
             let [i, f, g, o] = &mut gates;

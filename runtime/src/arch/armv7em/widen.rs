@@ -68,6 +68,19 @@ fn widen_short<const P: usize>(
     widen_groups(x, to, step)
 }
 
+/// Widens rows, which are as long, a group of each in turns; past their end are zeros.
+pub(super) fn widen_rows<const P: usize>(x: [&[i8]; P], to: &[Quad]) -> Option<()> {
+    let rest = x.first()?.as_chunks::<4>().1.len();
+    widen_groups(x, to, P)?;
+    if rest > 0 {
+        for (x, to) in x.iter().zip(to.last_chunk::<P>()?) {
+            to.set([0; 4]);
+            x.as_chunks::<4>().1.iter().enumerate().for_each(|(at, x)| to.set_one(at, (*x).into()));
+        }
+    }
+    Some(())
+}
+
 /// Widens the elements of `P` pixels, which are as many, and groups, `step` quads apart.
 fn widen_groups<const P: usize>(x: [&[i8]; P], to: &[Quad], step: usize) -> Option<()> {
     let groups = x.first()?.len() / 4;
