@@ -53,6 +53,7 @@ pub use image::Image;
 pub(crate) use neon::Neon;
 pub use patch::Patch;
 pub use portable::Portable;
+pub(crate) use portable::row_of_patch_i8;
 pub(crate) use recurrent::move_on;
 pub use scratch::{Quad, Scratch};
 
@@ -373,6 +374,12 @@ pub trait Arch {
     fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
         *sums = portable::four_sums_i8(*sums, x, 0, portable::rows_of(w, w_at, x.len())?);
         Some(())
+    }
+
+    /// Of one row of weights: `sum + Σ x[i] · w[i]`, which wraps.
+    #[inline(always)]
+    fn one_sum_i8(sum: i32, x: &[i8], w: &[i8]) -> i32 {
+        portable::one_sum_i8(sum, x, w)
     }
 
     /// Of rows of weights that lie behind each other: `sums[o] = bias[o] + Σ x[i] · w[o][i]`. Sums wrap.

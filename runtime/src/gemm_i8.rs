@@ -1,7 +1,9 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{Active, Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8};
+use crate::arch::{
+    Active, Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8, row_of_patch_i8,
+};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -186,7 +188,15 @@ impl WeightsI8<'_> {
                     .for_each(|(start, row)| *start = self.unfolded(*start, row.iter()));
             }
             let mut sums = [start; P];
-            A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
+            if first + 1 == outputs && offset == 0 {
+                // The last one alone is not multiplied four times.
+                for (p, [sum, ..]) in sums.iter_mut().enumerate() {
+                    let [row, ..] = rows;
+                    *sum = row_of_patch_i8::<A>(&patch.pixel(p)?, row, *sum)?;
+                }
+            } else {
+                A::gemm_tile_i8_rows(patch, offset, rows, &mut sums)?;
+            }
             self.finish::<A, _, _>(&sums, of_w_zero_point, first, &mut y)?;
         }
         Some(())

@@ -34,7 +34,7 @@ mod recurrent;
 mod widen;
 
 use super::copy::copy_rows_by;
-use super::portable::{four_sums_i8, rows_of};
+use super::portable::{four_sums_i8, one_sum_i8, rows_of};
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
@@ -80,10 +80,6 @@ impl Arch for Armv7em {
 
     #[inline(never)]
     fn four_sums_i8(sums: &mut [i32; ROW_TILE], x: &[i8], w: &[&[i8]; ROW_TILE], w_at: usize) -> Option<()> {
-        let widened = |quad: &[i8; 4]| {
-            let word = u32::from_le_bytes(quad.map(|v| v as u8));
-            (sxtb16(word), sxtb16_ror8(word))
-        };
         let [(w0, r0), (w1, r1), (w2, r2), (w3, r3)] = rows_of(w, w_at, x.len())?.map(<[i8]>::as_chunks::<4>);
         let (x, x_rest) = x.as_chunks();
         let mut acc = *sums;
@@ -96,6 +92,17 @@ impl Arch for Armv7em {
         }
         *sums = four_sums_i8(acc, x_rest, 0, [r0, r1, r2, r3]);
         Some(())
+    }
+
+    #[inline(never)]
+    fn one_sum_i8(mut sum: i32, x: &[i8], w: &[i8]) -> i32 {
+        let len = x.len().min(w.len());
+        let [(x, x_rest), (w, w_rest)] = [x, w].map(|v| v.get(..len).unwrap_or_default().as_chunks());
+        for (x, w) in x.iter().zip(w) {
+            let ((x_even, x_odd), (w_even, w_odd)) = (widened(x), widened(w));
+            sum = smlad(x_odd, w_odd, smlad(x_even, w_even, sum));
+        }
+        one_sum_i8(sum, x_rest, w_rest)
     }
 
     fn row_sums_i8(sums: &mut [i32], bias: &[i32], x: &[i8], w: &[i8]) -> Option<()> {
@@ -247,6 +254,13 @@ impl Arch for Armv7em {
     ) -> Option<()> {
         depthwise::depthwise_image_i8(memory, image, w, outputs, x, y)
     }
+}
+
+/// Four elements with 16 bits each: 0 and 2, then 1 and 3.
+#[inline(always)]
+fn widened(four: &[i8; 4]) -> (u32, u32) {
+    let word = u32::from_le_bytes(four.map(|v| v as u8));
+    (sxtb16(word), sxtb16_ror8(word))
 }
 
 macro_rules! instruction {

@@ -61,6 +61,10 @@ impl Arch for Helium {
         gemm::four_sums(sums, x, rows_of(w, w_at, x.len())?)
     }
 
+    fn one_sum_i8(sum: i32, x: &[i8], w: &[i8]) -> i32 {
+        recurrent::one_sum(sum, x, w)
+    }
+
     fn row_sums_i8(sums: &mut [i32], bias: &[i32], x: &[i8], w: &[i8]) -> Option<()> {
         row_sums_by::<Self>(recurrent::add_products, sums, bias, x, w)
     }

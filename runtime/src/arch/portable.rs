@@ -377,6 +377,22 @@ pub(super) fn four_sums_i8(
     [a0, a1, a2, a3]
 }
 
+/// See [`Arch::one_sum_i8`].
+#[inline(always)]
+pub(super) fn one_sum_i8(sum: i32, x: &[i8], w: &[i8]) -> i32 {
+    x.iter().zip(w).fold(sum, |sum, (&x, &w)| sum.wrapping_add(product_i8(x, 0, w)))
+}
+
+/// For a pixel and one output: `sum + Σ x[tap][i] · w[tap][i]`, which wraps.
+pub(crate) fn row_of_patch_i8<A: Arch>(patch: &Patch<'_, 1, i8>, w: &[i8], mut sum: i32) -> Option<i32> {
+    let [x] = patch.x;
+    patch.try_each_tap(|x_at, w_at| {
+        sum = A::one_sum_i8(sum, stretch(x, x_at, patch.len)?, stretch(w, w_at, patch.len)?);
+        Some(())
+    })?;
+    Some(sum)
+}
+
 /// Elements of four rows of weights.
 #[inline(always)]
 pub(super) fn rows_of<'w>(

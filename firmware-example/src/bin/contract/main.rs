@@ -42,12 +42,13 @@ const ROUNDS: u32 = 400;
 /// `None` where there is another result, `Some(false)` where there is none.
 type Test = fn(&mut Random) -> Option<bool>;
 
-const TESTS: [(&str, Test); 16] = [
+const TESTS: [(&str, Test); 17] = [
     ("convolutions of images", images::conv_image),
     ("depthwise convolutions of images", images::depthwise_image),
     ("depthwise convolutions of a pixel", images::depthwise),
     ("sums over windows", images::windows),
     ("fully connected rows", rows::fully_connected),
+    ("one row", rows::row),
     ("four rows", rows::rows),
     ("rows behind each other", rows::rows_behind_each_other),
     ("states of filters", rows::states),

@@ -25,6 +25,18 @@ pub(crate) fn fully_connected(random: &mut Random) -> Option<bool> {
     Some(true)
 }
 
+/// One row of weights by itself.
+pub(crate) fn row(random: &mut Random) -> Option<bool> {
+    let len = random.size(0, 70);
+    let (mut x, mut w) = ([0; 70], [0; 70]);
+    random.fill(&mut x, true);
+    random.fill(&mut w, true);
+    let start = random.next() as i32;
+    let products = x.iter().zip(w).map(|(&x, w)| i32::from(x) * i32::from(w));
+    let wanted = start.wrapping_add(products.take(len).sum());
+    (Active::one_sum_i8(start, x.get(..len)?, &w) == wanted).then_some(true)
+}
+
 /// Four rows of weights, from somewhere on.
 pub(crate) fn rows(random: &mut Random) -> Option<bool> {
     let (len, at) = (random.size(0, 70), random.size(0, 30));

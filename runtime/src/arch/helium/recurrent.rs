@@ -3,6 +3,30 @@
 use crate::arch::ROW_TILE;
 use core::arch::naked_asm;
 
+/// See [`Arch::one_sum_i8`](crate::arch::Arch::one_sum_i8).
+pub(super) fn one_sum(sum: i32, x: &[i8], w: &[i8]) -> i32 {
+    // SAFETY: both have so many elements.
+    unsafe { add_row(sum, x.as_ptr(), w.as_ptr(), x.len().min(w.len())) }
+}
+
+/// # Safety
+/// x and w point to `len` elements.
+#[unsafe(naked)]
+unsafe extern "C" fn add_row(sum: i32, x: *const i8, w: *const i8, len: usize) -> i32 {
+    naked_asm!(
+        architecture!(),
+        "push {{r7, lr}}",
+        "wlstp.8 lr, r3, 3f",
+        "2:",
+        "vldrb.u8 q0, [r1], #16",
+        "vldrb.u8 q1, [r2], #16",
+        "vmladava.s8 r0, q0, q1",
+        "letp lr, 2b",
+        "3:",
+        "pop {{r7, pc}}",
+    )
+}
+
 /// An [`AddProducts`](crate::arch::recurrent::AddProducts).
 ///
 /// # Safety
