@@ -31,7 +31,7 @@ use flatpack_format::ops::svdf_i8::{RULE, SvdfI8Params};
 pub const KERNEL: Kernel = Kernel::new(OpCode::SvdfI8, RULE, run::<Active>);
 
 /// Filters that are computed at once, at most.
-const FILTERS: usize = 16;
+const FILTERS: usize = 64;
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SvdfI8Params = node.params()?;
