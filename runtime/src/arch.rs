@@ -387,9 +387,19 @@ pub trait Arch {
         recurrent::row_sums::<Self>(sums, bias, x, w)
     }
 
-    /// [`row_sums_i8`](Self::row_sums_i8) of two x, which are as long.
-    fn two_row_sums_i8(sums: [&mut [i32]; 2], bias: &[i32], x: [&[i8]; 2], w: &[i8]) -> Option<()> {
-        sums.into_iter().zip(x).try_for_each(|(sums, x)| Self::row_sums_i8(sums, bias, x, w))
+    /// [`row_sums_i8`](Self::row_sums_i8) of `len` elements of x at each moment, which begin `x_step` apart: those of a
+    /// moment after those of the one before, each with as many as `bias` has.
+    fn sums_of_moments_i8(
+        sums: &mut [i32],
+        bias: &[i32],
+        x: &[i8],
+        [len, x_step]: [usize; 2],
+        w: &[i8],
+    ) -> Option<()> {
+        for (moment, sums) in sums.chunks_mut(bias.len().max(1)).enumerate() {
+            Self::row_sums_i8(sums, bias, x.get(moment * x_step..)?.get(..len)?, w)?;
+        }
+        Some(())
     }
 
     /// `y[i] = bound(y[i] + bound(sums[i] · by))`, where `bound` is to 16 bits.

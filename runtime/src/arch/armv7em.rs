@@ -38,7 +38,7 @@ use super::portable::{four_sums_i8, one_sum_i8, rows_of};
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, Image, LANES, OutputsI8, Patch, Portable, ROW_TILE, RowsI8, Scratch, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, Portable, ROW_TILE, RowsI8, scratch};
 use crate::fixed;
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
@@ -56,9 +56,6 @@ const QUADS: usize = 650;
 
 /// Words of the memory.
 const WORDS: usize = 2 * QUADS;
-
-/// Room for two rows of 512 elements.
-const ROOM: usize = 256;
 
 /// Five kilobytes.
 pub type Memory = scratch::Memory<QUADS, 1>;
@@ -109,13 +106,18 @@ impl Arch for Armv7em {
         row_sums_by::<Self>(recurrent::add_products, sums, bias, x, w)
     }
 
-    fn two_row_sums_i8(sums: [&mut [i32]; 2], bias: &[i32], x: [&[i8]; 2], w: &[i8]) -> Option<()> {
-        let mut sums = sums;
-        let depth = x.first()?.len();
-        let mut room = scratch::Memory::<ROOM, 1>::new();
-        let done = gemm::two_row_sums(&mut sums, bias, x, w, room.quads(2 * depth.div_ceil(4))).unwrap_or(0);
-        for (sums, x) in sums.into_iter().zip(x) {
-            Self::row_sums_i8(sums.get_mut(done..)?, bias.get(done..)?, x, w.get(done * depth..)?)?;
+    fn sums_of_moments_i8(
+        sums: &mut [i32],
+        bias: &[i32],
+        x: &[i8],
+        [len, x_step]: [usize; 2],
+        w: &[i8],
+    ) -> Option<()> {
+        let done = recurrent::four_moments(sums, bias, x, [len, x_step], w).unwrap_or(0);
+        let w = w.get(done * len..)?;
+        for (moment, sums) in sums.chunks_mut(bias.len().max(1)).enumerate() {
+            let x = x.get(moment * x_step..)?.get(..len)?;
+            Self::row_sums_i8(sums.get_mut(done..)?, bias.get(done..)?, x, w)?;
         }
         Some(())
     }

@@ -30,7 +30,6 @@ use crate::arch::{Active, Arch, Scratch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use bytemuck::try_cast_slice_mut;
-use core::mem::swap;
 use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, UnidirectionalSequenceLstmI8Params};
@@ -38,96 +37,96 @@ use flatpack_format::ops::unidirectional_sequence_lstm_i8::{RULE, Unidirectional
 /// The kernel.
 pub const KERNEL: Kernel = Kernel::new(OpCode::UnidirectionalSequenceLstmI8, RULE, run::<Active>);
 
-/// Units that are computed at once.
+/// Moments of which x is multiplied at once.
+const MOMENTS: usize = 4;
+
+/// Units that are computed at once where there is no memory for all of them, nor for more than one moment.
 const UNITS: usize = 16;
 
-/// Adds to the gate of some units what x, or h, adds to it: the sums of one product, multiplied.
-fn add_part<A: Arch>(
-    gate: &mut [i16],
-    x: &[i8],
-    w: &[i8],
-    bias: &[i32],
-    first: usize,
-    by: Multiplier,
-) -> Option<()> {
-    let mut sums = [0; UNITS];
-    let sums = sums.get_mut(..gate.len())?;
-    A::row_sums_i8(sums, bias.get(first..)?, x, w.get(first * x.len()..)?)?;
-    A::add_multiplied_i16(gate, sums, by);
-    Some(())
-}
+/// Words of memory for a unit: a sum of each gate, or of each moment, and 16 bits of each gate at each moment.
+const WORDS: usize = MOMENTS + 4 * MOMENTS / 2;
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &UnidirectionalSequenceLstmI8Params = node.params()?;
-    let [_, units, _] = node.input_dims(1)?;
+    let [_, units, inputs] = node.input_dims(1)?;
     let sequence = Sequence::new(node.input_dims(0)?, units, params.time_major == 1);
-    let Sequence { batch, inputs, .. } = sequence;
-    // From x at one moment to that of the next one.
-    let x_step = if sequence.time_major { batch * inputs } else { inputs };
     let (reads, [y, hidden, cell]) = operands.split([node.output()?, node.input(5)?, node.input(6)?])?;
     let x = reads.get::<i8>(node.input(0)?)?;
     let w = reads.get::<i8>(node.input(1)?)?;
     let recurrent = reads.get::<i8>(node.input(2)?)?;
     let bias = reads.get::<i32>(node.input(3)?)?;
-    let (of_x, of_h) = bias.split_at_checked(4 * units)?;
+    let (x_bias, h_bias) = bias.split_at_checked(4 * units)?;
     let requant: &[Multiplier; 11] = reads.get(node.input(4)?)?.try_into().ok()?;
     let &[x0, x1, x2, x3, h0, h1, h2, h3, forget, add, out] = requant;
-    let requant = [(x0, h0), (x1, h1), (x2, h2), (x3, h3)];
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
-    let walked = Walked { x, mask: None, y, hidden, cell };
-    // The sums of x at this moment and at the next, of all gates, where there is memory for them.
-    let mut scratch = A::Scratch::new();
-    let (mut now, mut next) = scratch.words(8 * units).split_at_mut_checked(4 * units).unwrap_or_default();
-    let mut known = false;
-    sequence.walk(walked, |x, h, cell, y| {
-        let (x, after) = (x.get(..inputs)?, x.get(x_step..).and_then(|after| after.get(..inputs)));
-        swap(&mut now, &mut next);
-        known = match after {
-            Some(after) if !known => {
-                A::two_row_sums_i8([&mut *now, &mut *next], of_x, [x, after], w)?;
-                true
-            }
-            None if !known => {
-                A::row_sums_i8(now, of_x, x, w)?;
-                false
-            }
-            _ => false,
-        };
-        for (tile, (cell, y)) in cell.chunks_mut(UNITS).zip(y.chunks_mut(UNITS)).enumerate() {
-            let mut gates = [[0; UNITS]; 4];
-            for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {
-                let (gates, first) = (gates.get_mut(..cell.len())?, gate * units + tile * UNITS);
-                match now.get(first..first + gates.len()) {
-                    Some(sums) => A::add_multiplied_i16(gates, sums, by_x),
-                    None => add_part::<A>(gates, x, w, of_x, first, by_x)?,
+    let (low, high) = (params.cell_clip.wrapping_neg(), params.cell_clip);
+    let x_step = if sequence.time_major { sequence.batch * inputs } else { inputs };
+
+    let (mut scratch, mut own) = (A::Scratch::new(), [0; WORDS * UNITS]);
+    let (memory, tile, moments) = match scratch.words(WORDS * units) {
+        [] => (own.as_mut_slice(), UNITS, 1),
+        memory => (memory, units, MOMENTS),
+    };
+    let (sums, gates) = memory.split_at_mut_checked(MOMENTS * tile)?;
+    let gates: &mut [i16] = try_cast_slice_mut(gates).ok()?;
+    // The moments of which `gates` has what x adds.
+    let mut known = 0..0;
+    sequence.walk(Walked { x, mask: None, y, hidden, cell }, |x, h, cell, y| {
+        for (tile_at, (cell, y)) in cell.chunks_mut(tile).zip(y.chunks_mut(tile)).enumerate() {
+            let len = cell.len();
+            let rows_of = |gate: usize| {
+                let first = gate * units + tile_at * tile;
+                first..first + len
+            };
+            if known.is_empty() {
+                let after = x.len().checked_sub(inputs)?.checked_div(x_step)?;
+                known = 0..moments.min(after + 1);
+                gates.fill(0);
+                for (gate, by) in [x0, x1, x2, x3].into_iter().enumerate() {
+                    let (rows, sums) = (rows_of(gate), sums.get_mut(..known.len() * len)?);
+                    let w = w.get(rows.start * inputs..)?;
+                    A::sums_of_moments_i8(sums, x_bias.get(rows)?, x, [inputs, x_step], w)?;
+                    for (gates, sums) in gates.chunks_mut(4 * len).zip(sums.chunks(len)) {
+                        A::add_multiplied_i16(gates.get_mut(gate * len..)?, sums, by);
+                    }
                 }
-                add_part::<A>(gates, h, recurrent, of_h, first, by_h)?;
             }
-            let [i, f, g, o] = &mut gates;
-            [&mut *i, &mut *f, &mut *o].into_iter().for_each(|gate| A::logistic_i16(gate));
+            let gates = gates.get_mut(known.next()? * 4 * len..)?.get_mut(..4 * len)?;
+            let sums = sums.get_mut(..len)?;
+            for (gate, by) in [h0, h1, h2, h3].into_iter().enumerate() {
+                let rows = rows_of(gate);
+                let w = recurrent.get(rows.start * units..)?;
+                A::row_sums_i8(sums, h_bias.get(rows)?, h, w)?;
+                A::add_multiplied_i16(gates.get_mut(gate * len..)?, sums, by);
+            }
+            let (before, after) = gates.split_at_mut_checked(2 * len)?;
+            let (g, o) = after.split_at_mut_checked(len)?;
+            [&mut *before, &mut *o].into_iter().for_each(|gates| A::logistic_i16(gates));
             A::tanh_i16(g, 0);
-            let (kept, new) = (products(f, cell), products(i, g));
+            let (i, f) = before.split_at_checked(len)?;
+            multiply(sums, f, cell);
             cell.fill(0);
-            A::add_multiplied_i16(cell, &kept, forget);
-            A::add_multiplied_i16(cell, &new, add);
-            for (c, bounded) in cell.iter_mut().zip(&mut *g) {
-                *c = i32::from(*c).min(params.cell_clip).max(params.cell_clip.wrapping_neg()) as i16;
-                *bounded = *c;
+            A::add_multiplied_i16(cell, sums, forget);
+            multiply(sums, i, g);
+            A::add_multiplied_i16(cell, sums, add);
+            for (c, g) in cell.iter_mut().zip(&mut *g) {
+                *c = i32::from(*c).min(high).max(low) as i16;
+                *g = *c;
             }
             A::tanh_i16(g, params.cell_shift);
-            A::requantize_row_i8(y, &products(g, o), out, &params.y);
+            multiply(sums, g, o);
+            A::requantize_row_i8(y, sums, out, &params.y);
         }
         Some(())
     })
 }
 
-fn products(a: &[i16], b: &[i16]) -> [i32; UNITS] {
-    let mut products = [0; UNITS];
+/// The products of elements.
+fn multiply(products: &mut [i32], a: &[i16], b: &[i16]) {
     for (product, (a, b)) in products.iter_mut().zip(a.iter().zip(b)) {
         *product = i32::from(*a).wrapping_mul(i32::from(*b));
     }
-    products
 }
 
 #[cfg(test)]
@@ -223,8 +222,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_stream_meets_the_formula(
-            (batch, time, inputs) in (1u32..3, 1u32..5, 1u32..12),
-            units in 1u32..20,
+            (batch, time, inputs) in (1u32..3, 1u32..8, 1u32..12),
+            units in 1u32..40,
             time_major in 0u32..2,
             cell_clip in prop_oneof![Just(32768), 0..3000i32],
             cell_shift in -3..4i32,

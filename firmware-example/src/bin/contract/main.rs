@@ -42,7 +42,7 @@ const ROUNDS: u32 = 400;
 /// `None` where there is another result, `Some(false)` where there is none.
 type Test = fn(&mut Random) -> Option<bool>;
 
-const TESTS: [(&str, Test); 17] = [
+const TESTS: [(&str, Test); 18] = [
     ("convolutions of images", images::conv_image),
     ("depthwise convolutions of images", images::depthwise_image),
     ("depthwise convolutions of a pixel", images::depthwise),
@@ -51,6 +51,7 @@ const TESTS: [(&str, Test); 17] = [
     ("one row", rows::row),
     ("four rows", rows::rows),
     ("rows behind each other", rows::rows_behind_each_other),
+    ("rows of moments", rows::moments),
     ("states of filters", rows::states),
     ("sums of integers", numbers::sums),
     ("copies of rows", numbers::copies),

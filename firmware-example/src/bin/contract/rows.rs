@@ -73,6 +73,33 @@ pub(crate) fn rows_behind_each_other(random: &mut Random) -> Option<bool> {
     Some(true)
 }
 
+/// Up to nine rows of up to 40 elements, the last of which ends where the weights do, at one to four moments.
+pub(crate) fn moments(random: &mut Random) -> Option<bool> {
+    let (len, rows, moments) = (random.size(1, 40), random.size(1, 9), random.size(1, 4));
+    let x_step = len + random.size(0, 5);
+    let (mut x, mut w) = ([0; 4 * 45], [0; 9 * 40]);
+    random.fill(&mut x, true);
+    random.fill(&mut w, true);
+    let (x, w) = (x.get(..(moments - 1) * x_step + len)?, w.get(..rows * len)?);
+    let bias = [0; 9].map(|_| random.next() as i32);
+    let bias = bias.get(..rows)?;
+    let mut found = [1; 4 * 9];
+    Active::sums_of_moments_i8(found.get_mut(..moments * rows)?, bias, x, [len, x_step], w)?;
+    for (at, found) in found.into_iter().enumerate() {
+        let (moment, row) = (at.checked_div(rows)?, at.checked_rem(rows)?);
+        let wanted = if moment < moments {
+            let pairs = x.iter().skip(moment * x_step).zip(w.iter().skip(row * len)).take(len);
+            pairs.fold(*bias.get(row)?, |sum, (&x, &w)| sum + i32::from(x) * i32::from(w))
+        } else {
+            1
+        };
+        if found != wanted {
+            return None;
+        }
+    }
+    Some(true)
+}
+
 /// States of up to five units with up to three filters of up to 20 elements, of which some are extremes; what lies behind
 /// them stays.
 pub(crate) fn states(random: &mut Random) -> Option<bool> {

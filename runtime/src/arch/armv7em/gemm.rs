@@ -1,7 +1,7 @@
 //! Products of widened activations with rows of weights, in tiles of pixels and outputs.
 
 use super::requantize::Ends;
-use super::widen::{SHORT, widen_rows};
+use super::widen::SHORT;
 use crate::arch::{Quad, RowsI8};
 use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
@@ -126,45 +126,6 @@ macro_rules! group_of_two {
     };
 }
 
-/// The sums of a tile of two pixels and two outputs in r4 to r7, of which r0 points to the state, and then does again:
-/// what the loop over tiles, at the label 2, begins with.
-macro_rules! sums_of_two {
-    () => {
-        concat!(
-            "2:\n",
-            "ldr r12, [r0, #16]\n",
-            "ldrd r4, r5, [r12], #8\n",
-            "str r12, [r0, #16]\n",
-            "mov r6, r4\n",
-            "mov r7, r5\n",
-            "ldrd r1, r2, [r0, #4]\n",
-            "ldr r3, [r0, #12]\n",
-            "add r12, r1, r2, lsl #1\n",
-            "str r12, [r0, #4]\n",
-            "add r2, r1, r2\n",
-            "ldr r0, [r0]\n",
-            "subs r3, r3, #4\n",
-            "blt 4f\n",
-            "3:\n",
-            group_of_two!(),
-            group_of_two!(),
-            group_of_two!(),
-            group_of_two!(),
-            "subs r3, r3, #4\n",
-            "bge 3b\n",
-            "4:\n",
-            "adds r3, r3, #4\n",
-            "beq 5f\n",
-            "7:\n",
-            group_of_two!(),
-            "subs r3, r3, #1\n",
-            "bne 7b\n",
-            "5:\n",
-            "ldr r0, [sp]\n",
-        )
-    };
-}
-
 /// Tiles of two pixels and two outputs.
 ///
 /// # Safety
@@ -175,7 +136,36 @@ unsafe extern "C" fn two_pixels(task: &mut Gemm) {
     naked_asm!(
         dsp!(),
         "push {{r0, r4-r11, lr}}",
-        sums_of_two!(),
+        "2:",
+        "ldr r12, [r0, #16]",
+        "ldrd r4, r5, [r12], #8",
+        "str r12, [r0, #16]",
+        "mov r6, r4",
+        "mov r7, r5",
+        "ldrd r1, r2, [r0, #4]",
+        "ldr r3, [r0, #12]",
+        "add r12, r1, r2, lsl #1",
+        "str r12, [r0, #4]",
+        "add r2, r1, r2",
+        "ldr r0, [r0]",
+        "subs r3, r3, #4",
+        "blt 4f",
+        "3:",
+        group_of_two!(),
+        group_of_two!(),
+        group_of_two!(),
+        group_of_two!(),
+        "subs r3, r3, #4",
+        "bge 3b",
+        "4:",
+        "adds r3, r3, #4",
+        "beq 5f",
+        "7:",
+        group_of_two!(),
+        "subs r3, r3, #1",
+        "bne 7b",
+        "5:",
+        "ldr r0, [sp]",
         "ldrd r12, lr, [r0, #20]",
         "ldm r12, {{r8-r11}}",
         "add r12, r12, lr",
@@ -287,65 +277,6 @@ unsafe extern "C" fn one_pixel(task: &mut Gemm) {
         "ldr r1, [r0, #36]",
         "subs r1, r1, #1",
         "str r1, [r0, #36]",
-        "bne 2b",
-        "pop {{r0, r4-r11, pc}}",
-    )
-}
-
-/// The state of a loop over tiles of rows: that of [`Gemm`] up to where sums go.
-#[repr(C)]
-struct Rows {
-    x: *const Quad,
-    w: *const i8,
-    depth: usize,
-    groups: usize,
-    bias: *const i32,
-    sums: [*mut i32; 2],
-    tiles: usize,
-}
-
-/// See [`Arch::two_row_sums_i8`](crate::arch::Arch::two_row_sums_i8): the sums of the first rows, how many.
-pub(super) fn two_row_sums(
-    sums: &mut [&mut [i32]; 2],
-    bias: &[i32],
-    x: [&[i8]; 2],
-    w: &[i8],
-    quads: &[Quad],
-) -> Option<usize> {
-    let depth = x.first()?.len();
-    let groups = depth.div_ceil(4);
-    let quads = quads.get(..2 * groups)?;
-    // A group past the end of a row takes weights of the next one, with activations that are zero.
-    let whole = w.len().checked_sub(4 * groups)?.checked_div(depth)? + 1;
-    let tiles = sums.iter().map(|sums| sums.len()).min()?.min(bias.len()).min(whole) / 2;
-    widen_rows(x, quads)?;
-    if tiles > 0 {
-        let (x, w, bias) = (quads.as_ptr(), w.as_ptr(), bias.as_ptr());
-        let sums = sums.each_mut().map(|sums| sums.as_mut_ptr());
-        // SAFETY: the groups of both were just widened; there are so many rows of weights, with a group past the last of
-        // them, numbers of bias, and sums of both. No count is 0.
-        unsafe { two_rows(&mut Rows { x, w, depth, groups, bias, sums, tiles }) };
-    }
-    Some(2 * tiles)
-}
-
-/// Tiles of two moments and two rows.
-///
-/// # Safety
-/// As [`two_pixels`], with room for the sums.
-#[unsafe(naked)]
-unsafe extern "C" fn two_rows(task: &mut Rows) {
-    naked_asm!(
-        dsp!(),
-        "push {{r0, r4-r11, lr}}",
-        sums_of_two!(),
-        "ldrd r1, r2, [r0, #20]",
-        "strd r4, r5, [r1], #8",
-        "strd r6, r7, [r2], #8",
-        "strd r1, r2, [r0, #20]",
-        "ldr r1, [r0, #28]",
-        "subs r1, r1, #1",
-        "str r1, [r0, #28]",
         "bne 2b",
         "pop {{r0, r4-r11, pc}}",
     )

@@ -1,6 +1,7 @@
 //! Rows of weights, and states of filters: what LSTMs and SVDFs take.
 
-use crate::arch::ROW_TILE;
+use super::widen::widen_row;
+use crate::arch::{Quad, ROW_TILE, Scratch, scratch};
 use core::arch::naked_asm;
 
 /// Four elements of x and of four rows.
@@ -97,6 +98,128 @@ pub(super) unsafe extern "C" fn add_products(
         "bne 2b",
         "add sp, sp, #16",
         "pop {{r4-r11, pc}}",
+    )
+}
+
+/// Moments at once.
+const MOMENTS: usize = 4;
+
+/// Room for x of that many moments, of up to 320 elements.
+type Room = scratch::Memory<{ MOMENTS * 320 / 4 }, 1>;
+
+/// See [`Arch::sums_of_moments_i8`](crate::arch::Arch::sums_of_moments_i8): of four moments the sums of the first rows,
+/// how many.
+pub(super) fn four_moments(
+    sums: &mut [i32],
+    bias: &[i32],
+    x: &[i8],
+    [len, x_step]: [usize; 2],
+    w: &[i8],
+) -> Option<usize> {
+    // A group past the end of a row takes weights of the next one, with elements of x that are zero.
+    let groups = len.div_ceil(4);
+    let rows = bias.len().min(w.len().checked_sub(4 * groups)?.checked_div(len)? + 1);
+    if rows == 0 || sums.len() != MOMENTS * bias.len() {
+        return None;
+    }
+    let mut room = Room::new();
+    let quads = room.quads(MOMENTS * groups);
+    for moment in 0..MOMENTS {
+        widen_row(x.get(moment * x_step..)?.get(..len)?, quads.get(moment..)?, MOMENTS)?;
+    }
+    let sums_step = size_of_val(bias);
+    let (x, w, bias, sums) = (quads.as_ptr(), w.as_ptr(), bias.as_ptr(), sums.as_mut_ptr());
+    // SAFETY: all groups were just widened; there are so many rows of weights, with a group past the last of them, and as
+    // many numbers of bias, and of sums of each moment. No count is 0.
+    unsafe { of_four_moments(&mut Moments { x, w, len, groups, bias, sums, sums_step, rows }) };
+    Some(rows)
+}
+
+/// The state of a loop over rows. Sums of a moment are `sums_step` bytes after those of the one before.
+#[repr(C)]
+struct Moments {
+    x: *const Quad,
+    w: *const i8,
+    len: usize,
+    groups: usize,
+    bias: *const i32,
+    sums: *mut i32,
+    sums_step: usize,
+    rows: usize,
+}
+
+/// Four elements of four moments and a row.
+macro_rules! group_of_moments {
+    () => {
+        "ldr r8, [r3], #4
+        sxtb16 r9, r8
+        sxtb16 r8, r8, ror #8
+        ldm r2!, {{r10, r11, r12, lr}}
+        smlad r4, r10, r9, r4
+        smlad r4, r11, r8, r4
+        smlad r5, r12, r9, r5
+        smlad r5, lr, r8, r5
+        ldm r2!, {{r10, r11, r12, lr}}
+        smlad r6, r10, r9, r6
+        smlad r6, r11, r8, r6
+        smlad r7, r12, r9, r7
+        smlad r7, lr, r8, r7
+        "
+    };
+}
+
+/// Rows of four moments.
+///
+/// # Safety
+/// x points to the quads of all groups, four moments in turns, w to all rows, the last one filled up to whole groups,
+/// `bias` to a number for each, `sums` to room for four. No count is 0.
+#[unsafe(naked)]
+unsafe extern "C" fn of_four_moments(task: &mut Moments) {
+    naked_asm!(
+        dsp!(),
+        "push {{r0, r4-r11, lr}}",
+        "2:",
+        "ldr r12, [r0, #16]",
+        "ldr r4, [r12], #4",
+        "str r12, [r0, #16]",
+        "mov r5, r4",
+        "mov r6, r4",
+        "mov r7, r4",
+        "ldrd r3, r12, [r0, #4]",
+        "add r12, r3, r12",
+        "str r12, [r0, #4]",
+        "ldr r1, [r0, #12]",
+        "ldr r2, [r0]",
+        "subs r1, r1, #4",
+        "blt 4f",
+        "3:",
+        group_of_moments!(),
+        group_of_moments!(),
+        group_of_moments!(),
+        group_of_moments!(),
+        "subs r1, r1, #4",
+        "bge 3b",
+        "4:",
+        "adds r1, r1, #4",
+        "beq 6f",
+        "5:",
+        group_of_moments!(),
+        "subs r1, r1, #1",
+        "bne 5b",
+        "6:",
+        "ldr r0, [sp]",
+        "ldrd r1, r2, [r0, #20]",
+        "add r3, r1, r2",
+        "str r5, [r1, r2]",
+        "str r6, [r3, r2]",
+        "str r7, [r3, r2, lsl #1]",
+        "str r4, [r1], #4",
+        "str r1, [r0, #20]",
+        "ldr r1, [r0, #28]",
+        "subs r1, r1, #1",
+        "str r1, [r0, #28]",
+        "bne 2b",
+        "pop {{r0, r4-r11, pc}}",
     )
 }
 

@@ -68,15 +68,14 @@ fn widen_short<const P: usize>(
     widen_groups(x, to, step)
 }
 
-/// Widens rows, which are as long, a group of each in turns; past their end are zeros.
-pub(super) fn widen_rows<const P: usize>(x: [&[i8]; P], to: &[Quad]) -> Option<()> {
-    let rest = x.first()?.as_chunks::<4>().1.len();
-    widen_groups(x, to, P)?;
-    if rest > 0 {
-        for (x, to) in x.iter().zip(to.last_chunk::<P>()?) {
-            to.set([0; 4]);
-            x.as_chunks::<4>().1.iter().enumerate().for_each(|(at, x)| to.set_one(at, (*x).into()));
-        }
+/// Widens a row, a group each `step` quads; past its end are zeros.
+pub(super) fn widen_row(x: &[i8], to: &[Quad], step: usize) -> Option<()> {
+    let (groups, rest) = x.as_chunks::<4>();
+    widen_groups([x], to, step)?;
+    if !rest.is_empty() {
+        let last = to.get(groups.len() * step)?;
+        last.set([0; 4]);
+        rest.iter().enumerate().for_each(|(at, x)| last.set_one(at, (*x).into()));
     }
     Some(())
 }
