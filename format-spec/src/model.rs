@@ -232,9 +232,7 @@ impl<'a> Model<'a> {
 
     fn step_of(&self, record: &'a StepRecord, number: u32) -> Step<'a> {
         let Self { bytes, tensors, .. } = *self;
-        let counts = [record.input_count.into(), record.output_count.into(), record.scratch_count.into()];
         let operands = self.operands.get(record.first_operand as usize..).unwrap_or_default();
-        let operands = operands.get(..counts.iter().sum()).unwrap_or(operands);
         Step { record, bytes, tensors, operands, number }
     }
 
@@ -382,7 +380,7 @@ pub struct Step<'a> {
     record: &'a StepRecord,
     bytes: &'a [u8],
     tensors: &'a [TensorRecord],
-    /// Numbers of its inputs, outputs, and scratch memory.
+    /// Numbers of its inputs, outputs, and scratch memory, and then those of the steps after it.
     operands: &'a [u32],
     number: u32,
 }
