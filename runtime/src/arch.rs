@@ -255,6 +255,15 @@ pub trait Arch {
         None
     }
 
+    /// Whether there is a [`depthwise_window_i8`](Self::depthwise_window_i8), which takes four channels or more where
+    /// multipliers are plain.
+    const WHOLE_WINDOWS: bool = false;
+
+    /// [`depthwise_image_i8`](Self::depthwise_image_i8) of an image with one window, which sees all of it.
+    fn depthwise_window_i8(_w: &[i8], _outputs: &OutputsI8<'_>, _x: &[i8], _y: &mut [i8]) -> Option<()> {
+        None
+    }
+
     /// Whether [`add_run_i8`](Self::add_run_i8) takes sums of these parameters.
     fn adds_i8(_: &AddI8Params) -> bool {
         false

@@ -19,11 +19,12 @@ const BYTES: &[u8] = include_bytes!(env!("FLATPACK_CONFORMANCE_PATH"));
 static PACK: Aligned<[u8; BYTES.len()]> = Aligned(*include_bytes!(env!("FLATPACK_CONFORMANCE_PATH")));
 
 /// Kernels of less code, which refuse some steps.
-static LEAN: [Kernel; 6] = [
+static LEAN: [Kernel; 7] = [
     ops::add_i8::LEAN,
     ops::average_pool_2d_i8::LEAN,
     ops::conv_2d_i8::LEAN,
     ops::depthwise_conv_2d_i8::LEAN,
+    ops::depthwise_conv_2d_i8::ONE_WINDOW,
     ops::fully_connected_i8::LEAN,
     ops::fully_connected_i8::ONE_ROW,
 ];

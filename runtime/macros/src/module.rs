@@ -26,6 +26,7 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
         let steps = || model.steps().filter(|step| step.op() == *op);
         match steps().all(is_lean) {
             true if *op == OpCode::FullyConnectedI8 && steps().all(is_one_row) => quote!(ONE_ROW),
+            true if *op == OpCode::DepthwiseConv2dI8 && steps().all(is_seen_at_once) => quote!(ONE_WINDOW),
             true => quote!(LEAN),
             false => quote!(KERNEL),
         }
@@ -182,6 +183,16 @@ fn all_see(taps: [u32; 2], pads: [[u32; 2]; 2]) -> bool {
 fn is_one_row(step: Step<'_>) -> bool {
     let [x, w] = [0, 1].map(|at| step.inputs().nth(at).map(|tensor| tensor.shape()));
     x.zip(w).is_some_and(|(x, w)| x.len() == Some(w.last()))
+}
+
+/// Whether a lean step of `depthwise_conv_2d_i8` has but one window, which sees all of x, for its kernel `ONE_WINDOW`.
+fn is_seen_at_once(step: Step<'_>) -> bool {
+    let [x, w] = [0, 1].map(|at| step.inputs().nth(at));
+    let (Some(x), Some(w), Some(y)) = (x, w, step.outputs().next()) else { return false };
+    let [whole, one] =
+        [x.shape().dims() == [&[1], w.shape().dims()].concat(), y.shape().len() == Some(y.shape().last())];
+    let unpadded = |p: &DepthwiseConv2dI8Params| [p.pad_h, p.pad_w] == [[0; 2]; 2];
+    whole && one && !x.overlaps(&y) && step.record().is_some_and(unpadded)
 }
 
 /// The items of a far arena, if there is one, and the function that makes a session.

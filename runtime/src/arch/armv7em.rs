@@ -28,6 +28,7 @@ mod requantize;
 mod columns;
 mod copy;
 mod depthwise;
+mod depthwise_window;
 mod gemm;
 mod pairs;
 mod recurrent;
@@ -255,6 +256,12 @@ impl Arch for Armv7em {
         y: &mut [i8],
     ) -> Option<()> {
         depthwise::depthwise_image_i8(memory, image, w, outputs, x, y)
+    }
+
+    const WHOLE_WINDOWS: bool = true;
+
+    fn depthwise_window_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
+        depthwise_window::depthwise_window_i8(w, outputs, x, y)
     }
 }
 

@@ -201,6 +201,12 @@ impl Arch for Helium {
         depthwise::depthwise_i8(patch, offset, w, outputs, y)
     }
 
+    const WHOLE_WINDOWS: bool = true;
+
+    fn depthwise_window_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
+        depthwise::depthwise_window_i8(w, outputs, x, y)
+    }
+
     fn depthwise_image_i8(
         scratch: &mut Memory,
         image: &Image,

@@ -87,6 +87,12 @@ impl Image {
         [oh, ow] == [1; 2] && self.pad == [0; 2] && [0, 1].iter().all(|axis| self.whole(*axis) == (0..1))
     }
 
+    /// Whether there is one window, which sees all of the image.
+    pub(crate) fn is_seen_at_once(&self) -> bool {
+        let [h, width, _] = self.x;
+        self.is_one_window() && self.dilation == [1; 2] && self.taps == [h, width]
+    }
+
     /// The positions along an axis whose windows are whole.
     pub(super) fn whole(&self, axis: usize) -> Range<usize> {
         let of = |values: [usize; 2]| values.get(axis).copied().unwrap_or_default();

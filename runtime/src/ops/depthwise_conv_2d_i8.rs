@@ -41,6 +41,10 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 /// [`Arch::WHOLE_IMAGES`] demands. It refuses other steps.
 pub const LEAN: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run::<Active, true>) } else { KERNEL };
 
+/// The kernel of steps with one window that sees all of x, each channel with one output, where the instruction set has a
+/// loop for those: without other loops. It refuses other steps.
+pub const ONE_WINDOW: Kernel = if Active::WHOLE_WINDOWS { KERNEL.by(run_window::<Active>) } else { KERNEL };
+
 struct Weights<'a> {
     w: &'a [i8],
     bias: &'a [i32],
@@ -85,7 +89,12 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
                 image.taps.iter().product(),
                 band.x,
                 band.y,
-                |image, x, y| A::depthwise_image_i8(&mut scratch, image, w, &of_sums, x, y),
+                |image, x, y| {
+                    // A lean kernel is of steps with other windows.
+                    let at_once = !LEAN && A::WHOLE_WINDOWS && image.is_seen_at_once();
+                    let window = at_once.then(|| A::depthwise_window_i8(w, &of_sums, x, y)).flatten();
+                    window.or_else(|| A::depthwise_image_i8(&mut scratch, image, w, &of_sums, x, y))
+                },
                 |image, x, y| A::depthwise_image_i8(&mut A::Scratch::new(), image, w, &of_sums, x, y),
             )
         });
@@ -101,6 +110,20 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         return None;
     }
     rows.each(|band| layers.run::<A, _>(&weights, band))
+}
+
+fn run_window<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    let params: &DepthwiseConv2dI8Params = node.params()?;
+    let ([1, h, width, channels], [1, 1, 1, _]) = (node.input_dims(0)?, node.output_dims()?) else {
+        return None;
+    };
+    let pads = [params.pad_h, params.pad_w];
+    if node.input_dims(1)? != [h, width, channels] || pads != [[0; 2]; 2] || params.w_zero_point != 0 {
+        return None;
+    }
+    let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let (w, outputs) = weights_and_outputs(node, &reads, params.y)?;
+    A::depthwise_window_i8(w, &outputs, reads.get(node.input(0)?)?, y)
 }
 
 /// Puts the bias into `to`, without what it has of the zero point of x.

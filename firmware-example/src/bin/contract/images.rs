@@ -176,6 +176,28 @@ pub(crate) fn depthwise(random: &mut Random) -> Option<bool> {
     Some(true)
 }
 
+/// Up to fifteen taps of a window that sees all of x.
+pub(crate) fn depthwise_window(random: &mut Random) -> Option<bool> {
+    let (channels, taps) = (random.size(1, 40), random.size(1, 15));
+    let weights = Weights::of(random);
+    let outputs = weights.outputs(channels, random.next() & 3 == 0);
+    let (mut x, mut y) = ([0; 15 * 40], [0; 40]);
+    random.fill(&mut x, true);
+    let [x, w] = [&x[..], &weights.w].map(|v| v.get(..taps * channels).unwrap_or_default());
+    let y = y.get_mut(..channels)?;
+    if Active::depthwise_window_i8(w, &outputs, x, y).is_none() {
+        return Some(false);
+    }
+    for (channel, &y) in y.iter().enumerate() {
+        let [x, w] = [x, w].map(|v| v.iter().skip(channel).step_by(channels));
+        let sum = x.zip(w).map(|(&x, &w)| i32::from(x) * i32::from(w)).sum();
+        if weights.end(&outputs, channel, sum)? != y {
+            return None;
+        }
+    }
+    Some(true)
+}
+
 /// Sums over windows of pools, of which some have more taps of one extreme than lanes of 16 bits hold.
 pub(crate) fn windows(random: &mut Random) -> Option<bool> {
     let (rows, columns) = (random.size(1, 32), random.size(1, 32));

@@ -42,10 +42,11 @@ const ROUNDS: u32 = 400;
 /// `None` where there is another result, `Some(false)` where there is none.
 type Test = fn(&mut Random) -> Option<bool>;
 
-const TESTS: [(&str, Test); 18] = [
+const TESTS: [(&str, Test); 19] = [
     ("convolutions of images", images::conv_image),
     ("depthwise convolutions of images", images::depthwise_image),
     ("depthwise convolutions of a pixel", images::depthwise),
+    ("depthwise convolutions with one window", images::depthwise_window),
     ("sums over windows", images::windows),
     ("fully connected rows", rows::fully_connected),
     ("one row", rows::row),

@@ -22,7 +22,7 @@ pub(super) fn conv_image_i8(
     let depth = kh.checked_mul(kw)?.checked_mul(channels)?;
     let mut same = [Multiplier { mantissa: 0, shift: 0 }; TILE];
     let products = Products::of(w, depth, outputs, len, &mut same)?;
-    if image.is_one_window() && image.dilation == [1; 2] && image.taps == [h, width] {
+    if image.is_seen_at_once() {
         // SAFETY: the patch of the only window is x.
         return unsafe { products.one(x.get(..depth)?.as_ptr(), y) };
     }

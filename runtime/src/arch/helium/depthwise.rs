@@ -2,6 +2,7 @@
 
 use super::requantize::{Ends, multipliers};
 use crate::arch::{OutputsI8, Patch};
+use crate::fixed;
 use core::arch::naked_asm;
 use flatpack_format::ops::Multiplier;
 
@@ -61,6 +62,23 @@ pub(super) fn depthwise_i8<const P: usize>(
         }
     }
     Some(done)
+}
+
+/// See [`Arch::depthwise_window_i8`](crate::arch::Arch::depthwise_window_i8).
+pub(super) fn depthwise_window_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
+    let channels = y.len();
+    let taps = w.len().checked_div(channels)?;
+    if channels < TILE {
+        for (channel, (y, &bias)) in y.iter_mut().zip(outputs.bias).enumerate() {
+            let [x, w] = [x, w].map(|v| v.iter().skip(channel).step_by(channels));
+            let sum = x.zip(w).fold(bias, |sum, (&x, &w)| sum.wrapping_add(i32::from(x) * i32::from(w)));
+            *y = fixed::requantize(sum, fixed::of_output(outputs.requant, channel)?, &outputs.y);
+        }
+        return Some(());
+    }
+    let (x_steps, w_steps) = ([0, 0, channels], [0, 0, channels as isize]);
+    let patch = Patch { x: [x], w_at: 0, len: channels, counts: [1, 1, taps], x_steps, w_steps };
+    depthwise_i8(&patch, 0, w, outputs, &mut [y]).map(drop)
 }
 
 /// The state of a loop over tiles of channels. Steps go from a tap to the next, and from past the last one of a
