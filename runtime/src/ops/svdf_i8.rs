@@ -52,11 +52,10 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (mut sums, mut features, mut totals) = ([0; FILTERS], [0; FILTERS], [0; FILTERS]);
     let rows = pieces(x, inputs).zip(pieces_mut(state, filters * memory)).zip(pieces_mut(y, units));
     for ((x, state), y) in rows {
-        let mut first = 0;
-        for (y, bias) in y.chunks_mut(tile).zip(bias.chunks(tile)) {
-            let totals = totals.get_mut(..y.len())?;
-            totals.iter_mut().zip(bias).for_each(|(total, bias)| *total = *bias);
-            let end = first + y.len() * rank;
+        for (tile_at, y) in y.chunks_mut(tile).enumerate() {
+            let (unit, totals) = (tile_at * tile, totals.get_mut(..y.len())?);
+            totals.iter_mut().zip(bias.get(unit..)?).for_each(|(total, bias)| *total = *bias);
+            let (mut first, end) = (unit * rank, (unit + y.len()) * rank);
             while first < end {
                 let next = end.min(first + FILTERS);
                 let (sums, new) = (sums.get_mut(..next - first)?, features.get_mut(..next - first)?);

@@ -29,6 +29,7 @@ use super::recurrence::{Sequence, Walked};
 use crate::arch::{Active, Arch, Scratch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use bytemuck::try_cast_slice_mut;
 use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
@@ -73,8 +74,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     // The moments of which `gates` has what x adds.
     let mut known = 0..0;
     sequence.walk(Walked { x, mask: None, y, hidden, cell }, |x, h, cell, y| {
-        for (tile_at, (cell, y)) in cell.chunks_mut(tile).zip(y.chunks_mut(tile)).enumerate() {
+        for (tile_at, cell) in cell.chunks_mut(tile.max(1)).enumerate() {
             let len = cell.len();
+            let y = y.get_mut(tile_at * tile..)?.get_mut(..len)?;
             let rows_of = |gate: usize| {
                 let first = gate * units + tile_at * tile;
                 first..first + len
@@ -87,7 +89,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
                     let (rows, sums) = (rows_of(gate), sums.get_mut(..known.len() * len)?);
                     let w = w.get(rows.start * inputs..)?;
                     A::sums_of_moments_i8(sums, x_bias.get(rows)?, x, [inputs, x_step], w)?;
-                    for (gates, sums) in gates.chunks_mut(4 * len).zip(sums.chunks(len)) {
+                    for (gates, sums) in pieces_mut(gates, 4 * len).zip(pieces(sums, len)) {
                         A::add_multiplied_i16(gates.get_mut(gate * len..)?, sums, by);
                     }
                 }
