@@ -384,6 +384,7 @@ pub(super) fn one_sum_i8(sum: i32, x: &[i8], w: &[i8]) -> i32 {
 }
 
 /// For a pixel and one output: `sum + Σ x[tap][i] · w[tap][i]`, which wraps.
+#[cfg_attr(not(target_pointer_width = "64"), inline(never))]
 pub(crate) fn row_of_patch_i8<A: Arch>(patch: &Patch<'_, 1, i8>, w: &[i8], mut sum: i32) -> Option<i32> {
     let [x] = patch.x;
     patch.try_each_tap(|x_at, w_at| {
