@@ -53,8 +53,8 @@ pub use portable::Portable;
 pub(crate) use recurrent::move_on;
 pub use scratch::{Quad, Scratch};
 
-use crate::fixed;
 use crate::weight::Weight;
+use crate::{fixed, math};
 use flatpack_format::PANEL;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
@@ -513,6 +513,18 @@ pub trait Arch {
     #[inline(never)]
     fn max_tile_f32(patch: &Patch<'_, 1>, maxima: &mut [f32; LANES]) -> Option<()> {
         portable::fold_tile(patch, maxima, maximum)
+    }
+
+    /// [`math::logistic`], or within 3 ULP, and then zero where it is less than 2⁻¹²⁶; a NaN stays.
+    #[inline(always)]
+    fn logistic_f32(x: f32) -> f32 {
+        math::logistic(x)
+    }
+
+    /// [`math::tanh`], or within 3 ULP; a NaN stays.
+    #[inline(always)]
+    fn tanh_f32(x: f32) -> f32 {
+        math::tanh(x)
     }
 
     /// `y[c] = min(max(y[c], low), high)`; a NaN stays.

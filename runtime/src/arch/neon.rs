@@ -78,6 +78,16 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
     }
 
+    #[inline(always)]
+    fn logistic_f32(x: f32) -> f32 {
+        wide::logistic(x)
+    }
+
+    #[inline(always)]
+    fn tanh_f32(x: f32) -> f32 {
+        wide::tanh(x)
+    }
+
     fn depthwise_image_f32<W: Weight>(
         image: &Image,
         w: &[W],

@@ -83,6 +83,16 @@ macro_rules! wide_loops {
         }
 
         #[inline(always)]
+        fn logistic_f32(x: f32) -> f32 {
+            wide::logistic(x)
+        }
+
+        #[inline(always)]
+        fn tanh_f32(x: f32) -> f32 {
+            wide::tanh(x)
+        }
+
+        #[inline(always)]
         fn vectorize<L: Loops>(loops: L) -> L::Output {
             #[target_feature(enable = $features)]
             fn run<A: Arch, L: Loops>(loops: L) -> L::Output {

@@ -3,7 +3,7 @@
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
 use crate::arch::{Arch, Loops, PANEL_LEN, Panel, Patch, clamp};
 use crate::kernel::Node;
-use crate::math::{exp, logistic, softplus, tanh};
+use crate::math::{exp, softplus};
 use crate::operands::Reads;
 use crate::weight::Weight;
 use flatpack_format::Layout;
@@ -360,8 +360,8 @@ impl Loops for Activate<'_> {
         let Self { function, x } = self;
         match function {
             Activation::Linear => {}
-            Activation::Logistic => each(x, logistic),
-            Activation::Tanh => each(x, tanh),
+            Activation::Logistic => each(x, A::logistic_f32),
+            Activation::Tanh => each(x, A::tanh_f32),
             Activation::Relu => each(x, |x| clamp(x, 0.0, f32::INFINITY)),
             Activation::Relu6 => each(x, |x| clamp(x, 0.0, 6.0)),
             Activation::HardTanh => each(x, |x| clamp(x, -1.0, 1.0)),
@@ -373,7 +373,7 @@ impl Loops for Activate<'_> {
             Activation::Exp => each(x, exp),
             Activation::Softplus => each(x, softplus),
             Activation::Softsign => each(x, softsign::softsign),
-            Activation::Swish => each(x, swish::swish),
+            Activation::Swish => each(x, swish::swish::<A>),
             Activation::HardSwish => each(x, hard_swish::hard_swish),
             Activation::Gelu => each(x, gelu::gelu),
             Activation::Mish => each(x, mish::mish),
