@@ -267,6 +267,12 @@ pub trait Arch {
         None
     }
 
+    /// `y[i] = table[x[i]]`; `None` for x is what y holds.
+    #[inline(always)]
+    fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+        portable::lookup(table, x, y);
+    }
+
     /// Whether recurrent operators compute 16 units at once, not 4.
     const WIDE_TILES: bool = false;
 

@@ -6,7 +6,7 @@
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
-    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty) => {
+    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty, $lookup:path) => {
         type Scratch = Room<i16>;
 
         const WIDE_TILES: bool = true;
@@ -80,6 +80,14 @@ macro_rules! wide_loops {
 
         fn adds_i8(params: &AddI8Params) -> bool {
             wide::add_i8::adds(params)
+        }
+
+        fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+            if let Some(x) = x {
+                y.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+            }
+            // SAFETY: the processor has these features.
+            unsafe { $lookup(table, y) }
         }
 
         #[inline(always)]
