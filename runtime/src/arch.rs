@@ -334,6 +334,19 @@ pub trait Arch {
         portable::gates_f32(x, panel, gates, first, sums)
     }
 
+    /// [`gates_f32`](Self::gates_f32) of one gate and `P` rows of x: `sums[p][o] += Σ x[p][i] · w[i][gate][o]`.
+    fn gate_rows_f32<W: Weight, const P: usize>(
+        x: [&[f32]; P],
+        panel: &Panel<'_, W>,
+        gate: usize,
+        sums: &mut [[f32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        for (x, sums) in x.into_iter().zip(sums) {
+            Self::gates_f32(x, panel, [gate], 0, core::array::from_mut(sums))?;
+        }
+        Some(())
+    }
+
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
     /// in the order of the taps, then of i.
     #[inline(never)]

@@ -42,6 +42,15 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         wide::gates::<Reals, W, T, G>(x, panel, gates, sums)
     }
 
+    fn gate_rows_f32<W: Weight, const P: usize>(
+        x: [&[f32]; P],
+        panel: &Panel<'_, W>,
+        gate: usize,
+        sums: &mut [[f32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        wide::gate_rows::<Reals, W, P>(x, panel, gate, sums)
+    }
+
     fn conv_image_f32<W: Weight>(
         image: &Image,
         w: &[[W; PANEL_LEN]],

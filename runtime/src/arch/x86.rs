@@ -27,6 +27,13 @@ macro_rules! wide_loops {
                 sums: &mut [[f32; T]; G],
             ) = wide::gates::<$Reals, W, T, G>(x, panel, gates, sums);
 
+            fn gate_rows_f32[W: Weight, const P: usize](
+                x: [&[f32]; P],
+                panel: &Panel<'_, W>,
+                gate: usize,
+                sums: &mut [[f32; PANEL_LEN]; P],
+            ) = wide::gate_rows::<$Reals, W, P>(x, panel, gate, sums);
+
             fn conv_image_f32[W: Weight](
                 image: &Image,
                 w: &[[W; PANEL_LEN]],

@@ -75,8 +75,9 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let requant = [(x0, h0), (x1, h1), (x2, h2), (x3, h3)];
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let cell = try_cast_slice_mut::<_, i16>(cell).ok()?;
-    let walked = Walked { x, mask: None, y, hidden, cell };
-    sequence.walk(walked, |x, h, cell, y| {
+    let walked = Walked { mask: None, y, hidden, cell };
+    sequence.walk(walked, |row, h, cell, y| {
+        let x = sequence.row_of(x, row)?;
         for (tile, (cell, y)) in cell.chunks_mut(UNITS).zip(y.chunks_mut(UNITS)).enumerate() {
             let mut gates = [[0; UNITS]; 4];
             for ((gate, gates), (by_x, by_h)) in gates.iter_mut().enumerate().zip(requant) {
