@@ -19,8 +19,9 @@ const ELEMENTS: usize = (MOST - 1) * LEN;
 /// The most pixels of a block.
 pub(in crate::arch) const MOST_PIXELS: usize = 256;
 
-/// Memory of a step.
+/// Memory of a step, so that no register is loaded from two cache lines.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
 
 /// Rows of elements that need not be written yet.
