@@ -50,6 +50,9 @@ pub(super) fn depthwise_image(
     // Channels are gone through once for so many rows as stay in the second-level cache.
     let ([_, width, _], [rows, ..], [stride, _]) = (image.x, image.y, image.stride);
     let at_once = (NEAR / (width * channels * stride).max(1)).max(LEAST_ROWS);
+    if rows <= at_once {
+        return sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y);
+    }
     let row = y.len().checked_div(rows)?;
     for first in (0..rows).step_by(at_once) {
         let count = at_once.min(rows - first);
@@ -60,11 +63,11 @@ pub(super) fn depthwise_image(
     Some(())
 }
 
-/// Elements of x that are gone through more than once.
-const NEAR: usize = 1 << 17;
+/// Elements of x that are gone through more than once. Tests see several times as many.
+const NEAR: usize = if cfg!(test) { 1 << 8 } else { 1 << 17 };
 
 /// Rows that are worth putting weights below each other.
-const LEAST_ROWS: usize = 8;
+const LEAST_ROWS: usize = if cfg!(test) { 2 } else { 8 };
 
 /// Elements of a row of an image with what taps beside it have.
 const MOST_OF_ROW: usize = 2048;
