@@ -52,8 +52,9 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
     });
     // A proc-macro does not know for what it is asked.
     let not_for_boards = (model.target() == Target::Linux).then(|| {
-        let what =
-            format!("{path}: it is laid out for a gateway; build it with `--target cortex-m`, or `--target portable`");
+        let what = format!(
+            "{path}: it is laid out for a gateway; build it with `--target cortex-m`, or `--target portable`"
+        );
         quote!(
             #[cfg(target_os = "none")]
             ::core::compile_error!(#what);
