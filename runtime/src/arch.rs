@@ -57,8 +57,8 @@ pub(crate) use portable::row_of_patch_i8;
 pub(crate) use recurrent::move_on;
 pub use scratch::{Quad, Scratch};
 
-use crate::fixed;
 use crate::weight::Weight;
+use crate::{fixed, math};
 use flatpack_format::PANEL;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
@@ -280,6 +280,12 @@ pub trait Arch {
         None
     }
 
+    /// `y[i] = table[x[i]]`; `None` for x is what y holds.
+    #[inline(always)]
+    fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+        portable::lookup(table, x, y);
+    }
+
     /// Whether recurrent operators compute 16 units at once, not 4.
     const WIDE_TILES: bool = false;
 
@@ -339,6 +345,19 @@ pub trait Arch {
         sums: &mut [[f32; T]; G],
     ) -> Option<()> {
         portable::gates_f32(x, panel, gates, first, sums)
+    }
+
+    /// [`gates_f32`](Self::gates_f32) of one gate and `P` rows of x: `sums[p][o] += Σ x[p][i] · w[i][gate][o]`.
+    fn gate_rows_f32<W: Weight, const P: usize>(
+        x: [&[f32]; P],
+        panel: &Panel<'_, W>,
+        gate: usize,
+        sums: &mut [[f32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        for (x, sums) in x.into_iter().zip(sums) {
+            Self::gates_f32(x, panel, [gate], 0, core::array::from_mut(sums))?;
+        }
+        Some(())
     }
 
     /// For `P` pixels and the 16 outputs of a panel: `sums[p][o] += Σ x[p][tap][i] · w[tap][i][o]`,
@@ -569,6 +588,18 @@ pub trait Arch {
     #[inline(never)]
     fn max_tile_f32(patch: &Patch<'_, 1>, maxima: &mut [f32; LANES]) -> Option<()> {
         portable::fold_tile(patch, maxima, maximum)
+    }
+
+    /// [`math::logistic`], or within 3 ULP, and then zero where it is less than 2⁻¹²⁶; a NaN stays.
+    #[inline(always)]
+    fn logistic_f32(x: f32) -> f32 {
+        math::logistic(x)
+    }
+
+    /// [`math::tanh`], or within 3 ULP; a NaN stays.
+    #[inline(always)]
+    fn tanh_f32(x: f32) -> f32 {
+        math::tanh(x)
     }
 
     /// `y[c] = min(max(y[c], low), high)`; a NaN stays.

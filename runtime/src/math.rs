@@ -52,9 +52,11 @@ mod round;
 mod trig;
 
 #[cfg(test)]
-mod ulp;
+pub(crate) mod ulp;
 
 pub use erf::erf;
+#[cfg(any(test, feature = "std"))]
+pub(crate) use exp::EXP_BEYOND_LINEAR;
 pub use exp::{exp, exp_m1, logistic, tanh};
 pub use half::half;
 pub use ln::{ln, ln_1p, softplus};

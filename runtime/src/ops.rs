@@ -214,7 +214,7 @@ pub(crate) const fn all<A: Arch>() -> [Kernel; 124] {
         sign::KERNEL,
         quantize::kernel::<A>(),
         dequantize::kernel::<A>(),
-        lookup::KERNEL,
+        lookup::kernel::<A>(),
         conv_2d_i8::kernel::<A>(),
         depthwise_conv_2d_i8::kernel::<A>(),
         transpose_conv_2d_i8::KERNEL,

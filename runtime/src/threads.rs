@@ -31,6 +31,7 @@ impl Threads<'_> {
 #[cfg(feature = "threads")]
 pub(crate) mod pool {
     use super::{Image, Threads};
+    use core::hint;
     use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use core::time::Duration;
     use rayon_core::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, Yield};
@@ -44,6 +45,14 @@ pub(crate) mod pool {
 
     /// How long threads look for work before they sleep.
     const PATIENCE: Duration = Duration::from_micros(200);
+
+    /// How long they do so without giving way to others: a call of the system takes as long as a small step.
+    const HASTE: Duration = Duration::from_micros(20);
+
+    /// Waits a moment, after so long a wait.
+    fn pause(waited: Duration) {
+        if waited < HASTE { hint::spin_loop() } else { thread::yield_now() }
+    }
 
     /// The threads of a session.
     #[derive(Debug)]
@@ -76,10 +85,12 @@ pub(crate) mod pool {
                 awake = now_awake.fetch_add(1, Ordering::Relaxed) + 1;
                 self.others.spawn(move || {
                     let mut since = Instant::now();
-                    while since.elapsed() < PATIENCE {
+                    loop {
+                        let waited = since.elapsed();
                         match rayon_core::yield_now() {
                             Some(Yield::Executed) => since = Instant::now(),
-                            _ => thread::yield_now(),
+                            _ if waited < PATIENCE => pause(waited),
+                            _ => break,
                         }
                     }
                     now_awake.fetch_sub(1, Ordering::Relaxed);
@@ -130,8 +141,11 @@ pub(crate) mod pool {
                 }
                 // The end of the scope waits for the others, too, but asleep.
                 let since = Instant::now();
-                while left.load(Ordering::Relaxed) > 0 && since.elapsed() < PATIENCE {
-                    thread::yield_now();
+                while left.load(Ordering::Relaxed) > 0 {
+                    match since.elapsed() {
+                        waited if waited < PATIENCE => pause(waited),
+                        _ => break,
+                    }
                 }
                 Some(())
             })?;

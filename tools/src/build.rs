@@ -6,7 +6,7 @@ use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan, Region};
 use crate::passes::compress_weights::{self, WeightFormat};
 use crate::passes::patches::{self, PatchError, Patches};
-use crate::passes::{self, Change, keep_states, lower_integers, pack, widen_constants};
+use crate::passes::{self, Change, fuse_lookups, keep_states, lower_integers, pack, widen_constants};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -260,6 +260,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
             .map_or_else(Vec::new, |of_reals| snr_db(of_reals, cases)),
     });
     changed("compress weights", compressed.details);
+    changed("fuse lookups", fuse_lookups::run(&mut graph));
     changed("pack", pack::run(&mut graph, options.target));
     let mut plan = memory::plan_in(&graph, &options.regions, options.target)?;
     let fit = |most_bytes| patches::run(&mut graph, &mut plan, most_bytes);

@@ -6,6 +6,8 @@ pub mod compress_weights;
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_activation;
+pub mod fuse_lookups;
+pub mod fuse_swish;
 pub mod keep_states;
 pub mod lower_integers;
 pub mod merge_padding;
@@ -39,6 +41,7 @@ const PASSES: &[(&str, Pass)] = &[
     ("fold affine", fold_affine::run),
     ("merge padding", merge_padding::run),
     ("fuse activation", fuse_activation::run),
+    ("fuse swish", fuse_swish::run),
 ];
 
 /// Rewrites a graph. The model's outputs keep their values.

@@ -7,7 +7,7 @@ use flatpack_format::ops::average_pool_2d_i8::AveragePool2dI8Params;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
 use flatpack_format::ops::depthwise_conv_2d_i8::DepthwiseConv2dI8Params;
 use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
-use flatpack_format::{Block, Case, DType, Layout, Model, OpCode, Step, Tensor};
+use flatpack_format::{Block, Case, DType, Layout, Model, OpCode, Step, Target, Tensor};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use std::path::Path;
@@ -51,7 +51,18 @@ pub(crate) fn of(call: &Call, file: &Path, model: &Model<'_>) -> TokenStream {
             const _: &str = ::core::env!(#variable);
         )
     });
+    // A proc-macro does not know for what it is asked.
+    let not_for_boards = (model.target() == Target::Linux).then(|| {
+        let what = format!(
+            "{path}: it is laid out for a gateway; build it with `--target cortex-m`, or `--target portable`"
+        );
+        quote!(
+            #[cfg(target_os = "none")]
+            ::core::compile_error!(#what);
+        )
+    });
     quote! {
+        #not_for_boards
         #[doc = #about]
         #(#attributes)*
         #[allow(non_snake_case, dead_code)]

@@ -3,6 +3,7 @@
 mod add_i8;
 mod conv_i8;
 mod depthwise_i8;
+mod lookup;
 mod panels_i8;
 mod reals;
 mod requantize;
@@ -13,6 +14,7 @@ use crate::weight::Weight;
 pub(super) use conv_i8::conv_image as conv_rows_i8;
 pub(super) use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;
+pub(super) use lookup::lookup;
 pub(super) use panels_i8::Words;
 pub(super) use reals::Eight;
 use reals::Reals;
@@ -29,6 +31,7 @@ impl Arch for Avx2 {
         Reals,
         wide::conv_image_in_panels::<Words, i16>,
         wide::depthwise_image_i8::<SideBySide, i16>,
-        add_i8::Sixteen
+        add_i8::Sixteen,
+        lookup::lookup
     );
 }

@@ -3,6 +3,7 @@
 
 mod add_i8;
 mod depthwise_i8;
+mod lookup;
 mod panels_i8;
 mod reals;
 mod requantize;
@@ -31,7 +32,8 @@ impl Arch for Avx512 {
         Reals,
         wide::conv_image_in_panels::<Words, i16>,
         wide::depthwise_image_i8::<SideBySide, i16>,
-        add_i8::Sixteen
+        add_i8::Sixteen,
+        lookup::lookup
     );
 }
 
@@ -41,6 +43,7 @@ impl Arch for Avx512Vnni {
         Reals,
         panels_i8::conv_image,
         depthwise_i8::depthwise_image,
-        add_i8::Sixteen
+        add_i8::Sixteen,
+        lookup::lookup
     );
 }

@@ -31,11 +31,13 @@ impl Image {
     }
 }
 
-#[cfg(feature = "threads")]
+// What has neither threads nor caches leaves it out.
+#[allow(dead_code)]
 impl Image {
-    /// Whether each pixel is computed by itself.
+    /// Whether each pixel is computed by itself, and they are as many as those of x.
     fn are_points(&self) -> bool {
-        (self.y[0], self.taps, self.stride, self.pad) == (1, [1; 2], [1; 2], [0; 2])
+        let ([_, width, _], [rows, columns, _]) = (self.x, self.y);
+        (rows, columns, self.taps, self.stride, self.pad) == (1, width, [1; 2], [1; 2], [0; 2])
     }
 
     /// How many rows of y can be computed each by itself: pixels, where they can.

@@ -42,6 +42,15 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         wide::gates::<Reals, W, T, G>(x, panel, gates, sums)
     }
 
+    fn gate_rows_f32<W: Weight, const P: usize>(
+        x: [&[f32]; P],
+        panel: &Panel<'_, W>,
+        gate: usize,
+        sums: &mut [[f32; PANEL_LEN]; P],
+    ) -> Option<()> {
+        wide::gate_rows::<Reals, W, P>(x, panel, gate, sums)
+    }
+
     fn conv_image_f32<W: Weight>(
         image: &Image,
         w: &[[W; PANEL_LEN]],
@@ -76,6 +85,16 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         y: &mut [i8],
     ) -> Option<()> {
         wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
+    }
+
+    #[inline(always)]
+    fn logistic_f32(x: f32) -> f32 {
+        wide::logistic(x)
+    }
+
+    #[inline(always)]
+    fn tanh_f32(x: f32) -> f32 {
+        wide::tanh(x)
     }
 
     fn depthwise_image_f32<W: Weight>(

@@ -422,3 +422,13 @@ pub(super) fn two_sums_i8([mut a, mut b]: [i32; 2], x: &[i8], offset: i16, group
 pub(super) fn product_i8(x: i8, offset: i16, w: i8) -> i32 {
     i32::from(i16::from(x).wrapping_add(offset)) * i32::from(w)
 }
+
+/// See [`Arch::lookup`].
+#[inline(always)]
+pub(super) fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+    let of = |x: u8| table.get(usize::from(x)).copied().unwrap_or_default();
+    match x {
+        None => y.iter_mut().for_each(|y| *y = of(*y)),
+        Some(x) => y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
+    }
+}

@@ -10,6 +10,7 @@ pub(super) mod blocks;
 mod conv;
 mod depthwise;
 mod depthwise_i8;
+mod functions;
 mod gates;
 mod panels;
 mod rectangles;
@@ -22,7 +23,8 @@ pub(super) use depthwise::depthwise_image;
 #[cfg(target_arch = "x86_64")]
 pub(super) use depthwise_i8::tiles;
 pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
-pub(super) use gates::gates;
+pub(super) use functions::{logistic, tanh};
+pub(super) use gates::{gate_rows, gates};
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use panels::{OnePixel, conv_pixel_in_panels};

@@ -6,7 +6,7 @@
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
-    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty) => {
+    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty, $lookup:path) => {
         type Scratch = Room<i16>;
 
         const WIDE_TILES: bool = true;
@@ -26,6 +26,13 @@ macro_rules! wide_loops {
                 _first: usize,
                 sums: &mut [[f32; T]; G],
             ) = wide::gates::<$Reals, W, T, G>(x, panel, gates, sums);
+
+            fn gate_rows_f32[W: Weight, const P: usize](
+                x: [&[f32]; P],
+                panel: &Panel<'_, W>,
+                gate: usize,
+                sums: &mut [[f32; PANEL_LEN]; P],
+            ) = wide::gate_rows::<$Reals, W, P>(x, panel, gate, sums);
 
             fn conv_image_f32[W: Weight](
                 image: &Image,
@@ -80,6 +87,24 @@ macro_rules! wide_loops {
 
         fn adds_i8(params: &AddI8Params) -> bool {
             wide::add_i8::adds(params)
+        }
+
+        fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+            if let Some(x) = x {
+                y.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+            }
+            // SAFETY: the processor has these features.
+            unsafe { $lookup(table, y) }
+        }
+
+        #[inline(always)]
+        fn logistic_f32(x: f32) -> f32 {
+            wide::logistic(x)
+        }
+
+        #[inline(always)]
+        fn tanh_f32(x: f32) -> f32 {
+            wide::tanh(x)
         }
 
         #[inline(always)]

@@ -35,11 +35,14 @@ pub(super) fn reduce(x: f32) -> Reduced {
     Reduced { n, r, r_low: (high - r) - low }
 }
 
-/// eʳ − 1 − r for |r| ≤ 0.347; error 2⁻²⁶·¹ of `r`.
+/// q of eʳ − 1 − r = r²·q(r) for |r| ≤ 0.347; error 2⁻²⁶·¹ of `r`.
+pub(crate) const EXP_BEYOND_LINEAR: [f32; 5] =
+    [0.5, 1.666_653_9e-1, 4.166_661_2e-2, 8.367_1e-3, 1.391_761_9e-3];
+
+/// eʳ − 1 − r for |r| ≤ 0.347.
 #[inline]
 fn exp_beyond_linear(r: f32) -> f32 {
-    const Q: [f32; 5] = [0.5, 1.666_653_9e-1, 4.166_661_2e-2, 8.367_1e-3, 1.391_761_9e-3];
-    r * r * polynomial(r, &Q)
+    r * r * polynomial(r, &EXP_BEYOND_LINEAR)
 }
 
 /// e^(r + r_low) as a sum whose first term is the larger.

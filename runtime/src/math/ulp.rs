@@ -12,7 +12,7 @@ pub(super) fn stride() -> u32 {
 
 /// Every 1009th bit pattern, NaNs included, and the neighbours of the values at which one of the
 /// functions changes its branch, its method or its kind of result.
-pub(super) fn sweep() -> impl Iterator<Item = f32> {
+pub(crate) fn sweep() -> impl Iterator<Item = f32> {
     const PIVOTS: [f32; 31] = [
         0.0,
         f32::MIN_POSITIVE,
@@ -75,7 +75,7 @@ fn error_in_ulps(got: f32, exact: f64) -> f64 {
 
 /// Asserts that no case (argument, computed, exact) is further than `bound` ULP off, and prints the
 /// worst.
-pub(super) fn assert_all_within<X: Copy + Debug>(
+pub(crate) fn assert_all_within<X: Copy + Debug>(
     name: &str,
     bound: f64,
     cases: impl Iterator<Item = (X, f32, f64)>,

@@ -1,6 +1,6 @@
 //! Logistic function (sigmoid): `y = 1 / (1 + e⁻ˣ)`.
 
-super::unary::kernel!(Logistic, crate::math::logistic);
+super::unary::kernel!(Logistic, A::logistic_f32);
 
 #[cfg(test)]
 mod tests {

@@ -8,25 +8,27 @@
 //!
 //! y may lie in the place of x. The rule proves the shapes.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::lookup::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::Lookup, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::Lookup, RULE, run::<A>)
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x = node.input(0)?;
     let in_place = node.in_place(0);
     let (reads, y) = operands.write::<u8>(node.output()?)?;
     let table: &[u8; 256] = reads.bytes(node.input(1)?)?.try_into().ok()?;
-    let of = |x: u8| table.get(usize::from(x)).copied().unwrap_or_default();
-    if in_place {
-        y.iter_mut().for_each(|y| *y = of(*y));
-    } else {
-        y.iter_mut().zip(reads.bytes(x)?).for_each(|(y, x)| *y = of(*x));
-    }
+    let x = if in_place { None } else { Some(reads.bytes(x)?) };
+    A::lookup(table, x, y);
     Some(())
 }
 
@@ -56,6 +58,14 @@ mod tests {
                 assert_eq!(&run_step(OP, &[], &inputs), want);
                 assert_eq!(&run_in_place(OP, &[], &inputs, 0), want);
             }
+        }
+        // In whole registers, and what is left.
+        for count in [1, 31, 32, 63, 64, 97, 200] {
+            let inputs = [integers(&[count], count, DType::I8), integers(&[256], 7, DType::U8)];
+            let want: Vec<f32> =
+                inputs[0].values.iter().map(|x| inputs[1].values[usize::from(*x as i8 as u8)]).collect();
+            assert_eq!(run_step(OP, &[], &inputs), want);
+            assert_eq!(run_in_place(OP, &[], &inputs, 0), want);
         }
         let x = words(&[2, 3], &[-1, 0, 1, 127, -128, -1], DType::I8);
         let y = run_step(OP, &[], &[x, every_byte(DType::U8)]);

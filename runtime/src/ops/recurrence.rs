@@ -3,9 +3,10 @@
 use super::{elu, gelu, hard_sigmoid, hard_swish, mish, selu, softsign, swish};
 use crate::arch::{Arch, Loops, PANEL_LEN, Panel, Patch, clamp};
 use crate::kernel::Node;
-use crate::math::{exp, logistic, softplus, tanh};
+use crate::math::{exp, softplus};
 use crate::operands::Reads;
 use crate::weight::Weight;
+use core::ops::Range;
 use flatpack_format::Layout;
 use flatpack_format::ops::recurrence::{Activation, GIVEN, HELD, KEPT, REPEATED, Recurrence};
 
@@ -28,7 +29,6 @@ pub(super) struct Sequence {
 
 /// What a walk reads and writes.
 pub(super) struct Walked<'a, T, C> {
-    pub(super) x: &'a [T],
     /// Where it is zero, moments are skipped.
     pub(super) mask: Option<&'a [f32]>,
     pub(super) y: &'a mut [T],
@@ -75,6 +75,11 @@ impl Sequence {
         if self.last_only { 1 } else { self.time }
     }
 
+    /// A row of x.
+    pub(super) fn row_of<'x, T>(&self, x: &'x [T], row: usize) -> Option<&'x [T]> {
+        x.get(row * self.inputs..)?.get(..self.inputs)
+    }
+
     /// Where the output of a moment begins in y.
     fn y_at(&self, n: usize, t: usize) -> usize {
         let t = if self.last_only { 0 } else { t };
@@ -82,14 +87,14 @@ impl Sequence {
     }
 
     /// Calls `step` for each element of the batch and each moment that is not skipped, in the order of the walk,
-    /// with x from that moment on, the hidden state, the cell, and y, which then becomes the hidden state.
+    /// with the number of its row of x, the hidden state, the cell, and y, which then becomes the hidden state.
     pub(super) fn walk<T: Copy + Default, C>(
         &self,
         walked: Walked<'_, T, C>,
-        mut step: impl FnMut(&[T], &mut [T], &mut [C], &mut [T]) -> Option<()>,
+        mut step: impl FnMut(usize, &mut [T], &mut [C], &mut [T]) -> Option<()>,
     ) -> Option<()> {
-        let Walked { x, mask, y, hidden, cell } = walked;
-        let &Self { batch, time, inputs, units, .. } = self;
+        let Walked { mask, y, hidden, cell } = walked;
+        let &Self { batch, time, units, .. } = self;
         let per_element = |len: usize| len.checked_div(batch);
         let (hidden_len, cell_len) = (per_element(hidden.len())?, per_element(cell.len())?);
         for n in 0..batch {
@@ -114,7 +119,7 @@ impl Sequence {
                     }
                 } else {
                     let y = y.get_mut(y_at..)?.get_mut(..units)?;
-                    step(x.get(row * inputs..)?, hidden, cell, y)?;
+                    step(row, hidden, cell, y)?;
                     hidden.iter_mut().zip(y).for_each(|(hidden, y)| *hidden = *y);
                 }
                 before = Some(y_at);
@@ -186,15 +191,25 @@ impl<'a, T: Weight> Recurrent<'a, T> {
     }
 
     /// [`Sequence::walk`], then the states behind the outputs, where y has them. `cell` may be empty.
-    pub(super) fn walk(
+    pub(super) fn walk<A: Arch>(
         &self,
         y: &mut [f32],
         [hidden, cell]: [&mut [f32]; 2],
-        mut step: impl FnMut(&[f32], &mut [f32], &mut [f32], &mut [f32]) -> Option<()>,
+        mut step: impl FnMut(Input<'_>, &mut [f32], &mut [f32], &mut [f32]) -> Option<()>,
     ) -> Option<()> {
-        let Self { sequence, x, mask, .. } = *self;
-        let walked = Walked { x, mask, y: &mut *y, hidden: &mut *hidden, cell: &mut *cell };
-        sequence.walk(walked, |x, hidden, cell, y| step(x.get(..sequence.inputs)?, hidden, cell, y))?;
+        let Self { sequence, x, mask, weights, .. } = *self;
+        let walked = Walked { mask, y: &mut *y, hidden: &mut *hidden, cell: &mut *cell };
+        match weights.rows_ahead::<A>(&sequence) {
+            0 => sequence.walk(walked, |row, hidden, cell, y| {
+                step(Input::Row(sequence.row_of(x, row)?), hidden, cell, y)
+            })?,
+            rows => {
+                let mut ahead = Ahead { rows, made: 0..0, sums: [0.0; AHEAD] };
+                sequence.walk(walked, |row, hidden, cell, y| {
+                    step(ahead.of::<A, T>(row, x, &sequence, &weights)?, hidden, cell, y)
+                })?;
+            }
+        }
         let rows = sequence.outputs() + sequence.states_after;
         for (at, state) in [hidden, cell].into_iter().enumerate().take(sequence.states_after) {
             for n in 0..sequence.batch {
@@ -207,12 +222,64 @@ impl<'a, T: Weight> Recurrent<'a, T> {
     }
 }
 
+/// What a moment multiplies with the weights of x.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// A row of x.
+    Row(&'a [f32]),
+    /// What [`Weights::of_x`] gives of it: for each gate, sums of whole tiles.
+    Sums(&'a [f32]),
+}
+
+/// Sums of x of some rows, made before their moments: so weights of x are read once for several of them.
+struct Ahead {
+    /// How many rows there is room for.
+    rows: usize,
+    made: Range<usize>,
+    sums: [f32; AHEAD],
+}
+
+/// Sums that there is room for. Tests see several blocks of rows.
+const AHEAD: usize = if cfg!(test) { 1024 } else { 8192 };
+
+/// Rows whose sums are made at once.
+const ROWS: usize = 6;
+
+impl Ahead {
+    /// What is multiplied at the moment of a row.
+    fn of<A: Arch, W: Weight>(
+        &mut self,
+        row: usize,
+        x: &[f32],
+        sequence: &Sequence,
+        weights: &Weights<'_, W>,
+    ) -> Option<Input<'_>> {
+        if !self.made.contains(&row) {
+            // A walk backwards finds in a block what one forwards does.
+            let first = row - row.checked_rem(self.rows)?;
+            self.made = first..(first + self.rows).min(sequence.batch * sequence.time);
+            weights.add_ahead::<A>(self.made.clone(), x, sequence, &mut self.sums)?;
+        }
+        let len = weights.sums_of_row();
+        Some(Input::Sums(self.sums.get((row - self.made.start) * len..)?.get(..len)?))
+    }
+}
+
 /// A row of weights for each unit of each gate.
 #[derive(Clone, Copy)]
 struct Matrix<'a, W> {
     w: &'a [W],
     /// In layout `gates16`, not in rows.
     in_panels: bool,
+}
+
+impl<'a, W: Weight> Matrix<'a, W> {
+    /// The panel of some unit of all gates, where there are panels.
+    fn panel(&self, unit: usize, depth: usize, gates: usize) -> Option<Panel<'a, W>> {
+        let (rows, _) = self.w.as_chunks();
+        let len = depth * gates;
+        Some(Panel { w: rows.get(unit / PANEL_LEN * len..)?.get(..len)?, gates })
+    }
 }
 
 /// Weights of gates.
@@ -250,6 +317,72 @@ impl<W: Weight> Weights<'_, W> {
         Some(sums)
     }
 
+    /// Sums of all gates of a row of x, each of whole tiles.
+    fn sums_of_row(&self) -> usize {
+        self.gates * self.units.next_multiple_of(PANEL_LEN)
+    }
+
+    /// How many rows have their sums made before their moments; 0 if none.
+    fn rows_ahead<A: Arch>(&self, sequence: &Sequence) -> usize {
+        // Rows of neighbouring moments have to be neighbours.
+        let side_by_side = !sequence.time_major || sequence.batch == 1;
+        if !A::WIDE_TILES || !self.w.in_panels || sequence.time == 1 || !side_by_side {
+            return 0;
+        }
+        let rows = AHEAD.checked_div(self.sums_of_row()).unwrap_or_default();
+        if rows < ROWS { 0 } else { rows }
+    }
+
+    /// `bias[gate] + Σ x · w[gate]` of some rows of x, for all gates: for each row, one gate's tiles after the other's.
+    fn add_ahead<A: Arch>(
+        &self,
+        rows: Range<usize>,
+        x: &[f32],
+        sequence: &Sequence,
+        to: &mut [f32],
+    ) -> Option<()> {
+        let last = rows.end.checked_sub(1)?;
+        let (len, gate_len) = (self.sums_of_row(), self.units.next_multiple_of(PANEL_LEN));
+        let tiles = (0..self.units).step_by(PANEL_LEN);
+        for (first, gate) in tiles.flat_map(|first| (0..self.gates).map(move |gate| (first, gate))) {
+            let (panel, bias) = (self.w.panel(first, self.inputs, self.gates)?, self.bias(gate, first)?);
+            for at in rows.clone().step_by(ROWS) {
+                // The last row may be there more than once.
+                let mut some: [&[f32]; ROWS] = [&[]; ROWS];
+                for (row, x_row) in (at..).zip(&mut some) {
+                    *x_row = sequence.row_of(x, row.min(last))?;
+                }
+                let mut sums = if W::SCALED { [[0.0; PANEL_LEN]; ROWS] } else { [bias; ROWS] };
+                A::gate_rows_f32(some, &panel, gate, &mut sums)?;
+                for (row, sums) in (at..).zip(&mut sums) {
+                    if W::SCALED {
+                        let products = *sums;
+                        *sums = bias;
+                        self.add_scaled(sums, &products, gate, first)?;
+                    }
+                    let to_at = (row.min(last) - rows.start) * len + gate * gate_len + first;
+                    *to.get_mut(to_at..)?.first_chunk_mut()? = *sums;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Adds products to sums of the units from `first` on, each multiplied by the scale of its row; those of
+    /// recurrent weights follow those of w.
+    fn add_scaled<const T: usize>(
+        &self,
+        sums: &mut Tile<T>,
+        products: &Tile<T>,
+        row: usize,
+        first: usize,
+    ) -> Option<()> {
+        let scales = self.scales.get(row * self.units + first..)?.iter().take(self.units - first);
+        let products = products.iter().zip(scales);
+        sums.iter_mut().zip(products).for_each(|(sum, (product, scale))| *sum += scale * product);
+        Some(())
+    }
+
     /// `sums[g] += Σ x · w[gate g]`, with the sum multiplied by the scale of its row where weights are scaled.
     fn add<A: Arch, const T: usize, const G: usize>(
         &self,
@@ -259,9 +392,9 @@ impl<W: Weight> Weights<'_, W> {
         first: usize,
         sums: &mut [Tile<T>; G],
     ) -> Option<()> {
-        let (matrix, depth, scales_at) = match product {
+        let (matrix, depth, scales_of) = match product {
             Product::OfX => (self.w, self.inputs, 0),
-            Product::OfH => (self.recurrent, self.units, self.gates * self.units),
+            Product::OfH => (self.recurrent, self.units, self.gates),
         };
         if !W::SCALED {
             return self.multiply::<A, T, G>(matrix, x.get(..depth)?, gates, first, sums);
@@ -269,10 +402,7 @@ impl<W: Weight> Weights<'_, W> {
         let mut products = [[0.0; T]; G];
         self.multiply::<A, T, G>(matrix, x.get(..depth)?, gates, first, &mut products)?;
         for ((sums, products), gate) in sums.iter_mut().zip(&products).zip(gates) {
-            let scales =
-                self.scales.get(scales_at + gate * self.units + first..)?.iter().take(self.units - first);
-            let products = products.iter().zip(scales);
-            sums.iter_mut().zip(products).for_each(|(sum, (product, scale))| *sum += scale * product);
+            self.add_scaled(sums, products, scales_of + gate, first)?;
         }
         Some(())
     }
@@ -287,9 +417,7 @@ impl<W: Weight> Weights<'_, W> {
     ) -> Option<()> {
         let (units, depth) = (self.units, x.len());
         if matrix.in_panels {
-            let (rows, _) = matrix.w.as_chunks();
-            let len = depth * self.gates;
-            let panel = Panel { w: rows.get(first / PANEL_LEN * len..)?.get(..len)?, gates: self.gates };
+            let panel = matrix.panel(first, depth, self.gates)?;
             return A::gates_f32(x, &panel, gates, first % PANEL_LEN, sums);
         }
         let patch = Patch::one_tap([x], depth);
@@ -301,51 +429,61 @@ impl<W: Weight> Weights<'_, W> {
         Some(())
     }
 
-    /// `bias[row] + Σ x · w[gate]` of some gates, whose biases have their number.
+    /// `sums[g] = bias[gate g] + Σ x · w[gate g]`, of gates whose biases have their number.
     pub(super) fn of_x<A: Arch, const T: usize, const G: usize>(
         &self,
         gates: [usize; G],
         first: usize,
-        x: &[f32],
-    ) -> Option<[Tile<T>; G]> {
-        let mut sums = [[0.0; T]; G];
-        for (sums, gate) in sums.iter_mut().zip(gates) {
-            *sums = self.bias(gate, first)?;
+        x: Input<'_>,
+        sums: &mut [Tile<T>; G],
+    ) -> Option<()> {
+        match x {
+            Input::Row(x) => {
+                for (sums, gate) in sums.iter_mut().zip(gates) {
+                    *sums = self.bias(gate, first)?;
+                }
+                self.add::<A, T, G>(Product::OfX, x, gates, first, sums)?;
+            }
+            Input::Sums(made) => {
+                for (sums, gate) in sums.iter_mut().zip(gates) {
+                    let at = gate * self.units.next_multiple_of(PANEL_LEN) + first;
+                    *sums = *made.get(at..)?.first_chunk()?;
+                }
+            }
         }
-        self.add::<A, T, G>(Product::OfX, x, gates, first, &mut sums)?;
-        Some(sums)
+        Some(())
     }
 
-    /// `sums[g] + Σ h · recurrent[gate g]` of some gates.
-    pub(super) fn plus_h<A: Arch, const T: usize, const G: usize>(
+    /// `sums[g] += Σ h · recurrent[gate g]`.
+    pub(super) fn add_h<A: Arch, const T: usize, const G: usize>(
         &self,
-        mut sums: [Tile<T>; G],
         gates: [usize; G],
         first: usize,
         h: &[f32],
-    ) -> Option<[Tile<T>; G]> {
-        self.add::<A, T, G>(Product::OfH, h, gates, first, &mut sums)?;
-        Some(sums)
+        sums: &mut [Tile<T>; G],
+    ) -> Option<()> {
+        self.add::<A, T, G>(Product::OfH, h, gates, first, sums)
     }
 
-    /// `bias[gate] + Σ x · w[gate] + Σ h · recurrent[gate]` of some gates, added up in this order.
+    /// `sums[g] = bias[gate g] + Σ x · w[gate g] + Σ h · recurrent[gate g]`, added up in this order.
     pub(super) fn gates<A: Arch, const T: usize, const G: usize>(
         &self,
         gates: [usize; G],
         first: usize,
-        x: &[f32],
+        x: Input<'_>,
         h: &[f32],
-    ) -> Option<[Tile<T>; G]> {
-        self.plus_h::<A, T, G>(self.of_x::<A, T, G>(gates, first, x)?, gates, first, h)
+        sums: &mut [Tile<T>; G],
+    ) -> Option<()> {
+        self.of_x::<A, T, G>(gates, first, x, sums)?;
+        self.add_h::<A, T, G>(gates, first, h, sums)
     }
 }
 
-/// The function of each. Once in a program, not once for each operator.
+/// `x = function(x)` for each. Once in a program, not once for each operator.
+// A slice: of an array as long as it is, the compiler makes one scalar after the other.
 #[inline(never)]
-pub(super) fn activate<A: Arch, const T: usize>(function: Activation, mut x: Tile<T>) -> Tile<T> {
-    // A slice: of an array as long as it is, the compiler makes one scalar after the other.
-    A::vectorize(Activate { function, x: &mut x });
-    x
+pub(super) fn activate<A: Arch>(function: Activation, x: &mut [f32]) {
+    A::vectorize(Activate { function, x });
 }
 
 struct Activate<'x> {
@@ -361,8 +499,8 @@ impl Loops for Activate<'_> {
         let Self { function, x } = self;
         match function {
             Activation::Linear => {}
-            Activation::Logistic => each(x, logistic),
-            Activation::Tanh => each(x, tanh),
+            Activation::Logistic => each(x, A::logistic_f32),
+            Activation::Tanh => each(x, A::tanh_f32),
             Activation::Relu => each(x, |x| clamp(x, 0.0, f32::INFINITY)),
             Activation::Relu6 => each(x, |x| clamp(x, 0.0, 6.0)),
             Activation::HardTanh => each(x, |x| clamp(x, -1.0, 1.0)),
@@ -374,7 +512,7 @@ impl Loops for Activate<'_> {
             Activation::Exp => each(x, exp),
             Activation::Softplus => each(x, softplus),
             Activation::Softsign => each(x, softsign::softsign),
-            Activation::Swish => each(x, swish::swish),
+            Activation::Swish => each(x, swish::swish::<A>),
             Activation::HardSwish => each(x, hard_swish::hard_swish),
             Activation::Gelu => each(x, gelu::gelu),
             Activation::Mish => each(x, mish::mish),

@@ -1,11 +1,12 @@
 //! Swish (SiLU): `y = x / (1 + e⁻ˣ)`.
 
-use crate::math;
+use crate::arch::Arch;
 
-super::unary::kernel!(Swish, swish);
+super::unary::kernel!(Swish, swish::<A>);
 
-pub(super) fn swish(x: f32) -> f32 {
-    x * math::logistic(x)
+#[inline(always)]
+pub(super) fn swish<A: Arch>(x: f32) -> f32 {
+    x * A::logistic_f32(x)
 }
 
 #[cfg(test)]

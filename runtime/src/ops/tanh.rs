@@ -1,6 +1,6 @@
 //! Hyperbolic tangent.
 
-super::unary::kernel!(Tanh, crate::math::tanh);
+super::unary::kernel!(Tanh, A::tanh_f32);
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@ pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f3
 }
 
 /// The kernel of an elementwise operator: its opcode, rule, and function of x, or of the parameter
-/// record and x.
+/// record and x. `A` is the instruction set in it.
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
         $crate::ops::unary::kernel!(@ $op, flatpack_format::ops::unary::RULE, |node, operands| {

@@ -59,43 +59,48 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
-    step.walk(y, [hidden, &mut []], |x, hidden, _, y| {
+    step.walk::<A>(y, [hidden, &mut []], |x, hidden, _, y| {
         let (h, scaled) = hidden.split_at_mut_checked(weights.units)?;
         let tiles = || (0..weights.units).step_by(T);
         if params.reset_after == 0 {
             for first in tiles() {
-                let [sums] = weights.gates::<A, T, 1>([1], first, x, h)?;
-                let reset = activate::<A, T>(gate, sums);
+                let mut sums = [[0.0; T]];
+                weights.gates::<A, T, 1>([1], first, x, h, &mut sums)?;
+                let [reset] = &mut sums;
+                activate::<A>(gate, reset);
                 let scaled = scaled.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
-                scaled.zip(reset).for_each(|((scaled, h), reset)| *scaled = reset * h);
+                scaled.zip(reset).for_each(|((scaled, h), reset)| *scaled = *reset * h);
             }
         }
         for first in tiles() {
-            let (keep, sums) = if params.reset_after == 0 {
-                let ([keep], [sums]) = (
-                    weights.gates::<A, T, 1>([0], first, x, h)?,
-                    weights.gates::<A, T, 1>([2], first, x, scaled)?,
-                );
-                (activate::<A, T>(gate, keep), sums)
+            let (mut keep, mut news) = ([[0.0; T]], [[0.0; T]]);
+            if params.reset_after == 0 {
+                weights.gates::<A, T, 1>([0], first, x, h, &mut keep)?;
+                weights.gates::<A, T, 1>([2], first, x, scaled, &mut news)?;
             } else {
-                let all = [0, 1, 2];
-                let [keep, reset, of_x] = weights.of_x::<A, T, 3>(all, first, x)?;
-                let sums = [keep, reset, weights.bias(3, first)?];
-                let [keep, reset, of_h] = weights.plus_h::<A, T, 3>(sums, all, first, h)?;
-                let reset = activate::<A, T>(gate, reset);
-                (activate::<A, T>(gate, keep), sum_of_products(of_x, reset, of_h))
-            };
-            let shares = keep.into_iter().zip(activate::<A, T>(new, sums));
+                let (all, mut sums) = ([0, 1, 2], [[0.0; T]; 3]);
+                weights.of_x::<A, T, 3>(all, first, x, &mut sums)?;
+                let [_, _, of_x] = sums;
+                sums[2] = weights.bias(3, first)?;
+                weights.add_h::<A, T, 3>(all, first, h, &mut sums)?;
+                let [of_keep, reset, of_h] = &mut sums;
+                activate::<A>(gate, reset);
+                (keep, news) = ([*of_keep], [sum_of_products(&of_x, reset, of_h)]);
+            }
+            let ([keep], [news]) = (&mut keep, &mut news);
+            activate::<A>(gate, keep);
+            activate::<A>(new, news);
             let units = y.get_mut(first..)?.iter_mut().zip(h.get(first..)?);
-            units.zip(shares).for_each(|((y, h), (keep, new))| *y = keep * h + (1.0 - keep) * new);
+            let shares = keep.iter().zip(news);
+            units.zip(shares).for_each(|((y, h), (keep, new))| *y = keep * h + (1.0 - keep) * *new);
         }
         Some(())
     })
 }
 
 /// `a + b · c`.
-fn sum_of_products<const T: usize>(a: Tile<T>, b: Tile<T>, c: Tile<T>) -> Tile<T> {
-    let mut sums = a;
-    sums.iter_mut().zip(b.into_iter().zip(c)).for_each(|(sum, (b, c))| *sum += b * c);
+fn sum_of_products<const T: usize>(a: &Tile<T>, b: &Tile<T>, c: &Tile<T>) -> Tile<T> {
+    let mut sums = *a;
+    sums.iter_mut().zip(b.iter().zip(c)).for_each(|(sum, (b, c))| *sum += b * c);
     sums
 }

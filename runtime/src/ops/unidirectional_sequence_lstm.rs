@@ -32,7 +32,7 @@
 //! The rule proves the shapes, that parameters are in their domains, that the states are such, and that nothing
 //! written shares memory with another operand.
 
-use super::recurrence::{Recurrent, WIDE_TILE, Weights, activate};
+use super::recurrence::{Input, Recurrent, WIDE_TILE, Weights, activate};
 use crate::arch::{Active, Arch, Loops, ROW_TILE, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -68,7 +68,7 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden, &mut *cell])?;
     let (weights, gate, new) = (step.weights, step.gate_activation, step.activation);
     let clip = params.cell_clip;
-    step.walk(y, [hidden, cell], |x, h, cell, y| {
+    step.walk::<A>(y, [hidden, cell], |x, h, cell, y| {
         A::vectorize(Moment::<W, T> { weights, gate, new, clip, x, h, cell, y })
     })
 }
@@ -79,7 +79,7 @@ struct Moment<'a, W, const T: usize> {
     gate: Activation,
     new: Activation,
     clip: f32,
-    x: &'a [f32],
+    x: Input<'a>,
     h: &'a [f32],
     cell: &'a mut [f32],
     y: &'a mut [f32],
@@ -92,16 +92,20 @@ impl<W: Weight, const T: usize> Loops for Moment<'_, W, T> {
     fn run<A: Arch>(self) -> Option<()> {
         let Self { weights, gate, new, clip, x, h, cell, y } = self;
         for first in (0..weights.units).step_by(T) {
-            let [i, f, g, o] = weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h)?;
-            let (i, f) = (activate::<A, T>(gate, i), activate::<A, T>(gate, f));
-            let (g, o) = (activate::<A, T>(new, g), activate::<A, T>(gate, o));
+            let mut sums = [[0.0; T]; 4];
+            weights.gates::<A, T, 4>([0, 1, 2, 3], first, x, h, &mut sums)?;
+            let [i, f, g, o] = &mut sums;
+            for (function, gate) in [(gate, &mut *i), (gate, &mut *f), (new, &mut *g), (gate, &mut *o)] {
+                activate::<A>(function, gate);
+            }
             let mut bounded = [0.0; T];
             let cells = cell.get_mut(first..)?.iter_mut().zip(&mut bounded);
-            for ((c, bounded), ((i, f), g)) in cells.zip(i.into_iter().zip(f).zip(g)) {
-                *c = clamp(f * *c + i * g, -clip, clip);
+            for ((c, bounded), ((i, f), g)) in cells.zip(i.iter().zip(f).zip(g)) {
+                *c = clamp(*f * *c + *i * *g, -clip, clip);
                 *bounded = *c;
             }
-            let outputs = o.into_iter().zip(activate::<A, T>(new, bounded));
+            activate::<A>(new, &mut bounded);
+            let outputs = o.iter().zip(&bounded);
             y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, (o, c))| *y = o * c);
         }
         Some(())

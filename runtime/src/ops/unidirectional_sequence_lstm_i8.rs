@@ -73,7 +73,8 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let gates: &mut [i16] = try_cast_slice_mut(gates).ok()?;
     // The moments of which `gates` has what x adds.
     let mut known = 0..0;
-    sequence.walk(Walked { x, mask: None, y, hidden, cell }, |x, h, cell, y| {
+    sequence.walk(Walked { mask: None, y, hidden, cell }, |row, h, cell, y| {
+        let x = x.get(row * inputs..)?;
         for (tile_at, cell) in cell.chunks_mut(tile.max(1)).enumerate() {
             let len = cell.len();
             let y = y.get_mut(tile_at * tile..)?.get_mut(..len)?;

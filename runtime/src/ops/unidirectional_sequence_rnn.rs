@@ -56,11 +56,13 @@ fn in_tiles<A: Arch, W: Weight, const T: usize>(node: &Node<'_>, operands: Opera
     let (y, hidden) = (try_cast_slice_mut(y).ok()?, try_cast_slice_mut(hidden).ok()?);
     let step = Recurrent::<W>::begin(node, &params.walk, &reads, &mut [&mut *hidden])?;
     let (weights, new) = (step.weights, step.activation);
-    step.walk(y, [hidden, &mut []], |x, h, _, y| {
+    step.walk::<A>(y, [hidden, &mut []], |x, h, _, y| {
         for first in (0..weights.units).step_by(T) {
-            let [sums] = weights.gates::<A, T, 1>([0], first, x, h)?;
-            let outputs = activate::<A, T>(new, sums);
-            y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, output)| *y = output);
+            let mut sums = [[0.0; T]];
+            weights.gates::<A, T, 1>([0], first, x, h, &mut sums)?;
+            let [outputs] = &mut sums;
+            activate::<A>(new, outputs);
+            y.get_mut(first..)?.iter_mut().zip(outputs).for_each(|(y, output)| *y = *output);
         }
         Some(())
     })

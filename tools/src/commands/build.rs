@@ -35,9 +35,10 @@ pub struct Args {
     /// The file to write [default: the model's name with .fpk].
     #[arg(short, long)]
     output: Option<PathBuf>,
-    /// The machine to lay weights out for.
-    #[arg(long, value_enum, default_value_t = TargetName::Portable)]
-    target: TargetName,
+    /// The machine to lay weights out for [default: linux, where flatpack runs on Linux; portable elsewhere, and with
+    /// what is said of a board: --for, --max-arena, --region].
+    #[arg(long, value_enum)]
+    target: Option<TargetName>,
     #[command(flatten)]
     source: SourceArgs,
     /// Store numbers in fewer bytes.
@@ -116,6 +117,16 @@ impl From<TargetName> for Target {
     }
 }
 
+/// The machine that the arguments ask for: a gateway is what runs flatpack itself.
+fn target(args: &Args) -> Target {
+    let of_board = args.firmware.is_some() || args.max_arena.is_some() || !args.region.is_empty();
+    match args.target {
+        Some(name) => name.into(),
+        None if cfg!(target_os = "linux") && !of_board => Target::Linux,
+        None => Target::Portable,
+    }
+}
+
 /// What is stored in fewer bytes than float32 takes, and in how many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Quantize {
@@ -182,7 +193,7 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     }
     bar.set_message("computing reference predictions, planning, checking");
     let options = Options {
-        target: args.target.into(),
+        target: target(args),
         weights: weight_format(args),
         keep_float: args.keep_float.clone(),
         goldens: goldens(args, &graph)?,
@@ -308,7 +319,7 @@ fn metadata(args: &Args, origin: &Origin) -> Result<BTreeMap<String, String>, Fa
     if let Some(labels) = &origin.labels {
         meta.insert("labels".into(), labels.clone());
     }
-    let mut options = format!("--target {}", Target::from(args.target).name());
+    let mut options = format!("--target {}", target(args).name());
     if let Some(batch) = args.source.batch {
         let _ = write!(options, " --batch {batch}");
     }
@@ -482,7 +493,12 @@ fn report(
         plan.over_input,
         plan.free_reshapes
     );
-    let _ = writeln!(text, "wrote    {}: {}", output.display(), size(built.file_bytes as u64));
+    let target = model.target();
+    let bytes = size(built.file_bytes as u64);
+    let _ = writeln!(text, "wrote    {}: {bytes}, for {}", output.display(), target.name());
+    if args.target.is_none() && target == Target::Linux {
+        let _ = writeln!(text, "         of a board, --target cortex-m or portable");
+    }
     let sections: Vec<(String, u32)> = model
         .sections()
         .iter()
@@ -535,6 +551,7 @@ fn report(
                 .map(|(output, snr_db)| json!({"output": output, "snr_db": snr_db.is_finite().then_some(snr_db)}))
                 .collect::<Vec<_>>(),
         })),
+        "target": target.name(),
         "steps": plan.steps.len(),
         "in_place": plan.in_place,
         "over_input": plan.over_input,

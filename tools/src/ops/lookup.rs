@@ -17,14 +17,18 @@ pub const OPERATOR: Operator =
 /// of the type of the input, and gives one of the type of the output.
 pub(crate) fn node(graph: &mut Graph, node: &Node, f: impl Fn(i32) -> i32) -> Node {
     let [x, y] = [node.inputs[0], node.output].map(|id| graph.tensor(id).tensor_type.dtype);
-    let byte_as = |byte: u8| if x == DType::U8 { i32::from(byte) } else { i32::from(byte as i8) };
-    let table: Vec<u8> = (0..=255u8).map(|byte| f(byte_as(byte)) as u8).collect();
+    let table: Vec<u8> = elements(x).map(|x| f(x) as u8).collect();
     let data = match y {
         DType::U8 => Data::U8(table.into()),
         _ => Data::I8(table.into_iter().map(|v| v as i8).collect()),
     };
     let table = graph.add_raw(&format!("{} table", node.layer), &[256], data);
     Node { op: OpCode::Lookup, params: Vec::new(), inputs: vec![node.inputs[0], table], ..node.clone() }
+}
+
+/// The integers of a type of one byte, in the order of a table.
+pub(crate) fn elements(dtype: DType) -> impl Iterator<Item = i32> {
+    (0..=u8::MAX).map(move |byte| if dtype == DType::U8 { byte.into() } else { (byte as i8).into() })
 }
 
 /// How signed bytes stand for the input and the output.

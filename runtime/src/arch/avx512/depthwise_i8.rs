@@ -45,11 +45,29 @@ pub(super) fn depthwise_image(
         if done.is_some() {
             return done;
         }
-        sixteen_or_fewer::<false>(room.rows(), image, w, outputs, x, y)
-    } else {
-        sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y)
+        return sixteen_or_fewer::<false>(room.rows(), image, w, outputs, x, y);
     }
+    // Channels are gone through once for so many rows as stay in the second-level cache.
+    let ([_, width, _], [rows, ..], [stride, _]) = (image.x, image.y, image.stride);
+    let at_once = (NEAR / (width * channels * stride).max(1)).max(LEAST_ROWS);
+    if rows <= at_once {
+        return sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y);
+    }
+    let row = y.len().checked_div(rows)?;
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
+        let (some, x_from) = image.some_rows(first, count);
+        let y = y.get_mut(first * row..)?.get_mut(..count * row)?;
+        sixteen_or_fewer::<true>(room.rows(), &some, w, outputs, x.get(x_from..)?, y)?;
+    }
+    Some(())
 }
+
+/// Elements of x that are gone through more than once. Tests see several times as many.
+const NEAR: usize = if cfg!(test) { 1 << 8 } else { 1 << 17 };
+
+/// Rows that are worth putting weights below each other.
+const LEAST_ROWS: usize = if cfg!(test) { 2 } else { 8 };
 
 /// Elements of a row of an image with what taps beside it have.
 const MOST_OF_ROW: usize = 2048;
@@ -117,11 +135,11 @@ fn side_by_side_pixels(
             let at = column * channels..column * channels + PANEL_LEN;
             let (a, b, c) = (a.get(at.clone())?, b.get(at.clone())?, c.get(at.clone())?);
             let (a, b, c) = (*a.first_chunk()?, *b.first_chunk()?, *c.first_chunk()?);
-            seen.row(if kh == 3 {
+            seen.row(cast(if kh == 3 {
                 side_by_side([a, b, c])
             } else {
                 side_by_side([a, b, c, *d.get(at)?.first_chunk()?])
-            })?;
+            }))?;
         }
         let (seen, _) = seen.written(seen_columns * PANEL_LEN)?.as_chunks::<PANEL_LEN>();
         let y = y.get_mut(row * columns * channels..)?;
@@ -137,9 +155,29 @@ fn side_by_side_pixels(
     Some(())
 }
 
-/// Sixteen channels at a time, or all of them if there are fewer.
+/// Rows of windows, as many at once as see all of their taps among those that one has put below each other.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 fn sixteen_or_fewer<const SIXTEEN: bool>(
+    room: &mut Rows<Column>,
+    image: &Image,
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let ([rows, ..], [kh, _], [stride, _], [dilation, _]) =
+        (image.y, image.taps, image.stride, image.dilation);
+    let others = (kh.next_multiple_of(TAPS) - kh).checked_div(stride)?;
+    match if dilation == 1 { rows.min(others + 1) } else { 1 } {
+        4.. => rows_together::<4, SIXTEEN>(room, image, w, outputs, x, y),
+        2.. => rows_together::<2, SIXTEEN>(room, image, w, outputs, x, y),
+        _ => rows_together::<1, SIXTEEN>(room, image, w, outputs, x, y),
+    }
+}
+
+/// `N` rows of y together, sixteen channels at a time, or all of them if there are fewer.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+fn rows_together<const N: usize, const SIXTEEN: bool>(
     room: &mut Rows<Column>,
     image: &Image,
     w: &[i8],
@@ -154,68 +192,84 @@ fn sixteen_or_fewer<const SIXTEEN: bool>(
         return None;
     }
     let width = columns.saturating_sub(1) * stride_w + (kw - 1) * dilation_w + 1;
-    let mut weights = [_mm512_setzero_si512(); MOST_WEIGHTS];
+    let seen_rows = kh + (N - 1) * stride_h;
+    let mut weights = [[_mm512_setzero_si512(); N]; MOST_WEIGHTS];
     let weights = weights.get_mut(..groups * kw)?;
     for c in tiles(channels) {
         for (at, to) in weights.iter_mut().enumerate() {
-            *to = below_each_other(w, [kh, kw, channels], [at / kw * TAPS, at % kw, c])?;
+            for (row, to) in to.iter_mut().enumerate() {
+                let first = (at / kw * TAPS).cast_signed() - (row * stride_h).cast_signed();
+                *to = below_each_other(w, [kh, kw, channels], first, [at % kw, c])?;
+            }
         }
         let mut too_much = _mm512_setzero_si512();
         for w in &*weights {
-            too_much = _mm512_dpbusd_epi32(too_much, all_above(), *w);
+            too_much = _mm512_dpbusd_epi32(too_much, all_above(), *w.first()?);
         }
         let start = _mm512_sub_epi32(bias(outputs, c), too_much);
         let by = Multipliers::of(outputs, c);
-        for row in 0..rows {
-            let seen = see::<SIXTEEN>(room, image, x, c, [row * stride_h, width])?;
-            let y = y.get_mut(row * columns * channels..)?;
-            let pixels = (0..columns).zip(y.chunks_exact_mut(channels));
+        // The last ones begin early enough to be as many.
+        for row in (0..rows).step_by(N).map(|row| row.min(rows - N)) {
+            let seen = see::<SIXTEEN>(room, image, x, c, [row * stride_h, seen_rows], width)?;
+            let mut of_rows = y.get_mut(row * columns * channels..)?.chunks_exact_mut(columns * channels);
+            let mut y: [&mut [i8]; N] = [(); N].map(|()| Default::default());
+            for y in &mut y {
+                *y = of_rows.next()?.get_mut(c..)?;
+            }
             if let (&mut [w0, w1, w2], 1) = (&mut *weights, dilation_w) {
-                for (column, y) in pixels {
-                    let &[x0, x1, x2] = seen.get(column * stride_w..)?.first_chunk()?;
-                    let sums = _mm512_dpbusd_epi32(start, cast(x0), w0);
-                    let sums = _mm512_dpbusd_epi32(sums, cast(x1), w1);
-                    let sums = _mm512_dpbusd_epi32(sums, cast(x2), w2);
-                    put_channels::<SIXTEEN>(by.requantize(sums), y.get_mut(c..)?)?;
+                // In registers.
+                let w = [w0, w1, w2];
+                for column in 0..columns {
+                    let mut sums = [start; N];
+                    add_products::<N, 3>(&mut sums, seen.get(column * stride_w..)?.first_chunk()?, &w);
+                    put_rows::<N, SIXTEEN>(&by, sums, &mut y, column * channels, channels - c)?;
                 }
                 continue;
             }
-            for (column, y) in pixels {
-                let mut sums = start;
+            for column in 0..columns {
+                let mut sums = [start; N];
                 for (seen, w) in seen.chunks_exact(width).zip(weights.chunks_exact(kw.max(1))) {
                     let seen = seen.get(column * stride_w..)?;
+                    if let (Some(seen), Some(w), 1) = (seen.first_chunk(), w.first_chunk(), dilation_w)
+                        && kw == 5
+                    {
+                        add_products::<N, 5>(&mut sums, seen, w);
+                        continue;
+                    }
                     for (seen, w) in seen.iter().step_by(dilation_w.max(1)).zip(w) {
-                        sums = _mm512_dpbusd_epi32(sums, cast(*seen), *w);
+                        add_products(&mut sums, &[*seen], &[*w]);
                     }
                 }
-                put_channels::<SIXTEEN>(by.requantize(sums), y.get_mut(c..)?)?;
+                put_rows::<N, SIXTEEN>(&by, sums, &mut y, column * channels, channels - c)?;
             }
         }
     }
     Some(())
 }
 
-/// Of sixteen channels, from c on, the weights of taps below each other, from a tap on: zeros past the last one.
+/// Of sixteen channels, from c on, the weights of a column's taps below each other, from a tap on: zeros for those that
+/// there are not.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn below_each_other(
     w: &[i8],
     [kh, kw, channels]: [usize; 3],
-    [first, column, c]: [usize; 3],
+    first: isize,
+    [column, c]: [usize; 2],
 ) -> Option<__m512i> {
     let mut group = [[0; TAPS]; PANEL_LEN];
-    for tap in 0..TAPS.min(kh - first) {
-        let at = ((first + tap) * kw + column) * channels;
-        let of_tap = sixteen_of(w.get(at..)?.get(..channels)?, c);
+    for (place, tap) in (first..).take(TAPS).enumerate() {
+        let Some(tap) = usize::try_from(tap).ok().filter(|tap| *tap < kh) else { continue };
+        let of_tap = sixteen_of(w.get((tap * kw + column) * channels..)?.get(..channels)?, c);
         for (to, w) in group.iter_mut().zip(of_tap) {
-            *to.get_mut(tap)? = w;
+            *to.get_mut(place)? = w;
         }
     }
     Some(cast(group))
 }
 
-/// Sixteen channels, from c on, of what a row of windows sees: for each four taps that lie below each other, so many
-/// columns, counted from the first window's first tap.
+/// Sixteen channels, from c on, of what rows of windows see: for each four rows of taps, counted from the first window's
+/// first one, so many columns, likewise.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn see<'r, const SIXTEEN: bool>(
@@ -223,53 +277,93 @@ fn see<'r, const SIXTEEN: bool>(
     image: &Image,
     x: &[i8],
     c: usize,
-    [first, columns]: [usize; 2],
+    [first, rows]: [usize; 2],
+    columns: usize,
 ) -> Option<&'r [Row<Column>]> {
-    let ([height, width, channels], [pad_h, pad_w], [kh, _]) = (image.x, image.pad, image.taps);
-    let [dilation, _] = image.dilation;
+    let ([height, width, channels], [pad_h, pad_w], [dilation, _]) = (image.x, image.pad, image.dilation);
     let zero = i8::try_from(image.x_zero_point).ok()?;
-    let of_zero = [zero; PANEL_LEN];
-    let all = kh.div_ceil(TAPS) * columns;
+    let all = rows.div_ceil(TAPS) * columns;
     let before = pad_w.min(columns);
     let inside = width.min(columns - before);
     let mut seen = Seen::in_room(room.get_mut(..all)?);
-    for group in (0..kh).step_by(TAPS) {
-        // Taps beside the image are one pixel again and again; those past the last one, anything: its weights are zero.
-        let mut of_taps: [(&[i8], usize); TAPS] = [(&of_zero, 0); TAPS];
-        for (tap, to) in (group..kh).zip(&mut of_taps) {
-            if let Some(row) = (first + tap * dilation).checked_sub(pad_h).filter(|row| *row < height) {
-                *to = (x.get(row * width * channels..)?.get(..width * channels)?.get(c..)?, channels);
+    for group in (0..rows).step_by(TAPS) {
+        // Another row stands for those beside the image, whose bytes are then set to zero's.
+        let row = |tap: usize| {
+            let row = (first + tap * dilation).checked_sub(pad_h).filter(|row| *row < height)?;
+            x.get(row * width * channels..)?.get(..width * channels)?.get(c..)
+        };
+        let of_taps = [row(group), row(group + 1), row(group + 2), row(group + 3)];
+        let Some(some) = of_taps.into_iter().flatten().next() else {
+            seen.fill(zero, columns * PANEL_LEN)?;
+            continue;
+        };
+        let (mut of_rows, mut beside) = ([some; TAPS], [0; TAPS]);
+        for ((row, beside), of_tap) in of_rows.iter_mut().zip(&mut beside).zip(of_taps) {
+            match of_tap {
+                Some(of_tap) => *row = of_tap,
+                None => *beside = u8::MAX,
             }
         }
+        let beside = _mm512_set1_epi32(i32::from_le_bytes(beside));
+        let of_zero = _mm512_set1_epi8(zero ^ ABOVE.cast_signed());
+        let three = rows - group == 3;
         seen.fill(zero, before * PANEL_LEN)?;
-        if let ([(a, 1..), (b, 1..), (c, 1..), _], 3) = (of_taps, kh - group)
-            && SIXTEEN
-        {
-            let of_both = a.chunks(channels).zip(b.chunks(channels));
-            for ((a, b), c) in of_both.zip(c.chunks(channels)).take(inside) {
-                seen.row(side_by_side([*a.first_chunk()?, *b.first_chunk()?, *c.first_chunk()?]))?;
-            }
-        } else {
-            for column in 0..inside {
-                let mut taps = [[0; PANEL_LEN]; TAPS];
-                for (tap, (x, step)) in taps.iter_mut().zip(of_taps) {
-                    *tap = sixteen_of(x, column * step);
+        let [ra, rb, rc, rd] = of_rows.map(|row| row.get(..some.len()).unwrap_or_default());
+        for column in 0..inside {
+            let at = column * channels;
+            let taps = if SIXTEEN {
+                let of = at..at + PANEL_LEN;
+                let (a, b) = (ra.get(of.clone())?.first_chunk()?, rb.get(of.clone())?.first_chunk()?);
+                let c = rc.get(of.clone())?.first_chunk()?;
+                if three {
+                    side_by_side([*a, *b, *c])
+                } else {
+                    side_by_side([*a, *b, *c, *rd.get(of)?.first_chunk()?])
                 }
-                seen.row(side_by_side(taps))?;
-            }
+            } else {
+                side_by_side([ra, rb, rc, rd].map(|row| sixteen_of(row, at)))
+            };
+            // Where `beside` has ones, `of_zero`.
+            seen.row(cast(_mm512_ternarylogic_epi32::<0xca>(beside, of_zero, taps)))?;
         }
         seen.fill(zero, (columns - before - inside) * PANEL_LEN)?;
     }
     Some(seen.written(all * PANEL_LEN)?.as_chunks().0)
 }
 
-/// [`put`] of sixteen channels, or of fewer.
-#[inline(always)]
-fn put_channels<const SIXTEEN: bool>(elements: [i8; PANEL_LEN], y: &mut [i8]) -> Option<()> {
-    if SIXTEEN {
-        *y.first_chunk_mut()? = elements;
-    } else {
-        put(elements, y);
+/// Of a pixel of each row, the products of some columns.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn add_products<const N: usize, const COLUMNS: usize>(
+    sums: &mut [__m512i; N],
+    seen: &[Row<Column>; COLUMNS],
+    w: &[[__m512i; N]; COLUMNS],
+) {
+    for (seen, w) in seen.iter().zip(w) {
+        let seen = cast(*seen);
+        for (sums, w) in sums.iter_mut().zip(w) {
+            *sums = _mm512_dpbusd_epi32(*sums, seen, *w);
+        }
+    }
+}
+
+/// Elements of sixteen channels, or of fewer, of a pixel of each row.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+#[inline]
+fn put_rows<const N: usize, const SIXTEEN: bool>(
+    by: &Multipliers,
+    sums: [__m512i; N],
+    y: &mut [&mut [i8]; N],
+    at: usize,
+    channels: usize,
+) -> Option<()> {
+    for (sums, y) in sums.into_iter().zip(y) {
+        let elements = by.requantize(sums);
+        if SIXTEEN {
+            *y.get_mut(at..at + PANEL_LEN)?.first_chunk_mut()? = elements;
+        } else {
+            put(elements, y.get_mut(at..)?.get_mut(..channels)?);
+        }
     }
     Some(())
 }
@@ -277,7 +371,7 @@ fn put_channels<const SIXTEEN: bool>(elements: [i8; PANEL_LEN], y: &mut [i8]) ->
 /// Sixteen channels of up to four taps, those of a channel side by side.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-fn side_by_side<const N: usize>(taps: [[i8; PANEL_LEN]; N]) -> Row<Column> {
+fn side_by_side<const N: usize>(taps: [[i8; PANEL_LEN]; N]) -> __m512i {
     let mut all = all_above();
     for (tap, x) in taps.into_iter().enumerate() {
         let x = _mm512_cvtepu8_epi32(cast(x));
@@ -289,5 +383,5 @@ fn side_by_side<const N: usize>(taps: [[i8; PANEL_LEN]; N]) -> Row<Column> {
         };
         all = _mm512_xor_si512(all, x);
     }
-    cast(all)
+    all
 }

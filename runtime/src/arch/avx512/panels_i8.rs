@@ -37,7 +37,7 @@ impl Panels for Dots {
     const PIXELS: usize = 6;
 
     // A second-level cache is fast enough for what is loaded for two panels, and weights are summed up for each block.
-    const BLOCK: usize = 30 * 1024;
+    const BLOCK: usize = 60 * 1024;
 
     #[inline(always)]
     fn panels(products: &Products<'_, Unsigned>, y: &mut [i8]) -> Option<()> {

@@ -95,7 +95,9 @@ impl Multipliers {
         let even = _mm512_srav_epi64(_mm512_mask_sub_epi64(even, even_below, even, one), even_places);
         // The upper half of each.
         let odd = _mm512_srav_epi64(_mm512_mask_sub_epi64(odd, odd_below, odd, one), odd_places);
-        self.bounded(_mm512_mask_blend_epi32(0b1010_1010_1010_1010, even, odd))
+        // Where it has ones, `odd`: a mask would be made again for each sixteen outputs.
+        let upper = _mm512_set1_epi64(-1 << 32);
+        self.bounded(_mm512_ternarylogic_epi32::<0xca>(upper, odd, even))
     }
 
     /// Elements of y within its bounds.

@@ -13,14 +13,12 @@ pub(in crate::arch) type Row<X> = [X; LEN];
 /// Rows that there is room for: 32 KiB of bytes.
 pub(in crate::arch) const MOST: usize = 2048;
 
-/// Elements that there is room for.
-const ELEMENTS: usize = (MOST - 1) * LEN;
-
 /// The most pixels of a block.
 pub(in crate::arch) const MOST_PIXELS: usize = 256;
 
-/// Memory of a step.
+/// Memory of a step, so that no register is loaded from two cache lines.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
 
 /// Rows of elements that need not be written yet.
@@ -85,8 +83,14 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     if image.dilation != [1; 2] {
         return None;
     }
+    // What is seen is followed by a row.
+    let most = room.len().checked_sub(1)? * LEN;
+    if [kh, kw] == [1; 2] && image.stride != [1; 2] && image.pad == [0; 2] {
+        let count = |room: usize| room.checked_div(channels).unwrap_or_default();
+        return each_apart(room, image, x, count(elements).max(count(most).min(few)).min(MOST_PIXELS), f);
+    }
     let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
-    let most_columns = across(elements).max(across(ELEMENTS).min(few)).min(MOST_PIXELS);
+    let most_columns = across(elements).max(across(most).min(few)).min(MOST_PIXELS);
     let width = |columns: usize| (columns - 1) * stride_w + kw;
     let most_rows = match most_columns {
         0 => return None,
@@ -114,6 +118,32 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
             // More than one row is of whole rows, which follow each other.
             f(Block { seen, row: width * channels, pixels, first: row * columns + column })?;
         }
+    }
+    Some(())
+}
+
+/// [`each_block`] of windows of one tap that do not follow each other: what lies between them is left out.
+#[inline(always)]
+fn each_apart<X: From<i8> + Copy>(
+    room: &mut Rows<X>,
+    image: &Image,
+    x: &[i8],
+    most: usize,
+    mut f: impl FnMut(Block<'_, X>) -> Option<()>,
+) -> Option<()> {
+    let ([_, width, channels], [rows, columns, _], [stride_h, stride_w]) = (image.x, image.y, image.stride);
+    let mut pixels = [0; MOST_PIXELS];
+    pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = (at * channels) as u32);
+    for first in (0..rows * columns).step_by(if most == 0 { return None } else { most }) {
+        let count = most.min(rows * columns - first);
+        let mut seen = Seen::in_room(room.get_mut(..(count * channels).div_ceil(LEN) + 1)?);
+        for pixel in first..first + count {
+            let at = pixel / columns * stride_h * width + pixel % columns * stride_w;
+            seen.take(x.get(at * channels..)?.get(..channels)?)?;
+        }
+        seen.fill(0, LEN)?;
+        let seen = seen.written(count * channels + LEN)?;
+        f(Block { seen, row: channels, pixels: pixels.get(..count)?, first })?;
     }
     Some(())
 }

@@ -39,3 +39,28 @@ pub(in crate::arch) fn gates<V: Sixteen, W: Weight, const T: usize, const G: usi
     }
     Some(())
 }
+
+/// See [`Arch::gate_rows_f32`](crate::arch::Arch::gate_rows_f32).
+#[inline(always)]
+pub(in crate::arch) fn gate_rows<V: Sixteen, W: Weight, const P: usize>(
+    x: [&[f32]; P],
+    panel: &Panel<'_, W>,
+    gate: usize,
+    sums: &mut [[f32; PANEL_LEN]; P],
+) -> Option<()> {
+    let mut acc = [V::splat(0.0); P];
+    acc.iter_mut().zip(sums.iter()).for_each(|(acc, sums)| *acc = V::load(sums));
+    let depth = x.first()?.len();
+    let mut rows: [&[f32]; P] = [&[]; P];
+    for (row, x) in rows.iter_mut().zip(x) {
+        *row = x.get(..depth)?;
+    }
+    for (i, w) in panel.w.get(gate..)?.iter().step_by(panel.gates.max(1)).enumerate().take(depth) {
+        let w = V::weights(w);
+        for (acc, x) in acc.iter_mut().zip(rows) {
+            *acc = acc.add_product(V::splat(*x.get(i)?), w);
+        }
+    }
+    acc.into_iter().zip(sums).for_each(|(acc, sums)| acc.store(sums));
+    Some(())
+}

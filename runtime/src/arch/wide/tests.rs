@@ -181,6 +181,21 @@ proptest! {
     }
 
     #[test]
+    fn windows_of_one_tap_meet_the_formula(
+        image in image(1, 1), stride in [1usize..4, 1..4], pad in 0usize..2, one: bool, seed: u32,
+    ) {
+        let [height, width, channels] = image.x;
+        let positions = |size: usize, stride: usize| (size + 2 * pad - 1) / stride + 1;
+        let y = [positions(height, stride[0]), positions(width, stride[1]), image.y[2]];
+        let case = Case::new(Image { y, stride, pad: [pad; 2], ..image }, y[2] * channels, one, seed);
+        let want = case.formula(|o, _, seen| {
+            seen.iter().zip(&case.w[o * channels..]).map(|(x, w)| x * i32::from(*w)).sum()
+        });
+        let w = in_panels(&case.w, channels);
+        each_set_gives!(want, A => conv_in_panels::<A>(&case, &w));
+    }
+
+    #[test]
     fn depthwise_tiles_meet_the_formula(image in image(6, 2), nine: bool, one: bool, seed: u32) {
         let channels = image.x[2];
         // Nine taps have a loop of their own.

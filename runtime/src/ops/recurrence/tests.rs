@@ -104,7 +104,7 @@ fn operands(cell: Cell, walk: &Recurrence, extents: Extents, seed: u32) -> Vec<I
         noise(&[cell.biases(), units], seed ^ 3),
     ];
     // The more units, the smaller their weights: else differences grow from moment to moment.
-    let scale = (8.0 / units as f32).min(1.0);
+    let scale = (2.0 / units as f32).min(1.0);
     operands[1..3].iter_mut().flat_map(|w| &mut w.values).for_each(|w| *w *= scale);
     if walk.mask > 0 {
         let mut mask = noise(&extents.moments(walk), seed ^ 4);
@@ -293,7 +293,7 @@ proptest! {
     #[test]
     fn a_stream_meets_the_formula(
         (cell, walk) in (cell(), walk()),
-        (batch, time, inputs, units) in (1u32..3, 1u32..5, 1u32..12, prop_oneof![1u32..11, 11u32..40]),
+        (batch, time, inputs, units) in (1u32..3, 1u32..9, 1u32..12, prop_oneof![1u32..11, 11u32..40]),
         seed: u32,
     ) {
         let extents = Extents { batch, time, inputs, units };
@@ -347,7 +347,9 @@ proptest! {
     #[test]
     fn weights_in_fewer_bytes_meet_the_formula(
         (cell, walk) in (cell(), walk()),
-        (batch, time, inputs, units) in (1u32..3, 1u32..5, 1u32..12, 1u32..11),
+        (batch, inputs) in (1u32..3, 1u32..12),
+        // Large weights: what many units round would grow from moment to moment.
+        (time, units) in prop_oneof![(1u32..5, 1u32..11), (5u32..12, 1u32..3)],
         seed: u32,
     ) {
         let extents = Extents { batch, time, inputs, units };
