@@ -75,7 +75,7 @@ fn patches_give_the_same_bits_in_half_the_memory() {
         let model = mapped.model().unwrap();
         (model.header().arena_bytes, predict::predict(model, std::slice::from_ref(&x)).unwrap())
     };
-    let (plain_bytes, plain) = run(&[]);
+    let (plain_bytes, plain) = run(&["--target", "portable"]);
     let (bytes, patched) = run(&["--max-arena", "4K"]);
     assert!(bytes <= 4096 && plain_bytes > 8192, "{bytes} {plain_bytes}");
     assert_eq!(patched, plain);
@@ -114,7 +114,7 @@ fn what_a_model_predicts_does_not_depend_on_where_its_activations_lie() {
         let outputs = predict::predict(model, std::slice::from_ref(&x)).unwrap();
         (outputs, [model.header().arena_bytes, model.header().far_bytes])
     };
-    let (expected, [arena_bytes, _]) = run(&[]);
+    let (expected, [arena_bytes, _]) = run(&["--target", "portable"]);
     for near_bytes in [0, 1024, 4096] {
         let near = format!("tcm={near_bytes}");
         let (outputs, bytes) = run(&["--region", &near, "--region", "sram=16K"]);
