@@ -242,6 +242,9 @@ struct Ahead {
 /// Sums that there is room for. Tests see several blocks of rows.
 const AHEAD: usize = if cfg!(test) { 1024 } else { 8192 };
 
+/// Bytes of weights that stay in a first-level cache from moment to moment: of fewer, none are made before. Tests see more.
+const NEAR: usize = if cfg!(test) { 0 } else { 32 << 10 };
+
 /// Rows whose sums are made at once.
 const ROWS: usize = 6;
 
@@ -326,7 +329,8 @@ impl<W: Weight> Weights<'_, W> {
     fn rows_ahead<A: Arch>(&self, sequence: &Sequence) -> usize {
         // Rows of neighbouring moments have to be neighbours.
         let side_by_side = !sequence.time_major || sequence.batch == 1;
-        if !A::WIDE_TILES || !self.w.in_panels || sequence.time == 1 || !side_by_side {
+        let far = size_of_val(self.w.w) + size_of_val(self.recurrent.w) > NEAR;
+        if !A::WIDE_TILES || !self.w.in_panels || !far || sequence.time == 1 || !side_by_side {
             return 0;
         }
         let rows = AHEAD.checked_div(self.sums_of_row()).unwrap_or_default();
