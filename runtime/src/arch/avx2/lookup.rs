@@ -13,20 +13,24 @@ use core::arch::x86_64::*;
 #[target_feature(enable = "avx2")]
 pub(in crate::arch) fn lookup(table: &[u8; 256], y: &mut [u8]) {
     let sixteenths: [__m128i; 16] = cast(*table);
-    let mut searched = [_mm256_setzero_si256(); 16];
-    for k in 0..16 {
-        let of = |k: usize| _mm256_broadcastsi128_si256(sixteenths[k & 15]);
-        searched[k] = match k {
-            0 => of(0),
-            1..8 => _mm256_xor_si256(of(k), of(k - 1)),
-            _ => _mm256_xor_si256(_mm256_xor_si256(of(k), of(k - 1)), searched[k & 7]),
-        };
+    let (mut searched, mut last) = ([_mm256_setzero_si256(); 16], _mm256_setzero_si256());
+    let (first, second) = searched.split_at_mut(8);
+    for (to, sixteenth) in first.iter_mut().zip(&sixteenths) {
+        let sixteenth = _mm256_broadcastsi128_si256(*sixteenth);
+        *to = _mm256_xor_si256(sixteenth, last);
+        last = sixteenth;
+    }
+    for ((to, before), sixteenth) in second.iter_mut().zip(first).zip(sixteenths.iter().skip(8)) {
+        let sixteenth = _mm256_broadcastsi128_si256(*sixteenth);
+        *to = _mm256_xor_si256(_mm256_xor_si256(sixteenth, last), *before);
+        last = sixteenth;
     }
     let (chunks, rest) = y.as_chunks_mut::<32>();
     for chunk in chunks {
         let mut index = cast(*chunk);
-        let mut found = _mm256_shuffle_epi8(searched[0], index);
-        for (k, searched) in searched.iter().enumerate().skip(1) {
+        let [nearest, others @ ..] = &searched;
+        let mut found = _mm256_shuffle_epi8(*nearest, index);
+        for (k, searched) in (1..).zip(others) {
             let less = _mm256_set1_epi8(16);
             // What is negative already stays so.
             index = if k > 8 { _mm256_subs_epi8(index, less) } else { _mm256_sub_epi8(index, less) };
