@@ -497,7 +497,7 @@ fn report(
     let bytes = size(built.file_bytes as u64);
     let _ = writeln!(text, "wrote    {}: {bytes}, for {}", output.display(), target.name());
     if args.target.is_none() && target == Target::Linux {
-        let _ = writeln!(text, "         of a board, --target cortex-m or portable");
+        let _ = writeln!(text, "         (for a board: --target cortex-m, or portable)");
     }
     let sections: Vec<(String, u32)> = model
         .sections()
