@@ -16,14 +16,7 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
         details.push(format!("{}: {} gives back its input", node.layer, node.op.name()));
         graph.replace_uses(node.output, node.inputs[0]);
     }
-    for position in (0..graph.nodes.len()).rev() {
-        let output = graph.nodes[position].output;
-        let read = graph.nodes[position..].iter().any(|node| node.inputs.contains(&output));
-        if !read && !graph.is_kept(output) {
-            let node = graph.nodes.remove(position);
-            details.push(format!("{}: nothing reads {}", node.layer, node.op.name()));
-        }
-    }
+    details.extend(drop_unread(graph));
     for position in (0..graph.states.len()).rev() {
         let State { value, next, .. } = graph.states[position];
         let readers = graph.consumers(value);
@@ -41,6 +34,20 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
                 if unread { "nothing reads" } else { "nothing changes" }
             ));
             graph.tensors[value.0].data = Some(state.init);
+        }
+    }
+    details
+}
+
+/// Takes out operators whose output nobody reads, and those that only they read.
+pub(crate) fn drop_unread(graph: &mut Graph) -> Vec<String> {
+    let mut details = Vec::new();
+    for position in (0..graph.nodes.len()).rev() {
+        let output = graph.nodes[position].output;
+        let read = graph.nodes[position..].iter().any(|node| node.inputs.contains(&output));
+        if !read && !graph.is_kept(output) {
+            let node = graph.nodes.remove(position);
+            details.push(format!("{}: nothing reads {}", node.layer, node.op.name()));
         }
     }
     details

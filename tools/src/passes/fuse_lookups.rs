@@ -4,6 +4,7 @@
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node, TensorId};
 use crate::ops::{self, lookup};
+use crate::passes::clean;
 use flatpack_format::OpCode;
 
 /// Operators whose elements depend on one element of each input.
@@ -27,12 +28,7 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
             graph.nodes[position] = node;
         }
     }
-    for position in (0..graph.nodes.len()).rev() {
-        let Node { op, output, .. } = graph.nodes[position];
-        if op == OpCode::Lookup && graph.consumers(output).is_empty() && !graph.is_kept(output) {
-            graph.nodes.remove(position);
-        }
-    }
+    details.extend(clean::drop_unread(graph));
     details
 }
 
@@ -69,7 +65,6 @@ mod tests {
     use super::*;
     use crate::exact;
     use crate::graph::Data;
-    use crate::passes::clean;
     use flatpack_format::ops::add_i8::AddI8Params;
     use flatpack_format::ops::mul_i8::MulI8Params;
     use flatpack_format::ops::{Multiplier, OutputI8};
