@@ -31,7 +31,7 @@ impl Image {
     }
 }
 
-// What has neither threads nor caches leaves it out.
+// What neither threads, nor caches, nor an instruction set's loops take, a build leaves out.
 #[allow(dead_code)]
 impl Image {
     /// Whether each pixel is computed by itself, and they are as many as those of x.
@@ -62,11 +62,7 @@ impl Image {
         };
         (image, start * width * channels)
     }
-}
 
-// What an instruction set does not take, its build leaves out.
-#[allow(dead_code)]
-impl Image {
     /// How windows move along height and width.
     pub(super) fn windows(&self) -> [Window; 2] {
         let [h, width, _] = self.x;

@@ -50,6 +50,7 @@ pub(super) fn depthwise_image(
     // Channels are gone through once for so many rows as stay in the second-level cache.
     let ([_, width, _], [rows, ..], [stride, _]) = (image.x, image.y, image.stride);
     let at_once = (NEAR / (width * channels * stride).max(1)).max(LEAST_ROWS);
+    // Points, of which each is a row by itself, are one row here.
     if rows <= at_once {
         return sixteen_or_fewer::<true>(room.rows(), image, w, outputs, x, y);
     }

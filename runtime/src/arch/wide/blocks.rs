@@ -86,8 +86,8 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     // What is seen is followed by a row.
     let most = room.len().checked_sub(1)? * LEN;
     if [kh, kw] == [1; 2] && image.stride != [1; 2] && image.pad == [0; 2] {
-        let count = |room: usize| room.checked_div(channels).unwrap_or_default();
-        return each_apart(room, image, x, count(elements).max(count(most).min(few)).min(MOST_PIXELS), f);
+        let pixels = |room: usize| room.checked_div(channels).unwrap_or_default();
+        return each_apart(room, image, x, pixels(elements).max(pixels(most).min(few)).min(MOST_PIXELS), f);
     }
     let across = |room: usize| windows(room / (kh * channels).max(1), kw, stride_w).min(columns);
     let most_columns = across(elements).max(across(most).min(few)).min(MOST_PIXELS);
@@ -122,7 +122,7 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     Some(())
 }
 
-/// [`each_block`] of windows of one tap that do not follow each other: what lies between them is left out.
+/// [`each_block`] of windows of one tap that do not follow each other, so many at a time: what lies between them is left out.
 #[inline(always)]
 fn each_apart<X: From<i8> + Copy>(
     room: &mut Rows<X>,
@@ -132,9 +132,12 @@ fn each_apart<X: From<i8> + Copy>(
     mut f: impl FnMut(Block<'_, X>) -> Option<()>,
 ) -> Option<()> {
     let ([_, width, channels], [rows, columns, _], [stride_h, stride_w]) = (image.x, image.y, image.stride);
+    if most == 0 {
+        return None;
+    }
     let mut pixels = [0; MOST_PIXELS];
     pixels.iter_mut().enumerate().for_each(|(at, pixel)| *pixel = (at * channels) as u32);
-    for first in (0..rows * columns).step_by(if most == 0 { return None } else { most }) {
+    for first in (0..rows * columns).step_by(most) {
         let count = most.min(rows * columns - first);
         let mut seen = Seen::in_room(room.get_mut(..(count * channels).div_ceil(LEN) + 1)?);
         for pixel in first..first + count {
