@@ -84,7 +84,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "Examples:
   flatpack build model.keras
-  flatpack build model.h5 -o model.fpk --target linux
+  flatpack build model.h5 -o model.fpk --target cortex-m
   flatpack build saved_model --signature serving_default
   flatpack build model.pkl
   flatpack build model.tflite
