@@ -61,6 +61,7 @@ use crate::weight::Weight;
 use crate::{fixed, math};
 use flatpack_format::PANEL;
 use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::mul_i8::MulI8Params;
 use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
 
 /// Outputs of a panel as an array length.
@@ -129,6 +130,11 @@ pub trait Loops {
     /// Runs them. To be always inlined.
     fn run<A: Arch>(self) -> Self::Output;
 }
+
+/// Gives elements of y for elements of a and b; `None` for one is what y holds.
+pub trait RunsI8: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> {}
+
+impl<F: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()>> RunsI8 for F {}
 
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
 /// of the weights.
@@ -278,6 +284,11 @@ pub trait Arch {
         _y: &mut [i8],
     ) -> Option<()> {
         None
+    }
+
+    /// What gives `y[i] = requantize(a[i] · b[i])`, see [`crate::ops::mul_i8`], if there are loops for it.
+    fn mul_runs_i8(_params: &MulI8Params) -> Option<impl RunsI8> {
+        None::<fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()>>
     }
 
     /// `y[i] = table[x[i]]`; `None` for x is what y holds.

@@ -1,6 +1,5 @@
 //! x86-64 with AVX2, FMA and F16C: Intel from Haswell on, AMD from Zen on.
 
-mod add_i8;
 mod conv_i8;
 mod depthwise_i8;
 mod lookup;
@@ -9,11 +8,12 @@ mod reals;
 mod requantize;
 
 use super::x86::wide_loops;
-use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
 use crate::weight::Weight;
 pub(super) use conv_i8::conv_image as conv_rows_i8;
 pub(super) use depthwise_i8::SideBySide;
 use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::mul_i8::MulI8Params;
 pub(super) use lookup::lookup;
 pub(super) use panels_i8::Words;
 pub(super) use reals::Eight;
@@ -31,7 +31,7 @@ impl Arch for Avx2 {
         Reals,
         wide::conv_image_in_panels::<Words, i16>,
         wide::depthwise_image_i8::<SideBySide, i16>,
-        add_i8::Sixteen,
+        requantize::Outputs,
         lookup::lookup
     );
 }

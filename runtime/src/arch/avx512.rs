@@ -1,7 +1,6 @@
 //! x86-64 with AVX-512 (F, BW, DQ, VL), and with its dot products of bytes (VNNI): Intel servers from Skylake and
 //! from Cascade Lake on, AMD from Zen 4 on.
 
-mod add_i8;
 mod depthwise_i8;
 mod lookup;
 mod panels_i8;
@@ -11,9 +10,10 @@ mod unsigned;
 
 use super::avx2::{SideBySide, Words};
 use super::x86::wide_loops;
-use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
+use flatpack_format::ops::mul_i8::MulI8Params;
 use reals::Reals;
 use wide::blocks::Room;
 
@@ -32,7 +32,7 @@ impl Arch for Avx512 {
         Reals,
         wide::conv_image_in_panels::<Words, i16>,
         wide::depthwise_image_i8::<SideBySide, i16>,
-        add_i8::Sixteen,
+        requantize::Outputs,
         lookup::lookup
     );
 }
@@ -43,7 +43,7 @@ impl Arch for Avx512Vnni {
         Reals,
         panels_i8::conv_image,
         depthwise_i8::depthwise_image,
-        add_i8::Sixteen,
+        requantize::Outputs,
         lookup::lookup
     );
 }

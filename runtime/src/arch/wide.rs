@@ -5,6 +5,8 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod add_i8;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod binary_i8;
 #[allow(unsafe_code)]
 pub(super) mod blocks;
 mod conv;
@@ -12,8 +14,12 @@ mod depthwise;
 mod depthwise_i8;
 mod functions;
 mod gates;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod mul_i8;
 mod panels;
 mod rectangles;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod requantize;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -99,17 +105,59 @@ pub(super) trait Sixteen: Copy {
     fn min(self, other: Self) -> Self;
 }
 
+/// Where sixteen elements of each of some pixels go, or the first ones of them.
+// A closure would be compiled without the instruction set.
+pub(super) struct Places<'y> {
+    /// From the first pixel's place on, as far as those of pixels go that are computed later.
+    pub(super) y: &'y mut [i8],
+    /// From a pixel's place to the next one's.
+    pub(super) stride: usize,
+    /// Elements of a pixel, up to sixteen.
+    pub(super) len: usize,
+}
+
+impl Places<'_> {
+    /// Whether sixteen elements can be put for each of `P` pixels, one after the other: what is too much goes where others
+    /// follow.
+    #[inline(always)]
+    pub(super) fn take_sixteen<const P: usize>(&self) -> bool {
+        self.len == PANEL_LEN
+            || self.stride == self.len && self.y.len() >= P.saturating_sub(1) * self.stride + PANEL_LEN
+    }
+
+    /// Where these are, and how far from each other, or else some.
+    #[inline(always)]
+    pub(super) fn sixteens<'p, const P: usize>(
+        &'p mut self,
+        some: &'p mut [[i8; PANEL_LEN]; P],
+    ) -> (&'p mut [i8], usize) {
+        match self.take_sixteen::<P>() {
+            true => (self.y, self.stride),
+            false => (some.as_flattened_mut(), PANEL_LEN),
+        }
+    }
+
+    /// The elements of all pixels.
+    #[inline(never)]
+    pub(super) fn put(&mut self, elements: &[[i8; PANEL_LEN]]) -> Option<()> {
+        for (p, elements) in elements.iter().enumerate() {
+            put(*elements, self.y.get_mut(p * self.stride..)?.get_mut(..self.len)?);
+        }
+        Some(())
+    }
+}
+
 /// What becomes of the sums of sixteen outputs, as an instruction set rounds them.
-pub(super) trait Rounding<'a> {
+pub(super) trait Rounding {
     /// Sums in registers.
     type Sums;
 
     /// The outputs from `first` on; past their end nothing.
-    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self;
+    fn of(outputs: &OutputsI8<'_>, first: usize) -> Self;
 
-    /// Sums without what they begin with as elements of y, bit by bit as
+    /// Sums of `P` pixels, without what they begin with, as elements of y, bit by bit as
     /// [`fixed::requantize`](crate::fixed::requantize) rounds.
-    fn elements(&self, sums: Self::Sums) -> [i8; PANEL_LEN];
+    fn put<const P: usize>(&self, sums: &[Self::Sums; P], places: Places<'_>) -> Option<()>;
 }
 
 /// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.

@@ -6,7 +6,7 @@
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
-    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Sums:ty, $lookup:path) => {
+    ($features:literal, $Reals:ty, $conv_in_panels_i8:path, $depthwise_image_i8:path, $Outputs:ty, $lookup:path) => {
         type Scratch = Room<i16>;
 
         const WIDE_TILES: bool = true;
@@ -82,11 +82,26 @@ macro_rules! wide_loops {
                 a: Option<&[i8]>,
                 b: Option<&[i8]>,
                 y: &mut [i8],
-            ) = wide::add_i8::add_run::<$Sums, MINUS>(params, a, b, y);
+            ) = wide::add_i8::add_run::<$Reals, $Outputs, MINUS>(params, a, b, y);
         }
 
         fn adds_i8(params: &AddI8Params) -> bool {
             wide::add_i8::adds(params)
+        }
+
+        fn mul_runs_i8(params: &MulI8Params) -> Option<impl RunsI8> {
+            #[target_feature(enable = $features)]
+            fn run(
+                products: &wide::mul_i8::Products<'_>,
+                a: Option<&[i8]>,
+                b: Option<&[i8]>,
+                y: &mut [i8],
+            ) -> Option<()> {
+                wide::binary_i8::run::<$Reals>(products, a, b, y)
+            }
+            let products = wide::mul_i8::Products::of(params);
+            // SAFETY: the processor has these features.
+            Some(move |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| unsafe { run(&products, a, b, y) })
         }
 
         fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {

@@ -11,7 +11,7 @@
 //! points and bounds are in their domains, and that an input which shares memory with y has all of it:
 //! then it is as long as y and does not repeat.
 
-use super::binary::broadcast;
+use super::binary::broadcast_runs;
 use crate::arch::{Active, Arch};
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node, vectorized};
@@ -24,13 +24,17 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::MulI8, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
+    Kernel::new(OpCode::MulI8, RULE, |node, operands| {
+        vectorized!(A, |node, operands| run::<A>(node, operands))
+    })
 }
 
 #[inline(always)]
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &MulI8Params = node.params()?;
-    broadcast(node, operands, |a: i8, b: i8| {
+    let runs = A::mul_runs_i8(p);
+    let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| runs.as_ref()?(a, b, y);
+    broadcast_runs(node, operands, run, |a: i8, b: i8| {
         let a = i32::from(a).wrapping_sub(p.a_zero_point);
         let b = i32::from(b).wrapping_sub(p.b_zero_point);
         requantize(a.wrapping_mul(b), p.multiplier, &p.y)

@@ -3,7 +3,7 @@
 
 use super::requantize::Outputs;
 use crate::arch::wide::blocks::{LEN, Room, Row, Seen};
-use crate::arch::wide::{Rounding, put};
+use crate::arch::wide::{Places, Rounding};
 use crate::arch::{Image, OutputsI8};
 use crate::window::{Span, Windows};
 use bytemuck::cast;
@@ -18,7 +18,7 @@ const TILE: usize = 2;
 const PIXELS: usize = 4;
 
 /// See [`Arch::conv_image_i8`](crate::arch::Arch::conv_image_i8). `None` where a pixel sees more than there is room for.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 pub(in crate::arch) fn conv_image(
     room: &mut Room<i16>,
     image: &Image,
@@ -52,7 +52,7 @@ pub(in crate::arch) fn conv_image(
 }
 
 /// What these pixels see of x, each so many pieces.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn see<'r>(
     room: &'r mut [MaybeUninit<Row<i16>>],
     image: &Image,
@@ -129,7 +129,7 @@ struct Products<'a> {
 
 impl Products<'_> {
     /// All outputs, `P` pixels and `O` outputs at a time.
-    #[target_feature(enable = "avx2")]
+    #[target_feature(enable = "avx2,fma")]
     fn run<const P: usize, const O: usize>(&self, y: &mut [i8]) -> Option<()> {
         let pixels = y.len().checked_div(self.count)?;
         let last = pixels.checked_sub(P)?;
@@ -149,10 +149,8 @@ impl Products<'_> {
                         *sums.get_mut(of_tile..)?.first_chunk_mut()? = totals;
                     }
                 }
-                for (p, sums) in sums.into_iter().enumerate() {
-                    let pixel = (at + p) * self.count;
-                    put(outputs.elements(cast(sums)), y.get_mut(pixel + first..pixel + end)?);
-                }
+                let y = y.get_mut(at * self.count + first..)?;
+                outputs.put(&sums.map(cast), Places { y, stride: self.count, len: end - first })?;
             }
         }
         Some(())
@@ -160,7 +158,7 @@ impl Products<'_> {
 }
 
 /// The sums of outputs from `first` on; past the last one they are of no use.
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 #[inline]
 fn tile<const P: usize, const O: usize>(
     of: &Products<'_>,

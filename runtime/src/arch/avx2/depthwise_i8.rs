@@ -18,7 +18,7 @@ impl TwoTaps for SideBySide {
     type W = Sums;
     type Sums = Sums;
     type Totals = Sums;
-    type Outputs<'a> = Outputs<'a>;
+    type Outputs = Outputs;
 
     #[inline(always)]
     fn weights(w: [[i8; PANEL_LEN]; 2]) -> Sums {

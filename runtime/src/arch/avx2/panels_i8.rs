@@ -17,14 +17,14 @@ impl Panels for Words {
     type X = i16;
     type Sums = Parts;
     type Totals = [__m256i; 2];
-    type Outputs<'a> = Outputs<'a>;
+    type Outputs = Outputs;
 
     // Their sums fill half of the registers, and what is loaded the other half.
     const PIXELS: usize = 2;
 
     #[inline(always)]
     fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()> {
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         fn run(products: &Products<'_, i16>, y: &mut [i8]) -> Option<()> {
             match products.pixels() {
                 1 => products.panels::<Words, 1, 1>(y),
@@ -41,7 +41,7 @@ impl Panels for Words {
         start: &[Parts; N],
         sums: &mut [[Parts; P]; N],
     ) -> Option<()> {
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         #[inline(never)]
         fn run<const P: usize, const N: usize>(
             tile: &PanelTile<'_, Words, P, N>,
@@ -61,7 +61,7 @@ impl Panels for Words {
 
     #[inline(always)]
     fn add_products<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [&[i16; GROUP]; P]) {
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         #[inline]
         fn add<const P: usize>(sums: &mut [Parts; P], w: &Group, x: [&[i16; GROUP]; P]) {
             let mut of_x = [_mm256_setzero_si256(); P];
@@ -84,7 +84,7 @@ impl Panels for Words {
 
     #[inline(always)]
     fn totals(sums: Parts) -> [__m256i; 2] {
-        #[target_feature(enable = "avx2")]
+        #[target_feature(enable = "avx2,fma")]
         #[inline]
         fn totals([a, b, c, d]: Parts) -> [__m256i; 2] {
             // Sums of pairs of four registers' halves: outputs 0, 1, 4, 5, 2, 3, 6, 7.

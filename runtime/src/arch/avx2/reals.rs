@@ -1,6 +1,8 @@
 //! Sixteen reals in two registers.
 
-use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::wide::binary_i8::Pairs;
+use crate::arch::wide::requantize::Rounded;
+use crate::arch::wide::{self, Sixteen, Tile};
 use crate::arch::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
 use bytemuck::cast;
@@ -8,7 +10,7 @@ use core::arch::x86_64::*;
 
 /// Sixteen reals in two registers.
 #[derive(Clone, Copy)]
-pub(super) struct Reals([__m256; 2]);
+pub(super) struct Reals(pub(super) [__m256; 2]);
 
 impl Sixteen for Reals {
     type Half = Eight;
@@ -116,6 +118,107 @@ impl Sixteen for Reals {
         // SAFETY: as above.
         let high = unsafe { _mm256_min_ps(b1, a1) };
         Self([low, high])
+    }
+}
+
+impl Rounded for Reals {
+    #[inline(always)]
+    fn of(x: [i8; 16]) -> Self {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn of(x: [i8; 16]) -> [__m256; 2] {
+            let words = _mm256_cvtepi8_epi16(cast(x));
+            [_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)]
+                .map(|words| _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words)))
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        Self(unsafe { of(x) })
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { _mm256_add_ps(a0, b0) };
+        // SAFETY: as above.
+        Self([low, unsafe { _mm256_add_ps(a1, b1) }])
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { _mm256_sub_ps(a0, b0) };
+        // SAFETY: as above.
+        Self([low, unsafe { _mm256_sub_ps(a1, b1) }])
+    }
+
+    #[inline(always)]
+    fn with_signs_of(self, other: Self) -> Self {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn with_signs_of(a: __m256, b: __m256) -> __m256 {
+            _mm256_or_ps(a, _mm256_and_ps(b, _mm256_set1_ps(-0.0)))
+        }
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { with_signs_of(a0, b0) };
+        // SAFETY: as above.
+        Self([low, unsafe { with_signs_of(a1, b1) }])
+    }
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn larger(a: __m256, b: __m256) -> __m256 {
+            _mm256_max_ps(a, _mm256_andnot_ps(_mm256_set1_ps(-0.0), b))
+        }
+        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+        // SAFETY: the processor has AVX2 and FMA.
+        let low = unsafe { larger(a0, b0) };
+        // SAFETY: as above.
+        Self([low, unsafe { larger(a1, b1) }])
+    }
+
+    #[inline(always)]
+    fn are_within(self, most: f32) -> bool {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn are_within([low, high]: [__m256; 2], most: f32) -> bool {
+            let beyond = _mm256_cmp_ps::<_CMP_NLE_UQ>(_mm256_max_ps(low, high), _mm256_set1_ps(most));
+            _mm256_movemask_ps(beyond) == 0
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { are_within(self.0, most) }
+    }
+
+    #[inline(always)]
+    fn last_bytes(self) -> [i8; 16] {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn last_bytes([low, high]: [__m256i; 2]) -> __m128i {
+            // Of each half, the bytes of the first register, then of the second one.
+            let first = _mm256_set1_epi64x(i64::from_le_bytes([0, 4, 8, 12, 128, 128, 128, 128]));
+            let second = _mm256_set1_epi64x(i64::from_le_bytes([128, 128, 128, 128, 0, 4, 8, 12]));
+            let bytes = _mm256_or_si256(_mm256_shuffle_epi8(low, first), _mm256_shuffle_epi8(high, second));
+            let (front, back) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+            _mm_unpacklo_epi32(front, back)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        cast(unsafe { last_bytes(cast(self.0)) })
+    }
+
+    #[inline(always)]
+    fn exactly(of: &impl Pairs<Self>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        #[cold]
+        #[inline(never)]
+        fn run(of: &impl Pairs<Reals>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
+            wide::binary_i8::exactly(of, a, b, y);
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(of, a, b, y) }
     }
 }
 

@@ -1,113 +1,144 @@
-//! Sums of eight outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
+//! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
-use crate::arch::OutputsI8;
-use crate::arch::wide::{Rounding, multipliers, sixteen_of};
+use super::reals::Reals;
+use crate::arch::wide::requantize::{Elements, Rounded};
+use crate::arch::wide::{Places, Rounding, Sixteen, multipliers, sixteen_of};
+use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
-use flatpack_format::ops::{Multiplier, OutputI8};
-
-/// The multipliers of eight outputs.
-#[derive(Clone, Copy)]
-pub(super) struct Multipliers {
-    even: __m256i,
-    odd: __m256i,
-    left: __m256i,
-    right: __m256i,
-    /// The bits that a shift to the right drops.
-    dropped: __m256i,
-}
-
-impl Multipliers {
-    /// Of eight outputs.
-    // Not inlined: a compiler that sees how `odd` is made multiplies by it in three instructions.
-    #[target_feature(enable = "avx2")]
-    #[inline(never)]
-    pub(super) fn of(some: [Multiplier; 8]) -> Self {
-        let even: __m256i = cast(some.map(|by| by.mantissa));
-        let right: __m256i = cast(some.map(|by| by.shift.min(0).wrapping_neg()));
-        let one = _mm256_set1_epi32(1);
-        Self {
-            even,
-            odd: _mm256_srli_epi64::<32>(even),
-            left: cast(some.map(|by| by.shift.max(0))),
-            right,
-            dropped: _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one),
-        }
-    }
-
-    /// Of the outputs of a panel, from `first` on.
-    #[target_feature(enable = "avx2")]
-    fn of_panel(requant: &[Multiplier], first: usize) -> [Self; 2] {
-        let [low, high] = cast(multipliers(requant, first));
-        [Self::of(low), Self::of(high)]
-    }
-
-    /// `sums` times these.
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    pub(super) fn multiply(&self, sums: __m256i) -> __m256i {
-        let sums = _mm256_sllv_epi32(sums, self.left);
-        let half = _mm256_set1_epi64x(1 << 30);
-        let even = _mm256_add_epi64(_mm256_mul_epi32(sums, self.even), half);
-        let odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64::<32>(sums), self.odd), half);
-        // Bits 31 to 62 of each product.
-        let (even, odd) = (_mm256_srli_epi64::<31>(even), _mm256_slli_epi64::<1>(odd));
-        let high = _mm256_blend_epi32::<0b1010_1010>(even, odd);
-        let rest = _mm256_and_si256(high, self.dropped);
-        let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(self.dropped), _mm256_srai_epi32::<31>(high));
-        let shifted = _mm256_srav_epi32(high, self.right);
-        _mm256_sub_epi32(shifted, _mm256_cmpgt_epi32(rest, threshold))
-    }
-}
+use flatpack_format::ops::OutputI8;
 
 /// What becomes of the sums of sixteen outputs.
 #[derive(Clone, Copy)]
-pub(in crate::arch) struct Outputs<'a> {
+pub(in crate::arch) struct Outputs {
     /// What sums begin with.
     start: [__m256i; 2],
-    by: [Multipliers; 2],
-    y: &'a OutputI8,
+    mantissas: [__m256i; 2],
+    shifts: [__m256i; 2],
+    /// Multipliers as reals, and what is added away from zero.
+    reals: Reals,
+    away: Reals,
+    elements: Elements,
+    y: OutputI8,
 }
 
-impl<'a> Rounding<'a> for Outputs<'a> {
+impl Rounding for Outputs {
     type Sums = [__m256i; 2];
 
     #[inline(always)]
-    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+    fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
+        let by = multipliers(outputs.requant, first);
+        let (mantissas, shifts) = (cast(by.map(|by| by.mantissa)), cast(by.map(|by| by.shift)));
+        // SAFETY: the processor has AVX2 and FMA.
+        let (reals, away) = unsafe { as_reals(mantissas, shifts) };
+        let elements = Elements::of_sums(&outputs.y, outputs.plain);
         Self {
             start: cast(sixteen_of(outputs.bias, first)),
-            // SAFETY: the processor has AVX2 and FMA.
-            by: unsafe { Multipliers::of_panel(outputs.requant, first) },
-            y: &outputs.y,
+            mantissas,
+            shifts,
+            reals,
+            away,
+            elements,
+            y: outputs.y,
         }
     }
 
     #[inline(always)]
-    fn elements(&self, sums: [__m256i; 2]) -> [i8; 16] {
-        #[target_feature(enable = "avx2")]
-        #[inline]
-        fn elements(outputs: &Outputs<'_>, [low, high]: [__m256i; 2]) -> [i8; 16] {
-            let [start_low, start_high] = outputs.start;
-            let sums = [_mm256_add_epi32(low, start_low), _mm256_add_epi32(high, start_high)];
-            requantize(sums, &outputs.by, outputs.y)
+    fn put<const P: usize>(&self, sums: &[[__m256i; 2]; P], mut places: Places<'_>) -> Option<()> {
+        let mut reals = [self.reals; P];
+        for (reals, sums) in reals.iter_mut().zip(sums) {
+            // SAFETY: the processor has AVX2 and FMA.
+            let sums = Reals(unsafe { self.as_reals(sums) });
+            *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
         }
-        // SAFETY: the processor has AVX2 and FMA.
-        unsafe { elements(self, sums) }
+        if !self.elements.put(&reals, &mut places)? {
+            // SAFETY: the processor has AVX2 and FMA.
+            unsafe { self.put_as_integers(sums, places) }?;
+        }
+        Some(())
     }
 }
 
-/// Sixteen sums as elements of y.
-#[target_feature(enable = "avx2")]
+impl Outputs {
+    /// Sums with what they begin with.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn started(&self, [low, high]: &[__m256i; 2]) -> [__m256i; 2] {
+        let [start_low, start_high] = self.start;
+        [_mm256_add_epi32(*low, start_low), _mm256_add_epi32(*high, start_high)]
+    }
+
+    /// These as reals.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn as_reals(&self, sums: &[__m256i; 2]) -> [__m256; 2] {
+        let [low, high] = self.started(sums);
+        [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+    }
+
+    /// By any multipliers.
+    // Not inlined: registers are for what nearly all sums need.
+    #[target_feature(enable = "avx2,fma")]
+    #[cold]
+    #[inline(never)]
+    fn put_as_integers<const P: usize>(
+        &self,
+        sums: &[[__m256i; 2]; P],
+        mut places: Places<'_>,
+    ) -> Option<()> {
+        let &Self { y: OutputI8 { zero_point, min, max }, .. } = self;
+        let (min, max) = (_mm256_set1_epi32(min), _mm256_set1_epi32(max));
+        let mut elements = [[0; PANEL_LEN]; P];
+        for (elements, sums) in elements.iter_mut().zip(sums) {
+            let mut y = self.started(sums);
+            for (y, (mantissas, shifts)) in y.iter_mut().zip(self.mantissas.iter().zip(self.shifts)) {
+                let moved = _mm256_add_epi32(multiply(*y, *mantissas, shifts), _mm256_set1_epi32(zero_point));
+                *y = _mm256_min_epi32(_mm256_max_epi32(moved, min), max);
+            }
+            // Packing joins the lower halves of both, then the upper halves.
+            let [low, high] = y;
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+            *elements =
+                cast(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)));
+        }
+        places.put(&elements)
+    }
+}
+
+/// Multipliers as reals, and what is added to their products away from zero. Past the last output, that is nothing: sums of
+/// zero are to be sure.
+#[target_feature(enable = "avx2,fma")]
+fn as_reals(mantissas: [__m256i; 2], shifts: [__m256i; 2]) -> (Reals, Reals) {
+    let [a, b] = mantissas;
+    let power = |shift: __m256i, n: i32| {
+        let exponent = _mm256_add_epi32(shift, _mm256_set1_epi32(127 + n));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+    };
+    let by = |mantissa: __m256i, shift| _mm256_mul_ps(_mm256_cvtepi32_ps(mantissa), power(shift, -31));
+    let away = |mantissa: __m256i, shift| {
+        let none = _mm256_castsi256_ps(_mm256_cmpeq_epi32(mantissa, _mm256_setzero_si256()));
+        _mm256_andnot_ps(none, power(shift, -1))
+    };
+    let [shift_a, shift_b] = shifts;
+    (Reals([by(a, shift_a), by(b, shift_b)]), Reals([away(a, shift_a), away(b, shift_b)]))
+}
+
+/// `sums` times multipliers.
+#[target_feature(enable = "avx2,fma")]
 #[inline]
-pub(super) fn requantize(sums: [__m256i; 2], by: &[Multipliers; 2], y: &OutputI8) -> [i8; 16] {
-    let ([low, high], [by_low, by_high]) = (sums, by);
-    let zero = _mm256_set1_epi32(y.zero_point);
-    let (least, most) = (_mm256_set1_epi32(y.min), _mm256_set1_epi32(y.max));
-    let low = _mm256_add_epi32(by_low.multiply(low), zero);
-    let high = _mm256_add_epi32(by_high.multiply(high), zero);
-    let low = _mm256_min_epi32(_mm256_max_epi32(low, least), most);
-    let high = _mm256_min_epi32(_mm256_max_epi32(high, least), most);
-    // Packing joins the lower halves of both, then the upper halves.
-    let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
-    cast(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)))
+fn multiply(sums: __m256i, mantissas: __m256i, shifts: __m256i) -> __m256i {
+    let (zero, one, half) = (_mm256_setzero_si256(), _mm256_set1_epi32(1), _mm256_set1_epi64x(1 << 30));
+    let sums = _mm256_sllv_epi32(sums, _mm256_max_epi32(shifts, zero));
+    let right = _mm256_max_epi32(_mm256_sub_epi32(zero, shifts), zero);
+    // The bits that the shift drops.
+    let dropped = _mm256_sub_epi32(_mm256_sllv_epi32(one, right), one);
+    let even = _mm256_mul_epi32(sums, mantissas);
+    let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(sums), _mm256_srli_epi64::<32>(mantissas));
+    // Bits 31 to 62 of each product.
+    let even = _mm256_srli_epi64::<31>(_mm256_add_epi64(even, half));
+    let odd = _mm256_slli_epi64::<1>(_mm256_add_epi64(odd, half));
+    let high = _mm256_blend_epi32::<0b1010_1010>(even, odd);
+    let rest = _mm256_and_si256(high, dropped);
+    let threshold = _mm256_sub_epi32(_mm256_srli_epi32::<1>(dropped), _mm256_srai_epi32::<31>(high));
+    _mm256_sub_epi32(_mm256_srav_epi32(high, right), _mm256_cmpgt_epi32(rest, threshold))
 }

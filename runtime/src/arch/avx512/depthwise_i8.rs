@@ -4,7 +4,7 @@
 use super::requantize::{Multipliers, bias};
 use super::unsigned::{ABOVE, all_above};
 use crate::arch::wide::blocks::{Room, Row, Rows, Seen};
-use crate::arch::wide::{put, sixteen_of, tiles};
+use crate::arch::wide::{Places, sixteen_of, tiles};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::{Pod, Zeroable, cast};
 use core::arch::x86_64::*;
@@ -150,7 +150,8 @@ fn side_by_side_pixels(
             for (tap, w) in weights.iter().enumerate() {
                 sums = _mm512_dpbusd_epi32(sums, cast(*seen.get(column + tap * dilation_w)?), *w);
             }
-            *y.get_mut(column * channels..)?.first_chunk_mut()? = by.requantize(sums);
+            let y = y.get_mut(column * channels..)?;
+            by.put(&[sums], Places { y, stride: PANEL_LEN, len: PANEL_LEN })?;
         }
     }
     Some(())
@@ -177,7 +178,9 @@ fn sixteen_or_fewer<const SIXTEEN: bool>(
 }
 
 /// `N` rows of y together, sixteen channels at a time, or all of them if there are fewer.
+// Not inlined: what is inlined into a function that is too large is less.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline(never)]
 fn rows_together<const N: usize, const SIXTEEN: bool>(
     room: &mut Rows<Column>,
     image: &Image,
@@ -212,18 +215,16 @@ fn rows_together<const N: usize, const SIXTEEN: bool>(
         // The last ones begin early enough to be as many.
         for row in (0..rows).step_by(N).map(|row| row.min(rows - N)) {
             let seen = see::<SIXTEEN>(room, image, x, c, [row * stride_h, seen_rows], width)?;
-            let mut of_rows = y.get_mut(row * columns * channels..)?.chunks_exact_mut(columns * channels);
-            let mut y: [&mut [i8]; N] = [(); N].map(|()| Default::default());
-            for y in &mut y {
-                *y = of_rows.next()?.get_mut(c..)?;
-            }
+            let (row_len, len) = (columns * channels, if SIXTEEN { PANEL_LEN } else { channels - c });
+            let y = y.get_mut(row * row_len + c..)?;
             if let (&mut [w0, w1, w2], 1) = (&mut *weights, dilation_w) {
                 // In registers.
                 let w = [w0, w1, w2];
                 for column in 0..columns {
                     let mut sums = [start; N];
                     add_products::<N, 3>(&mut sums, seen.get(column * stride_w..)?.first_chunk()?, &w);
-                    put_rows::<N, SIXTEEN>(&by, sums, &mut y, column * channels, channels - c)?;
+                    let y = y.get_mut(column * channels..)?;
+                    by.put(&sums, Places { y, stride: row_len, len })?;
                 }
                 continue;
             }
@@ -241,7 +242,8 @@ fn rows_together<const N: usize, const SIXTEEN: bool>(
                         add_products(&mut sums, &[*seen], &[*w]);
                     }
                 }
-                put_rows::<N, SIXTEEN>(&by, sums, &mut y, column * channels, channels - c)?;
+                let y = y.get_mut(column * channels..)?;
+                by.put(&sums, Places { y, stride: row_len, len })?;
             }
         }
     }
@@ -346,27 +348,6 @@ fn add_products<const N: usize, const COLUMNS: usize>(
             *sums = _mm512_dpbusd_epi32(*sums, seen, *w);
         }
     }
-}
-
-/// Elements of sixteen channels, or of fewer, of a pixel of each row.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-#[inline]
-fn put_rows<const N: usize, const SIXTEEN: bool>(
-    by: &Multipliers,
-    sums: [__m512i; N],
-    y: &mut [&mut [i8]; N],
-    at: usize,
-    channels: usize,
-) -> Option<()> {
-    for (sums, y) in sums.into_iter().zip(y) {
-        let elements = by.requantize(sums);
-        if SIXTEEN {
-            *y.get_mut(at..at + PANEL_LEN)?.first_chunk_mut()? = elements;
-        } else {
-            put(elements, y.get_mut(at..)?.get_mut(..channels)?);
-        }
-    }
-    Some(())
 }
 
 /// Sixteen channels of up to four taps, those of a channel side by side.

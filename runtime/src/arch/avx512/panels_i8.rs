@@ -31,7 +31,7 @@ impl Panels for Dots {
     type X = Unsigned;
     type Sums = __m512i;
     type Totals = __m512i;
-    type Outputs<'a> = Outputs;
+    type Outputs = Outputs;
 
     // Each element of x is loaded for two panels, and their weights for six pixels.
     const PIXELS: usize = 6;
@@ -121,7 +121,7 @@ pub(super) struct Row;
 
 impl OnePixel for Row {
     type Sums = __m512i;
-    type Outputs<'a> = Outputs;
+    type Outputs = Outputs;
 
     #[inline(always)]
     fn pixel(products: &Products<'_, i8>, y: &mut [i8]) -> Option<()> {

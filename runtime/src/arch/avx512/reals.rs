@@ -1,7 +1,9 @@
 //! Sixteen reals in a register.
 
 use crate::arch::avx2::Eight;
-use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::wide::binary_i8::Pairs;
+use crate::arch::wide::requantize::Rounded;
+use crate::arch::wide::{self, Sixteen, Tile};
 use crate::arch::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
 use bytemuck::cast;
@@ -9,7 +11,7 @@ use core::arch::x86_64::*;
 
 /// Sixteen reals in a register.
 #[derive(Clone, Copy)]
-pub(super) struct Reals(__m512);
+pub(super) struct Reals(pub(super) __m512);
 
 impl Sixteen for Reals {
     type Half = Eight;
@@ -102,6 +104,65 @@ impl Sixteen for Reals {
     fn min(self, other: Self) -> Self {
         // SAFETY: the processor has AVX-512.
         Self(unsafe { _mm512_min_ps(other.0, self.0) })
+    }
+}
+
+impl Rounded for Reals {
+    #[inline(always)]
+    fn of(x: [i8; 16]) -> Self {
+        // SAFETY: the processor has AVX-512.
+        let x = unsafe { _mm512_cvtepi8_epi32(cast(x)) };
+        // SAFETY: as above.
+        Self(unsafe { _mm512_cvtepi32_ps(x) })
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_add_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_sub_ps(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn with_signs_of(self, other: Self) -> Self {
+        let (signs, ours, other) = (cast([i32::MIN; 16]), cast(self.0), cast(other.0));
+        // SAFETY: the processor has AVX-512.
+        Self(cast(unsafe { _mm512_ternarylogic_epi32::<0xea>(signs, other, ours) }))
+    }
+
+    #[inline(always)]
+    fn larger(self, other: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_range_ps::<0b1011>(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn are_within(self, most: f32) -> bool {
+        // SAFETY: the processor has AVX-512.
+        unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self.0, cast([most; 16])) == 0 }
+    }
+
+    #[inline(always)]
+    fn last_bytes(self) -> [i8; 16] {
+        // SAFETY: the processor has AVX-512.
+        cast(unsafe { _mm512_cvtepi32_epi8(cast(self.0)) })
+    }
+
+    #[inline(always)]
+    fn exactly(of: &impl Pairs<Self>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+        #[cold]
+        #[inline(never)]
+        fn run(of: &impl Pairs<Reals>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
+            wide::binary_i8::exactly(of, a, b, y);
+        }
+        // SAFETY: the processor has AVX-512.
+        unsafe { run(of, a, b, y) }
     }
 }
 

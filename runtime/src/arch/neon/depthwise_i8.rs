@@ -15,7 +15,7 @@ impl TwoTaps for InTurn {
     type W = [[int16x8_t; 2]; 2];
     type Sums = [int32x4_t; 4];
     type Totals = Self::Sums;
-    type Outputs<'a> = Outputs<'a>;
+    type Outputs = Outputs;
 
     #[inline(always)]
     fn weights(w: [[i8; PANEL_LEN]; 2]) -> Self::W {

@@ -14,7 +14,7 @@ impl Panels for Dots {
     type X = i8;
     type Sums = [int32x4_t; 4];
     type Totals = [int32x4_t; 4];
-    type Outputs<'a> = Outputs<'a>;
+    type Outputs = Outputs;
 
     // Their sums fill 24 registers of 32.
     const PIXELS: usize = 6;
@@ -68,7 +68,7 @@ impl Panels for Pairs {
     type X = i8;
     type Sums = [[int32x4_t; 2]; 4];
     type Totals = [int32x4_t; 4];
-    type Outputs<'a> = Outputs<'a>;
+    type Outputs = Outputs;
 
     // Their sums fill half of the registers.
     const PIXELS: usize = 2;

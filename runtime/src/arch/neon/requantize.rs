@@ -1,6 +1,6 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
-use crate::arch::wide::{Rounding, multipliers, sixteen_of};
+use crate::arch::wide::{Places, Rounding, multipliers, sixteen_of};
 use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::aarch64::*;
@@ -45,31 +45,37 @@ impl Multipliers {
 
 /// What becomes of the sums of sixteen outputs.
 #[derive(Clone, Copy)]
-pub(super) struct Outputs<'a> {
+pub(super) struct Outputs {
     /// What sums begin with.
     start: [int32x4_t; 4],
     by: [Multipliers; 4],
-    y: &'a OutputI8,
+    y: OutputI8,
 }
 
-impl<'a> Rounding<'a> for Outputs<'a> {
+impl Rounding for Outputs {
     type Sums = [int32x4_t; 4];
 
-    fn of(outputs: &'a OutputsI8<'_>, first: usize) -> Self {
+    fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
         Self {
             start: cast(sixteen_of(outputs.bias, first)),
             by: Multipliers::of_panel(outputs.requant, first),
-            y: &outputs.y,
+            y: outputs.y,
         }
     }
 
     #[inline(always)]
-    fn elements(&self, mut sums: [int32x4_t; 4]) -> [i8; PANEL_LEN] {
-        for (sum, start) in sums.iter_mut().zip(self.start) {
-            // SAFETY: the processor has NEON.
-            *sum = unsafe { vaddq_s32(*sum, start) };
+    fn put<const P: usize>(&self, sums: &[[int32x4_t; 4]; P], mut places: Places<'_>) -> Option<()> {
+        let (sixteen, mut some) = (places.take_sixteen::<P>(), [[0; PANEL_LEN]; P]);
+        let (y, stride) = places.sixteens(&mut some);
+        for (p, sums) in sums.iter().enumerate() {
+            let mut sums = *sums;
+            for (sum, start) in sums.iter_mut().zip(self.start) {
+                // SAFETY: the processor has NEON.
+                *sum = unsafe { vaddq_s32(*sum, start) };
+            }
+            *y.get_mut(p * stride..)?.first_chunk_mut()? = requantize(&cast(sums), &self.by, &self.y);
         }
-        requantize(&cast(sums), &self.by, self.y)
+        if sixteen { Some(()) } else { places.put(&some) }
     }
 }
 

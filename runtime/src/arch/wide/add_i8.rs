@@ -1,17 +1,13 @@
-//! Sums of integers at their common scale, sixteen at a time.
+//! Sums of integers at their common scale.
 
-use super::{put, sixteen_of};
+use super::binary_i8::{self, Pairs};
+use super::requantize::{Elements, Rounded, power};
+use super::{Places, Rounding};
+use crate::arch::OutputsI8;
+use bytemuck::{Pod, cast};
+use core::slice;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
-
-/// How an instruction set adds sixteen elements.
-pub(in crate::arch) trait Sums {
-    /// With these parameters.
-    fn of(params: &AddI8Params, scales: [Scale; 2]) -> Self;
-
-    /// Elements of y: of `a + b`, or if `MINUS` of `a − b`.
-    fn sixteen<const MINUS: bool>(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16];
-}
 
 /// See [`Arch::adds_i8`](crate::arch::Arch::adds_i8): real models' operands are not shifted to the left.
 pub(in crate::arch) fn adds(params: &AddI8Params) -> bool {
@@ -20,19 +16,75 @@ pub(in crate::arch) fn adds(params: &AddI8Params) -> bool {
 
 /// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
 #[inline(always)]
-pub(in crate::arch) fn add_run<V: Sums, const MINUS: bool>(
+pub(in crate::arch) fn add_run<V: Rounded, O: Rounding<Sums: Pod>, const MINUS: bool>(
     params: &AddI8Params,
     a: Option<&[i8]>,
     b: Option<&[i8]>,
     y: &mut [i8],
 ) -> Option<()> {
-    let of_a = Scale::of(params.a_zero_point, params.a_multiplier);
-    let sums = V::of(params, [of_a, Scale::of(params.b_zero_point, params.b_multiplier)]);
-    for at in (0..y.len()).step_by(16) {
-        let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
-        put(sums.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
+    let requant = slice::from_ref(&params.multiplier);
+    let outputs = OutputsI8 { bias: &[], requant, plain: Multiplier::all_plain(requant), y: params.y };
+    binary_i8::run::<V>(&Sums::<O, MINUS>::of(params, O::of(&outputs, 0), outputs.plain), a, b, y)
+}
+
+/// Sums, or differences.
+struct Sums<O, const MINUS: bool> {
+    /// What an element of each operand is in y, and what both are together where they are zero.
+    by: [f32; 2],
+    of_zeros: f32,
+    elements: Elements,
+    /// As integers.
+    scales: [Scale; 2],
+    outputs: O,
+}
+
+impl<O, const MINUS: bool> Sums<O, MINUS> {
+    #[inline(always)]
+    fn of(params: &AddI8Params, outputs: O, plain: bool) -> Self {
+        let &AddI8Params { a_zero_point, a_multiplier, b_zero_point, b_multiplier, multiplier, y } = params;
+        let real = |by: Multiplier| f64::from(by.mantissa) * f64::from(power(by.shift - 31));
+        let of_y = real(multiplier);
+        let scaled = |by: Multiplier| real(by) * f64::from(1 << 20) * of_y;
+        let (of_a, of_b) = (scaled(a_multiplier), scaled(b_multiplier));
+        let of_b = if MINUS { -of_b } else { of_b };
+        let of_zeros = -(of_a * f64::from(a_zero_point) + of_b * f64::from(b_zero_point));
+        // Operands, factors and what they add up to have errors of 2⁻²⁴ of at most 256 times both factors each, three
+        // times; and both operands and their sum are rounded as integers, by up to 1 and by half of that.
+        let error = (of_a + of_b.abs()) / 16384.0 + 3.0 * of_y;
+        Self {
+            by: [of_a as f32, of_b as f32],
+            of_zeros: of_zeros as f32,
+            elements: Elements::of(&y, if plain { error as f32 } else { 1.0 }),
+            scales: [Scale::of(a_zero_point, a_multiplier), Scale::of(b_zero_point, b_multiplier)],
+            outputs,
+        }
     }
-    Some(())
+}
+
+impl<V: Rounded, O: Rounding<Sums: Pod>, const MINUS: bool> Pairs<V> for Sums<O, MINUS> {
+    #[inline(always)]
+    fn elements(&self) -> &Elements {
+        &self.elements
+    }
+
+    #[inline(always)]
+    fn reals(&self, a: V, b: V) -> V {
+        let [of_a, of_b] = self.by;
+        V::splat(self.of_zeros).add_product(b, V::splat(of_b)).add_product(a, V::splat(of_a))
+    }
+
+    #[inline(always)]
+    fn exactly(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16] {
+        let [of_a, of_b] = self.scales;
+        let (mut sums, of_b) = (of_a.scaled(a), of_b.scaled(b));
+        for (a, b) in sums.iter_mut().zip(of_b) {
+            *a = if MINUS { a.wrapping_sub(b) } else { a.wrapping_add(b) };
+        }
+        let mut y = [0; 16];
+        // There is a place for all.
+        let _ = self.outputs.put(&[cast(sums)], Places { y: &mut y, stride: 16, len: 16 });
+        y
+    }
 }
 
 /// How an operand comes to the common scale: `(x − zero_point) · 2²⁰` times a multiplier that does not shift to the left.
@@ -40,28 +92,40 @@ pub(in crate::arch) fn add_run<V: Sums, const MINUS: bool>(
 /// For v of 9 bits, the high half of twice the product is `⌊(v · mantissa + 2¹⁰) / 2¹¹⌋`: of the mantissa's upper and
 /// lower bits by themselves, products stay within 32 bits.
 #[derive(Clone, Copy)]
-pub(in crate::arch) struct Scale {
-    pub(in crate::arch) zero_point: i32,
+struct Scale {
+    zero_point: i32,
     /// Bits of the mantissa.
-    pub(in crate::arch) upper: i32,
-    pub(in crate::arch) lower: i32,
+    upper: i32,
+    lower: i32,
     /// Places to the right, and half of what they drop.
-    pub(in crate::arch) right: i32,
-    pub(in crate::arch) half: i32,
+    right: u32,
+    half: i32,
     /// All ones if there is a shift: halves are rounded away from zero.
-    pub(in crate::arch) shifts: i32,
+    shifts: i32,
 }
 
 impl Scale {
     fn of(zero_point: i32, by: Multiplier) -> Self {
-        let right = by.shift.min(0).wrapping_neg();
+        let right = by.shift.min(0).unsigned_abs();
         Self {
             zero_point,
             upper: by.mantissa >> 11,
             lower: by.mantissa & 0x7ff,
             right,
-            half: (1u32.wrapping_shl(right as u32) >> 1) as i32,
+            half: (1u32.wrapping_shl(right) >> 1).cast_signed(),
             shifts: if right == 0 { 0 } else { -1 },
         }
+    }
+
+    /// Elements at the common scale.
+    #[inline(always)]
+    fn scaled(self, x: [i8; 16]) -> [i32; 16] {
+        x.map(|x| {
+            let v = i32::from(x) - self.zero_point;
+            let low = v.wrapping_mul(self.lower).wrapping_add(1 << 10);
+            let high = v.wrapping_mul(self.upper).wrapping_add(low >> 11);
+            let below_zero = (high >> 31) & self.shifts;
+            high.wrapping_add(self.half).wrapping_add(below_zero).wrapping_shr(self.right)
+        })
     }
 }

@@ -2,7 +2,7 @@
 //! together, and multiplied by two taps at a time.
 
 use super::blocks::{MOST, Room, Row, Rows, Seen};
-use super::{Rounding, put, sixteen_of};
+use super::{Places, Rounding, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use core::array::from_fn;
 
@@ -21,7 +21,7 @@ pub(in crate::arch) trait TwoTaps: Sized {
     type Totals;
 
     /// What becomes of them.
-    type Outputs<'a>: Rounding<'a, Sums = Self::Totals>;
+    type Outputs: Rounding<Sums = Self::Totals>;
 
     /// The weights of two taps.
     fn weights(w: [[i8; PANEL_LEN]; 2]) -> Self::W;
@@ -103,14 +103,15 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
             let outputs = V::Outputs::of(outputs, c);
             let seen = seen(room, image, x, c, [first * stride_h, (some - 1) * stride_h + reach, width])?;
             for row in 0..some {
-                let y = y.get_mut((first + row) * columns * channels..)?;
-                for (column, y) in (0..columns).zip(y.chunks_exact_mut(channels)) {
+                let y = y.get_mut((first + row) * columns * channels..)?.get_mut(..columns * channels)?;
+                for column in 0..columns {
                     let x = taps(seen, width, row * stride_h * width + column * stride_w)?;
                     let mut sums = V::zero();
                     for (x, w) in x.into_iter().zip(&w).take(pairs) {
                         sums = V::add_products(sums, x, w);
                     }
-                    put(outputs.elements(V::totals(sums)), y.get_mut(c..)?);
+                    let (y, len) = (y.get_mut(column * channels + c..)?, PANEL_LEN.min(channels));
+                    outputs.put(&[V::totals(sums)], Places { y, stride: channels, len })?;
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! those of sixteen outputs.
 
 use super::blocks::{Block, LEN, MOST_PIXELS, Room, Rows, each_block};
-use super::{Rounding, put};
+use super::{Places, Rounding};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
 
@@ -33,7 +33,7 @@ pub(in crate::arch) trait Panels: Sized {
     type Totals;
 
     /// What becomes of them.
-    type Outputs<'a>: Rounding<'a, Sums = Self::Totals> + Copy;
+    type Outputs: Rounding<Sums = Self::Totals> + Copy;
 
     /// Pixels that are multiplied at once.
     const PIXELS: usize;
@@ -69,7 +69,7 @@ pub(in crate::arch) trait OnePixel {
     type Sums: Copy;
 
     /// What becomes of them.
-    type Outputs<'a>: Rounding<'a, Sums = Self::Sums>;
+    type Outputs: Rounding<Sums = Self::Sums>;
 
     /// [`Products::pixel`] in a function compiled for the instruction set.
     fn pixel(products: &Products<'_, i8>, y: &mut [i8]) -> Option<()>;
@@ -293,17 +293,7 @@ impl<X: From<i8> + Copy> Products<'_, X> {
             for (n, (sums, outputs)) in sums.iter().zip(&of_panels).enumerate() {
                 let (first, end) = (first_of(n), count.min(first_of(n + 1)));
                 let y = y.get_mut(at * count + first..)?;
-                // Where all have sixteen outputs, no call comes between them, and constants stay in registers.
-                if end - first == PANEL_LEN {
-                    for (p, sums) in sums.iter().enumerate() {
-                        *y.get_mut(p * count..)?.first_chunk_mut()? = outputs.elements(V::totals(*sums));
-                    }
-                } else {
-                    for (p, sums) in sums.iter().enumerate() {
-                        let y = y.get_mut(p * count..)?.get_mut(..end - first)?;
-                        put(outputs.elements(V::totals(*sums)), y);
-                    }
-                }
+                outputs.put(&sums.map(V::totals), Places { y, stride: count, len: end - first })?;
             }
         }
         Some(())
@@ -329,8 +319,9 @@ impl Products<'_, i8> {
                 (of_tap, w) = w.split_at_checked(groups)?;
                 V::add_row(&mut sums, of_tap, tap(at)?);
             }
-            let elements = V::Outputs::of(outputs, first).elements(sums);
-            put(elements, y.get_mut(first..count.min(first + PANEL_LEN))?);
+            let y = y.get_mut(first..count.min(first + PANEL_LEN))?;
+            let len = y.len();
+            V::Outputs::of(outputs, first).put(&[sums], Places { y, stride: len, len })?;
         }
         Some(())
     }
