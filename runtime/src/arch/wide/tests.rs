@@ -4,10 +4,12 @@ mod reals;
 
 use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::{Isa, fixed};
-#[cfg(target_arch = "x86_64")]
-use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
+#[cfg(target_arch = "x86_64")]
+use flatpack_format::ops::{add_i8::AddI8Params, mul_i8::MulI8Params};
 use proptest::prelude::*;
+#[cfg(target_arch = "x86_64")]
+use std::array::from_fn;
 use std::vec::Vec;
 
 /// Integers that look random.
@@ -228,7 +230,18 @@ proptest! {
                 Multiplier { mantissa: mantissa & kept | set, shift: least + i32::from(shift) % (most - least) }
             }).collect();
             prop_assert_eq!(case.outputs().plain, set != 0);
-            for sums in [sums, sums.map(|sum| sum >> places), [i32::MIN; PANEL_LEN], [i32::MAX; PANEL_LEN]] {
+            // Products next to half way between two integers, and next to what the first rounding makes such.
+            let near = |part: f64| {
+                let mut near = sums;
+                for (sum, by) in near.iter_mut().zip(&case.requant) {
+                    let m = f64::from(by.mantissa) * 2f64.powi(by.shift - 31);
+                    let half_way = f64::from(*sum % 200) + 0.5 - part * 2f64.powi(by.shift - 1);
+                    *sum = ((half_way / m) as i32).saturating_add(*sum >> 30);
+                }
+                near
+            };
+            let extremes = [[i32::MIN; PANEL_LEN], [i32::MAX; PANEL_LEN]];
+            for sums in [sums, sums.map(|sum| sum >> places), near(0.0), near(1.0), near(-1.0)].into_iter().chain(extremes) {
                 case.bias = sums.to_vec();
                 let want = case.formula(|_, _, _| 0);
                 each_set_gives!(want, A => conv_in_panels::<A>(&case, &case.w));
@@ -261,6 +274,45 @@ proptest! {
             };
             let want: Vec<_> = of_a.iter().zip(of_b).map(|(a, b)| (a - b).clamp(-128, 127) as i8).collect();
             each_set_gives!(want, A => difference::<A>(&params, &x));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn all_pairs_of_bytes_meet_the_formula(
+        mantissas in [1i32 << 30..=i32::MAX, 1 << 30..=i32::MAX, 1 << 30..=i32::MAX], shifts in [-3..=0, -3..=0, -20..=-17],
+        zero_points in [-128i32..128, -128..128, -128..128],
+    ) {
+        let [a_multiplier, b_multiplier, multiplier] =
+            from_fn(|i| Multiplier { mantissa: mantissas[i], shift: shifts[i] });
+        let [a_zero_point, b_zero_point, zero_point] = zero_points;
+        let y = OutputI8 { zero_point, min: -128, max: 127 };
+        let add = AddI8Params { a_zero_point, b_zero_point, a_multiplier, b_multiplier, multiplier, y };
+        let of_bytes = [(a_zero_point, a_multiplier), (b_zero_point, b_multiplier)]
+            .map(|(zero, by)| (-128..128).map(|x| fixed::multiply((x - zero) << 20, by)).collect::<Vec<_>>());
+        let mul = MulI8Params {
+            a_zero_point, b_zero_point, multiplier: Multiplier { shift: shifts[2] + 11, ..multiplier }, y,
+        };
+        let bytes: Vec<_> = (-128..=127).collect();
+        for a in -128..=127 {
+            let of_a = of_bytes[0][usize::from((a as u8).wrapping_add(128))];
+            let want: Vec<_> = of_bytes[1].iter().map(|b| fixed::requantize(of_a + b, multiplier, &y)).collect();
+            each_set_gives!(want, A => {
+                let mut y = bytes.clone();
+                A::add_run_i8::<false>(&add, Some(&[a; 256]), None, &mut y).unwrap();
+                y
+            });
+            let product = |b: &i8| (i32::from(a) - a_zero_point) * (i32::from(*b) - b_zero_point);
+            let want: Vec<_> = bytes.iter().map(|b| fixed::requantize(product(b), mul.multiplier, &y)).collect();
+            each_set_gives!(want, A => {
+                let mut y = bytes.clone();
+                A::mul_runs_i8(&mul).unwrap()(Some(&[a; 256]), None, &mut y).unwrap();
+                y
+            });
         }
     }
 }
