@@ -132,9 +132,9 @@ pub trait Loops {
 }
 
 /// Gives elements of y for elements of a and b; `None` for one is what y holds.
-pub trait RunsI8: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> {}
+pub trait RunsI8: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> + Sync {}
 
-impl<F: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()>> RunsI8 for F {}
+impl<F: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> + Sync> RunsI8 for F {}
 
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
 /// of the weights.

@@ -26,6 +26,18 @@ impl Threads<'_> {
     ) -> Option<()> {
         whole(image, x, y)
     }
+
+    /// `f` of all of y.
+    #[inline(always)]
+    pub(crate) fn share<T>(
+        self,
+        y: &mut [T],
+        _unit: usize,
+        _macs: usize,
+        f: impl Fn(usize, &mut [T]) -> Option<()>,
+    ) -> Option<()> {
+        f(0, y)
+    }
 }
 
 #[cfg(feature = "threads")]
@@ -99,7 +111,7 @@ pub(crate) mod pool {
         }
     }
 
-    impl Threads<'_> {
+    impl<'a> Threads<'a> {
         /// `whole` of the image, or `part` of each of its parts side by side, if an output of `depth`
         /// multiply-accumulates makes it worth that. `None` if one of them gave it: y is then to be computed anew.
         pub(crate) fn compute<T: Send + Sync>(
@@ -111,32 +123,68 @@ pub(crate) mod pool {
             whole: impl FnOnce(&Image, &[T], &mut [T]) -> Option<()>,
             part: impl Fn(&Image, &[T], &mut [T]) -> Option<()> + Sync,
         ) -> Option<()> {
-            let macs = y.len().saturating_mul(depth);
-            let count = |pool: &Pool| pool.count.min(macs / WORTH).min(image.rows());
-            let Some((pool, count @ 2..)) = self.pool.map(|pool| (pool, count(pool))) else {
-                return whole(image, x, y);
-            };
-            pool.wake();
+            let (rows, row) = (image.rows(), y.len().checked_div(image.rows())?);
+            match self.count(y.len().saturating_mul(depth), rows) {
+                Some((pool, count)) => pool.share(count, y, row, |first, y| {
+                    let (some, x_from) = image.some_rows(first, y.len().checked_div(row)?);
+                    part(&some, x.get(x_from..)?, y)
+                }),
+                None => whole(image, x, y),
+            }
+        }
+
+        /// `f` of parts of y that are made of whole units, of the unit that each begins with, side by side if so many
+        /// multiply-accumulates, or what takes as long, make it worth that. `None` if one of them gave it.
+        pub(crate) fn share<T: Send>(
+            self,
+            y: &mut [T],
+            unit: usize,
+            macs: usize,
+            f: impl Fn(usize, &mut [T]) -> Option<()> + Sync,
+        ) -> Option<()> {
+            match self.count(macs, y.len().checked_div(unit).unwrap_or(0)) {
+                Some((pool, count)) => pool.share(count, y, unit, f),
+                None => f(0, y),
+            }
+        }
+
+        /// The threads and how many of them are worth it, if they are two or more.
+        fn count(self, macs: usize, units: usize) -> Option<(&'a Pool, usize)> {
+            let pool = self.pool?;
+            let count = pool.count.min(macs / WORTH).min(units);
+            (count > 1).then_some((pool, count))
+        }
+    }
+
+    impl Pool {
+        /// `f` of so many parts of y. `None` if one of them gave it.
+        fn share<T: Send>(
+            &self,
+            count: usize,
+            y: &mut [T],
+            unit: usize,
+            f: impl Fn(usize, &mut [T]) -> Option<()> + Sync,
+        ) -> Option<()> {
+            self.wake();
             let (all, left) = (AtomicBool::new(true), AtomicUsize::new(count));
-            let compute = |(of_image, x_from): (Image, usize), y: &mut [T]| {
-                let done = x.get(x_from..).and_then(|x| part(&of_image, x, y));
-                if done.is_none() {
+            let compute = |first: usize, y: &mut [T]| {
+                if f(first, y).is_none() {
                     all.store(false, Ordering::Relaxed);
                 }
                 left.fetch_sub(1, Ordering::Relaxed);
             };
-            let (rows, row) = (image.rows(), y.len().checked_div(image.rows())?);
-            pool.others.in_place_scope(|scope| {
+            let units = y.len().checked_div(unit)?;
+            self.others.in_place_scope(|scope| {
                 let (compute, mut rest) = (&compute, y);
                 for at in 0..count {
-                    let (first, end) = (at * rows / count, (at + 1) * rows / count);
-                    let (y, after) = rest.split_at_mut_checked((end - first) * row)?;
-                    rest = after;
-                    let some = image.some_rows(first, end - first);
+                    let (first, end) = (at * units / count, (at + 1) * units / count);
                     if at + 1 < count {
-                        scope.spawn(move |_| compute(some, y));
+                        let (y, after) = rest.split_at_mut_checked((end - first) * unit)?;
+                        rest = after;
+                        scope.spawn(move |_| compute(first, y));
                     } else {
-                        compute(some, y);
+                        // With what is left of the last unit.
+                        compute(first, core::mem::take(&mut rest));
                     }
                 }
                 // The end of the scope waits for the others, too, but asleep.

@@ -56,6 +56,24 @@ impl<const N: usize> Walk<N> {
         Self { at, ..self }
     }
 
+    /// The same from its first run on as many further.
+    pub(crate) fn skipped(mut self, runs: usize) -> Self {
+        let mut rest = runs;
+        for (axis, index) in &mut self.outer {
+            let len = axis.len.max(1);
+            *index = rest % len;
+            rest /= len;
+            advance(&mut self.at, axis.strides.map(|stride| stride * *index as isize));
+        }
+        self
+    }
+
+    /// The same from so many elements of its run on.
+    pub(crate) fn moved(mut self, elements: usize) -> Self {
+        advance(&mut self.at, self.run.strides.map(|stride| stride * elements as isize));
+        self
+    }
+
     /// Length of the runs, at least 1 for tensors that are not empty, and their strides.
     pub(crate) fn run(&self) -> (usize, [isize; N]) {
         (self.run.len, self.run.strides)

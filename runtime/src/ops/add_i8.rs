@@ -47,7 +47,7 @@ pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Ope
     let plain = Multiplier::all_plain(slice::from_ref(&p.multiplier));
     if A::adds_i8(p) {
         let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| A::add_run_i8::<MINUS>(p, a, b, y);
-        return broadcast_runs(node, operands, run, |a, b| {
+        return broadcast_runs::<A, _>(node, operands, run, |a, b| {
             fixed::requantize(f(at_a(a), at_b(b)), p.multiplier, &p.y)
         });
     }
@@ -57,12 +57,12 @@ pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Ope
             fill(a_table, p.a_zero_point, p.a_multiplier);
             fill(b_table, p.b_zero_point, p.b_multiplier);
             let (a_table, b_table) = (&*a_table, &*b_table);
-            return broadcast(node, operands, |a: i8, b: i8| {
+            return broadcast::<A, _>(node, operands, |a: i8, b: i8| {
                 A::requantize_i8(f(of_byte(a_table, a), of_byte(b_table, b)), p.multiplier, plain, &p.y)
             });
         }
     }
-    broadcast(node, operands, |a, b| A::requantize_i8(f(at_a(a), at_b(b)), p.multiplier, plain, &p.y))
+    broadcast::<A, _>(node, operands, |a, b| A::requantize_i8(f(at_a(a), at_b(b)), p.multiplier, plain, &p.y))
 }
 
 /// [`run`] of `a + b` where y has the one and the other is as long.

@@ -11,7 +11,8 @@
 //! ordered, and that an input which shares memory with y has all of it: then it is as long as y and
 //! does not repeat.
 
-use crate::arch::clamp;
+use super::unary::UNIT;
+use crate::arch::{Arch, Loops, clamp};
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
@@ -20,11 +21,18 @@ use bytemuck::Pod;
 use flatpack_format::ops::binary::BinaryParams;
 
 #[inline(always)]
-pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32, f32) -> f32) -> Option<()> {
+pub(crate) fn run<A: Arch>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    f: impl Fn(f32, f32) -> f32 + Sync,
+) -> Option<()> {
     let params: &BinaryParams = node.params()?;
     let (low, high) = (params.clamp.min, params.clamp.max);
-    broadcast::<f32>(node, operands, |a, b| clamp(f(a, b), low, high))
+    broadcast::<A, f32>(node, operands, |a, b| clamp(f(a, b), low, high))
 }
+
+/// What an element is taken to cost, in multiply-accumulates.
+const COST: usize = 4;
 
 /// An input along one run of y.
 enum Side<'a, T> {
@@ -58,50 +66,85 @@ impl<'a, T: Copy> Side<'a, T> {
 
 /// `y = f(a, b)`, elementwise.
 #[inline(always)]
-pub(crate) fn broadcast<T: Pod>(
+pub(crate) fn broadcast<A: Arch, T: Pod + Send + Sync>(
     node: &Node<'_>,
     operands: Operands<'_>,
-    f: impl Fn(T, T) -> T,
+    f: impl Fn(T, T) -> T + Sync,
 ) -> Option<()> {
-    broadcast_runs(node, operands, |_, _, _| None, f)
+    broadcast_runs::<A, T>(node, operands, |_, _, _| None, f)
 }
 
 /// [`broadcast`], where `run` is offered what has an element of a and of b for each of y: `None` is for what y
 /// holds. It gives `None` if it did not compute it.
 #[inline(always)]
-pub(crate) fn broadcast_runs<T: Pod>(
+pub(crate) fn broadcast_runs<A: Arch, T: Pod + Send + Sync>(
     node: &Node<'_>,
     operands: Operands<'_>,
-    run: impl Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>,
-    f: impl Fn(T, T) -> T,
+    run: impl Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()> + Sync,
+    f: impl Fn(T, T) -> T + Sync,
 ) -> Option<()> {
     let walk = walk(node)?;
-    let (len, [a_stride, b_stride]) = walk.run();
     let (reads, y) = operands.write::<T>(node.output()?)?;
     let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
-    for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
-        let (a, b) = (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?);
-        if let (Some(a), Some(b)) = (a.elements(), b.elements())
-            && run(a, b, y).is_some()
-        {
-            continue;
-        }
-        match (a, b) {
-            (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
-            (Side::Place, Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),
-            (Side::Place, Side::One(b)) => y.iter_mut().for_each(|y| *y = f(*y, b)),
-            (Side::Each(a), Side::Place) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, *y)),
-            (Side::One(a), Side::Place) => y.iter_mut().for_each(|y| *y = f(a, *y)),
-            (Side::Each(a), Side::Each(b)) => {
-                y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
+    let ((len, strides), macs) = (walk.run(), COST * y.len());
+    // One run is shared out itself, several are as they are.
+    let unit = if len == y.len() { UNIT } else { len };
+    node.threads().share(y, unit, macs, |first, y| {
+        let (walk, len) = match first {
+            0 => (walk, if len == unit { len } else { y.len() }),
+            _ if len == unit => (walk.skipped(first), len),
+            _ => (walk.moved(first * unit), y.len()),
+        };
+        A::vectorize(Runs { walk, len, strides, operands: [a, b], y, run: &run, f: &f })
+    })
+}
+
+/// Some of the runs of y, or of one; `None` for an operand is what y holds.
+struct Runs<'r, T, R, F> {
+    walk: Walk<2>,
+    len: usize,
+    strides: [isize; 2],
+    operands: [Option<&'r [T]>; 2],
+    y: &'r mut [T],
+    run: &'r R,
+    f: &'r F,
+}
+
+impl<T, R, F> Loops for Runs<'_, T, R, F>
+where
+    T: Copy,
+    R: Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>,
+    F: Fn(T, T) -> T,
+{
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<A: Arch>(self) -> Option<()> {
+        let Self { walk, len, strides: [a_stride, b_stride], operands: [a, b], y, run, f } = self;
+        for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
+            let (a, b) = (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?);
+            if let (Some(a), Some(b)) = (a.elements(), b.elements())
+                && run(a, b, y).is_some()
+            {
+                continue;
             }
-            (Side::Each(a), Side::One(b)) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b)),
-            (Side::One(a), Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a, *b)),
-            (Side::One(a), Side::One(b)) => y.fill(f(a, b)),
+            match (a, b) {
+                (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
+                (Side::Place, Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),
+                (Side::Place, Side::One(b)) => y.iter_mut().for_each(|y| *y = f(*y, b)),
+                (Side::Each(a), Side::Place) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, *y)),
+                (Side::One(a), Side::Place) => y.iter_mut().for_each(|y| *y = f(a, *y)),
+                (Side::Each(a), Side::Each(b)) => {
+                    y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
+                }
+                (Side::Each(a), Side::One(b)) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b)),
+                (Side::One(a), Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a, *b)),
+                (Side::One(a), Side::One(b)) => y.fill(f(a, b)),
+            }
         }
+        Some(())
     }
-    Some(())
 }
 
 /// The runs of a and b that make those of y. Once in a program, not once for each operator.
@@ -126,11 +169,7 @@ macro_rules! kernel {
             $crate::kernel::Kernel::new(
                 flatpack_format::OpCode::$op,
                 flatpack_format::ops::binary::RULE,
-                |node, operands| {
-                    $crate::kernel::vectorized!(A, |node, operands| $crate::ops::binary::run(
-                        node, operands, $f
-                    ))
-                },
+                |node, operands| $crate::ops::binary::run::<A>(node, operands, $f),
             )
         }
     };

@@ -14,6 +14,7 @@
 //! then it is as long as y and does not repeat.
 
 use super::binary::broadcast;
+use crate::arch::Active;
 use crate::fixed::{bound, quotient};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -25,7 +26,7 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::DivI8, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &DivI8Params = node.params()?;
-    broadcast(node, operands, |a: i8, b: i8| {
+    broadcast::<Active, _>(node, operands, |a: i8, b: i8| {
         let a = i32::from(a).wrapping_sub(p.a_zero_point);
         let b = i32::from(b).wrapping_sub(p.b_zero_point);
         match (b, a.signum()) {

@@ -8,6 +8,7 @@
 //!
 //! y may lie in the place of x. The rule proves the shapes.
 
+use super::unary::UNIT;
 use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -28,8 +29,15 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (reads, y) = operands.write::<u8>(node.output()?)?;
     let table: &[u8; 256] = reads.bytes(node.input(1)?)?.try_into().ok()?;
     let x = if in_place { None } else { Some(reads.bytes(x)?) };
-    A::lookup(table, x, y);
-    Some(())
+    let macs = y.len();
+    node.threads().share(y, UNIT, macs, |first, y| {
+        let x = match x {
+            Some(x) => Some(x.get(first * UNIT..)?),
+            None => None,
+        };
+        A::lookup(table, x, y);
+        Some(())
+    })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! y and does not repeat.
 
 use super::binary::broadcast;
+use crate::arch::Active;
 use crate::fixed::bound;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -24,7 +25,7 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::MinimumI8, RULE, run);
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &MinimumI8Params = node.params()?;
     let y = params.y();
-    broadcast(node, operands, |a: i8, b: i8| bound(a.min(b).into(), &y))
+    broadcast::<Active, _>(node, operands, |a: i8, b: i8| bound(a.min(b).into(), &y))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 use super::binary::broadcast_runs;
 use crate::arch::{Active, Arch};
 use crate::fixed::requantize;
-use crate::kernel::{Kernel, Node, vectorized};
+use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::mul_i8::{MulI8Params, RULE};
@@ -24,17 +24,14 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::MulI8, RULE, |node, operands| {
-        vectorized!(A, |node, operands| run::<A>(node, operands))
-    })
+    Kernel::new(OpCode::MulI8, RULE, run::<A>)
 }
 
-#[inline(always)]
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &MulI8Params = node.params()?;
     let runs = A::mul_runs_i8(p);
     let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| runs.as_ref()?(a, b, y);
-    broadcast_runs(node, operands, run, |a: i8, b: i8| {
+    broadcast_runs::<A, _>(node, operands, run, |a: i8, b: i8| {
         let a = i32::from(a).wrapping_sub(p.a_zero_point);
         let b = i32::from(b).wrapping_sub(p.b_zero_point);
         requantize(a.wrapping_mul(b), p.multiplier, &p.y)

@@ -90,7 +90,7 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
 
 /// [`pixel`] of `L` channels or more, so many at once.
 #[inline(always)]
-fn wide_pixel<A: Arch, F: Fold<A>, const L: usize>(
+pub(crate) fn wide_pixel<A: Arch, F: Fold<A>, const L: usize>(
     patch: &Patch<'_, 1, F::Element>,
     y: &mut [F::Element],
     result: impl Fn(F::Folded) -> F::Element,

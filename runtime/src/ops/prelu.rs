@@ -10,7 +10,7 @@
 
 use super::binary;
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node, vectorized};
+use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::prelu::RULE;
@@ -20,12 +20,11 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Prelu, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
+    Kernel::new(OpCode::Prelu, RULE, run::<A>)
 }
 
-#[inline(always)]
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
-    binary::broadcast::<f32>(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+    binary::broadcast::<A, f32>(node, operands, |x, alpha| if x >= 0.0 { x } else { alpha * x })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! in their domains, and that y shares no memory with alpha.
 
 use super::binary::broadcast;
+use crate::arch::Active;
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -23,7 +24,7 @@ pub const KERNEL: Kernel = Kernel::new(OpCode::PreluI8, RULE, run);
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &PreluI8Params = node.params()?;
-    broadcast(node, operands, |x: i8, alpha: i8| {
+    broadcast::<Active, _>(node, operands, |x: i8, alpha: i8| {
         let x = i32::from(x).wrapping_sub(p.x_zero_point);
         if x >= 0 {
             return requantize(x, p.x_multiplier, &p.y);

@@ -1,10 +1,11 @@
 //! What the reductions of 8-bit integers have in common.
 
-use super::pool::{Fold, pixel};
-use crate::arch::{Arch, LANES, Patch};
+use super::pool::{Fold, pixel, wide_pixel};
+use crate::arch::{Arch, LANES, Loops, Patch};
 use crate::kernel::Node;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
+use core::marker::PhantomData;
 use flatpack_format::ops::mean::ReduceParams;
 
 /// `y = result(all x folded, count)` over the axes. `join` folds two folds to one.
@@ -28,9 +29,33 @@ pub(crate) fn run<A: Arch, F: Fold<A, Element = i8>>(
         }
         let (counts, x_steps) = ([1, 1, len], [0, 0, inner]);
         let patch = Patch { counts, x_steps, ..Patch::one_tap([x], inner) };
-        pixel::<A, F>(&patch, y, |folded| result(folded, count))?;
+        let result = |folded| result(folded, count);
+        A::vectorize(Block { patch, y, result, folds: PhantomData::<(A, F)> })?;
     }
     Some(())
+}
+
+/// Vectors that lie side by side, folded as the channels of a pixel are.
+struct Block<'b, A: Arch, F: Fold<A>, R> {
+    patch: Patch<'b, 1, F::Element>,
+    y: &'b mut [F::Element],
+    result: R,
+    folds: PhantomData<(A, F)>,
+}
+
+impl<A: Arch, F: Fold<A>, R: Fn(F::Folded) -> F::Element> Loops for Block<'_, A, F, R> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<Set: Arch>(self) -> Option<()> {
+        let Self { patch, y, result, .. } = self;
+        match y.len() {
+            // A line of a cache at once.
+            64.. if A::WIDE_TILES => wide_pixel::<A, F, 64>(&patch, y, result),
+            16.. if A::WIDE_TILES => wide_pixel::<A, F, 16>(&patch, y, result),
+            _ => pixel::<A, F>(&patch, y, result),
+        }
+    }
 }
 
 /// Folds neighbours: first those that are `LANES` apart.

@@ -16,7 +16,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::reduce_max_i8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ReduceMaxI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::ReduceMaxI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     reduce_i8::run::<A, MaxI8>(node, operands, node.params()?, i8::max, |max, _| max)

@@ -16,7 +16,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::reduce_min_i8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::ReduceMinI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::ReduceMinI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     reduce_i8::run::<A, MinI8>(node, operands, node.params()?, i8::min, |min, _| min)

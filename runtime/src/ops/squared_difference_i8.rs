@@ -14,6 +14,7 @@
 
 use super::binary::broadcast;
 use super::binary_i8::at_common_scale;
+use crate::arch::Active;
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -28,7 +29,7 @@ const BITS: u32 = 7;
 
 fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SquaredDifferenceI8Params = node.params()?;
-    broadcast(node, operands, |a, b| {
+    broadcast::<Active, _>(node, operands, |a, b| {
         let a = at_common_scale::<BITS>(a, p.a_zero_point, p.a_multiplier);
         let b = at_common_scale::<BITS>(b, p.b_zero_point, p.b_multiplier);
         let difference = a.wrapping_sub(b);

@@ -19,7 +19,12 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::sum_i8::{RULE, SumI8Params};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SumI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::SumI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SumI8Params = node.params()?;

@@ -1,20 +1,53 @@
 //! What the elementwise operators of one input have in common: y may lie in the place of x.
 
+use crate::arch::{Arch, Loops};
 use crate::kernel::Node;
 use crate::operands::Operands;
 
-/// Proves the shapes; only x may share memory with y, and then exactly.
+/// What an element is taken to cost, in multiply-accumulates.
+const COST: usize = 16;
+
+/// Elements that threads compute together: a line of a cache.
+pub(crate) const UNIT: usize = 64;
+
 /// `y[i] = f(x[i])`.
 #[inline(always)]
-pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f32) -> Option<()> {
+pub(crate) fn run<A: Arch>(
+    node: &Node<'_>,
+    operands: Operands<'_>,
+    f: impl Fn(f32) -> f32 + Sync,
+) -> Option<()> {
     let (reads, y) = operands.write::<f32>(node.output()?)?;
-    if node.in_place(0) {
-        y.iter_mut().for_each(|y| *y = f(*y));
-    } else {
-        let x = reads.get::<f32>(node.input(0)?)?;
-        y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x));
+    let x = if node.in_place(0) { None } else { Some(reads.get::<f32>(node.input(0)?)?) };
+    let macs = COST * y.len();
+    node.threads().share(y, UNIT, macs, |first, y| {
+        let x = match x {
+            Some(x) => Some(x.get(first * UNIT..)?),
+            None => None,
+        };
+        A::vectorize(Elements { x, y, f: &f });
+        Some(())
+    })
+}
+
+/// Some elements; `None` for x is what y holds.
+struct Elements<'e, F> {
+    x: Option<&'e [f32]>,
+    y: &'e mut [f32],
+    f: &'e F,
+}
+
+impl<F: Fn(f32) -> f32> Loops for Elements<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        let Self { x, y, f } = self;
+        match x {
+            None => y.iter_mut().for_each(|y| *y = f(*y)),
+            Some(x) => y.iter_mut().zip(x).for_each(|(y, x)| *y = f(*x)),
+        }
     }
-    Some(())
 }
 
 /// The kernel of an elementwise operator: its opcode, rule, and function of x, or of the parameter
@@ -22,13 +55,13 @@ pub(crate) fn run(node: &Node<'_>, operands: Operands<'_>, f: impl Fn(f32) -> f3
 macro_rules! kernel {
     ($op:ident, $f:expr) => {
         $crate::ops::unary::kernel!(@ $op, flatpack_format::ops::unary::RULE, |node, operands| {
-            $crate::ops::unary::run(node, operands, $f)
+            $crate::ops::unary::run::<A>(node, operands, $f)
         });
     };
     ($op:ident, $rule:expr, $params:ty, $f:expr) => {
         $crate::ops::unary::kernel!(@ $op, $rule, |node, operands| {
             let params: &$params = node.params()?;
-            $crate::ops::unary::run(node, operands, |x| ($f)(params, x))
+            $crate::ops::unary::run::<A>(node, operands, |x| ($f)(params, x))
         });
     };
     (@ $op:ident, $rule:expr, |$node:ident, $operands:ident| $run:expr) => {
@@ -37,9 +70,7 @@ macro_rules! kernel {
 
         /// The kernel, with the loops of an instruction set.
         pub(crate) const fn kernel<A: $crate::arch::Arch>() -> $crate::kernel::Kernel {
-            $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |$node, $operands| {
-                $crate::kernel::vectorized!(A, |$node, $operands| $run)
-            })
+            $crate::kernel::Kernel::new(flatpack_format::OpCode::$op, $rule, |$node, $operands| $run)
         }
     };
 }
