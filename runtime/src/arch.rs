@@ -235,6 +235,12 @@ pub trait Arch {
         None
     }
 
+    /// [`conv_image_in_panels_i8`](Self::conv_image_in_panels_i8) of one pixel that sees all of x, without memory of its
+    /// own. `None` where it is not computed.
+    fn row_in_panels_i8(_w: &[i8], _outputs: &OutputsI8<'_>, _x: &[i8], _y: &mut [i8]) -> Option<()> {
+        None
+    }
+
     /// [`conv_image_in_pairs_i8`](Self::conv_image_in_pairs_i8) of one pixel that is computed by itself.
     fn row_in_pairs_i8(
         _scratch: &mut Self::Scratch,

@@ -1,9 +1,7 @@
 //! Rows of 8-bit activations times 8-bit weights: what the convolutions of integers and
 //! `fully_connected_i8` have in common.
 
-use crate::arch::{
-    Active, Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8, row_of_patch_i8,
-};
+use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Patch, Quad, ROW_TILE, RowsI8, row_of_patch_i8};
 use crate::conv::{Grouped, Product, Single};
 use crate::fixed;
 use crate::gemm::rows_from;
@@ -37,14 +35,14 @@ pub(crate) struct WeightsI8<'a> {
 
 /// Inputs 1 to 3 of a step: weights, and what becomes of the sums.
 #[inline(never)]
-pub(crate) fn weights_and_outputs<'a>(
+pub(crate) fn weights_and_outputs<'a, A: Arch>(
     node: &Node<'_>,
     reads: &Reads<'a>,
     y: OutputI8,
 ) -> Option<(&'a [i8], OutputsI8<'a>)> {
     let (w, bias, requant) =
         (reads.get(node.input(1)?)?, reads.get(node.input(2)?)?, reads.get(node.input(3)?)?);
-    Some((w, OutputsI8 { bias, requant, plain: Active::all_plain(requant), y }))
+    Some((w, OutputsI8 { bias, requant, plain: A::all_plain(requant), y }))
 }
 
 impl WeightsI8<'_> {
@@ -85,6 +83,14 @@ pub(crate) struct OfImages<'a> {
 }
 
 impl OfImages<'_> {
+    /// A row by itself, if the instruction set takes it without memory of its own.
+    pub(crate) fn row<A: Arch>(&self, x: &[i8], y: &mut [i8]) -> Option<()> {
+        match self.layout {
+            Layout::Panel16x4 => A::row_in_panels_i8(self.w, &self.outputs, x, y),
+            _ => None,
+        }
+    }
+
     /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
     pub(crate) fn run<A: Arch>(
         &self,

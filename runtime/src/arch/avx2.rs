@@ -12,6 +12,7 @@ use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, 
 use crate::weight::Weight;
 pub(super) use conv_i8::conv_image as conv_rows_i8;
 pub(super) use depthwise_i8::SideBySide;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::mul_i8::MulI8Params;
 pub(super) use lookup::lookup;

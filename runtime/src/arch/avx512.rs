@@ -12,6 +12,7 @@ use super::avx2::{SideBySide, Words};
 use super::x86::wide_loops;
 use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
 use crate::weight::Weight;
+use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::mul_i8::MulI8Params;
 use reals::Reals;
@@ -38,6 +39,10 @@ impl Arch for Avx512 {
 }
 
 impl Arch for Avx512Vnni {
+    fn row_in_panels_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
+        wide::row_in_panels::<panels_i8::Row>(w, outputs, x, y)
+    }
+
     wide_loops!(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
         Reals,

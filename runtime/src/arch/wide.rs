@@ -33,7 +33,7 @@ pub(super) use functions::{logistic, tanh};
 pub(super) use gates::{gate_rows, gates};
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 #[cfg(target_arch = "x86_64")]
-pub(super) use panels::{OnePixel, conv_pixel_in_panels};
+pub(super) use panels::{OnePixel, conv_pixel_in_panels, row_in_panels};
 pub(super) use rows::gemm_rows;
 
 use super::{OutputsI8, PANEL_LEN, ROW_TILE};

@@ -89,6 +89,15 @@ macro_rules! wide_loops {
             wide::add_i8::adds(params)
         }
 
+        fn all_plain(multipliers: &[Multiplier]) -> bool {
+            #[target_feature(enable = $features)]
+            fn run(multipliers: &[Multiplier]) -> bool {
+                wide::requantize::all_plain(multipliers)
+            }
+            // SAFETY: the processor has these features.
+            unsafe { run(multipliers) }
+        }
+
         fn mul_runs_i8(params: &MulI8Params) -> Option<impl RunsI8> {
             #[target_feature(enable = $features)]
             fn run(

@@ -42,7 +42,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let mut memory = Rows::of(node, &RULE, operands);
     let (reads, rows) = memory.as_mut()?;
     let mut scratch = A::Scratch::new();
-    let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs(node, reads, params.y)?;
+    let (w, OutputsI8 { bias, requant, plain, y }) = weights_and_outputs::<A>(node, reads, params.y)?;
     let weights = WeightsI8 {
         w,
         layout: node.input(1)?.layout(),

@@ -65,7 +65,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let (reads, rows) = memory.as_mut()?;
     let [.., channels] = node.input_dims::<4>(0)?;
     let [.., outputs] = node.input_dims::<3>(1)?;
-    let (w, of_sums) = weights_and_outputs(node, reads, params.y)?;
+    let (w, of_sums) = weights_and_outputs::<A>(node, reads, params.y)?;
     let OutputsI8 { bias, requant, plain, .. } = of_sums;
     let mut weights = Weights {
         w,
@@ -122,7 +122,7 @@ fn run_window<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         return None;
     }
     let (reads, y) = operands.write::<i8>(node.output()?)?;
-    let (w, outputs) = weights_and_outputs(node, &reads, params.y)?;
+    let (w, outputs) = weights_and_outputs::<A>(node, &reads, params.y)?;
     A::depthwise_window_i8(w, &outputs, reads.get(node.input(0)?)?, y)
 }
 

@@ -38,9 +38,9 @@ pub const ONE_ROW: Kernel = if Active::WHOLE_IMAGES { KERNEL.by(run_row::<Active
 fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
-    let [outputs, depth] = node.input_dims(1)?;
-    let mut scratch = A::Scratch::new();
-    let (w, OutputsI8 { bias, requant, plain, y: bounds }) = weights_and_outputs(node, &reads, params.y)?;
+    let [_, depth] = node.input_dims(1)?;
+    let (w, OutputsI8 { bias, requant, plain, y: bounds }) =
+        weights_and_outputs::<A>(node, &reads, params.y)?;
     let weights = WeightsI8 {
         w,
         layout: node.input(1)?.layout(),
@@ -55,9 +55,43 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         quads: &[],
     };
     let x: &[i8] = reads.get(node.input(0)?)?;
+    let rows = x.len().checked_div(depth)?;
+    if rows == 1
+        && let Some(of_images) = weights.of_images()
+        && of_images.row::<A>(x, y).is_some()
+    {
+        return Some(());
+    }
+    if A::WIDE_TILES {
+        // Its memory of a step is large, and what is on the stack is touched page by page.
+        return apart::<A, LEAN>(node, weights, x, y);
+    }
+    with_memory::<A, LEAN>(node, weights, x, y)
+}
+
+#[inline(never)]
+fn apart<A: Arch, const LEAN: bool>(
+    node: &Node<'_>,
+    weights: WeightsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    with_memory::<A, LEAN>(node, weights, x, y)
+}
+
+/// With the memory of a step that loops over images and rows have.
+#[inline(always)]
+fn with_memory<A: Arch, const LEAN: bool>(
+    node: &Node<'_>,
+    weights: WeightsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    let [outputs, depth] = node.input_dims(1)?;
+    let mut scratch = A::Scratch::new();
     // Rows are the pixels of an image.
     let rows = x.len().checked_div(depth)?;
-    let image = Image::points(rows, [depth, outputs], params.x_zero_point);
+    let image = Image::points(rows, [depth, outputs], weights.x_zero_point);
     let image = weights.of_images().and_then(|weights| {
         node.threads().compute(
             &image,
@@ -78,7 +112,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
 fn run_row<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
-    let (w, outputs) = weights_and_outputs(node, &reads, params.y)?;
+    let (w, outputs) = weights_and_outputs::<A>(node, &reads, params.y)?;
     if node.input(1)?.layout() != Layout::Pairs || params.w_zero_point != 0 || y.len() != outputs.bias.len() {
         return None;
     }

@@ -112,6 +112,22 @@ pub(in crate::arch) fn conv_pixel_in_panels<V: OnePixel, R>(
     each_products(room.rows(), image, w, outputs, x, y, [1, 1], V::pixel)
 }
 
+/// See [`Arch::row_in_panels_i8`](crate::arch::Arch::row_in_panels_i8). `None` for a row that is not made of whole groups.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(in crate::arch) fn row_in_panels<V: OnePixel>(
+    w: &[i8],
+    outputs: &OutputsI8<'_>,
+    x: &[i8],
+    y: &mut [i8],
+) -> Option<()> {
+    if !x.len().is_multiple_of(GROUP) {
+        return None;
+    }
+    let weights = Weights { w: w.as_chunks().0, panel_len: x.len() / GROUP, outputs, count: y.len() };
+    V::pixel(&Products { seen: x, taps: &[0], len: x.len(), pixels: &[0], weights }, y)
+}
+
 /// Calls f with blocks of all pixels, and their outputs: see [`each_block`].
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]

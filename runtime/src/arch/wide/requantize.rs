@@ -14,6 +14,7 @@
 use super::binary_i8::Pairs;
 use super::{Places, Sixteen};
 use crate::arch::PANEL_LEN;
+use bytemuck::cast_ref;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Reals that are made of integers, and rounded to integers.
@@ -98,6 +99,23 @@ impl Elements {
         }
         Some(furthest.are_within(self.sure))
     }
+}
+
+/// [`Multiplier::all_plain`], eight at a time.
+#[inline(always)]
+pub(in crate::arch) fn all_plain(multipliers: &[Multiplier]) -> bool {
+    let (eights, rest) = multipliers.as_chunks::<8>();
+    // Of mantissas and shifts alike, as if they were one and the other.
+    let (mut mantissas, mut shifts) = ([0u32; 16], [0u32; 16]);
+    for eight in eights {
+        let both: &[u32; 16] = cast_ref(eight);
+        for ((mantissa, shift), one) in mantissas.iter_mut().zip(&mut shifts).zip(both) {
+            *mantissa |= one ^ 1 << 30;
+            *shift |= !one | (!one).wrapping_add(11);
+        }
+    }
+    let mantissas = mantissas.iter().step_by(2).all(|bits| *bits < 1 << 30);
+    mantissas && shifts.iter().skip(1).step_by(2).all(|bits| *bits < 32) && Multiplier::all_plain(rest)
 }
 
 /// A multiplier as a real.
