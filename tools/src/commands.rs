@@ -13,7 +13,7 @@ mod serve;
 mod source;
 mod verify;
 
-pub(crate) use file::failure as open_failure;
+pub(crate) use file::{failure as open_failure, hint};
 
 use crate::firmware::{Firmware, Unfit};
 use crate::isa::{self, IsaError};

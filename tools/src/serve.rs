@@ -3,7 +3,7 @@
 pub mod frame;
 
 use crate::build;
-use crate::commands::{Failure, open_failure};
+use crate::commands::{Failure, hint, open_failure};
 use crate::isa;
 use flatpack_format::{Model, Tensor, TensorType};
 use flatpack_runtime::{Arena, Kernel, MappedModel, OpenError, OpenOptions, Session, WatchedModel, ops};
@@ -32,6 +32,16 @@ pub struct Gateway {
 struct Served {
     name: String,
     file: WatchedModel,
+}
+
+impl Served {
+    /// Says what would make its file faster, if anything.
+    fn say_hint(&self) {
+        let Self { name, file } = self;
+        if let Some(hint) = file.model().model().ok().as_ref().and_then(hint) {
+            log(&format!("{name}: {} is {hint}", file.path().display()));
+        }
+    }
 }
 
 /// What a gateway has done.
@@ -86,7 +96,9 @@ impl Gateway {
         let open = |(name, path): &(String, PathBuf)| {
             let file = WatchedModel::open(path, options).map_err(|error| open_failure(&error))?;
             fit(&file.model(), verify).map_err(|unfit| unfit.failure(path))?;
-            Ok(Served { name: name.clone(), file })
+            let served = Served { name: name.clone(), file };
+            served.say_hint();
+            Ok(served)
         };
         let models = models.iter().map(open).collect::<Result<_, Failure>>()?;
         Ok(Self { models, verify, counts: Counts::default() })
@@ -108,6 +120,7 @@ impl Gateway {
             Ok(true) => {
                 self.counts.reloads.fetch_add(1, Relaxed);
                 log(&format!("{name}: {} was replaced, and the new file serves", file.path().display()));
+                served.say_hint();
             }
             Err(unfit) => {
                 self.counts.refused_files.fetch_add(1, Relaxed);

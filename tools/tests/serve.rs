@@ -411,3 +411,25 @@ fn processes_share_one_copy_of_the_weights() {
         assert!(output.status.success() && output.stdout.is_empty());
     }
 }
+
+#[test]
+fn a_file_that_a_gateway_reads_slower_says_what_to_do() {
+    let folder = folder();
+    let digits = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/digits_cnn/");
+    let portable = folder.path().join("portable.fpk");
+    let mut build = flatpack();
+    build.args(["build", &format!("{digits}model.h5"), "--target", "portable", "-o"]).arg(&portable);
+    assert!(build.output().unwrap().status.success());
+    for (file, said) in [("portable.fpk", 1), ("reals.fpk", 0)] {
+        let mut run = flatpack();
+        run.args(["run", file, "--input", &format!("{digits}test.npz")]);
+        let mut serve = flatpack();
+        serve.args(["serve", file, "--stdio"]);
+        for mut command in [run, serve] {
+            let output = command.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+            assert!(output.status.success());
+            let log = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(log.matches("`flatpack build --target linux`").count(), said, "{log}");
+        }
+    }
+}

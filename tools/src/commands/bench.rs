@@ -3,7 +3,7 @@
 use super::{Failure, Report, file};
 use crate::isa;
 use comfy_table::{Table, presets};
-use flatpack_format::{Case, OpCode, Target};
+use flatpack_format::{Case, OpCode};
 use flatpack_runtime::{Arena, Isa, Progress, Session, ops};
 use serde_json::json;
 use std::path::PathBuf;
@@ -102,13 +102,9 @@ pub(super) fn run(args: &Args) -> Result<Report, Failure> {
         spread.0,
         spread.1
     );
-    let target = model.target();
-    let text = match target {
-        Target::Linux => text,
-        _ => format!(
-            "{text}\nbuilt for {}: `flatpack build --target linux` lays weights out as a gateway reads them fastest",
-            target.name()
-        ),
+    let text = match file::hint(&model) {
+        Some(hint) => format!("{text}\n{hint}"),
+        None => text,
     };
     let json = json!({
         "file": args.file,

@@ -7,6 +7,7 @@ use crate::predict::{Options, Outputs, predict_with};
 use flatpack_format::Model;
 use serde_json::json;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 /// Run a .fpk file on data.
@@ -49,6 +50,10 @@ const EXAMPLES: &str = "Examples:
 pub(super) fn run(args: &Args) -> Result<Report, Failure> {
     let mapped = file::open(&args.file)?;
     let model = file::model(&args.file, &mapped)?;
+    if let Some(hint) = file::hint(&model) {
+        // Who does not listen runs it all the same.
+        let _ = writeln!(io::stderr(), "{}: {hint}", args.file.display());
+    }
     let mut arrays = Vec::new();
     for path in &args.inputs {
         arrays.push(data::load(path).map_err(Failure::usage)?);
