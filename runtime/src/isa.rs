@@ -1,9 +1,9 @@
 //! The instruction sets of gateways: which of them this machine has, and the kernels made for each.
 
-#[cfg(target_arch = "aarch64")]
-use crate::arch::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::arch::{Avx2, Avx512, Avx512Vnni};
+#[cfg(target_arch = "aarch64")]
+use crate::arch::{Dots, Matrices, Neon, Pairs};
 use crate::kernel::Kernel;
 use crate::ops;
 
@@ -28,6 +28,9 @@ pub enum Isa {
     /// 64-bit Arm with dot products of bytes: Cortex-A55, Cortex-A76, and later.
     #[cfg(target_arch = "aarch64")]
     NeonDots,
+    /// 64-bit Arm with products of matrices of bytes, too: Cortex-A510, Cortex-A710, Neoverse N2, and later.
+    #[cfg(target_arch = "aarch64")]
+    NeonMatrices,
 }
 
 impl Isa {
@@ -44,6 +47,8 @@ impl Isa {
         Self::Neon,
         #[cfg(target_arch = "aarch64")]
         Self::NeonDots,
+        #[cfg(target_arch = "aarch64")]
+        Self::NeonMatrices,
     ];
 
     /// The fastest that this machine has.
@@ -75,6 +80,8 @@ impl Isa {
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
             Self::NeonDots => Self::Neon.is_here() && std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => Self::NeonDots.is_here() && std::arch::is_aarch64_feature_detected!("i8mm"),
         }
     }
 
@@ -89,9 +96,11 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => const { &ops::all::<Avx512Vnni>() },
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => const { &ops::all::<Neon<false>>() },
+            Self::Neon => const { &ops::all::<Neon<Pairs>>() },
             #[cfg(target_arch = "aarch64")]
-            Self::NeonDots => const { &ops::all::<Neon<true>>() },
+            Self::NeonDots => const { &ops::all::<Neon<Dots>>() },
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => const { &ops::all::<Neon<Matrices>>() },
         })
     }
 
@@ -109,6 +118,8 @@ impl Isa {
             Self::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Self::NeonDots => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => "neon-i8mm",
         }
     }
 
@@ -124,7 +135,8 @@ mod tests {
 
     #[test]
     fn every_set_of_64_bit_arm_is_tested() {
-        assert!(Isa::Neon.is_here());
-        assert!(Isa::NeonDots.is_here(), "to test dot products, emulate a processor that has them");
+        for isa in Isa::ALL {
+            assert!(isa.is_here(), "emulate a processor that has {}", isa.name());
+        }
     }
 }

@@ -45,7 +45,7 @@ impl Multipliers {
 
 /// What becomes of the sums of sixteen outputs.
 #[derive(Clone, Copy)]
-pub(super) struct Outputs<'a> {
+pub(crate) struct Outputs<'a> {
     /// What sums begin with.
     start: [int32x4_t; 4],
     by: [Multipliers; 4],

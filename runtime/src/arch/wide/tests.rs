@@ -135,12 +135,17 @@ macro_rules! each_set_gives {
         }
         #[cfg(target_arch = "aarch64")]
         {
-            type $A = crate::arch::Neon<false>;
+            type $A = crate::arch::Neon<crate::arch::Pairs>;
             prop_assert_eq!(&$found, &$want);
         }
         #[cfg(target_arch = "aarch64")]
         if Isa::NeonDots.is_here() {
-            type $A = crate::arch::Neon<true>;
+            type $A = crate::arch::Neon<crate::arch::Dots>;
+            prop_assert_eq!(&$found, &$want);
+        }
+        #[cfg(target_arch = "aarch64")]
+        if Isa::NeonMatrices.is_here() {
+            type $A = crate::arch::Neon<crate::arch::Matrices>;
             prop_assert_eq!(&$found, &$want);
         }
     };
