@@ -1,7 +1,7 @@
 //! The instruction sets of gateways: which of them this machine has, and the kernels made for each.
 
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{Avx2, Avx512, Avx512Vnni};
+use crate::arch::{Avx2, Avx2Vnni, Avx512, Avx512Vnni};
 #[cfg(target_arch = "aarch64")]
 use crate::arch::{Dots, Matrices, Neon, Pairs};
 use crate::kernel::Kernel;
@@ -16,6 +16,9 @@ pub enum Isa {
     /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// x86-64 with AVX2 and dot products of bytes, without AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
     /// x86-64 with AVX-512 (F, BW, DQ and VL).
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -39,6 +42,8 @@ impl Isa {
         Self::Portable,
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Self::Avx2Vnni,
         #[cfg(target_arch = "x86_64")]
         Self::Avx512,
         #[cfg(target_arch = "x86_64")]
@@ -67,6 +72,8 @@ impl Isa {
                     && std::arch::is_x86_feature_detected!("f16c")
             }
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => Self::Avx2.is_here() && std::arch::is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_here()
                     && std::arch::is_x86_feature_detected!("avx512f")
@@ -92,6 +99,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => const { &ops::all::<Avx2>() },
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => const { &ops::all::<Avx2Vnni>() },
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => const { &ops::all::<Avx512>() },
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => const { &ops::all::<Avx512Vnni>() },
@@ -110,6 +119,8 @@ impl Isa {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => "avx2-vnni",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]

@@ -3,16 +3,16 @@
 
 mod add_i8;
 mod depthwise_i8;
+mod dots_i8;
 mod lookup;
-mod panels_i8;
 mod reals;
 mod requantize;
-mod unsigned;
 
 use super::avx2::{SideBySide, Words};
-use super::x86::wide_loops;
+use super::x86::{dots, wide_loops};
 use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
+use dots_i8::OneRegister;
 use flatpack_format::ops::add_i8::AddI8Params;
 use reals::Reals;
 use wide::blocks::Room;
@@ -41,7 +41,7 @@ impl Arch for Avx512Vnni {
     wide_loops!(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
         Reals,
-        panels_i8::conv_image,
+        dots::conv_image::<OneRegister>,
         depthwise_i8::depthwise_image,
         add_i8::Sixteen,
         lookup::lookup

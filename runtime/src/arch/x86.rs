@@ -1,8 +1,10 @@
 //! What the instruction sets of x86-64 have in common.
 
+pub(super) mod dots;
+pub(super) mod unsigned;
+
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
-/// reals in the registers of a set, and with its loops for convolutions and sums
-/// of integers.
+/// reals in the registers of a set, and with its loops for convolutions and sums of integers.
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {

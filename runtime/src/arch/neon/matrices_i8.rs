@@ -26,8 +26,9 @@ impl Panels for Matrices {
 
     fn panels(products: &Products<'_, Self::X>, y: &mut [i8]) -> Option<()> {
         match products.pixels() {
-            // Half of each square would be of no use.
-            1 => products.panels::<Dots, 1, 1>(y),
+            // Half of what is multiplied would be of no use.
+            1 => Dots::panels(products, y),
+            _ if products.groups() == 1 => Dots::panels(products, y),
             2 | 3 => products.panels::<Self, 2, 1>(y),
             4 | 5 => products.panels::<Self, 4, 1>(y),
             _ => products.panels::<Self, { Self::PIXELS }, 1>(y),

@@ -257,6 +257,12 @@ impl<X: From<i8> + Copy> Products<'_, X> {
         self.pixels.len()
     }
 
+    /// How many groups a tap has.
+    #[cfg(target_arch = "aarch64")]
+    pub(in crate::arch) fn groups(&self) -> usize {
+        self.len / GROUP
+    }
+
     /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many, and of `N` panels, as long as there
     /// are so many.
     #[inline(always)]

@@ -120,6 +120,19 @@ macro_rules! each_set_gives {
             std::println!("this machine has no AVX2");
         }
         #[cfg(target_arch = "x86_64")]
+        if Isa::Avx2Vnni.is_here() {
+            type $A = crate::arch::Avx2Vnni;
+            prop_assert_eq!(&$found, &$want);
+        } else {
+            std::println!("this machine has no AVX-VNNI");
+        }
+        // Another encoding of its dot products: what its loops compute is tested, not that encoding.
+        #[cfg(target_arch = "x86_64")]
+        if Isa::Avx512Vnni.is_here() {
+            type $A = crate::arch::Avx2VnniOfAvx512;
+            prop_assert_eq!(&$found, &$want);
+        }
+        #[cfg(target_arch = "x86_64")]
         if Isa::Avx512.is_here() {
             type $A = crate::arch::Avx512;
             prop_assert_eq!(&$found, &$want);
