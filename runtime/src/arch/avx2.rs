@@ -1,5 +1,5 @@
 //! x86-64 with AVX2, FMA and F16C: Intel from Haswell on, AMD from Zen on; and with AVX-VNNI, dot products of bytes
-//! without AVX-512: Intel from Alder Lake on, AMD from Zen 5 on.
+//! without AVX-512: Intel from Alder Lake on.
 
 mod add_i8;
 mod conv_i8;

@@ -21,8 +21,8 @@ macro_rules! in_two_registers {
             // Their sums fill twelve registers of sixteen.
             const PIXELS: usize = 6;
 
-            // Weights are summed up for each block.
-            const BLOCK: usize = 24 * 1024;
+            // Half of a first-level cache; weights are summed up for each block.
+            const BLOCK: usize = 16 * 1024;
 
             dots_with!($features);
 
