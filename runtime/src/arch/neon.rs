@@ -1,7 +1,9 @@
 //! 64-bit Arm with NEON, which all that run Linux have, with dot products, which most since Cortex-A55 have, and with
 //! products of matrices of bytes, which most since Cortex-A510 have.
 
+mod add_i8;
 mod depthwise_i8;
+mod lookup;
 mod matrices_i8;
 mod panels_i8;
 mod reals;
@@ -11,6 +13,7 @@ use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
 use core::marker::PhantomData;
 use depthwise_i8::InTurn;
+use flatpack_format::ops::add_i8::AddI8Params;
 pub(crate) use matrices_i8::Matrices;
 pub(crate) use panels_i8::{Dots, Pairs};
 use reals::Reals;
@@ -86,6 +89,27 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
         y: &mut [i8],
     ) -> Option<()> {
         wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
+    }
+
+    fn adds_i8(_: &AddI8Params) -> bool {
+        true
+    }
+
+    fn add_run_i8<const MINUS: bool>(
+        params: &AddI8Params,
+        a: Option<&[i8]>,
+        b: Option<&[i8]>,
+        y: &mut [i8],
+    ) -> Option<()> {
+        wide::add_i8::add_run::<add_i8::Sixteen, MINUS>(params, a, b, y)
+    }
+
+    fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+        if let Some(x) = x {
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+        }
+        // SAFETY: the processor has NEON.
+        unsafe { lookup::lookup(table, y) }
     }
 
     #[inline(always)]

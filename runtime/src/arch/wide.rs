@@ -3,7 +3,6 @@
 //! They are written once, over [`Sixteen`] reals in registers, and compiled for each instruction set. Products are
 //! added with one rounding, so that results differ from the portable loops' by rounding alone.
 
-#[cfg(target_arch = "x86_64")]
 pub(super) mod add_i8;
 #[allow(unsafe_code)]
 pub(super) mod blocks;

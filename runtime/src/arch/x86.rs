@@ -1,6 +1,7 @@
 //! What the instruction sets of x86-64 have in common.
 
 pub(super) mod dots;
+pub(super) mod scale;
 pub(super) mod unsigned;
 
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
@@ -88,7 +89,7 @@ macro_rules! wide_loops {
         }
 
         fn adds_i8(params: &AddI8Params) -> bool {
-            wide::add_i8::adds(params)
+            $crate::arch::x86::scale::adds(params)
         }
 
         fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {

@@ -1,7 +1,8 @@
 //! Sums of integers at their common scale, in two registers.
 
 use super::requantize::{Multipliers, requantize};
-use crate::arch::wide::add_i8::{Scale, Sums};
+use crate::arch::wide::add_i8::Sums;
+use crate::arch::x86::scale::Scale;
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::OutputI8;
@@ -16,9 +17,13 @@ pub(super) struct Sixteen {
 
 impl Sums for Sixteen {
     #[inline(always)]
-    fn of(params: &AddI8Params, scales: [Scale; 2]) -> Self {
+    fn of(params: &AddI8Params) -> Self {
         // SAFETY: the processor has AVX2 and FMA.
-        Self { scales, by: unsafe { Multipliers::of([params.multiplier; 8]) }, y: params.y }
+        Self {
+            scales: Scale::of_both(params),
+            by: unsafe { Multipliers::of([params.multiplier; 8]) },
+            y: params.y,
+        }
     }
 
     #[inline(always)]

@@ -2,7 +2,8 @@
 
 use super::requantize::Multipliers;
 use crate::arch::OutputsI8;
-use crate::arch::wide::add_i8::{Scale, Sums};
+use crate::arch::wide::add_i8::Sums;
+use crate::arch::x86::scale::Scale;
 use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::Multiplier;
@@ -16,12 +17,12 @@ pub(super) struct Sixteen {
 
 impl Sums for Sixteen {
     #[inline(always)]
-    fn of(params: &AddI8Params, scales: [Scale; 2]) -> Self {
+    fn of(params: &AddI8Params) -> Self {
         let requant = [params.multiplier];
         let plain = Multiplier::all_plain(&requant);
         let outputs = OutputsI8 { bias: &[], requant: &requant, plain, y: params.y };
         // SAFETY: the processor has AVX-512.
-        Self { scales, by: unsafe { Multipliers::of(&outputs, 0) } }
+        Self { scales: Scale::of_both(params), by: unsafe { Multipliers::of(&outputs, 0) } }
     }
 
     #[inline(always)]

@@ -1,21 +1,15 @@
 //! Sums of integers at their common scale, sixteen at a time.
 
 use super::{put, sixteen_of};
-use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
 /// How an instruction set adds sixteen elements.
 pub(in crate::arch) trait Sums {
     /// With these parameters.
-    fn of(params: &AddI8Params, scales: [Scale; 2]) -> Self;
+    fn of(params: &AddI8Params) -> Self;
 
     /// Elements of y: of `a + b`, or if `MINUS` of `a − b`.
     fn sixteen<const MINUS: bool>(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16];
-}
-
-/// See [`Arch::adds_i8`](crate::arch::Arch::adds_i8): real models' operands are not shifted to the left.
-pub(in crate::arch) fn adds(params: &AddI8Params) -> bool {
-    params.a_multiplier.shift <= 0 && params.b_multiplier.shift <= 0
 }
 
 /// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
@@ -26,42 +20,10 @@ pub(in crate::arch) fn add_run<V: Sums, const MINUS: bool>(
     b: Option<&[i8]>,
     y: &mut [i8],
 ) -> Option<()> {
-    let of_a = Scale::of(params.a_zero_point, params.a_multiplier);
-    let sums = V::of(params, [of_a, Scale::of(params.b_zero_point, params.b_multiplier)]);
+    let sums = V::of(params);
     for at in (0..y.len()).step_by(16) {
         let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
         put(sums.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
     }
     Some(())
-}
-
-/// How an operand comes to the common scale: `(x − zero_point) · 2²⁰` times a multiplier that does not shift to the left.
-///
-/// For v of 9 bits, the high half of twice the product is `⌊(v · mantissa + 2¹⁰) / 2¹¹⌋`: of the mantissa's upper and
-/// lower bits by themselves, products stay within 32 bits.
-#[derive(Clone, Copy)]
-pub(in crate::arch) struct Scale {
-    pub(in crate::arch) zero_point: i32,
-    /// Bits of the mantissa.
-    pub(in crate::arch) upper: i32,
-    pub(in crate::arch) lower: i32,
-    /// Places to the right, and half of what they drop.
-    pub(in crate::arch) right: i32,
-    pub(in crate::arch) half: i32,
-    /// All ones if there is a shift: halves are rounded away from zero.
-    pub(in crate::arch) shifts: i32,
-}
-
-impl Scale {
-    fn of(zero_point: i32, by: Multiplier) -> Self {
-        let right = by.shift.min(0).wrapping_neg();
-        Self {
-            zero_point,
-            upper: by.mantissa >> 11,
-            lower: by.mantissa & 0x7ff,
-            right,
-            half: (1u32.wrapping_shl(right as u32) >> 1) as i32,
-            shifts: if right == 0 { 0 } else { -1 },
-        }
-    }
 }

@@ -4,7 +4,6 @@ mod reals;
 
 use crate::arch::{Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::{Isa, fixed};
-#[cfg(target_arch = "x86_64")]
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
 use proptest::prelude::*;
@@ -255,7 +254,6 @@ proptest! {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 proptest! {
     // A sum has 20 places more than y: of operands that nearly cancel each other out, y has the last places.
     #[test]
@@ -283,7 +281,6 @@ proptest! {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 fn difference<A: Arch>(params: &AddI8Params, x: &[i8]) -> Vec<i8> {
     let mut y = std::vec![0; x.len()];
     assert!(A::adds_i8(params));
