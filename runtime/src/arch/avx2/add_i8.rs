@@ -19,11 +19,8 @@ impl Sums for Sixteen {
     #[inline(always)]
     fn of(params: &AddI8Params) -> Self {
         // SAFETY: the processor has AVX2 and FMA.
-        Self {
-            scales: Scale::of_both(params),
-            by: unsafe { Multipliers::of([params.multiplier; 8]) },
-            y: params.y,
-        }
+        let by = unsafe { Multipliers::of([params.multiplier; 8]) };
+        Self { scales: Scale::of_both(params), by, y: params.y }
     }
 
     #[inline(always)]
