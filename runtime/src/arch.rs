@@ -44,13 +44,15 @@ mod wide;
 #[allow(unsafe_code)]
 mod x86;
 
+#[cfg(all(test, target_arch = "x86_64"))]
+pub(crate) use avx2::Avx2VnniOfAvx512;
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
-pub(crate) use avx2::Avx2;
+pub(crate) use avx2::{Avx2, Avx2Vnni};
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 pub(crate) use avx512::{Avx512, Avx512Vnni};
 pub use image::Image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
-pub(crate) use neon::Neon;
+pub(crate) use neon::{Dots, Matrices, Neon, Pairs};
 pub use patch::Patch;
 pub use portable::Portable;
 pub(crate) use portable::row_of_patch_i8;

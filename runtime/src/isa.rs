@@ -1,9 +1,9 @@
 //! The instruction sets of gateways: which of them this machine has, and the kernels made for each.
 
-#[cfg(target_arch = "aarch64")]
-use crate::arch::Neon;
 #[cfg(target_arch = "x86_64")]
-use crate::arch::{Avx2, Avx512, Avx512Vnni};
+use crate::arch::{Avx2, Avx2Vnni, Avx512, Avx512Vnni};
+#[cfg(target_arch = "aarch64")]
+use crate::arch::{Dots, Matrices, Neon, Pairs};
 use crate::kernel::Kernel;
 use crate::ops;
 
@@ -16,6 +16,9 @@ pub enum Isa {
     /// x86-64 with AVX2, FMA and F16C.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// x86-64 with AVX2 and dot products of bytes, without AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Avx2Vnni,
     /// x86-64 with AVX-512 (F, BW, DQ and VL).
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -28,6 +31,9 @@ pub enum Isa {
     /// 64-bit Arm with dot products of bytes: Cortex-A55, Cortex-A76, and later.
     #[cfg(target_arch = "aarch64")]
     NeonDots,
+    /// 64-bit Arm with products of matrices of bytes, too: Cortex-A510, Cortex-A710, Neoverse N2, and later.
+    #[cfg(target_arch = "aarch64")]
+    NeonMatrices,
 }
 
 impl Isa {
@@ -37,6 +43,8 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         Self::Avx2,
         #[cfg(target_arch = "x86_64")]
+        Self::Avx2Vnni,
+        #[cfg(target_arch = "x86_64")]
         Self::Avx512,
         #[cfg(target_arch = "x86_64")]
         Self::Avx512Vnni,
@@ -44,6 +52,8 @@ impl Isa {
         Self::Neon,
         #[cfg(target_arch = "aarch64")]
         Self::NeonDots,
+        #[cfg(target_arch = "aarch64")]
+        Self::NeonMatrices,
     ];
 
     /// The fastest that this machine has.
@@ -62,6 +72,8 @@ impl Isa {
                     && std::arch::is_x86_feature_detected!("f16c")
             }
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => Self::Avx2.is_here() && std::arch::is_x86_feature_detected!("avxvnni"),
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
                 Self::Avx2.is_here()
                     && std::arch::is_x86_feature_detected!("avx512f")
@@ -75,6 +87,8 @@ impl Isa {
             Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
             #[cfg(target_arch = "aarch64")]
             Self::NeonDots => Self::Neon.is_here() && std::arch::is_aarch64_feature_detected!("dotprod"),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => Self::NeonDots.is_here() && std::arch::is_aarch64_feature_detected!("i8mm"),
         }
     }
 
@@ -85,13 +99,17 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => const { &ops::all::<Avx2>() },
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => const { &ops::all::<Avx2Vnni>() },
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => const { &ops::all::<Avx512>() },
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => const { &ops::all::<Avx512Vnni>() },
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => const { &ops::all::<Neon<false>>() },
+            Self::Neon => const { &ops::all::<Neon<Pairs>>() },
             #[cfg(target_arch = "aarch64")]
-            Self::NeonDots => const { &ops::all::<Neon<true>>() },
+            Self::NeonDots => const { &ops::all::<Neon<Dots>>() },
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => const { &ops::all::<Neon<Matrices>>() },
         })
     }
 
@@ -102,6 +120,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2Vnni => "avx2-vnni",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => "avx512",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => "avx512-vnni",
@@ -109,6 +129,8 @@ impl Isa {
             Self::Neon => "neon",
             #[cfg(target_arch = "aarch64")]
             Self::NeonDots => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonMatrices => "neon-i8mm",
         }
     }
 
@@ -124,7 +146,8 @@ mod tests {
 
     #[test]
     fn every_set_of_64_bit_arm_is_tested() {
-        assert!(Isa::Neon.is_here());
-        assert!(Isa::NeonDots.is_here(), "to test dot products, emulate a processor that has them");
+        for isa in Isa::ALL {
+            assert!(isa.is_here(), "emulate a processor that has {}", isa.name());
+        }
     }
 }

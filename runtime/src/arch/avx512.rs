@@ -2,16 +2,16 @@
 //! from Cascade Lake on, AMD from Zen 4 on.
 
 mod depthwise_i8;
+mod dots_i8;
 mod lookup;
-mod panels_i8;
 mod reals;
 mod requantize;
-mod unsigned;
 
 use super::avx2::{SideBySide, Words};
-use super::x86::wide_loops;
+use super::x86::{dots, wide_loops};
 use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
 use crate::weight::Weight;
+use dots_i8::OneRegister;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::mul_i8::MulI8Params;
@@ -40,13 +40,13 @@ impl Arch for Avx512 {
 
 impl Arch for Avx512Vnni {
     fn row_in_panels_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
-        wide::row_in_panels::<panels_i8::Row>(w, outputs, x, y)
+        dots::row::<OneRegister>(w, outputs, x, y)
     }
 
     wide_loops!(
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
         Reals,
-        panels_i8::conv_image,
+        dots::conv_image::<OneRegister>,
         depthwise_i8::depthwise_image,
         requantize::Outputs,
         lookup::lookup

@@ -1,24 +1,32 @@
-//! 64-bit Arm with NEON, which all that run Linux have, and with dot products, which most since Cortex-A55 have.
+//! 64-bit Arm with NEON, which all that run Linux have, with dot products, which most since Cortex-A55 have, and with
+//! products of matrices of bytes, which most since Cortex-A510 have.
 
+mod add_i8;
 mod depthwise_i8;
+mod lookup;
+mod matrices_i8;
 mod panels_i8;
 mod reals;
 mod requantize;
 
 use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
 use crate::weight::Weight;
+use core::marker::PhantomData;
 use depthwise_i8::InTurn;
-use panels_i8::{Dots, Pairs};
+use flatpack_format::ops::add_i8::AddI8Params;
+pub(crate) use matrices_i8::Matrices;
+pub(crate) use panels_i8::{Dots, Pairs};
 use reals::Reals;
+use wide::Panels;
 use wide::blocks::Room;
 
-/// The loops of this instruction set, with or without dot products. Its kernels are given out only where the processor
-/// has it: see [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
+/// The loops of this instruction set, which multiplies integers by `V`. Its kernels are given out only where the
+/// processor has it: see [`Isa::kernels`](crate::Isa::kernels). On that rests each unsafe block here.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Neon<const DOTS: bool>;
+pub(crate) struct Neon<V>(PhantomData<V>);
 
 // What the compiler vectorises it vectorises with NEON: targets with an operating system have it.
-impl<const DOTS: bool> Arch for Neon<DOTS> {
+impl<V: Panels<X = i8>> Arch for Neon<V> {
     type Scratch = Room<i8>;
 
     const WIDE_TILES: bool = true;
@@ -69,11 +77,7 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         x: &[i8],
         y: &mut [i8],
     ) -> Option<()> {
-        if DOTS {
-            wide::conv_image_in_panels::<Dots, i8>(room, image, w, outputs, x, y)
-        } else {
-            wide::conv_image_in_panels::<Pairs, i8>(room, image, w, outputs, x, y)
-        }
+        wide::conv_image_in_panels::<V, i8>(room, image, w, outputs, x, y)
     }
 
     fn depthwise_image_i8(
@@ -85,6 +89,27 @@ impl<const DOTS: bool> Arch for Neon<DOTS> {
         y: &mut [i8],
     ) -> Option<()> {
         wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
+    }
+
+    fn adds_i8(_: &AddI8Params) -> bool {
+        true
+    }
+
+    fn add_run_i8<const MINUS: bool>(
+        params: &AddI8Params,
+        a: Option<&[i8]>,
+        b: Option<&[i8]>,
+        y: &mut [i8],
+    ) -> Option<()> {
+        add_i8::add_run::<MINUS>(params, a, b, y)
+    }
+
+    fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
+        if let Some(x) = x {
+            y.iter_mut().zip(x).for_each(|(y, x)| *y = *x);
+        }
+        // SAFETY: the processor has NEON.
+        unsafe { lookup::lookup(table, y) }
     }
 
     #[inline(always)]

@@ -3,10 +3,6 @@
 //! They are written once, over [`Sixteen`] reals in registers, and compiled for each instruction set. Products are
 //! added with one rounding, so that results differ from the portable loops' by rounding alone.
 
-#[cfg(target_arch = "x86_64")]
-pub(super) mod add_i8;
-#[cfg(target_arch = "x86_64")]
-pub(super) mod binary_i8;
 #[allow(unsafe_code)]
 pub(super) mod blocks;
 mod conv;
@@ -14,12 +10,8 @@ mod depthwise;
 mod depthwise_i8;
 mod functions;
 mod gates;
-#[cfg(target_arch = "x86_64")]
-pub(super) mod mul_i8;
 mod panels;
 mod rectangles;
-#[cfg(target_arch = "x86_64")]
-pub(super) mod requantize;
 mod rows;
 #[cfg(test)]
 mod tests;

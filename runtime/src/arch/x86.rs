@@ -1,8 +1,14 @@
 //! What the instruction sets of x86-64 have in common.
 
+pub(super) mod add_i8;
+pub(super) mod binary_i8;
+pub(super) mod dots;
+pub(super) mod mul_i8;
+pub(super) mod requantize;
+pub(super) mod unsigned;
+
 /// The methods of [`Arch`](super::Arch) that [`wide`](super::wide) has loops for, compiled with these features: over
-/// reals in the registers of a set, and with its loops for convolutions and sums
-/// of integers.
+/// reals in the registers of a set, and with its loops for convolutions and sums of integers.
 ///
 /// Only a function can have features, and what is not inlined into it has none: each method has a function within it.
 macro_rules! wide_loops {
@@ -82,17 +88,17 @@ macro_rules! wide_loops {
                 a: Option<&[i8]>,
                 b: Option<&[i8]>,
                 y: &mut [i8],
-            ) = wide::add_i8::add_run::<$Reals, $Outputs, MINUS>(params, a, b, y);
+            ) = $crate::arch::x86::add_i8::add_run::<$Reals, $Outputs, MINUS>(params, a, b, y);
         }
 
         fn adds_i8(params: &AddI8Params) -> bool {
-            wide::add_i8::adds(params)
+            $crate::arch::x86::add_i8::adds(params)
         }
 
         fn all_plain(multipliers: &[Multiplier]) -> bool {
             #[target_feature(enable = $features)]
             fn run(multipliers: &[Multiplier]) -> bool {
-                wide::requantize::all_plain(multipliers)
+                $crate::arch::x86::requantize::all_plain(multipliers)
             }
             // SAFETY: the processor has these features.
             unsafe { run(multipliers) }
@@ -101,14 +107,14 @@ macro_rules! wide_loops {
         fn mul_runs_i8(params: &MulI8Params) -> Option<impl RunsI8> {
             #[target_feature(enable = $features)]
             fn run(
-                products: &wide::mul_i8::Products<'_>,
+                products: &$crate::arch::x86::mul_i8::Products<'_>,
                 a: Option<&[i8]>,
                 b: Option<&[i8]>,
                 y: &mut [i8],
             ) -> Option<()> {
-                wide::binary_i8::run::<$Reals>(products, a, b, y)
+                $crate::arch::x86::binary_i8::run::<$Reals>(products, a, b, y)
             }
-            let products = wide::mul_i8::Products::of(params);
+            let products = $crate::arch::x86::mul_i8::Products::of(params);
             // SAFETY: the processor has these features.
             Some(move |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| unsafe { run(&products, a, b, y) })
         }

@@ -1,8 +1,8 @@
 //! Sixteen reals in two registers.
 
-use crate::arch::wide::binary_i8::Pairs;
-use crate::arch::wide::requantize::Rounded;
-use crate::arch::wide::{self, Sixteen, Tile};
+use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::x86::binary_i8::{self, Pairs};
+use crate::arch::x86::requantize::Rounded;
 use crate::arch::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
 use bytemuck::cast;
@@ -215,7 +215,7 @@ impl Rounded for Reals {
         #[cold]
         #[inline(never)]
         fn run(of: &impl Pairs<Reals>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
-            wide::binary_i8::exactly(of, a, b, y);
+            binary_i8::exactly(of, a, b, y);
         }
         // SAFETY: the processor has AVX2 and FMA.
         unsafe { run(of, a, b, y) }

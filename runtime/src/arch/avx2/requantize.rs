@@ -1,8 +1,8 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
 use super::reals::Reals;
-use crate::arch::wide::requantize::{Elements, Rounded};
 use crate::arch::wide::{Places, Rounding, Sixteen, multipliers, sixteen_of};
+use crate::arch::x86::requantize::{Elements, Rounded};
 use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;

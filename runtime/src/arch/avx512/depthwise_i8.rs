@@ -2,9 +2,9 @@
 //! put side by side, four at a time, and multiplied at once.
 
 use super::requantize::{Multipliers, bias};
-use super::unsigned::{ABOVE, all_above};
 use crate::arch::wide::blocks::{Room, Row, Rows, Seen};
 use crate::arch::wide::{Places, sixteen_of, tiles};
+use crate::arch::x86::unsigned::ABOVE;
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::{Pod, Zeroable, cast};
 use core::arch::x86_64::*;
@@ -366,4 +366,11 @@ fn side_by_side<const N: usize>(taps: [[i8; PANEL_LEN]; N]) -> __m512i {
         all = _mm512_xor_si512(all, x);
     }
     all
+}
+
+/// [`ABOVE`] in all places.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn all_above() -> __m512i {
+    _mm512_set1_epi8(ABOVE as i8)
 }

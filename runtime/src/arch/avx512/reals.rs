@@ -1,9 +1,9 @@
 //! Sixteen reals in a register.
 
 use crate::arch::avx2::Eight;
-use crate::arch::wide::binary_i8::Pairs;
-use crate::arch::wide::requantize::Rounded;
-use crate::arch::wide::{self, Sixteen, Tile};
+use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::x86::binary_i8::{self, Pairs};
+use crate::arch::x86::requantize::Rounded;
 use crate::arch::{PANEL_LEN, ROW_TILE};
 use crate::weight::Weight;
 use bytemuck::cast;
@@ -159,7 +159,7 @@ impl Rounded for Reals {
         #[cold]
         #[inline(never)]
         fn run(of: &impl Pairs<Reals>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
-            wide::binary_i8::exactly(of, a, b, y);
+            binary_i8::exactly(of, a, b, y);
         }
         // SAFETY: the processor has AVX-512.
         unsafe { run(of, a, b, y) }

@@ -1,8 +1,8 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
 use super::reals::Reals;
-use crate::arch::wide::requantize::{Elements, Rounded};
 use crate::arch::wide::{Places, Rounding, Sixteen, multipliers, sixteen_of};
+use crate::arch::x86::requantize::{Elements, Rounded};
 use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
@@ -48,7 +48,7 @@ impl Multipliers {
     }
 
     /// Sums of sixteen outputs, `P` times, as elements of y: as reals, see
-    /// [`wide::requantize`](crate::arch::wide::requantize), and as integers if some are not sure.
+    /// [`x86::requantize`](crate::arch::x86::requantize), and as integers if some are not sure.
     #[inline(always)]
     pub(super) fn put<const P: usize>(&self, sums: &[__m512i; P], mut places: Places<'_>) -> Option<()> {
         let mut reals = [self.reals; P];

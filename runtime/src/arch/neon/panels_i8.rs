@@ -8,7 +8,8 @@ use core::arch::aarch64::*;
 use core::arch::asm;
 
 /// Dot products of four bytes with four bytes: four outputs an instruction.
-pub(super) struct Dots;
+#[derive(Debug)]
+pub(crate) enum Dots {}
 
 impl Panels for Dots {
     type X = i8;
@@ -62,7 +63,8 @@ impl Panels for Dots {
 
 /// Products of eight bytes with eight bytes, of which neighbours are added: two outputs, two parts of each, at once. No
 /// product leaves 16 bits.
-pub(super) struct Pairs;
+#[derive(Debug)]
+pub(crate) enum Pairs {}
 
 impl Panels for Pairs {
     type X = i8;

@@ -18,7 +18,7 @@ pub(super) struct Multipliers {
 
 impl Multipliers {
     /// Of four outputs.
-    fn of(some: [Multiplier; 4]) -> Self {
+    pub(super) fn of(some: [Multiplier; 4]) -> Self {
         Self {
             mantissas: cast(some.map(|by| by.mantissa)),
             left: cast(some.map(|by| by.shift.max(0))),
@@ -35,7 +35,7 @@ impl Multipliers {
     /// `sums` times these.
     #[target_feature(enable = "neon")]
     #[inline]
-    fn multiply(&self, sums: int32x4_t) -> int32x4_t {
+    pub(super) fn multiply(&self, sums: int32x4_t) -> int32x4_t {
         let high = vqrdmulhq_s32(vshlq_s32(sums, self.left), self.mantissas);
         // A shift to the right rounds halves up: what is below zero is less by 1 then, if it is shifted at all.
         let nudge = vshrq_n_s32::<31>(vandq_s32(high, self.right));
@@ -45,7 +45,7 @@ impl Multipliers {
 
 /// What becomes of the sums of sixteen outputs.
 #[derive(Clone, Copy)]
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     /// What sums begin with.
     start: [int32x4_t; 4],
     by: [Multipliers; 4],
@@ -81,7 +81,7 @@ impl Rounding for Outputs {
 
 /// Sixteen sums as elements of y.
 #[inline(always)]
-fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [i8; PANEL_LEN] {
+pub(super) fn requantize(sums: &[i32; PANEL_LEN], by: &[Multipliers; 4], y: &OutputI8) -> [i8; PANEL_LEN] {
     #[target_feature(enable = "neon")]
     #[inline]
     fn requantize(sums: [int32x4_t; 4], by: &[Multipliers; 4], y: &OutputI8) -> int8x16_t {

@@ -60,6 +60,25 @@ pub(in crate::arch) trait Panels: Sized {
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
+
+    /// `sums[n][p][o] += Σ x[p][i] · w[n][o][i]` over the groups of a tap, so many of each.
+    #[inline(always)]
+    fn add_tap<const P: usize, const N: usize>(
+        sums: &mut [[Self::Sums; P]; N],
+        w: [&[Group]; N],
+        x: [&[[Self::X; GROUP]]; P],
+        groups: usize,
+    ) -> Option<()> {
+        let zeros = [Self::X::from(0); GROUP];
+        for i in 0..groups {
+            // Not the elements themselves: they are then loaded into all places at once.
+            let of_x = x.map(|x| x.get(i).unwrap_or(&zeros));
+            for (sums, w) in sums.iter_mut().zip(w) {
+                Self::add_products(sums, w.get(i)?, of_x);
+            }
+        }
+        Some(())
+    }
 }
 
 /// How one multiplies one pixel with four elements of sixteen outputs each.
@@ -254,6 +273,12 @@ impl<X: From<i8> + Copy> Products<'_, X> {
         self.pixels.len()
     }
 
+    /// How many groups a tap has.
+    #[cfg(target_arch = "aarch64")]
+    pub(in crate::arch) fn groups(&self) -> usize {
+        self.len / GROUP
+    }
+
     /// All outputs of all pixels, in tiles of `P` pixels, of which there are so many, and of `N` panels, as long as there
     /// are so many.
     #[inline(always)]
@@ -361,7 +386,6 @@ impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
         for (acc, start) in acc.iter_mut().zip(start) {
             *acc = [*start; P];
         }
-        let zeros = [V::X::from(0); GROUP];
         let mut w = self.w;
         let groups = self.len / GROUP;
         for tap in self.taps {
@@ -374,13 +398,7 @@ impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
                 let at = (pixel + tap) as usize;
                 *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
             }
-            for i in 0..groups {
-                // Not the elements themselves: they are then loaded into all places at once.
-                let of_x = x.map(|x| x.get(i).unwrap_or(&zeros));
-                for (acc, w) in acc.iter_mut().zip(of_tap) {
-                    V::add_products(acc, w.get(i)?, of_x);
-                }
-            }
+            V::add_tap(&mut acc, of_tap, x, groups)?;
         }
         *sums = acc;
         Some(())

@@ -115,7 +115,7 @@ macro_rules! each_set_meets {
         }
         #[cfg(target_arch = "aarch64")]
         if Isa::Neon.is_here() {
-            type $A = crate::arch::Neon<false>;
+            type $A = crate::arch::Neon<crate::arch::Pairs>;
             prop_assert!($meets, "neon");
         }
     };

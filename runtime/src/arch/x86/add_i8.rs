@@ -2,8 +2,8 @@
 
 use super::binary_i8::{self, Pairs};
 use super::requantize::{Elements, Rounded, power};
-use super::{Places, Rounding};
 use crate::arch::OutputsI8;
+use crate::arch::wide::{Places, Rounding};
 use bytemuck::{Pod, cast};
 use core::slice;
 use flatpack_format::ops::Multiplier;

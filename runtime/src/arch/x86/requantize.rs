@@ -12,8 +12,8 @@
 //! of y's bounds, and are with that error.
 
 use super::binary_i8::Pairs;
-use super::{Places, Sixteen};
 use crate::arch::PANEL_LEN;
+use crate::arch::wide::{Places, Sixteen};
 use bytemuck::cast_ref;
 use flatpack_format::ops::{Multiplier, OutputI8};
 

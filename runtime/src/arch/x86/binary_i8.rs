@@ -1,7 +1,7 @@
 //! Elementwise operators of two integers, as reals of sixteen elements.
 
 use super::requantize::{Elements, Rounded};
-use super::{Places, put, sixteen_of};
+use crate::arch::wide::{Places, put, sixteen_of};
 
 /// Elements that are rounded before one looks whether all are sure, in sixteens.
 const MANY: usize = 4;
