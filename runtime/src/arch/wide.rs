@@ -153,6 +153,7 @@ pub(super) trait Rounding {
 }
 
 /// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.
+#[inline(always)]
 pub(super) fn multipliers(requant: &[Multiplier], first: usize) -> [Multiplier; PANEL_LEN] {
     if let [one] = requant { [*one; PANEL_LEN] } else { sixteen_of(requant, first) }
 }
