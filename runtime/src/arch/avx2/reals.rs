@@ -128,8 +128,9 @@ impl Rounded for Reals {
         #[inline]
         fn of(x: [i8; 16]) -> [__m256; 2] {
             let words = _mm256_cvtepi8_epi16(cast(x));
-            [_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)]
-                .map(|words| _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words)))
+            let (low, high) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            let (low, high) = (_mm256_cvtepi16_epi32(low), _mm256_cvtepi16_epi32(high));
+            [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
         }
         // SAFETY: the processor has AVX2 and FMA.
         Self(unsafe { of(x) })

@@ -195,13 +195,17 @@ impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Tile<'_, V, W, P, N>
                 let [_, y_at] = pixel.at();
                 let (y, _) = y.get_mut(y_at + first..)?.as_chunks_mut::<PANEL_LEN>();
                 let y: &mut [_; N] = y.first_chunk_mut()?;
-                sums.iter().zip(y).for_each(|(sum, y)| sum.store(y));
+                for (sum, y) in sums.iter().zip(y) {
+                    sum.store(y);
+                }
             }
         } else {
             for (sums, pixel) in sums.iter().zip(self.pixels) {
                 let [_, y_at] = pixel.at();
                 let y = y.get_mut(y_at + first..)?.get_mut(..some)?;
-                sums.iter().zip(y.chunks_mut(PANEL_LEN)).for_each(|(sum, y)| sum.store_part(y));
+                for (sum, y) in sums.iter().zip(y.chunks_mut(PANEL_LEN)) {
+                    sum.store_part(y);
+                }
             }
         }
         Some(())

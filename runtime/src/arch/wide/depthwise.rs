@@ -124,7 +124,7 @@ impl<W: Weight> Run<'_, W> {
                 *sum = sum.add_product(V::load(x), w);
             }
         }
-        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        let (low, high) = (V::splat(clamp.min), V::splat(clamp.max));
         let (y, _) = y.get_mut(y_at..)?.as_chunks_mut::<PANEL_LEN>();
         let y: &mut [_; N] = y.first_chunk_mut()?;
         for (mut sum, y) in sums.into_iter().zip(y) {
@@ -162,7 +162,7 @@ impl<W: Weight> Run<'_, W> {
                 *sum = sum.add_product(V::load(&sixteen_of(self.x, at + x_at)), w);
             }
         }
-        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        let (low, high) = (V::splat(clamp.min), V::splat(clamp.max));
         for (pixel, mut sum) in pixels.iter().zip(sums) {
             if W::SCALED {
                 let scale = match scales {
@@ -203,7 +203,7 @@ impl<W: Weight> Run<'_, W> {
                 }
             }
         }
-        let [low, high] = [clamp.min, clamp.max].map(V::splat);
+        let (low, high) = (V::splat(clamp.min), V::splat(clamp.max));
         for (pixel, sums) in pixels.iter().zip(sums) {
             let [_, y_at] = pixel.at();
             let (y, _) = y.get_mut(y_at + c..)?.as_chunks_mut::<PANEL_LEN>();

@@ -4,7 +4,6 @@
 use super::blocks::{MOST, Room, Row, Rows, Seen};
 use super::{Places, Rounding, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
-use core::array::from_fn;
 
 /// How an instruction set multiplies integers of sixteen channels with their weights.
 pub(in crate::arch) trait TwoTaps: Sized {
@@ -99,7 +98,10 @@ fn with_pairs<V: TwoTaps, const PAIRS: usize>(
                 let w = w.get(tap * channels..).unwrap_or_default();
                 sixteen_of(w.get(..channels).unwrap_or_default(), c)
             };
-            let w: [_; PAIRS] = from_fn(|pair| V::weights([of_tap(2 * pair), of_tap(2 * pair + 1)]));
+            let mut w = [V::weights([[0; PANEL_LEN]; 2]); PAIRS];
+            for (pair, w) in w.iter_mut().enumerate() {
+                *w = V::weights([of_tap(2 * pair), of_tap(2 * pair + 1)]);
+            }
             let outputs = V::Outputs::of(outputs, c);
             let seen = seen(room, image, x, c, [first * stride_h, (some - 1) * stride_h + reach, width])?;
             for row in 0..some {
