@@ -3,6 +3,7 @@
 use crate::arch::{Image, Patch};
 use crate::pieces::pieces_mut;
 use crate::rows::Band;
+use core::ops::Range;
 
 /// The taps of a window that lie over the input, at one output position: `tap + j · tap_step` over
 /// input position `input + j · input_step`, for j below `count`.
@@ -149,6 +150,14 @@ impl Window {
         let [pad, _] = pad;
         let [stride, dilation, pad] = [stride, dilation, pad].map(|v| v as usize);
         Self { input, taps, stride, dilation, pad }
+    }
+
+    /// Which of so many positions have all taps over the input.
+    pub(crate) fn whole(&self, positions: usize) -> Range<usize> {
+        let (stride, reach) = (self.stride.max(1), self.taps.saturating_sub(1) * self.dilation + 1);
+        let end =
+            (self.input + self.pad).checked_sub(reach).map_or(0, |rest| rest / stride + 1).min(positions);
+        self.pad.div_ceil(stride).min(end)..end
     }
 
     /// Whether all taps lie over the input at each of so many positions.

@@ -69,12 +69,25 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
         let Geometry { h_windows, w_windows, strides, row: len, channels } = self.geometry;
         let h_windows = h_windows.moved_on(&self.band);
         let x = self.band.x;
+        let positions = len.checked_div(channels).unwrap_or(0);
+        let whole = w_windows.whole(positions);
         for (row, y) in pieces_mut(self.band.y, len).enumerate() {
             let rows = h_windows.span(row);
-            for (column, y) in pieces_mut(y, channels).enumerate() {
+            let at = |column| {
                 let columns = w_windows.span(column);
-                let patch = strides.patch(x, [Span::ONE, rows, columns], channels);
-                let count = rows.count * columns.count;
+                (strides.patch(x, [Span::ONE, rows, columns], channels), rows.count * columns.count)
+            };
+            // A whole window is a few columns from the first one: that takes no divisions.
+            let first_whole = if A::WIDE_TILES { Some(at(whole.start)) } else { None };
+            for (column, y) in pieces_mut(y, channels).enumerate() {
+                let (patch, count) = match first_whole {
+                    Some((patch, count)) if whole.contains(&column) => {
+                        let ([x], columns) = (patch.x, column - whole.start);
+                        let x = x.get(columns * w_windows.pair_step() * channels..)?;
+                        (Patch { x: [x], ..patch }, count)
+                    }
+                    _ => at(column),
+                };
                 let result = |folded| (self.result)(folded, count);
                 match channels {
                     _ if !A::WIDE_TILES => pixel::<A, F>(&patch, y, result)?,
