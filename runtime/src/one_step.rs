@@ -148,7 +148,7 @@ fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing)
         let kernels = isa.kernels().unwrap();
         let found = load_and_run(&blocks, kernels, inputs, aliasing, (1, u32::MAX)).unwrap();
         meets_portable(isa, output.dtype, &found, &portable);
-        if cfg!(feature = "threads") && SHARED.contains(&op) {
+        if cfg!(feature = "threads") {
             let shared = load_and_run(&blocks, kernels, inputs, aliasing, (3, u32::MAX)).unwrap();
             assert_eq!(bits_of(&shared), bits_of(&found), "{} on three threads", isa.name());
         }
@@ -159,17 +159,6 @@ fn run_aliasing(op: OpCode, params: &[u8], inputs: &[Input], aliasing: Aliasing)
 fn bits_of(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
-
-/// Operators that several threads share out.
-const SHARED: &[OpCode] = &[
-    OpCode::Conv2d,
-    OpCode::Conv2dW8,
-    OpCode::Conv2dI8,
-    OpCode::DepthwiseConv2d,
-    OpCode::DepthwiseConv2dW8,
-    OpCode::DepthwiseConv2dI8,
-    OpCode::FullyConnectedI8,
-];
 
 /// The instruction sets of this machine beside the portable one.
 pub(crate) fn other_sets() -> impl Iterator<Item = Isa> {

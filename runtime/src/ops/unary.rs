@@ -7,8 +7,8 @@ use crate::operands::Operands;
 /// What an element is taken to cost, in multiply-accumulates.
 const COST: usize = 16;
 
-/// Elements that threads compute together: a line of a cache.
-pub(crate) const UNIT: usize = 64;
+/// Elements that threads compute together: a line of a cache. Tests share out fewer.
+pub(crate) const UNIT: usize = if cfg!(test) { 4 } else { 64 };
 
 /// `y[i] = f(x[i])`.
 #[inline(always)]
