@@ -6,7 +6,7 @@
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node, TensorId};
 use crate::reference::Reference;
-use flatpack_format::OpCode;
+use flatpack_format::{Layout, OpCode};
 use moment::{MomentOf, WindowOf};
 use part::Part;
 use std::ops::Range;
@@ -208,15 +208,26 @@ pub struct Operator {
     pub fewer_bytes: Option<FewerBytes>,
 }
 
-/// Which layouts weights may have, where a node's parameters allow it.
+/// Which layouts weights may have, where the parameters allow it.
 #[derive(Clone, Copy, Debug)]
 pub enum Packs {
     /// `panel16`.
-    Reals(fn(&Node) -> bool),
+    Reals(fn(&[u8]) -> bool),
     /// `pairs` and `panel16x4`.
-    Integers(fn(&Node) -> bool),
+    Integers(fn(&[u8]) -> bool),
     /// `gates16`.
     Gates,
+}
+
+impl Packs {
+    /// The layout that gateways read fastest, if it is another one than `rows`.
+    pub fn on_gateways(self, params: &[u8]) -> Option<Layout> {
+        match self {
+            Self::Reals(when) => when(params).then_some(Layout::Panel16),
+            Self::Integers(when) => when(params).then_some(Layout::Panel16x4),
+            Self::Gates => Some(Layout::Gates16),
+        }
+    }
 }
 
 /// Operators that read the weights of another in fewer bytes.

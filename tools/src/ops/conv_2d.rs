@@ -5,6 +5,7 @@ use super::{FewerBytes, Linear, Operator, Packs, conv_2d_i8, moment, part};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
 use bytemuck::bytes_of;
+use bytemuck::pod_read_unaligned;
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use std::mem::offset_of;
@@ -35,7 +36,7 @@ pub const OPERATOR: Operator = Operator {
             params.pad_h == [0, 0] && params.pad_w == [0, 0]
         },
     }),
-    packs: Some(Packs::Reals(|node| node.params::<Conv2dParams>().groups == 1)),
+    packs: Some(Packs::Reals(|params| pod_read_unaligned::<Conv2dParams>(params).groups == 1)),
     fewer_bytes: Some(FewerBytes::of_outputs(OpCode::Conv2dW8, OpCode::Conv2dW16, 0)),
     ..Operator::new(OpCode::Conv2d, reference)
 };

@@ -4,6 +4,7 @@ use super::weighted_i8::{operands, requantize};
 use super::{Operator, Packs, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
+use bytemuck::pod_read_unaligned;
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
@@ -12,8 +13,8 @@ use std::mem::offset_of;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     part: Some(part::windows::<{ offset_of!(Conv2dI8Params, pad_h) }>),
-    packs: Some(Packs::Integers(|node| {
-        let params: Conv2dI8Params = node.params();
+    packs: Some(Packs::Integers(|params| {
+        let params: Conv2dI8Params = pod_read_unaligned(params);
         params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]
     })),
     ..Operator::on_integers(OpCode::Conv2dI8, exact)

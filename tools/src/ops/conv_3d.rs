@@ -4,6 +4,7 @@ use super::conv_2d::{depth_of_output, input_of};
 use super::{Linear, Operator, Packs};
 use crate::graph::{Graph, Node};
 use crate::reference::{Reference, Windows};
+use bytemuck::pod_read_unaligned;
 use flatpack_format::OpCode;
 use flatpack_format::ops::conv_3d::Conv3dParams;
 use std::mem::offset_of;
@@ -20,7 +21,7 @@ pub const OPERATOR: Operator = Operator {
         },
         unpadded: |_, node| node.params::<Conv3dParams>().pad == [[0, 0]; 3],
     }),
-    packs: Some(Packs::Reals(|node| node.params::<Conv3dParams>().groups == 1)),
+    packs: Some(Packs::Reals(|params| pod_read_unaligned::<Conv3dParams>(params).groups == 1)),
     ..Operator::new(OpCode::Conv3d, reference)
 };
 

@@ -4,13 +4,16 @@ use super::weighted_i8::{operands, requantize};
 use super::{Operator, Packs};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
+use bytemuck::pod_read_unaligned;
 use flatpack_format::OpCode;
 use flatpack_format::ops::fully_connected::FullyConnectedParams;
 use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    packs: Some(Packs::Integers(|node| node.params::<FullyConnectedI8Params>().w_zero_point == 0)),
+    packs: Some(Packs::Integers(|params| {
+        pod_read_unaligned::<FullyConnectedI8Params>(params).w_zero_point == 0
+    })),
     ..Operator::on_integers(OpCode::FullyConnectedI8, exact)
 };
 

@@ -23,13 +23,14 @@ pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
             let operator = ops::operator(node.op);
             let layout = match (target, operator.packs) {
                 (Target::CortexM, Some(Packs::Integers(when)))
-                    if when(node) && depth(graph, weights) <= MOST_IN_PAIRS =>
+                    if when(&node.params) && depth(graph, weights) <= MOST_IN_PAIRS =>
                 {
                     Layout::Pairs
                 }
-                (Target::Linux, Some(Packs::Reals(when))) if when(node) => Layout::Panel16,
-                (Target::Linux, Some(Packs::Integers(when))) if when(node) => Layout::Panel16x4,
-                (Target::Linux, Some(Packs::Gates)) => Layout::Gates16,
+                (Target::Linux, Some(packs)) => match packs.on_gateways(&node.params) {
+                    Some(layout) => layout,
+                    None => continue,
+                },
                 _ => continue,
             };
             if !graph.is_constant(weights) {

@@ -91,7 +91,7 @@ fn weights_are_packed_where_their_kernels_read_panels() {
         }
         let of = format!("{}, case {seed}", op.name());
         let result = run(&graph, &inputs, Form::Packed);
-        if matches!(operator(op).packs, Some(Packs::Reals(when)) if when(node)) {
+        if matches!(operator(op).packs, Some(Packs::Reals(when)) if when(&node.params)) {
             let rows = run(&graph, &inputs, Form::Apart).unwrap();
             assert_eq!(result.unwrap_or_else(|error| panic!("{of}: {error:?}")), rows, "{of}");
         } else {
