@@ -29,6 +29,7 @@ mod image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 #[allow(unsafe_code)]
 mod neon;
+mod operands;
 mod patch;
 mod portable;
 #[allow(unsafe_code)]
@@ -53,6 +54,7 @@ pub(crate) use avx512::{Avx512, Avx512Vnni};
 pub use image::Image;
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 pub(crate) use neon::{Dots, Matrices, Neon, Pairs};
+pub use operands::{OutputsF32, OutputsI8, Panel, RowsI8};
 pub use patch::Patch;
 pub use portable::Portable;
 pub(crate) use portable::row_of_patch_i8;
@@ -64,7 +66,7 @@ use crate::{fixed, math};
 use flatpack_format::PANEL;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::mul_i8::MulI8Params;
-use flatpack_format::ops::{Clamp, Multiplier, OutputI8};
+use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Outputs of a panel as an array length.
 pub(crate) const PANEL_LEN: usize = PANEL as usize;
@@ -74,54 +76,6 @@ pub(crate) const ROW_TILE: usize = 4;
 
 /// Channels of a pixel that a tile computes at once.
 pub(crate) const LANES: usize = 8;
-
-/// What becomes of the sums of outputs that are reals.
-#[derive(Clone, Copy, Debug)]
-pub struct OutputsF32<'a> {
-    /// One for all outputs, or one for each; not looked at where weights have none.
-    pub scales: &'a [f32],
-    /// Empty for none.
-    pub bias: &'a [f32],
-    /// Bounds on y.
-    pub clamp: Clamp,
-}
-
-/// What becomes of the sums of outputs of 8 bits.
-#[derive(Clone, Copy, Debug)]
-pub struct OutputsI8<'a> {
-    /// What sums begin with.
-    pub bias: &'a [i32],
-    /// A multiplier for all outputs, or one for each.
-    pub requant: &'a [Multiplier],
-    /// See [`Multiplier::all_plain`].
-    pub plain: bool,
-    /// Zero point and bounds.
-    pub y: OutputI8,
-}
-
-/// Weights of 16 units of all gates: a panel of layout `gates16`.
-#[derive(Clone, Copy, Debug)]
-pub struct Panel<'a, W> {
-    /// For each element of what is multiplied, a row for each gate.
-    pub w: &'a [[W; PANEL_LEN]],
-    /// Number of gates.
-    pub gates: usize,
-}
-
-/// Rows of weights for products with patches.
-#[derive(Clone, Copy, Debug)]
-pub struct RowsI8<'a> {
-    /// A row for each output.
-    pub w: &'a [i8],
-    /// Elements of a row.
-    pub depth: usize,
-    /// What taps have that are not seen.
-    pub zero: i8,
-    /// What becomes of the sums.
-    pub outputs: OutputsI8<'a>,
-    /// Room for widened activations.
-    pub quads: &'a [Quad],
-}
 
 /// Plain loops that [`Arch::vectorize`] compiles for an instruction set: a method that is always inlined. A closure is
 /// not, and then has the instructions of every machine of the target.
@@ -133,10 +87,13 @@ pub trait Loops {
     fn run<A: Arch>(self) -> Self::Output;
 }
 
-/// Gives elements of y for elements of a and b; `None` for one is what y holds.
+/// Gives elements of y for elements of a and b; `None` for one is what y holds. Gives `None` if they were not computed.
 pub trait RunsI8: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> + Sync {}
 
 impl<F: Fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()> + Sync> RunsI8 for F {}
+
+/// Where there are none.
+type NoRunsI8 = fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()>;
 
 /// The inner loops at tile or row height. A tile gives `None` only where a tap lies outside of x or
 /// of the weights.
@@ -278,25 +235,15 @@ pub trait Arch {
         None
     }
 
-    /// Whether [`add_run_i8`](Self::add_run_i8) takes sums of these parameters.
-    fn adds_i8(_: &AddI8Params) -> bool {
-        false
-    }
-
-    /// `y[i] = requantize(a[i] + b[i])` at their common scale, see [`crate::ops::add_i8`]; their difference if `MINUS`.
-    /// `None` for a or b is what y holds. Gives `None` if it was not computed.
-    fn add_run_i8<const MINUS: bool>(
-        _params: &AddI8Params,
-        _a: Option<&[i8]>,
-        _b: Option<&[i8]>,
-        _y: &mut [i8],
-    ) -> Option<()> {
-        None
+    /// What gives `y[i] = requantize(a[i] + b[i])` at their common scale, see [`crate::ops::add_i8`], or with `MINUS` that
+    /// of their difference, if there are loops for it.
+    fn add_runs_i8<const MINUS: bool>(_params: &AddI8Params) -> Option<impl RunsI8> {
+        None::<NoRunsI8>
     }
 
     /// What gives `y[i] = requantize(a[i] · b[i])`, see [`crate::ops::mul_i8`], if there are loops for it.
     fn mul_runs_i8(_params: &MulI8Params) -> Option<impl RunsI8> {
-        None::<fn(Option<&[i8]>, Option<&[i8]>, &mut [i8]) -> Option<()>>
+        None::<NoRunsI8>
     }
 
     /// `y[i] = table[x[i]]`; `None` for x is what y holds.

@@ -6,6 +6,15 @@
 
 use core::iter::from_fn;
 
+/// What follows of an operand; `None` is one in the place of y.
+#[inline(always)]
+pub(crate) fn tail<T>(x: Option<&[T]>, at: usize) -> Option<Option<&[T]>> {
+    match x {
+        Some(x) => x.get(at..).map(Some),
+        None => Some(None),
+    }
+}
+
 /// The pieces of `len` elements, or of one if `len` is 0; a shorter rest is left out.
 #[inline]
 pub(crate) fn pieces<T>(mut rest: &[T], len: usize) -> impl Iterator<Item = &[T]> {

@@ -32,7 +32,7 @@ use super::portable::rows_of;
 use super::recurrent::{row_sums_by, state_sums_by};
 #[cfg(flatpack_float = "vfp")]
 use super::vfp;
-use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, scratch};
+use super::{Arch, Image, LANES, OutputsI8, Patch, ROW_TILE, RowsI8, RunsI8, scratch};
 #[cfg(flatpack_float = "vfp")]
 use crate::weight::Weight;
 use flatpack_format::ops::add_i8::AddI8Params;
@@ -218,16 +218,8 @@ impl Arch for Helium {
         depthwise_image::depthwise_image_i8(scratch, image, w, outputs, x, y)
     }
 
-    fn adds_i8(params: &AddI8Params) -> bool {
-        add::adds_i8(params)
-    }
-
-    fn add_run_i8<const MINUS: bool>(
-        params: &AddI8Params,
-        a: Option<&[i8]>,
-        b: Option<&[i8]>,
-        y: &mut [i8],
-    ) -> Option<()> {
-        add::add_run_i8::<MINUS>(params, a, b, y)
+    fn add_runs_i8<const MINUS: bool>(params: &AddI8Params) -> Option<impl RunsI8> {
+        let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| add::add_run::<MINUS>(params, a, b, y);
+        add::adds(params).then_some(run)
     }
 }

@@ -9,7 +9,7 @@ mod panels_i8;
 mod reals;
 mod requantize;
 
-use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, wide};
+use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
 use crate::weight::Weight;
 use core::marker::PhantomData;
 use depthwise_i8::InTurn;
@@ -91,17 +91,9 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
         wide::depthwise_image_i8::<InTurn, i8>(room, image, w, outputs, x, y)
     }
 
-    fn adds_i8(_: &AddI8Params) -> bool {
-        true
-    }
-
-    fn add_run_i8<const MINUS: bool>(
-        params: &AddI8Params,
-        a: Option<&[i8]>,
-        b: Option<&[i8]>,
-        y: &mut [i8],
-    ) -> Option<()> {
-        add_i8::add_run::<MINUS>(params, a, b, y)
+    fn add_runs_i8<const MINUS: bool>(params: &AddI8Params) -> Option<impl RunsI8> {
+        let sums = add_i8::Sums::of(params);
+        Some(move |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| sums.run::<MINUS>(a, b, y))
     }
 
     fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {

@@ -82,17 +82,6 @@ macro_rules! wide_loops {
                 x: &[i8],
                 y: &mut [i8],
             ) = $depthwise_image_i8(room, image, w, outputs, x, y);
-
-            fn add_run_i8[const MINUS: bool](
-                params: &AddI8Params,
-                a: Option<&[i8]>,
-                b: Option<&[i8]>,
-                y: &mut [i8],
-            ) = $crate::arch::x86::add_i8::add_run::<$Reals, $Outputs, MINUS>(params, a, b, y);
-        }
-
-        fn adds_i8(params: &AddI8Params) -> bool {
-            $crate::arch::x86::add_i8::adds(params)
         }
 
         fn all_plain(multipliers: &[Multiplier]) -> bool {
@@ -104,19 +93,14 @@ macro_rules! wide_loops {
             unsafe { run(multipliers) }
         }
 
+        fn add_runs_i8<const MINUS: bool>(params: &AddI8Params) -> Option<impl RunsI8> {
+            let sums = $crate::arch::x86::add_i8::Sums::<$Outputs, MINUS>::of(params)?;
+            Some($crate::arch::x86::binary_i8::runs::<$Reals>(sums))
+        }
+
         fn mul_runs_i8(params: &MulI8Params) -> Option<impl RunsI8> {
-            #[target_feature(enable = $features)]
-            fn run(
-                products: &$crate::arch::x86::mul_i8::Products<'_>,
-                a: Option<&[i8]>,
-                b: Option<&[i8]>,
-                y: &mut [i8],
-            ) -> Option<()> {
-                $crate::arch::x86::binary_i8::run::<$Reals>(products, a, b, y)
-            }
             let products = $crate::arch::x86::mul_i8::Products::of(params);
-            // SAFETY: the processor has these features.
-            Some(move |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| unsafe { run(&products, a, b, y) })
+            Some($crate::arch::x86::binary_i8::runs::<$Reals>(products))
         }
 
         fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
@@ -147,9 +131,6 @@ macro_rules! wide_loops {
             unsafe { run::<Self, L>(loops) }
         }
     };
-    // Only that one is not seen from its arguments.
-    (@call $run:ident [const MINUS: bool] $arguments:tt) => { $run::<MINUS> $arguments };
-    (@call $run:ident [$($generics:tt)*] $arguments:tt) => { $run $arguments };
     ($features:literal => $(
         fn $name:ident[$($generics:tt)*]($($argument:ident: $Type:ty),* $(,)?) = $loops:expr;
     )*) => { $(
@@ -159,7 +140,7 @@ macro_rules! wide_loops {
                 $loops
             }
             // SAFETY: the processor has these features.
-            unsafe { wide_loops!(@call run [$($generics)*] ($($argument),*)) }
+            unsafe { run($($argument),*) }
         }
     )* };
 }

@@ -88,14 +88,11 @@ pub(crate) fn broadcast_runs<A: Arch, T: Pod + Send + Sync>(
     let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
     let ((len, strides), macs) = (walk.run(), COST * y.len());
-    // One run is shared out itself, several are as they are.
-    let unit = if len == y.len() { UNIT } else { len };
-    node.threads().share(y, unit, macs, |first, y| {
-        let (walk, len) = match first {
-            0 => (walk, if len == unit { len } else { y.len() }),
-            _ if len == unit => (walk.skipped(first), len),
-            _ => (walk.moved(first * unit), y.len()),
-        };
+    // One run is shared out by its elements, several as they are.
+    let single = len == y.len();
+    node.threads().share(y, if single { UNIT } else { len }, macs, |first, y| {
+        let (walk, len) =
+            if single { (walk.moved(first * UNIT), y.len()) } else { (walk.skipped(first), len) };
         A::vectorize(Runs { walk, len, strides, operands: [a, b], y, run: &run, f: &f })
     })
 }

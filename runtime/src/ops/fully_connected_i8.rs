@@ -62,25 +62,13 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     {
         return Some(());
     }
-    if A::WIDE_TILES {
-        // Its memory of a step is large, and what is on the stack is touched page by page.
-        return apart::<A, LEAN>(node, weights, x, y);
-    }
-    with_memory::<A, LEAN>(node, weights, x, y)
-}
-
-#[inline(never)]
-fn apart<A: Arch, const LEAN: bool>(
-    node: &Node<'_>,
-    weights: WeightsI8<'_>,
-    x: &[i8],
-    y: &mut [i8],
-) -> Option<()> {
     with_memory::<A, LEAN>(node, weights, x, y)
 }
 
 /// With the memory of a step that loops over images and rows have.
-#[inline(always)]
+// That of gateways is large, and what is on the stack is touched page by page.
+#[cfg_attr(feature = "std", inline(never))]
+#[cfg_attr(not(feature = "std"), inline(always))]
 fn with_memory<A: Arch, const LEAN: bool>(
     node: &Node<'_>,
     weights: WeightsI8<'_>,

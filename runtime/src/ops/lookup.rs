@@ -12,6 +12,7 @@ use super::unary::UNIT;
 use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::tail;
 use flatpack_format::OpCode;
 use flatpack_format::ops::lookup::RULE;
 
@@ -31,11 +32,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x = if in_place { None } else { Some(reads.bytes(x)?) };
     let macs = y.len();
     node.threads().share(y, UNIT, macs, |first, y| {
-        let x = match x {
-            Some(x) => Some(x.get(first * UNIT..)?),
-            None => None,
-        };
-        A::lookup(table, x, y);
+        A::lookup(table, tail(x, first * UNIT)?, y);
         Some(())
     })
 }

@@ -3,6 +3,7 @@
 use crate::arch::{Arch, Loops};
 use crate::kernel::Node;
 use crate::operands::Operands;
+use crate::pieces::tail;
 
 /// What an element is taken to cost, in multiply-accumulates.
 const COST: usize = 16;
@@ -21,11 +22,7 @@ pub(crate) fn run<A: Arch>(
     let x = if node.in_place(0) { None } else { Some(reads.get::<f32>(node.input(0)?)?) };
     let macs = COST * y.len();
     node.threads().share(y, UNIT, macs, |first, y| {
-        let x = match x {
-            Some(x) => Some(x.get(first * UNIT..)?),
-            None => None,
-        };
-        A::vectorize(Elements { x, y, f: &f });
+        A::vectorize(Elements { x: tail(x, first * UNIT)?, y, f: &f });
         Some(())
     })
 }

@@ -130,8 +130,11 @@ pub(crate) fn sums(random: &mut Random) -> Option<bool> {
     let (in_y, from_a) = (if places == 1 { a } else { b }, (places != 1).then_some(a));
     y.iter_mut().zip(in_y).for_each(|(y, x)| *y = *x);
     let from_b = (places != 2).then_some(b);
-    let run = if minus { Active::add_run_i8::<true> } else { Active::add_run_i8::<false> };
-    if !Active::adds_i8(&p) || run(&p, from_a, from_b, y).is_none() {
+    let ran = match minus {
+        true => Active::add_runs_i8::<true>(&p).and_then(|run| run(from_a, from_b, y)),
+        false => Active::add_runs_i8::<false>(&p).and_then(|run| run(from_a, from_b, y)),
+    };
+    if ran.is_none() {
         return Some(false);
     }
     let scaled = |x: i8, zero_point: i32, by| fixed::multiply((i32::from(x) - zero_point) << 20, by);

@@ -210,6 +210,15 @@ impl Rounded for Reals {
         cast(unsafe { last_bytes(cast(self.0)) })
     }
 
+    fn run(of: &impl Pairs<Self>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()> {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn run(of: &impl Pairs<Reals>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()> {
+            binary_i8::run(of, a, b, y)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        unsafe { run(of, a, b, y) }
+    }
+
     #[inline(always)]
     fn exactly(of: &impl Pairs<Self>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]) {
         #[target_feature(enable = "avx2,fma,f16c")]

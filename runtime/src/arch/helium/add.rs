@@ -5,15 +5,15 @@ use core::slice;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
-/// See [`Arch::adds_i8`](crate::arch::Arch::adds_i8).
-pub(super) fn adds_i8(p: &AddI8Params) -> bool {
+/// Whether [`add_run`] takes sums of these parameters.
+pub(super) fn adds(p: &AddI8Params) -> bool {
     let shifts = [p.a_multiplier.shift, p.b_multiplier.shift];
     shifts.iter().all(|shift| (-31..=0).contains(shift))
         && Multiplier::all_plain(slice::from_ref(&p.multiplier))
 }
 
-/// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
-pub(super) fn add_run_i8<const MINUS: bool>(
+/// See [`Arch::add_runs_i8`](crate::arch::Arch::add_runs_i8).
+pub(super) fn add_run<const MINUS: bool>(
     p: &AddI8Params,
     a: Option<&[i8]>,
     b: Option<&[i8]>,
@@ -25,7 +25,7 @@ pub(super) fn add_run_i8<const MINUS: bool>(
         Some(x) => x.get(..len).map(<[i8]>::as_ptr),
         None => Some(place.cast_const()),
     };
-    if len == 0 || !adds_i8(p) {
+    if len == 0 || !adds(p) {
         return None;
     }
     let moved = |zero_point: i32| zero_point.wrapping_neg().wrapping_shl(20);

@@ -7,23 +7,8 @@ use core::arch::aarch64::*;
 use flatpack_format::ops::add_i8::AddI8Params;
 use flatpack_format::ops::{Multiplier, OutputI8};
 
-/// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
-pub(super) fn add_run<const MINUS: bool>(
-    params: &AddI8Params,
-    a: Option<&[i8]>,
-    b: Option<&[i8]>,
-    y: &mut [i8],
-) -> Option<()> {
-    let sums = Sixteen::of(params);
-    for at in (0..y.len()).step_by(16) {
-        let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
-        put(sums.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
-    }
-    Some(())
-}
-
-/// Sums of sixteen elements.
-struct Sixteen {
+/// Sums of two tensors.
+pub(super) struct Sums {
     a: Operand,
     b: Operand,
     by: [Multipliers; 4],
@@ -56,9 +41,9 @@ impl Operand {
     }
 }
 
-impl Sixteen {
-    #[inline(always)]
-    fn of(params: &AddI8Params) -> Self {
+impl Sums {
+    /// With these parameters.
+    pub(super) fn of(params: &AddI8Params) -> Self {
         Self {
             a: Operand::of(params.a_zero_point, params.a_multiplier),
             b: Operand::of(params.b_zero_point, params.b_multiplier),
@@ -67,11 +52,25 @@ impl Sixteen {
         }
     }
 
+    /// See [`Arch::add_runs_i8`](crate::arch::Arch::add_runs_i8).
+    pub(super) fn run<const MINUS: bool>(
+        &self,
+        a: Option<&[i8]>,
+        b: Option<&[i8]>,
+        y: &mut [i8],
+    ) -> Option<()> {
+        for at in (0..y.len()).step_by(16) {
+            let (a, b) = (sixteen_of(a.unwrap_or(y), at), sixteen_of(b.unwrap_or(y), at));
+            put(self.sixteen::<MINUS>(a, b), y.get_mut(at..)?);
+        }
+        Some(())
+    }
+
     #[inline(always)]
     fn sixteen<const MINUS: bool>(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16] {
         #[target_feature(enable = "neon")]
         #[inline]
-        fn both<const MINUS: bool>(sums: &Sixteen, a: int8x16_t, b: int8x16_t) -> [int32x4_t; 4] {
+        fn both<const MINUS: bool>(sums: &Sums, a: int8x16_t, b: int8x16_t) -> [int32x4_t; 4] {
             let mut both = sums.a.scaled(a);
             for (a, b) in both.iter_mut().zip(sums.b.scaled(b)) {
                 *a = if MINUS { vsubq_s32(*a, b) } else { vaddq_s32(*a, b) };

@@ -1,34 +1,15 @@
 //! Sums of integers at their common scale.
 
-use super::binary_i8::{self, Pairs};
+use super::binary_i8::Pairs;
 use super::requantize::{Elements, Rounded, power};
 use crate::arch::OutputsI8;
 use crate::arch::wide::{Places, Rounding};
 use bytemuck::{Pod, cast};
-use core::slice;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::add_i8::AddI8Params;
 
-/// See [`Arch::adds_i8`](crate::arch::Arch::adds_i8): real models' operands are not shifted to the left.
-pub(in crate::arch) fn adds(params: &AddI8Params) -> bool {
-    params.a_multiplier.shift <= 0 && params.b_multiplier.shift <= 0
-}
-
-/// See [`Arch::add_run_i8`](crate::arch::Arch::add_run_i8).
-#[inline(always)]
-pub(in crate::arch) fn add_run<V: Rounded, O: Rounding<Sums: Pod>, const MINUS: bool>(
-    params: &AddI8Params,
-    a: Option<&[i8]>,
-    b: Option<&[i8]>,
-    y: &mut [i8],
-) -> Option<()> {
-    let requant = slice::from_ref(&params.multiplier);
-    let outputs = OutputsI8 { bias: &[], requant, plain: Multiplier::all_plain(requant), y: params.y };
-    binary_i8::run::<V>(&Sums::<O, MINUS>::of(params, O::of(&outputs, 0), outputs.plain), a, b, y)
-}
-
-/// Sums, or differences.
-struct Sums<O, const MINUS: bool> {
+/// Sums of two tensors, or differences: see [`crate::ops::add_i8`].
+pub(in crate::arch) struct Sums<O, const MINUS: bool> {
     /// What an element of each operand is in y, and what both are together where they are zero.
     by: [f32; 2],
     of_zeros: f32,
@@ -38,10 +19,12 @@ struct Sums<O, const MINUS: bool> {
     outputs: O,
 }
 
-impl<O, const MINUS: bool> Sums<O, MINUS> {
-    #[inline(always)]
-    fn of(params: &AddI8Params, outputs: O, plain: bool) -> Self {
+impl<O: Rounding, const MINUS: bool> Sums<O, MINUS> {
+    /// With these parameters; `None` if an operand is shifted to the left, which real models' are not.
+    pub(in crate::arch) fn of(params: &AddI8Params) -> Option<Self> {
         let &AddI8Params { a_zero_point, a_multiplier, b_zero_point, b_multiplier, multiplier, y } = params;
+        let requant = [multiplier];
+        let outputs = OutputsI8 { bias: &[], requant: &requant, plain: Multiplier::all_plain(&requant), y };
         let real = |by: Multiplier| f64::from(by.mantissa) * f64::from(power(by.shift - 31));
         let of_y = real(multiplier);
         let scaled = |by: Multiplier| real(by) * f64::from(1 << 20) * of_y;
@@ -51,13 +34,14 @@ impl<O, const MINUS: bool> Sums<O, MINUS> {
         // Operands, factors and what they add up to have errors of 2⁻²⁴ of at most 256 times both factors each, three
         // times; and both operands and their sum are rounded as integers, by up to 1 and by half of that.
         let error = (of_a + of_b.abs()) / 16384.0 + 3.0 * of_y;
-        Self {
+        let scales = [Scale::of(a_zero_point, a_multiplier)?, Scale::of(b_zero_point, b_multiplier)?];
+        Some(Self {
             by: [of_a as f32, of_b as f32],
             of_zeros: of_zeros as f32,
-            elements: Elements::of(&y, if plain { error as f32 } else { 1.0 }),
-            scales: [Scale::of(a_zero_point, a_multiplier), Scale::of(b_zero_point, b_multiplier)],
-            outputs,
-        }
+            elements: Elements::of(&y, if outputs.plain { error as f32 } else { 1.0 }),
+            scales,
+            outputs: O::of(&outputs, 0),
+        })
     }
 }
 
@@ -105,16 +89,16 @@ struct Scale {
 }
 
 impl Scale {
-    fn of(zero_point: i32, by: Multiplier) -> Self {
-        let right = by.shift.min(0).unsigned_abs();
-        Self {
+    fn of(zero_point: i32, by: Multiplier) -> Option<Self> {
+        let right = if by.shift > 0 { return None } else { by.shift.unsigned_abs() };
+        Some(Self {
             zero_point,
             upper: by.mantissa >> 11,
             lower: by.mantissa & 0x7ff,
             right,
             half: (1u32.wrapping_shl(right) >> 1).cast_signed(),
             shifts: if right == 0 { 0 } else { -1 },
-        }
+        })
     }
 
     /// Elements at the common scale.

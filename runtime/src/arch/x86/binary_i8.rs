@@ -1,7 +1,9 @@
 //! Elementwise operators of two integers, as reals of sixteen elements.
 
 use super::requantize::{Elements, Rounded};
+use crate::arch::RunsI8;
 use crate::arch::wide::{Places, put, sixteen_of};
+use crate::pieces::tail;
 
 /// Elements that are rounded before one looks whether all are sure, in sixteens.
 const MANY: usize = 4;
@@ -18,6 +20,11 @@ pub(in crate::arch) trait Pairs<V> {
     fn exactly(&self, a: [i8; 16], b: [i8; 16]) -> [i8; 16];
 }
 
+/// What gives y of a and b.
+pub(in crate::arch) fn runs<V: Rounded>(of: impl Pairs<V> + Sync) -> impl RunsI8 {
+    move |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| V::run(&of, a, b, y)
+}
+
 /// y of a and b; `None` for one is what y holds.
 #[inline(always)]
 pub(in crate::arch) fn run<V: Rounded>(
@@ -31,9 +38,9 @@ pub(in crate::arch) fn run<V: Rounded>(
     let (many, few) = sixteens.as_chunks_mut::<MANY>();
     let (at_few, at_rest) = (16 * MANY * many.len(), len - rest.len());
     chunks(of, a, b, many)?;
-    chunks(of, from(a, at_few)?, from(b, at_few)?, few.as_chunks_mut::<1>().0)?;
+    chunks(of, tail(a, at_few)?, tail(b, at_few)?, few.as_chunks_mut::<1>().0)?;
     if !rest.is_empty() {
-        let (a, b) = (from(a, at_rest)?.unwrap_or(rest), from(b, at_rest)?.unwrap_or(rest));
+        let (a, b) = (tail(a, at_rest)?.unwrap_or(rest), tail(b, at_rest)?.unwrap_or(rest));
         let (a, b) = (sixteen_of(a, 0), sixteen_of(b, 0));
         let mut y = [[0; 16]];
         some::<V, 1>(of, &[a], &[b], &mut y)?;
@@ -41,15 +48,6 @@ pub(in crate::arch) fn run<V: Rounded>(
         put(y, rest);
     }
     Some(())
-}
-
-/// What follows, if it is not what y holds.
-#[inline(always)]
-fn from(x: Option<&[i8]>, at: usize) -> Option<Option<&[i8]>> {
-    match x {
-        Some(x) => x.get(at..).map(Some),
-        None => Some(None),
-    }
 }
 
 /// `P` sixteens at a time.

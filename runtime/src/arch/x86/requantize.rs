@@ -40,6 +40,9 @@ pub(in crate::arch) trait Rounded: Sixteen {
     /// The last bytes of their bits.
     fn last_bytes(self) -> [i8; 16];
 
+    /// [`run`](super::binary_i8::run) in a function compiled for the instruction set.
+    fn run(of: &impl Pairs<Self>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()>;
+
     /// [`exactly`](super::binary_i8::exactly) in a function of its own, compiled for the instruction set: registers are for
     /// what nearly all elements need.
     fn exactly(of: &impl Pairs<Self>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]);
