@@ -79,47 +79,62 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
             };
             // A whole window is a few columns from the first one: that takes no divisions.
             let first_whole = if A::WIDE_TILES { Some(at(whole.start)) } else { None };
-            for (column, y) in pieces_mut(y, channels).enumerate() {
+            let (mut column, mut rest) = (0, y);
+            while column < positions {
+                let many = A::WIDE_TILES && channels >= 16 && whole.contains(&column);
+                let together = if many && column + TOGETHER <= whole.end { TOGETHER } else { 1 };
+                let (y, after) = rest.split_at_mut_checked(together * channels)?;
+                let step = w_windows.pair_step() * channels;
                 let (patch, count) = match first_whole {
                     Some((patch, count)) if whole.contains(&column) => {
-                        let ([x], columns) = (patch.x, column - whole.start);
-                        let x = x.get(columns * w_windows.pair_step() * channels..)?;
-                        (Patch { x: [x], ..patch }, count)
+                        let [x] = patch.x;
+                        (Patch { x: [x.get((column - whole.start) * step..)?], ..patch }, count)
                     }
                     _ => at(column),
                 };
                 let result = |folded| (self.result)(folded, count);
-                match channels {
-                    _ if !A::WIDE_TILES => pixel::<A, F>(&patch, y, result)?,
-                    32.. => wide_pixel::<A, F, 32>(&patch, y, result)?,
-                    16.. => wide_pixel::<A, F, 16>(&patch, y, result)?,
+                match (together, channels) {
+                    (TOGETHER, 32..) => wide_pixels::<A, F, 32, TOGETHER>(&patch, step, y, result)?,
+                    (TOGETHER, _) => wide_pixels::<A, F, 16, TOGETHER>(&patch, step, y, result)?,
+                    (_, 32..) if A::WIDE_TILES => wide_pixels::<A, F, 32, 1>(&patch, step, y, result)?,
+                    (_, 16..) if A::WIDE_TILES => wide_pixels::<A, F, 16, 1>(&patch, step, y, result)?,
                     _ => pixel::<A, F>(&patch, y, result)?,
                 }
+                (column, rest) = (column + together, after);
             }
         }
         Some(())
     }
 }
 
-/// [`pixel`] of `L` channels or more, so many at once.
+/// Pixels side by side that are folded together where registers are wide.
+const TOGETHER: usize = 4;
+
+/// [`pixel`] of `P` pixels, whose windows are so many elements from each other, with `L` channels or more: so many at once.
 #[inline(always)]
-pub(crate) fn wide_pixel<A: Arch, F: Fold<A>, const L: usize>(
+pub(crate) fn wide_pixels<A: Arch, F: Fold<A>, const L: usize, const P: usize>(
     patch: &Patch<'_, 1, F::Element>,
+    step: usize,
     y: &mut [F::Element],
     result: impl Fn(F::Folded) -> F::Element,
 ) -> Option<()> {
     let [x] = patch.x;
-    let last = y.len().checked_sub(L)?;
+    let channels = y.len() / P;
+    let last = channels.checked_sub(L)?;
     for first in (0..last).step_by(L).chain([last]) {
-        let mut lanes = [F::START; L];
+        let mut lanes = [[F::START; L]; P];
         let x = x.get(first..)?;
         patch.try_each_tap(|x_at, _| {
-            let x: &[_; L] = x.get(x_at..)?.first_chunk()?;
-            lanes.iter_mut().zip(x).for_each(|(folded, x)| *folded = F::one(*folded, *x));
+            for (p, lanes) in lanes.iter_mut().enumerate() {
+                let x: &[_; L] = x.get(x_at + p * step..)?.first_chunk()?;
+                lanes.iter_mut().zip(x).for_each(|(folded, x)| *folded = F::one(*folded, *x));
+            }
             Some(())
         })?;
-        let y: &mut [_; L] = y.get_mut(first..)?.first_chunk_mut()?;
-        *y = lanes.map(&result);
+        for (p, lanes) in lanes.into_iter().enumerate() {
+            let y: &mut [_; L] = y.get_mut(p * channels + first..)?.first_chunk_mut()?;
+            *y = lanes.map(&result);
+        }
     }
     Some(())
 }
