@@ -11,6 +11,8 @@ mod depthwise_i8;
 mod functions;
 mod gates;
 mod panels;
+#[allow(unsafe_code)]
+mod pixels;
 mod rectangles;
 mod rows;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub(super) use gates::{gate_rows, gates};
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use panels::{OnePixel, conv_pixel_in_panels, row_in_panels};
+use pixels::Sixteens;
 pub(super) use rows::gemm_rows;
 
 use super::{OutputsI8, PANEL_LEN, ROW_TILE};
@@ -117,15 +120,15 @@ impl Places<'_> {
             || self.stride == self.len && self.y.len() >= P.saturating_sub(1) * self.stride + PANEL_LEN
     }
 
-    /// Where these are, and how far from each other, or else some.
+    /// Where these are, or else some.
     #[inline(always)]
     pub(super) fn sixteens<'p, const P: usize>(
         &'p mut self,
         some: &'p mut [[i8; PANEL_LEN]; P],
-    ) -> (&'p mut [i8], usize) {
+    ) -> Option<Sixteens<'p, P>> {
         match self.take_sixteen::<P>() {
-            true => (self.y, self.stride),
-            false => (some.as_flattened_mut(), PANEL_LEN),
+            true => Sixteens::of(self.y, self.stride),
+            false => Sixteens::of(some.as_flattened_mut(), PANEL_LEN),
         }
     }
 

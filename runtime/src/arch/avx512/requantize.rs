@@ -58,8 +58,10 @@ impl Multipliers {
             *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
         }
         if !self.elements.put(&reals, &mut places)? {
+            // A copy: the sums themselves are in memory only if they are needed there.
+            let sums = *sums;
             // SAFETY: the processor has AVX-512.
-            unsafe { self.put_as_integers(sums, places) }?;
+            unsafe { self.put_as_integers(&sums, places) }?;
         }
         Some(())
     }

@@ -66,14 +66,14 @@ impl Rounding for Outputs {
     #[inline(always)]
     fn put<const P: usize>(&self, sums: &[[int32x4_t; 4]; P], mut places: Places<'_>) -> Option<()> {
         let (sixteen, mut some) = (places.take_sixteen::<P>(), [[0; PANEL_LEN]; P]);
-        let (y, stride) = places.sixteens(&mut some);
+        let mut y = places.sixteens(&mut some)?;
         for (p, sums) in sums.iter().enumerate() {
             let mut sums = *sums;
             for (sum, start) in sums.iter_mut().zip(self.start) {
                 // SAFETY: the processor has NEON.
                 *sum = unsafe { vaddq_s32(*sum, start) };
             }
-            *y.get_mut(p * stride..)?.first_chunk_mut()? = requantize(&cast(sums), &self.by, &self.y);
+            y.put(p, requantize(&cast(sums), &self.by, &self.y));
         }
         if sixteen { Some(()) } else { places.put(&some) }
     }

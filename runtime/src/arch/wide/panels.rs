@@ -2,6 +2,7 @@
 //! those of sixteen outputs.
 
 use super::blocks::{Block, LEN, MOST_PIXELS, Room, Rows, each_block};
+use super::pixels::Pixels;
 use super::{Places, Rounding};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
@@ -388,15 +389,15 @@ impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
         }
         let mut w = self.w;
         let groups = self.len / GROUP;
+        let pixels = Pixels::of(self.seen, *self.pixels);
         for tap in self.taps {
             let mut of_tap = w;
             for (w, of_tap) in w.iter_mut().zip(&mut of_tap) {
                 (*of_tap, *w) = w.split_at_checked(groups)?;
             }
             let mut x: [&[[V::X; GROUP]]; P] = [&[]; P];
-            for (x, pixel) in x.iter_mut().zip(self.pixels) {
-                let at = (pixel + tap) as usize;
-                *x = self.seen.get(at..)?.as_chunks().0.get(..groups)?;
+            for (x, of_pixel) in x.iter_mut().zip(pixels.tap(*tap as usize, groups * GROUP)?) {
+                (*x, _) = of_pixel.as_chunks();
             }
             V::add_tap(&mut acc, of_tap, x, groups)?;
         }

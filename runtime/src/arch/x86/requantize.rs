@@ -89,13 +89,13 @@ impl Elements {
         let (min, max, integers) = (V::splat(self.min), V::splat(self.max), V::splat(self.integers));
         let mut furthest = V::splat(0.0);
         let (sixteen, mut some) = (places.take_sixteen::<P>(), [[0; PANEL_LEN]; P]);
-        let (y, stride) = places.sixteens(&mut some);
+        let mut y = places.sixteens(&mut some)?;
         // Each as it is rounded: what is moved as many takes longer than all else.
         for (p, real) in reals.iter().enumerate() {
             let real = real.max(min).min(max);
             let rounded = real.add(integers);
             furthest = furthest.larger(real.sub(rounded.sub(integers)));
-            *y.get_mut(p * stride..)?.first_chunk_mut()? = rounded.last_bytes();
+            y.put(p, rounded.last_bytes());
         }
         if !sixteen {
             places.put(&some)?;
