@@ -8,6 +8,7 @@ pub(super) mod blocks;
 mod conv;
 mod depthwise;
 mod depthwise_i8;
+mod depthwise_rows;
 mod functions;
 mod gates;
 mod panels;
@@ -18,7 +19,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) use conv::{Tile, conv_image};
+pub(super) use conv::conv_image;
 pub(super) use depthwise::depthwise_image;
 #[cfg(target_arch = "x86_64")]
 pub(super) use depthwise_i8::tiles;
@@ -72,11 +73,8 @@ pub(super) trait Sixteen: Copy {
         Self::load(&sixteen_of(from, 0))
     }
 
-    /// [`Tile::run`] in a function of its own, compiled for the instruction set: the sums then stay in registers.
-    fn run_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, Self, W, P, N>,
-        y: &mut [f32],
-    ) -> Option<()>;
+    /// [`Apart::run`] in a function of its own, compiled for the instruction set: what it works with stays in registers.
+    fn apart(work: &impl Apart, y: &mut [f32]) -> Option<()>;
 
     /// The sum of the elements of each.
     fn totals(of: [Self; ROW_TILE]) -> [f32; ROW_TILE];
@@ -98,6 +96,12 @@ pub(super) trait Sixteen: Copy {
 
     /// The smaller of the two; `self` where one is a NaN.
     fn min(self, other: Self) -> Self;
+}
+
+/// Work of a loop, enough to be a function by itself.
+pub(super) trait Apart {
+    /// Does it: what it gives is put into y. `None` where a tap lies outside of x, or y is too short.
+    fn run(&self, y: &mut [f32]) -> Option<()>;
 }
 
 /// Where sixteen elements of each of some pixels go, or the first ones of them.
@@ -153,6 +157,14 @@ pub(super) trait Rounding {
     /// Sums of `P` pixels, without what they begin with, as elements of y, bit by bit as
     /// [`fixed::requantize`](crate::fixed::requantize) rounds.
     fn put<const P: usize>(&self, sums: &[Self::Sums; P], places: Places<'_>) -> Option<()>;
+}
+
+/// How many pixels a tile has, of one of these numbers: the first with which tiles have the fewest in all. All that there
+/// are, if those are fewer.
+#[inline(always)]
+pub(super) fn tile_of(pixels: usize, sizes: &[usize]) -> usize {
+    let sizes = sizes.iter().copied().filter(|size| *size <= pixels);
+    sizes.min_by_key(|size| pixels.next_multiple_of(*size)).unwrap_or(pixels)
 }
 
 /// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.

@@ -1,10 +1,9 @@
 //! Sixteen reals in two registers.
 
-use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::wide::{Apart, Sixteen};
 use crate::arch::x86::binary_i8::{self, Pairs};
 use crate::arch::x86::requantize::Rounded;
 use crate::arch::{PANEL_LEN, ROW_TILE};
-use crate::weight::Weight;
 use bytemuck::cast;
 use core::arch::x86_64::*;
 
@@ -50,21 +49,14 @@ impl Sixteen for Reals {
         Self([low, high])
     }
 
-    #[inline(always)]
-    fn run_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, Self, W, P, N>,
-        y: &mut [f32],
-    ) -> Option<()> {
+    #[inline(never)]
+    fn apart(work: &impl Apart, y: &mut [f32]) -> Option<()> {
         #[target_feature(enable = "avx2,fma,f16c")]
-        #[inline(never)]
-        fn run<W: Weight, const P: usize, const N: usize>(
-            tile: &Tile<'_, Reals, W, P, N>,
-            y: &mut [f32],
-        ) -> Option<()> {
-            tile.run(y)
+        fn run(work: &impl Apart, y: &mut [f32]) -> Option<()> {
+            work.run(y)
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(tile, y) }
+        unsafe { run(work, y) }
     }
 
     #[inline(always)]
@@ -259,21 +251,14 @@ impl Sixteen for Eight {
         Self(unsafe { _mm256_cvtph_ps(cast(low)) })
     }
 
-    #[inline(always)]
-    fn run_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, Self, W, P, N>,
-        y: &mut [f32],
-    ) -> Option<()> {
+    #[inline(never)]
+    fn apart(work: &impl Apart, y: &mut [f32]) -> Option<()> {
         #[target_feature(enable = "avx2,fma,f16c")]
-        #[inline(never)]
-        fn run<W: Weight, const P: usize, const N: usize>(
-            tile: &Tile<'_, Eight, W, P, N>,
-            y: &mut [f32],
-        ) -> Option<()> {
-            tile.run(y)
+        fn run(work: &impl Apart, y: &mut [f32]) -> Option<()> {
+            work.run(y)
         }
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { run(tile, y) }
+        unsafe { run(work, y) }
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Dot products of bytes: sixteen outputs an instruction.
 
 use super::requantize::Outputs;
-use crate::arch::wide::{GROUP, PanelTile, Products};
+use crate::arch::wide::{GROUP, PanelTile, Products, tile_of};
 use crate::arch::x86::dots::{Dots, OfOnePixel, OfPixels, dots_with};
 use crate::arch::x86::unsigned::Unsigned;
 use bytemuck::cast;
@@ -15,7 +15,7 @@ impl Dots for OneRegister {
     type Outputs = Outputs;
 
     // Each element of x is loaded for two panels, and their weights for six pixels.
-    const PIXELS: usize = 6;
+    const PIXELS: usize = 7;
 
     // A second-level cache is fast enough for what is loaded for two panels, and weights are summed up for each block.
     const BLOCK: usize = 60 * 1024;
@@ -25,10 +25,11 @@ impl Dots for OneRegister {
     #[inline(always)]
     fn tiles(products: &Products<'_, Unsigned>, y: &mut [i8]) -> Option<()> {
         // An instruction is done after four others or more.
-        match products.pixels() {
+        match tile_of(products.pixels(), &[7, 6]) {
             1..4 => products.panels::<OfPixels<Self>, 1, 2>(y),
             4 | 5 => products.panels::<OfPixels<Self>, 4, 2>(y),
-            _ => products.panels::<OfPixels<Self>, { Self::PIXELS }, 2>(y),
+            6 => products.panels::<OfPixels<Self>, 6, 2>(y),
+            _ => products.panels::<OfPixels<Self>, 7, 2>(y),
         }
     }
 

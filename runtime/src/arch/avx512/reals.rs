@@ -1,11 +1,10 @@
 //! Sixteen reals in a register.
 
 use crate::arch::avx2::Eight;
-use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::wide::{Apart, Sixteen};
 use crate::arch::x86::binary_i8::{self, Pairs};
 use crate::arch::x86::requantize::Rounded;
 use crate::arch::{PANEL_LEN, ROW_TILE};
-use crate::weight::Weight;
 use bytemuck::cast;
 use core::arch::x86_64::*;
 
@@ -41,21 +40,14 @@ impl Sixteen for Reals {
         Self(unsafe { _mm512_maskz_loadu_ps(some, from.as_ptr()) })
     }
 
-    #[inline(always)]
-    fn run_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, Self, W, P, N>,
-        y: &mut [f32],
-    ) -> Option<()> {
+    #[inline(never)]
+    fn apart(work: &impl Apart, y: &mut [f32]) -> Option<()> {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,fma")]
-        #[inline(never)]
-        fn run<W: Weight, const P: usize, const N: usize>(
-            tile: &Tile<'_, Reals, W, P, N>,
-            y: &mut [f32],
-        ) -> Option<()> {
-            tile.run(y)
+        fn run(work: &impl Apart, y: &mut [f32]) -> Option<()> {
+            work.run(y)
         }
         // SAFETY: the processor has AVX-512.
-        unsafe { run(tile, y) }
+        unsafe { run(work, y) }
     }
 
     #[inline(always)]

@@ -1,8 +1,7 @@
 //! Sixteen reals in four registers.
 
-use crate::arch::wide::{Sixteen, Tile};
+use crate::arch::wide::{Apart, Sixteen};
 use crate::arch::{PANEL_LEN, ROW_TILE};
-use crate::weight::Weight;
 use bytemuck::cast;
 use core::arch::aarch64::*;
 
@@ -29,11 +28,8 @@ impl Sixteen for Reals {
     }
 
     #[inline(never)]
-    fn run_tile<W: Weight, const P: usize, const N: usize>(
-        tile: &Tile<'_, Self, W, P, N>,
-        y: &mut [f32],
-    ) -> Option<()> {
-        tile.run(y)
+    fn apart(work: &impl Apart, y: &mut [f32]) -> Option<()> {
+        work.run(y)
     }
 
     #[inline(always)]

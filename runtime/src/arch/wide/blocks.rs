@@ -14,17 +14,23 @@ pub(in crate::arch) type Row<X> = [X; LEN];
 pub(in crate::arch) const MOST: usize = 2048;
 
 /// The most pixels of a block.
-pub(in crate::arch) const MOST_PIXELS: usize = 256;
+pub(in crate::arch) const MOST_PIXELS: usize = 252;
 
 /// Memory of a step, so that no register is loaded from two cache lines.
 #[derive(Debug)]
 #[repr(align(64))]
-pub(crate) struct Room<X>(pub(in crate::arch) [MaybeUninit<Row<X>>; MOST]);
+pub(crate) struct Room<X, const ROWS: usize = MOST>(pub(in crate::arch) [MaybeUninit<Row<X>>; ROWS]);
 
 /// Rows of elements that need not be written yet.
 pub(in crate::arch) type Rows<X> = [MaybeUninit<Row<X>>];
 
-impl<X> Room<X> {
+impl<X, const ROWS: usize> Room<X, ROWS> {
+    /// Nothing is written.
+    #[inline(always)]
+    pub(in crate::arch) fn unwritten() -> Self {
+        Self([const { MaybeUninit::uninit() }; ROWS])
+    }
+
     /// As rows of other elements, as many as there is room for.
     #[inline(always)]
     pub(in crate::arch) fn rows<Y>(&mut self) -> &mut Rows<Y> {
@@ -35,10 +41,21 @@ impl<X> Room<X> {
     }
 }
 
+impl<const ROWS: usize> Room<f32, ROWS> {
+    /// So many rows of zeros.
+    #[inline(always)]
+    pub(in crate::arch) fn zeros(&mut self, count: usize) -> Option<&mut [Row<f32>]> {
+        let rows = self.0.get_mut(..count)?;
+        rows.fill(const { MaybeUninit::new([0.0; LEN]) });
+        // SAFETY: they are written.
+        Some(unsafe { slice::from_raw_parts_mut(rows.as_mut_ptr().cast(), count) })
+    }
+}
+
 impl<X> Scratch for Room<X> {
     #[inline(always)]
     fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; MOST])
+        Self::unwritten()
     }
 
     fn quads(&mut self, _: usize) -> &[Quad] {

@@ -1,7 +1,7 @@
 //! Convolutions with weights in layout `panel16`: for a block of pixels, panel by panel, tiles of pixels.
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
-use super::{Sixteen, sixteen_of};
+use super::{Apart, Sixteen, sixteen_of, tile_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::pieces::pieces;
 use crate::weight::Weight;
@@ -21,34 +21,39 @@ pub(in crate::arch) fn conv_image<V: Sixteen, W: Weight>(
     let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
     for rectangle in rectangles.each() {
         let (taps, len) = rectangles.taps(&rectangle, &mut taps);
-        for first in (0..rectangle.len()).step_by(rectangles.most) {
-            let block = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
+        let most = rectangles.most / tile::<V, W>(rectangle.len()) * tile::<V, W>(rectangle.len());
+        for first in (0..rectangle.len()).step_by(most) {
+            let block = rectangle.pixels(first, pixels.get_mut(..most)?);
             let run = Run { taps, len, block, w, depth, outputs, x, count };
-            if V::REGISTERS < 32 {
-                // Sums of a panel and six pixels fill twelve registers of eight reals. Weights that are widened take
-                // some, too.
-                match block.len() {
-                    1 => run.tiles::<V, 1, 4>(y)?,
-                    2 => run.tiles::<V, 2, 2>(y)?,
-                    3 => run.tiles::<V, 3, 2>(y)?,
-                    4 => run.tiles::<V, 4, 1>(y)?,
-                    5 => run.tiles::<V, 5, 1>(y)?,
-                    _ if size_of::<W>() < size_of::<f32>() => run.tiles::<V, 5, 1>(y)?,
-                    _ => run.tiles::<V, 6, 1>(y)?,
-                }
-            } else {
-                match block.len() {
-                    1 => run.tiles::<V, 1, 4>(y)?,
-                    2 => run.tiles::<V, 2, 4>(y)?,
-                    3 => run.tiles::<V, 3, 4>(y)?,
-                    4 => run.tiles::<V, 4, 2>(y)?,
-                    5 => run.tiles::<V, 5, 2>(y)?,
-                    _ => run.tiles::<V, 6, 2>(y)?,
-                }
+            match (V::REGISTERS, tile::<V, W>(block.len())) {
+                (..32, 1) => run.tiles::<V, 1, 4>(y)?,
+                (..32, 2) => run.tiles::<V, 2, 2>(y)?,
+                (..32, 3) => run.tiles::<V, 3, 2>(y)?,
+                (..32, 4) => run.tiles::<V, 4, 1>(y)?,
+                (..32, 5) => run.tiles::<V, 5, 1>(y)?,
+                (..32, _) => run.tiles::<V, 6, 1>(y)?,
+                (_, 1) => run.tiles::<V, 1, 4>(y)?,
+                (_, 2) => run.tiles::<V, 2, 4>(y)?,
+                (_, 3) => run.tiles::<V, 3, 4>(y)?,
+                (_, 4) => run.tiles::<V, 4, 2>(y)?,
+                (_, 5) => run.tiles::<V, 5, 2>(y)?,
+                (_, 6) => run.tiles::<V, 6, 2>(y)?,
+                _ => run.tiles::<V, 7, 2>(y)?,
             }
         }
     }
     Some(())
+}
+
+/// How many pixels a tile has, of so many.
+#[inline(always)]
+fn tile<V: Sixteen, W: Weight>(pixels: usize) -> usize {
+    match (V::REGISTERS, size_of::<W>()) {
+        // Sums of a panel and six pixels fill twelve registers of eight reals. Weights that are widened take some, too.
+        (..32, ..4) => tile_of(pixels, &[5]),
+        (..32, _) => tile_of(pixels, &[6, 5]),
+        _ => tile_of(pixels, &[7, 6]),
+    }
 }
 
 /// A block of pixels and all outputs.
@@ -105,14 +110,14 @@ impl<W: Weight> Run<'_, W> {
         // The last tile begins early enough to be a whole one.
         for at in (0..last).step_by(P).chain([last]) {
             let pixels: &[_; P] = self.block.get(at..)?.first_chunk()?;
-            V::run_tile(&Tile { taps, len, x, pixels, w, ends: &ends, first, some }, y)?;
+            V::apart(&Tile { taps, len, x, pixels, w, ends: &ends, first, some }, y)?;
         }
         Some(())
     }
 }
 
 /// What becomes of the sums of `N` panels.
-pub(in crate::arch) struct Ends<V, const N: usize> {
+struct Ends<V, const N: usize> {
     bias: [V; N],
     /// Of weights that have none, anything.
     scales: [V; N],
@@ -139,7 +144,7 @@ impl<V: Sixteen, const N: usize> Ends<V, N> {
 }
 
 /// `P` pixels and `N` panels.
-pub(in crate::arch) struct Tile<'a, V, W, const P: usize, const N: usize> {
+struct Tile<'a, V, W, const P: usize, const N: usize> {
     taps: &'a [Tap],
     /// Elements of a tap.
     len: usize,
@@ -152,10 +157,10 @@ pub(in crate::arch) struct Tile<'a, V, W, const P: usize, const N: usize> {
     some: usize,
 }
 
-impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Tile<'_, V, W, P, N> {
+impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Apart for Tile<'_, V, W, P, N> {
     /// `y[p][n] = clamp(bias[n] + scale[n] · Σ x[p][tap][i] · w[n][tap][i])`.
     #[inline(always)]
-    pub(in crate::arch) fn run(&self, y: &mut [f32]) -> Option<()> {
+    fn run(&self, y: &mut [f32]) -> Option<()> {
         let &Self { taps, len, ends: &Ends { bias, scales, low, high }, first, some, .. } = self;
         let mut acc = [if W::SCALED { [V::splat(0.0); N] } else { bias }; P];
         for [x_at, w_at] in taps.iter().map(|tap| tap.at()) {
@@ -202,9 +207,12 @@ impl<V: Sixteen, W: Weight, const P: usize, const N: usize> Tile<'_, V, W, P, N>
         } else {
             for (sums, pixel) in sums.iter().zip(self.pixels) {
                 let [_, y_at] = pixel.at();
-                let y = y.get_mut(y_at + first..)?.get_mut(..some)?;
-                for (sum, y) in sums.iter().zip(y.chunks_mut(PANEL_LEN)) {
-                    sum.store_part(y);
+                let mut y = y.get_mut(y_at + first..)?.get_mut(..some)?;
+                // As often as there are panels, so that sums stay in registers.
+                for sum in sums {
+                    let (of_panel, rest) = y.split_at_mut(y.len().min(PANEL_LEN));
+                    sum.store_part(of_panel);
+                    y = rest;
                 }
             }
         }

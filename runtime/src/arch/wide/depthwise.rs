@@ -1,5 +1,6 @@
 //! Depthwise convolutions with one output a channel: sixteen channels of four pixels at a time.
 
+use super::depthwise_rows::depthwise_rows;
 use super::rectangles::{MOST_TAPS, PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
 use super::{Sixteen, put_reals, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
@@ -18,6 +19,16 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
     let ([_, _, channels], [_, _, count]) = (image.x, image.y);
     if channels != count {
         return None;
+    }
+    if channels >= PANEL_LEN && image.dilation == [1; 2] {
+        match (image.taps, image.stride) {
+            // Nearly all are.
+            ([3, 3], [1, 1]) => return depthwise_rows::<V, W, 3, 1>(image, w, outputs, x, y),
+            ([3, 3], [2, 2]) => return depthwise_rows::<V, W, 3, 2>(image, w, outputs, x, y),
+            ([5, 5], [1, 1]) => return depthwise_rows::<V, W, 5, 1>(image, w, outputs, x, y),
+            ([5, 5], [2, 2]) => return depthwise_rows::<V, W, 5, 2>(image, w, outputs, x, y),
+            _ => (),
+        }
     }
     let rectangles = Rectangles::of(image, false)?;
     let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);

@@ -36,7 +36,7 @@ impl Pixel {
 pub(super) const MOST_TAPS: usize = 64;
 
 /// The most pixels of a block.
-const MOST_PIXELS: usize = 96;
+const MOST_PIXELS: usize = 98;
 
 /// Elements of x that a block sees, if it has more than a few pixels: half of a second-level cache.
 const SEEN: usize = 32 * 1024;

@@ -25,6 +25,13 @@ impl Seed {
     }
 }
 
+#[test]
+fn tiles_have_few_pixels_more_than_there_are() {
+    for (pixels, want) in [(49, 7), (64, 6), (36, 6), (42, 7), (7, 7), (6, 6), (5, 5), (1, 1), (0, 0)] {
+        assert_eq!(super::tile_of(pixels, &[7, 6]), want, "{pixels}");
+    }
+}
+
 /// A convolution of integers, and what it gives.
 struct Case {
     image: Image,

@@ -172,4 +172,22 @@ proptest! {
         convolves_by_channel(wide, one, seed, |w| f32::from(w) / 64.0)?;
         convolves_by_channel(wide, one, seed, |w| w)?;
     }
+
+    #[test]
+    fn square_windows_of_channels_meet_the_formula(
+        size in [1usize..24, 1..60], channels in 16usize..50, five: bool, stride in 1usize..3,
+        pad in [0usize..5, 0..5], after in [0usize..5, 0..5], one: bool, seed: u32,
+    ) {
+        let window = if five { 5 } else { 3 };
+        let [pad, after] = [pad, after].map(|pad| pad.map(|pad| pad.min(window - 1)));
+        let seen = [0, 1].map(|axis| size[axis] + pad[axis] + after[axis]);
+        prop_assume!(seen.iter().all(|seen| *seen >= window));
+        let [rows, columns] = seen.map(|seen| (seen - window) / stride + 1);
+        let image = Image {
+            x: [size[0], size[1], channels], x_zero_point: 0, y: [rows, columns, channels],
+            taps: [window; 2], stride: [stride; 2], dilation: [1; 2], pad,
+        };
+        convolves_by_channel(image, one, seed, |w| f32::from(w) / 64.0)?;
+        convolves_by_channel(image, one, seed, |w| w)?;
+    }
 }
