@@ -61,9 +61,17 @@ pub(crate) mod pool {
     /// How long they do so without giving way to others: a call of the system takes as long as a small step.
     const HASTE: Duration = Duration::from_micros(20);
 
-    /// Waits a moment, after so long a wait.
-    fn pause(waited: Duration) {
-        if waited < HASTE { hint::spin_loop() } else { thread::yield_now() }
+    /// Waits a moment, after so long a wait. `false` if the thread had better sleep: it ran out of patience, or gave way
+    /// to one that then ran for long. The two share a processor, and threads that do not sleep may go on to do so for
+    /// seconds while another processor is idle; one that is woken is put on that.
+    fn pause(waited: Duration) -> bool {
+        if waited < HASTE {
+            hint::spin_loop();
+            return true;
+        }
+        let since = Instant::now();
+        thread::yield_now();
+        waited < PATIENCE && since.elapsed() < HASTE
     }
 
     /// The threads of a session.
@@ -101,7 +109,7 @@ pub(crate) mod pool {
                         let waited = since.elapsed();
                         match rayon_core::yield_now() {
                             Some(Yield::Executed) => since = Instant::now(),
-                            _ if waited < PATIENCE => pause(waited),
+                            _ if pause(waited) => {}
                             _ => break,
                         }
                     }
@@ -189,12 +197,7 @@ pub(crate) mod pool {
                 }
                 // The end of the scope waits for the others, too, but asleep.
                 let since = Instant::now();
-                while left.load(Ordering::Relaxed) > 0 {
-                    match since.elapsed() {
-                        waited if waited < PATIENCE => pause(waited),
-                        _ => break,
-                    }
-                }
+                while left.load(Ordering::Relaxed) > 0 && pause(since.elapsed()) {}
                 Some(())
             })?;
             all.into_inner().then_some(())
