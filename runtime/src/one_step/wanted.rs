@@ -73,7 +73,7 @@ pub(crate) fn along(x: &Input, axes: Range<usize>, f: impl Fn(&[f64]) -> Vec<f64
 /// Shapes of several dimensions and one of them, in short and long.
 pub(crate) fn shape_and_axis() -> impl Strategy<Value = (Vec<u32>, usize)> {
     let around = || proptest::collection::vec(1u32..5, 0..3);
-    let inner = prop_oneof![Just(vec![]), around(), (1u32..40).prop_map(|dim| vec![dim])];
+    let inner = prop_oneof![Just(vec![]), around(), (1u32..80).prop_map(|dim| vec![dim])];
     (around(), prop_oneof![1u32..20, 1u32..600], inner).prop_map(|(outer, len, inner)| {
         let axis = outer.len();
         (outer.into_iter().chain([len]).chain(inner).collect(), axis)

@@ -12,7 +12,7 @@ use core::marker::PhantomData;
 /// How elements are folded.
 pub(crate) trait Fold<A: Arch> {
     /// What is folded.
-    type Element: Pod;
+    type Element: Pod + Send + Sync;
     /// What it is folded to.
     type Folded: Copy;
     /// What a fold begins with.
@@ -31,15 +31,23 @@ pub(crate) fn run<A: Arch, F: Fold<A>>(
     rows: &mut Rows<'_, F::Element>,
     window: [u32; 2],
     moves: &Moves,
-    result: impl Fn(F::Folded, usize) -> F::Element,
+    result: impl Fn(F::Folded, usize) -> F::Element + Sync,
 ) -> Option<()> {
     let [_, h, width, channels] = node.input_dims(0)?;
     let [_, _, ow, _] = node.output_dims()?;
     let [h_windows, w_windows] = moves.windows([h, width], window.map(|taps| taps as usize));
     let strides = Strides { x: [0, width * channels, channels], w: [0; 3], pair: 0 };
 
-    let geometry = Geometry { h_windows, w_windows, strides, row: ow * channels, channels };
-    rows.each(|band| A::vectorize(Bands { geometry, band, result: &result, folds: PhantomData::<(A, F)> }))
+    let row = ow * channels;
+    let geometry = Geometry { h_windows, w_windows, strides, row, channels };
+    let taps: usize = window.iter().map(|taps| *taps as usize).product();
+    rows.each(|Band { x, first, row: y_first, y }| {
+        let macs = taps * y.len();
+        node.threads().share(y, row, macs, |from, y| {
+            let band = Band { x, first, row: y_first, y };
+            A::vectorize(Bands { geometry, from, band, result: &result, folds: PhantomData::<(A, F)> })
+        })
+    })
 }
 
 /// How a window moves over an image.
@@ -56,6 +64,8 @@ struct Geometry {
 /// Some rows of it.
 struct Bands<'b, A: Arch, F: Fold<A>, R> {
     geometry: Geometry,
+    /// Rows of the band that come before y.
+    from: usize,
     band: Band<'b, F::Element>,
     result: &'b R,
     folds: PhantomData<(A, F)>,
@@ -71,7 +81,7 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
         let x = self.band.x;
         let positions = len.checked_div(channels).unwrap_or(0);
         let whole = w_windows.whole(positions);
-        for (row, y) in pieces_mut(self.band.y, len).enumerate() {
+        for (row, y) in (self.from..).zip(pieces_mut(self.band.y, len)) {
             let rows = h_windows.span(row);
             let at = |column| {
                 let columns = w_windows.span(column);

@@ -3,8 +3,11 @@
 use crate::kernel::Node;
 use crate::lanes::{LANES, NO_VALUES, Rows};
 use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
+use crate::pieces::pieces;
 use flatpack_format::ops::mean::ReduceParams;
+
+/// What an element of x is taken to cost, in multiply-accumulates.
+const COST: usize = 4;
 
 /// `y = result(all x joined, count)`, in the order of [`crate::lanes`]. `identity` changes nothing
 /// that it is joined with.
@@ -13,22 +16,28 @@ pub(crate) fn run(
     node: &Node<'_>,
     operands: Operands<'_>,
     identity: f32,
-    join: impl Fn(f32, f32) -> f32 + Copy,
-    result: impl Fn(f32, f32) -> f32,
+    join: impl Fn(f32, f32) -> f32 + Copy + Sync,
+    result: impl Fn(f32, f32) -> f32 + Sync,
 ) -> Option<()> {
     let params: &ReduceParams = node.params()?;
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     let (_, len, inner) = params.around(&node.input(0)?.shape())?;
     let (count, len, inner) = (len as f32, len as usize, inner as usize);
-    let mut blocks = pieces(reads.get::<f32>(node.input(0)?)?, len * inner);
-    for y in pieces_mut(y, inner) {
-        let x = blocks.next()?;
-        for (rows, y) in Rows::of_vectors(inner).zip(y.chunks_mut(LANES)) {
-            let joined = rows.reduce(x, &NO_VALUES, identity, |x, _| x, join);
-            y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined, count));
+    let x = reads.get::<f32>(node.input(0)?)?;
+    // One block is shared out by its vectors, several as they are.
+    let single = inner == y.len();
+    node.threads().share(y, if single { LANES } else { inner }, COST * x.len(), |first, y| {
+        let (block, skipped) = if single { (0, first) } else { (first, 0) };
+        let mut blocks = pieces(x.get(block * len * inner..)?, len * inner);
+        for y in y.chunks_mut(inner.max(1)) {
+            let x = blocks.next()?;
+            for (rows, y) in Rows::of_vectors(inner).skip(skipped).zip(y.chunks_mut(LANES)) {
+                let joined = rows.reduce(x, &NO_VALUES, identity, |x, _| x, join);
+                y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined, count));
+            }
         }
-    }
-    Some(())
+        Some(())
+    })
 }
 
 /// The kernel of a reduction: its opcode and module, what it joins with, how, and the result from
