@@ -154,7 +154,8 @@ impl<W: Weight> Grouped for Weights<'_, W> {
     fn of_outputs(self, outputs: Range<usize>) -> Option<Self> {
         let w = match self.layout {
             Layout::Rows => self.w.get(outputs.start * self.depth..outputs.end * self.depth)?,
-            Layout::Panel16 | Layout::Pairs | Layout::Panel16x4 | Layout::Gates16 => self.w,
+            // From one panel on.
+            _ => self.w.get(outputs.start * self.depth..)?,
         };
         let scales = if self.scales.len() > 1 { self.scales.get(outputs.clone())? } else { self.scales };
         Some(Self { w, scales, bias: self.bias.and_then(|bias| bias.get(outputs)), ..self })

@@ -83,6 +83,15 @@ pub(crate) struct OfImages<'a> {
 }
 
 impl OfImages<'_> {
+    /// Those of some outputs from a panel on, of rows of so many elements.
+    pub(crate) fn of_outputs(self, outputs: Range<usize>, depth: usize) -> Option<Self> {
+        let Self { layout, w, outputs: OutputsI8 { bias, requant, plain, y } } = self;
+        let requant = if requant.len() == 1 { requant } else { requant.get(outputs.clone())? };
+        let w = w.get(outputs.start * depth.next_multiple_of(4)..)?;
+        let bias = bias.get(outputs).unwrap_or_default();
+        Some(Self { layout, w, outputs: OutputsI8 { bias, requant, plain, y } })
+    }
+
     /// A row by itself, if the instruction set takes it without memory of its own.
     pub(crate) fn row<A: Arch>(&self, x: &[i8], y: &mut [i8]) -> Option<()> {
         match self.layout {

@@ -176,8 +176,9 @@ impl<'a> Session<'a> {
     }
 
     /// The same session on so many threads, of which the one that calls [`Session::run`] is one: the others are made
-    /// here, and wait until a step has work for them. Convolutions are shared out by rows of their outputs, elementwise
-    /// operators by elements, where these are worth waking a thread; results are the same for any number.
+    /// here, and wait until a step has work for them. Convolutions and pools are shared out by rows of their outputs, fully
+    /// connected layers by outputs or rows, reductions of reals and elementwise operators by elements, where these are
+    /// worth waking a thread; results are the same for any number.
     ///
     /// # Errors
     /// If the system makes no more threads.

@@ -13,6 +13,12 @@ pub(crate) struct Threads<'a> {
 
 #[cfg(not(feature = "threads"))]
 impl Threads<'_> {
+    /// Whether there is but one.
+    #[inline(always)]
+    pub(crate) fn is_one(self) -> bool {
+        true
+    }
+
     /// `whole` of the image.
     #[inline(always)]
     pub(crate) fn compute<T>(
@@ -120,6 +126,11 @@ pub(crate) mod pool {
     }
 
     impl<'a> Threads<'a> {
+        /// Whether there is but one.
+        pub(crate) fn is_one(self) -> bool {
+            self.pool.is_none()
+        }
+
         /// `whole` of the image, or `part` of each of its parts side by side, if an output of `depth`
         /// multiply-accumulates makes it worth that. `None` if one of them gave it: y is then to be computed anew.
         pub(crate) fn compute<T: Send + Sync>(

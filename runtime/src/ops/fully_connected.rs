@@ -9,7 +9,8 @@
 //!
 //! The rule proves the shapes, I ≥ 1, and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, PANEL_LEN};
+use crate::conv::Grouped;
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -30,7 +31,20 @@ pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -
     let (reads, y) = operands.write::<f32>(node.output()?)?;
     let [outputs, depth] = node.input_dims(1)?;
     let weights = Weights::<W>::of(node, &reads, depth, params.clamp)?;
-    weights.rows::<A>(reads.get(node.input(0)?)?, outputs, y)
+    let x: &[f32] = reads.get(node.input(0)?)?;
+    if node.threads().is_one() {
+        return weights.rows::<A>(x, outputs, y);
+    }
+    // One row is shared out by its panels, several as they are.
+    let single = x.len() == depth;
+    node.threads().share(y, if single { PANEL_LEN } else { outputs }, depth * y.len(), |first, y| {
+        if single {
+            let first = first * PANEL_LEN;
+            return weights.of_outputs(first..first + y.len())?.rows::<A>(x, y.len(), y);
+        }
+        let rows = y.len().checked_div(outputs)?;
+        weights.rows::<A>(x.get(first * depth..)?.get(..rows * depth)?, outputs, y)
+    })
 }
 
 #[cfg(test)]
@@ -63,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_meets_the_formula_in_both_layouts(n in 1u32..6, i in 1u32..40, o in 1u32..40, seed: u32) {
+        fn it_meets_the_formula_in_both_layouts(n in 1u32..6, i in 1u32..40, o in 1u32..80, seed: u32) {
             let (x, w, bias) = (noise(&[n, i], seed), noise(&[o, i], !seed), noise(&[o], seed ^ 0x55));
             let rows = run_step(OpCode::FullyConnected, bytes_of(&PARAMS), &[x.clone(), w.clone(), bias.clone()]);
             prop_assert!(difference(&rows, &formula(&x, &w, &bias)) < 1e-5);
@@ -73,7 +87,7 @@ mod tests {
 
         #[test]
         fn it_meets_the_formula_with_weights_in_fewer_bytes(
-            n in 1u32..6, i in 1u32..40, o in 1u32..40, seed: u32,
+            n in 1u32..6, i in 1u32..40, o in 1u32..80, seed: u32,
         ) {
             let inputs = [noise(&[n, i], seed), noise(&[o, i], !seed), noise(&[o], seed ^ 0x55)];
             meets_with_stored_weights(STORED, bytes_of(&PARAMS), &inputs, (0, true), |[x, w, bias]| {

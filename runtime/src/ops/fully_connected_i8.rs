@@ -12,7 +12,7 @@
 //! The rule proves the shapes, I ≥ 1, that multipliers and zero points are in their domains, and that
 //! y shares no memory with an input.
 
-use crate::arch::{Active, Arch, Image, OutputsI8, Scratch};
+use crate::arch::{Active, Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::gemm;
 use crate::gemm_i8::{WeightsI8, weights_and_outputs};
 use crate::kernel::{Kernel, Node};
@@ -55,10 +55,13 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         quads: &[],
     };
     let x: &[i8] = reads.get(node.input(0)?)?;
-    let rows = x.len().checked_div(depth)?;
-    if rows == 1
+    let macs = depth * y.len();
+    if x.len() == depth
         && let Some(of_images) = weights.of_images()
-        && of_images.row::<A>(x, y).is_some()
+        && let Some(()) = node.threads().share(y, PANEL_LEN, macs, |first, y| {
+            let first = first * PANEL_LEN;
+            of_images.of_outputs(first..first + y.len(), depth)?.row::<A>(x, y)
+        })
     {
         return Some(());
     }
@@ -157,6 +160,21 @@ mod tests {
                 let inputs = [x.clone(), w, bias.clone(), requant.clone()];
                 prop_assert_eq!(&run_step(OP, bytes_of(&params), &inputs), &want);
             }
+        }
+    }
+
+    proptest! {
+        /// Threads share its outputs.
+        #[test]
+        fn a_row_of_many_outputs_does_too(
+            groups in 1u32..9, o in 30u32..80, one: bool, zx in zero_point(), y in output_i8(), seed: u32,
+        ) {
+            let i = 4 * groups;
+            let inputs = weighted(&[1, i], &[o, i], o, one, seed);
+            let params = FullyConnectedI8Params { x_zero_point: zx, w_zero_point: 0, y };
+            let [x, w, bias, requant] = folded(&inputs, zx, |o| (0..i).map(|i| inputs[1].int(&[o, i])).sum());
+            let stored = [x, w.in_panels(), bias, requant];
+            prop_assert_eq!(&run_step(OP, bytes_of(&params), &stored), &formula(&inputs, &params));
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) struct Multipliers {
 impl Multipliers {
     /// Of the outputs from `first` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    #[inline]
     pub(super) fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
         let [low, high]: [__m512i; 2] = cast(multipliers(outputs.requant, first));
         let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
