@@ -154,8 +154,7 @@ pub(super) trait Rounding {
     /// The outputs from `first` on; past their end nothing.
     fn of(outputs: &OutputsI8<'_>, first: usize) -> Self;
 
-    /// Sums of `P` pixels, without what they begin with, as elements of y, bit by bit as
-    /// [`fixed::requantize`](crate::fixed::requantize) rounds.
+    /// Sums of `P` pixels as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
     fn put<const P: usize>(&self, sums: &[Self::Sums; P], places: Places<'_>) -> Option<()>;
 }
 

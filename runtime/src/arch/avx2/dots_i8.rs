@@ -1,6 +1,6 @@
 //! Dot products of bytes: eight outputs an instruction.
 
-use super::requantize::Outputs;
+use super::requantize::{Multipliers, Outputs};
 use crate::arch::wide::{GROUP, PanelTile, Products};
 use crate::arch::x86::dots::{Dots, OfOnePixel, OfPixels, dots_with};
 use crate::arch::x86::unsigned::Unsigned;
@@ -16,6 +16,7 @@ macro_rules! in_two_registers {
         $(#[$attributes])*
         impl Dots for $Encoding {
             type Sixteen = [__m256i; 2];
+            type Multipliers = Multipliers;
             type Outputs = Outputs;
 
             // Their sums fill twelve registers of sixteen.

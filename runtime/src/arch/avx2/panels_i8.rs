@@ -1,7 +1,7 @@
 //! Four elements of sixteen outputs at once: activations and weights as integers of 16 bits, four outputs an
 //! instruction.
 
-use super::requantize::Outputs;
+use super::requantize::Multipliers;
 use crate::arch::PANEL_LEN;
 use crate::arch::wide::{GROUP, Group, PanelTile, Panels, Products};
 use bytemuck::cast;
@@ -17,7 +17,7 @@ impl Panels for Words {
     type X = i16;
     type Sums = Parts;
     type Totals = [__m256i; 2];
-    type Outputs = Outputs;
+    type Outputs = Multipliers;
 
     // Their sums fill half of the registers, and what is loaded the other half.
     const PIXELS: usize = 2;
@@ -55,8 +55,9 @@ impl Panels for Words {
     }
 
     #[inline(always)]
-    fn start(_: &[Group]) -> Parts {
-        cast([0i32; 2 * PANEL_LEN])
+    fn start(_: &[Group], bias: [i32; PANEL_LEN]) -> Parts {
+        // In the first of both parts.
+        cast(bias.map(|bias| u64::from(bias as u32)))
     }
 
     #[inline(always)]

@@ -8,21 +8,19 @@ use bytemuck::cast;
 use core::arch::x86_64::*;
 use flatpack_format::ops::OutputI8;
 
-/// What becomes of the sums of sixteen outputs.
+/// How sums of sixteen outputs become elements of y.
 #[derive(Clone, Copy)]
-pub(in crate::arch) struct Outputs {
-    /// What sums begin with.
-    start: [__m256i; 2],
+pub(in crate::arch) struct Multipliers {
     mantissas: [__m256i; 2],
     shifts: [__m256i; 2],
-    /// Multipliers as reals, and what is added away from zero.
+    /// Both as reals, and what is added away from zero.
     reals: Reals,
     away: Reals,
     elements: Elements,
     y: OutputI8,
 }
 
-impl Rounding for Outputs {
+impl Rounding for Multipliers {
     type Sums = [__m256i; 2];
 
     #[inline(always)]
@@ -32,15 +30,7 @@ impl Rounding for Outputs {
         // SAFETY: the processor has AVX2 and FMA.
         let (reals, away) = unsafe { as_reals(mantissas, shifts) };
         let elements = Elements::of_sums(&outputs.y, outputs.plain);
-        Self {
-            start: cast(sixteen_of(outputs.bias, first)),
-            mantissas,
-            shifts,
-            reals,
-            away,
-            elements,
-            y: outputs.y,
-        }
+        Self { mantissas, shifts, reals, away, elements, y: outputs.y }
     }
 
     #[inline(always)]
@@ -48,7 +38,7 @@ impl Rounding for Outputs {
         let mut reals = [self.reals; P];
         for (reals, sums) in reals.iter_mut().zip(sums) {
             // SAFETY: the processor has AVX2 and FMA.
-            let sums = Reals(unsafe { self.as_reals(sums) });
+            let sums = Reals(unsafe { reals_of(sums) });
             *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
         }
         if !self.elements.put(&reals, &mut places)? {
@@ -59,23 +49,33 @@ impl Rounding for Outputs {
     }
 }
 
-impl Outputs {
-    /// Sums with what they begin with.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    fn started(&self, [low, high]: &[__m256i; 2]) -> [__m256i; 2] {
-        let [start_low, start_high] = self.start;
-        [_mm256_add_epi32(*low, start_low), _mm256_add_epi32(*high, start_high)]
+/// What becomes of the sums of sixteen outputs, without what they begin with.
+#[derive(Clone, Copy)]
+pub(in crate::arch) struct Outputs {
+    start: [__m256i; 2],
+    by: Multipliers,
+}
+
+impl Rounding for Outputs {
+    type Sums = [__m256i; 2];
+
+    #[inline(always)]
+    fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
+        Self { start: cast(sixteen_of(outputs.bias, first)), by: Multipliers::of(outputs, first) }
     }
 
-    /// These as reals.
-    #[target_feature(enable = "avx2,fma")]
-    #[inline]
-    fn as_reals(&self, sums: &[__m256i; 2]) -> [__m256; 2] {
-        let [low, high] = self.started(sums);
-        [_mm256_cvtepi32_ps(low), _mm256_cvtepi32_ps(high)]
+    #[inline(always)]
+    fn put<const P: usize>(&self, sums: &[[__m256i; 2]; P], places: Places<'_>) -> Option<()> {
+        let mut all = *sums;
+        for sums in &mut all {
+            // SAFETY: the processor has AVX2 and FMA.
+            *sums = unsafe { add(sums, &self.start) };
+        }
+        self.by.put(&all, places)
     }
+}
 
+impl Multipliers {
     /// By any multipliers.
     // Not inlined: registers are for what nearly all sums need.
     #[target_feature(enable = "avx2,fma")]
@@ -90,7 +90,7 @@ impl Outputs {
         let (min, max) = (_mm256_set1_epi32(min), _mm256_set1_epi32(max));
         let mut elements = [[0; PANEL_LEN]; P];
         for (elements, sums) in elements.iter_mut().zip(sums) {
-            let mut y = self.started(sums);
+            let mut y = *sums;
             for (y, (mantissas, shifts)) in y.iter_mut().zip(self.mantissas.iter().zip(self.shifts)) {
                 let moved = _mm256_add_epi32(multiply(*y, *mantissas, shifts), _mm256_set1_epi32(zero_point));
                 *y = _mm256_min_epi32(_mm256_max_epi32(moved, min), max);
@@ -103,6 +103,20 @@ impl Outputs {
         }
         places.put(&elements)
     }
+}
+
+/// `a + b`, which wraps.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn add([a, b]: &[__m256i; 2], [c, d]: &[__m256i; 2]) -> [__m256i; 2] {
+    [_mm256_add_epi32(*a, *c), _mm256_add_epi32(*b, *d)]
+}
+
+/// Sums as reals.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+fn reals_of([low, high]: &[__m256i; 2]) -> [__m256; 2] {
+    [_mm256_cvtepi32_ps(*low), _mm256_cvtepi32_ps(*high)]
 }
 
 /// Multipliers as reals, and what is added to their products away from zero. Past the last output, that is nothing: sums of

@@ -3,7 +3,7 @@
 
 use super::requantize::{Multipliers, bias};
 use crate::arch::wide::blocks::{Room, Row, Rows, Seen};
-use crate::arch::wide::{Places, sixteen_of, tiles};
+use crate::arch::wide::{Places, Rounding, sixteen_of, tiles};
 use crate::arch::x86::unsigned::ABOVE;
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use bytemuck::{Pod, Zeroable, cast};

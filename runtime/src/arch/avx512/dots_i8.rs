@@ -1,6 +1,6 @@
 //! Dot products of bytes: sixteen outputs an instruction.
 
-use super::requantize::Outputs;
+use super::requantize::{Multipliers, Outputs};
 use crate::arch::wide::{GROUP, PanelTile, Products, tile_of};
 use crate::arch::x86::dots::{Dots, OfOnePixel, OfPixels, dots_with};
 use crate::arch::x86::unsigned::Unsigned;
@@ -12,6 +12,7 @@ pub(super) enum OneRegister {}
 
 impl Dots for OneRegister {
     type Sixteen = __m512i;
+    type Multipliers = Multipliers;
     type Outputs = Outputs;
 
     // Each element of x is loaded for two panels, and their weights for six pixels.

@@ -121,6 +121,12 @@ impl Rounded for Reals {
     }
 
     #[inline(always)]
+    fn fraction(self, _: Self, _: Self) -> Self {
+        // SAFETY: the processor has AVX-512.
+        Self(unsafe { _mm512_reduce_ps::<0>(self.0) })
+    }
+
+    #[inline(always)]
     fn with_signs_of(self, other: Self) -> Self {
         let (signs, ours, other) = (cast([i32::MIN; 16]), cast(self.0), cast(other.0));
         // SAFETY: the processor has AVX-512.

@@ -20,11 +20,39 @@ pub(super) struct Multipliers {
     y: OutputI8,
 }
 
+impl Rounding for Multipliers {
+    type Sums = __m512i;
+
+    #[inline(always)]
+    fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
+        // SAFETY: the processor has AVX-512.
+        unsafe { Self::load(outputs, first) }
+    }
+
+    /// As reals, see [`x86::requantize`](crate::arch::x86::requantize), and as integers if some are not sure.
+    #[inline(always)]
+    fn put<const P: usize>(&self, sums: &[__m512i; P], mut places: Places<'_>) -> Option<()> {
+        let mut reals = [self.reals; P];
+        for (reals, sums) in reals.iter_mut().zip(sums) {
+            // SAFETY: the processor has AVX-512.
+            let sums = Reals(unsafe { _mm512_cvtepi32_ps(*sums) });
+            *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
+        }
+        if !self.elements.put(&reals, &mut places)? {
+            // A copy: the sums themselves are in memory only if they are needed there.
+            let sums = *sums;
+            // SAFETY: the processor has AVX-512.
+            unsafe { self.put_as_integers(&sums, places) }?;
+        }
+        Some(())
+    }
+}
+
 impl Multipliers {
     /// Of the outputs from `first` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     #[inline]
-    pub(super) fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
+    fn load(outputs: &OutputsI8<'_>, first: usize) -> Self {
         let [low, high]: [__m512i; 2] = cast(multipliers(outputs.requant, first));
         let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
         let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
@@ -46,25 +74,6 @@ impl Multipliers {
             elements: Elements::of_sums(&outputs.y, outputs.plain),
             y: outputs.y,
         }
-    }
-
-    /// Sums of sixteen outputs, `P` times, as elements of y: as reals, see
-    /// [`x86::requantize`](crate::arch::x86::requantize), and as integers if some are not sure.
-    #[inline(always)]
-    pub(super) fn put<const P: usize>(&self, sums: &[__m512i; P], mut places: Places<'_>) -> Option<()> {
-        let mut reals = [self.reals; P];
-        for (reals, sums) in reals.iter_mut().zip(sums) {
-            // SAFETY: the processor has AVX-512.
-            let sums = Reals(unsafe { _mm512_cvtepi32_ps(*sums) });
-            *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
-        }
-        if !self.elements.put(&reals, &mut places)? {
-            // A copy: the sums themselves are in memory only if they are needed there.
-            let sums = *sums;
-            // SAFETY: the processor has AVX-512.
-            unsafe { self.put_as_integers(&sums, places) }?;
-        }
-        Some(())
     }
 
     /// By any multipliers.
@@ -106,10 +115,9 @@ impl Multipliers {
     }
 }
 
-/// What becomes of the sums of sixteen outputs.
+/// What becomes of the sums of sixteen outputs, without what they begin with.
 #[derive(Clone, Copy)]
 pub(super) struct Outputs {
-    /// What sums begin with.
     start: __m512i,
     by: Multipliers,
 }
@@ -119,8 +127,7 @@ impl Rounding for Outputs {
 
     #[inline(always)]
     fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
-        // SAFETY: the processor has AVX-512.
-        Self { start: bias(outputs, first), by: unsafe { Multipliers::of(outputs, first) } }
+        Self { start: bias(outputs, first), by: Multipliers::of(outputs, first) }
     }
 
     #[inline(always)]

@@ -52,7 +52,7 @@ impl Panels for Matrices {
     }
 
     #[inline(always)]
-    fn start(_: &[Group]) -> Self::Sums {
+    fn start(_: &[Group], _: [i32; PANEL_LEN]) -> Self::Sums {
         cast([0i32; PANEL_LEN])
     }
 

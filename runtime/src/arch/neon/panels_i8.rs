@@ -39,7 +39,7 @@ impl Panels for Dots {
     }
 
     #[inline(always)]
-    fn start(_: &[Group]) -> Self::Sums {
+    fn start(_: &[Group], _: [i32; PANEL_LEN]) -> Self::Sums {
         cast([0i32; PANEL_LEN])
     }
 
@@ -92,7 +92,7 @@ impl Panels for Pairs {
     }
 
     #[inline(always)]
-    fn start(_: &[Group]) -> Self::Sums {
+    fn start(_: &[Group], _: [i32; PANEL_LEN]) -> Self::Sums {
         cast([0i32; 2 * PANEL_LEN])
     }
 

@@ -3,7 +3,7 @@
 
 use super::blocks::{Block, LEN, MOST_PIXELS, Room, Rows, each_block};
 use super::pixels::Pixels;
-use super::{Places, Rounding};
+use super::{Places, Rounding, sixteen_of};
 use crate::arch::{Image, OutputsI8, PANEL_LEN};
 use crate::pieces::pieces;
 
@@ -56,8 +56,9 @@ pub(in crate::arch) trait Panels: Sized {
     /// Sums as they are rounded.
     fn totals(sums: Self::Sums) -> Self::Totals;
 
-    /// What the sums of a panel begin with: what [`X`](Self::X) makes of activations is taken back from them.
-    fn start(w: &[Group]) -> Self::Sums;
+    /// What the sums of a panel begin with: the bias, if [`Outputs`](Self::Outputs) do not add it, and what takes back what
+    /// [`X`](Self::X) makes of activations.
+    fn start(w: &[Group], bias: [i32; PANEL_LEN]) -> Self::Sums;
 
     /// `sums[p][o] += Σ x[p][i] · w[o][i]` over a group. Sums wrap.
     fn add_products<const P: usize>(sums: &mut [Self::Sums; P], w: &Group, x: [&[Self::X; GROUP]; P]);
@@ -322,11 +323,11 @@ impl<X: From<i8> + Copy> Products<'_, X> {
         for (n, of_panel) in of_panels.iter_mut().enumerate().skip(1) {
             *of_panel = V::Outputs::of(outputs, first_of(n));
         }
-        let mut start = [V::start(&[]); N];
-        for (start, w) in start.iter_mut().zip(w) {
-            *start = V::start(w);
+        let mut start = [V::start(&[], [0; PANEL_LEN]); N];
+        let mut sums = [[V::start(&[], [0; PANEL_LEN]); P]; N];
+        for (n, (start, w)) in start.iter_mut().zip(w).enumerate() {
+            *start = V::start(w, sixteen_of(outputs.bias, first_of(n)));
         }
-        let mut sums = [[V::start(&[]); P]; N];
         // The last tile begins early enough to be a whole one.
         for at in (0..last).step_by(P).chain([last]) {
             let pixels: &[_; P] = pixels.get(at..)?.first_chunk()?;
@@ -383,7 +384,7 @@ impl<V: Panels, const P: usize, const N: usize> Tile<'_, V, P, N> {
     /// `sums[n][p][o] = start[n][o] + Σ x[p][tap][i] · w[n][o][tap][i]`.
     #[inline(always)]
     pub(in crate::arch) fn sums(&self, start: &[V::Sums; N], sums: &mut [[V::Sums; P]; N]) -> Option<()> {
-        let mut acc = [[V::start(&[]); P]; N];
+        let mut acc = [[V::start(&[], [0; PANEL_LEN]); P]; N];
         for (acc, start) in acc.iter_mut().zip(start) {
             *acc = [*start; P];
         }

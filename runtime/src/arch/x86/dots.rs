@@ -12,8 +12,9 @@ pub(in crate::arch) trait Dots: Sized {
     /// In registers: a sum for each of sixteen outputs, or four bytes.
     type Sixteen: AnyBitPattern + NoUninit;
 
-    /// What becomes of sums.
-    type Outputs: Rounding<Sums = Self::Sixteen> + Copy;
+    /// What becomes of sums that begin with the bias, and of those that do not.
+    type Multipliers: Rounding<Sums = Self::Sixteen> + Copy;
+    type Outputs: Rounding<Sums = Self::Sixteen>;
 
     /// See [`Panels::PIXELS`].
     const PIXELS: usize;
@@ -127,7 +128,7 @@ impl<D: Dots> Panels for OfPixels<D> {
     type X = Unsigned;
     type Sums = D::Sixteen;
     type Totals = D::Sixteen;
-    type Outputs = D::Outputs;
+    type Outputs = D::Multipliers;
 
     const PIXELS: usize = D::PIXELS;
 
@@ -148,7 +149,7 @@ impl<D: Dots> Panels for OfPixels<D> {
     }
 
     #[inline(always)]
-    fn start(w: &[Group]) -> D::Sixteen {
+    fn start(w: &[Group], bias: [i32; PANEL_LEN]) -> D::Sixteen {
         let (zero, above) = (D::in_all([0; GROUP]), D::in_all([ABOVE; GROUP]));
         let mut sums = [zero; 4];
         let (fours, rest) = w.as_chunks::<4>();
@@ -161,7 +162,7 @@ impl<D: Dots> Panels for OfPixels<D> {
         for w in rest {
             *a = D::add_dots(*a, above, cast(*w));
         }
-        D::sub(zero, D::add(D::add(*a, *b), D::add(*c, *d)))
+        D::sub(cast(bias), D::add(D::add(*a, *b), D::add(*c, *d)))
     }
 
     #[inline(always)]

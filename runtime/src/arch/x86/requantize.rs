@@ -28,6 +28,12 @@ pub(in crate::arch) trait Rounded: Sixteen {
     /// `self − other`.
     fn sub(self, other: Self) -> Self;
 
+    /// How far it is from the nearest integer, given `rounded`, which is that above `integers`.
+    #[inline(always)]
+    fn fraction(self, rounded: Self, integers: Self) -> Self {
+        self.sub(rounded.sub(integers))
+    }
+
     /// With the signs of the others; `self` has none.
     fn with_signs_of(self, other: Self) -> Self;
 
@@ -94,7 +100,7 @@ impl Elements {
         for (p, real) in reals.iter().enumerate() {
             let real = real.max(min).min(max);
             let rounded = real.add(integers);
-            furthest = furthest.larger(real.sub(rounded.sub(integers)));
+            furthest = furthest.larger(real.fraction(rounded, integers));
             y.put(p, rounded.last_bytes());
         }
         if !sixteen {
