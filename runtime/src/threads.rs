@@ -68,8 +68,8 @@ pub(crate) mod pool {
     const HASTE: Duration = Duration::from_micros(20);
 
     /// Waits a moment, after so long a wait. `false` if the thread had better sleep: it ran out of patience, or gave way
-    /// to one that then ran for long. The two share a processor, and threads that do not sleep may go on to do so for
-    /// seconds while another processor is idle; one that is woken is put on that.
+    /// to one that then ran for long. The two share a processor, and if neither sleeps they may go on to do so while
+    /// another one is idle; a thread that is woken is put on that.
     fn pause(waited: Duration) -> bool {
         if waited < HASTE {
             hint::spin_loop();
