@@ -396,6 +396,11 @@ impl<'a> Step<'a> {
         OpCode::from_number(self.record.op).unwrap_or(OpCode::Reshape)
     }
 
+    /// The number of its operator.
+    pub fn op_number(&self) -> u16 {
+        self.record.op
+    }
+
     /// Whether this is its operator.
     pub fn is_of(&self, op: OpCode) -> bool {
         self.record.op == op as u16

@@ -6,7 +6,7 @@ use crate::threads::Threads;
 #[cfg(feature = "threads")]
 use crate::threads::pool::Pool;
 use bytemuck::Pod;
-use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Tensor};
+use flatpack_format::{ALIGN, Misfit, Model, OpCode, Place, SectionKind, Step, Tensor};
 
 /// Why a model cannot run here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +295,7 @@ impl<'a> Session<'a> {
             return Ok(Progress::Done);
         };
         let refused = RunError::Refused { step: self.next };
-        let kernel = self.kernels.iter().find(|kernel| step.is_of(kernel.op)).ok_or(refused)?;
+        let kernel = kernel_of(&step, self.kernels).ok_or(refused)?;
         let begin = core::mem::take(&mut self.row);
         let mut end = u32::MAX;
         if macs < u32::MAX
@@ -329,6 +329,13 @@ impl<'a> Session<'a> {
     pub fn next_step(&self) -> u32 {
         self.next
     }
+}
+
+/// The kernel of a step. In a list of all, as gateways have, it is hardly before the place that the number of its
+/// operator says: to look at those of all lower numbers takes longer than a small step.
+fn kernel_of<'k>(step: &Step<'_>, kernels: &'k [Kernel]) -> Option<&'k Kernel> {
+    let (before, after) = kernels.split_at_checked(step.op_number().into()).unwrap_or((kernels, &[]));
+    before.iter().rev().chain(after).find(|kernel| step.is_of(kernel.op))
 }
 
 /// Bytes of arena and state.

@@ -114,6 +114,8 @@ impl Sixteen for Reals {
 }
 
 impl Rounded for Reals {
+    type Integers = [__m256i; 2];
+
     #[inline(always)]
     fn of(x: [i8; 16]) -> Self {
         #[target_feature(enable = "avx2")]
@@ -129,15 +131,6 @@ impl Rounded for Reals {
     }
 
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
-        // SAFETY: the processor has AVX2 and FMA.
-        let low = unsafe { _mm256_add_ps(a0, b0) };
-        // SAFETY: as above.
-        Self([low, unsafe { _mm256_add_ps(a1, b1) }])
-    }
-
-    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         let (Self([a0, a1]), Self([b0, b1])) = (self, other);
         // SAFETY: the processor has AVX2 and FMA.
@@ -147,59 +140,54 @@ impl Rounded for Reals {
     }
 
     #[inline(always)]
-    fn with_signs_of(self, other: Self) -> Self {
-        #[target_feature(enable = "avx2")]
-        #[inline]
-        fn with_signs_of(a: __m256, b: __m256) -> __m256 {
-            _mm256_or_ps(a, _mm256_and_ps(b, _mm256_set1_ps(-0.0)))
-        }
-        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+    fn or_below_zero(self, below: Self, other: Self) -> Self {
+        let (Self([a0, a1]), Self([b0, b1]), Self([of0, of1])) = (self, below, other);
         // SAFETY: the processor has AVX2 and FMA.
-        let low = unsafe { with_signs_of(a0, b0) };
+        let low = unsafe { _mm256_blendv_ps(a0, b0, of0) };
         // SAFETY: as above.
-        Self([low, unsafe { with_signs_of(a1, b1) }])
+        Self([low, unsafe { _mm256_blendv_ps(a1, b1, of1) }])
     }
 
     #[inline(always)]
-    fn larger(self, other: Self) -> Self {
-        #[target_feature(enable = "avx2")]
-        #[inline]
-        fn larger(a: __m256, b: __m256) -> __m256 {
-            _mm256_max_ps(a, _mm256_andnot_ps(_mm256_set1_ps(-0.0), b))
-        }
-        let (Self([a0, a1]), Self([b0, b1])) = (self, other);
+    fn nearest(self) -> [__m256i; 2] {
+        let Self([low, high]) = self;
         // SAFETY: the processor has AVX2 and FMA.
-        let low = unsafe { larger(a0, b0) };
+        let low = unsafe { _mm256_cvtps_epi32(low) };
         // SAFETY: as above.
-        Self([low, unsafe { larger(a1, b1) }])
+        [low, unsafe { _mm256_cvtps_epi32(high) }]
     }
 
     #[inline(always)]
-    fn are_within(self, most: f32) -> bool {
-        #[target_feature(enable = "avx2")]
-        #[inline]
-        fn are_within([low, high]: [__m256; 2], most: f32) -> bool {
-            let beyond = _mm256_cmp_ps::<_CMP_NLE_UQ>(_mm256_max_ps(low, high), _mm256_set1_ps(most));
-            _mm256_movemask_ps(beyond) == 0
-        }
+    fn lower_halves([a0, a1]: [__m256i; 2], [b0, b1]: [__m256i; 2]) -> [__m256i; 2] {
         // SAFETY: the processor has AVX2 and FMA.
-        unsafe { are_within(self.0, most) }
+        let low = unsafe { _mm256_min_epu16(a0, b0) };
+        // SAFETY: as above.
+        [low, unsafe { _mm256_min_epu16(a1, b1) }]
     }
 
     #[inline(always)]
-    fn last_bytes(self) -> [i8; 16] {
+    fn are_above(lower_halves: [__m256i; 2], most: u16) -> bool {
         #[target_feature(enable = "avx2")]
         #[inline]
-        fn last_bytes([low, high]: [__m256i; 2]) -> __m128i {
-            // Of each half, the bytes of the first register, then of the second one.
-            let first = _mm256_set1_epi64x(i64::from_le_bytes([0, 4, 8, 12, 128, 128, 128, 128]));
-            let second = _mm256_set1_epi64x(i64::from_le_bytes([128, 128, 128, 128, 0, 4, 8, 12]));
-            let bytes = _mm256_or_si256(_mm256_shuffle_epi8(low, first), _mm256_shuffle_epi8(high, second));
-            let (front, back) = (_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
-            _mm_unpacklo_epi32(front, back)
+        fn are_above([low, high]: [__m256i; 2], most: __m256i) -> bool {
+            let least = _mm256_min_epu16(low, high);
+            let others = _mm256_cmpeq_epi16(_mm256_min_epu16(least, most), least);
+            _mm256_testz_si256(others, _mm256_set1_epi32(0xffff)) == 1
         }
         // SAFETY: the processor has AVX2 and FMA.
-        cast(unsafe { last_bytes(cast(self.0)) })
+        unsafe { are_above(lower_halves, cast([most; 16])) }
+    }
+
+    #[inline(always)]
+    fn upper_halves(of: [__m256i; 2], min: i8, max: i8) -> [i8; 16] {
+        #[target_feature(enable = "avx2")]
+        #[inline]
+        fn upper_halves([low, high]: [__m256i; 2], min: __m128i, max: __m128i) -> __m128i {
+            let (low, high) = (_mm256_srai_epi32::<16>(low), _mm256_srai_epi32::<16>(high));
+            packed([low, high], min, max)
+        }
+        // SAFETY: the processor has AVX2 and FMA.
+        cast(unsafe { upper_halves(of, cast([min; 16]), cast([max; 16])) })
     }
 
     fn run(of: &impl Pairs<Self>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()> {
@@ -222,6 +210,16 @@ impl Rounded for Reals {
         // SAFETY: the processor has AVX2 and FMA.
         unsafe { run(of, a, b, y) }
     }
+}
+
+/// Integers within bounds of bytes.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn packed([low, high]: [__m256i; 2], min: __m128i, max: __m128i) -> __m128i {
+    // Packing joins the lower halves of both, then the upper halves.
+    let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
+    let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+    _mm_min_epi8(_mm_max_epi8(bytes, min), max)
 }
 
 /// The first eight of sixteen reals in a register. The others are zeros where all are asked for.

@@ -1,6 +1,6 @@
 //! Sums of sixteen outputs as elements of y, bit by bit as [`fixed::requantize`](crate::fixed::requantize) rounds.
 
-use super::reals::Reals;
+use super::reals::{Reals, packed};
 use crate::arch::wide::{Places, Rounding, Sixteen, multipliers, sixteen_of};
 use crate::arch::x86::requantize::{Elements, Rounded};
 use crate::arch::{OutputsI8, PANEL_LEN};
@@ -13,9 +13,10 @@ use flatpack_format::ops::OutputI8;
 pub(in crate::arch) struct Multipliers {
     mantissas: [__m256i; 2],
     shifts: [__m256i; 2],
-    /// Both as reals, and what is added away from zero.
+    /// Both as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to products from zero on, and below zero.
     reals: Reals,
-    away: Reals,
+    above: Reals,
+    below: Reals,
     elements: Elements,
     y: OutputI8,
 }
@@ -27,10 +28,10 @@ impl Rounding for Multipliers {
     fn of(outputs: &OutputsI8<'_>, first: usize) -> Self {
         let by = multipliers(outputs.requant, first);
         let (mantissas, shifts) = (cast(by.map(|by| by.mantissa)), cast(by.map(|by| by.shift)));
-        // SAFETY: the processor has AVX2 and FMA.
-        let (reals, away) = unsafe { as_reals(mantissas, shifts) };
         let elements = Elements::of_sums(&outputs.y, outputs.plain);
-        Self { mantissas, shifts, reals, away, elements, y: outputs.y }
+        // SAFETY: the processor has AVX2 and FMA.
+        let [reals, above, below] = unsafe { as_reals(mantissas, shifts, elements.offset) };
+        Self { mantissas, shifts, reals, above, below, elements, y: outputs.y }
     }
 
     #[inline(always)]
@@ -39,7 +40,7 @@ impl Rounding for Multipliers {
         for (reals, sums) in reals.iter_mut().zip(sums) {
             // SAFETY: the processor has AVX2 and FMA.
             let sums = Reals(unsafe { reals_of(sums) });
-            *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
+            *reals = self.above.or_below_zero(self.below, sums).add_product(sums, *reals);
         }
         if !self.elements.put(&reals, &mut places)? {
             // SAFETY: the processor has AVX2 and FMA.
@@ -87,19 +88,14 @@ impl Multipliers {
         mut places: Places<'_>,
     ) -> Option<()> {
         let &Self { y: OutputI8 { zero_point, min, max }, .. } = self;
-        let (min, max) = (_mm256_set1_epi32(min), _mm256_set1_epi32(max));
+        let (min, max) = (_mm_set1_epi8(min as i8), _mm_set1_epi8(max as i8));
         let mut elements = [[0; PANEL_LEN]; P];
         for (elements, sums) in elements.iter_mut().zip(sums) {
             let mut y = *sums;
             for (y, (mantissas, shifts)) in y.iter_mut().zip(self.mantissas.iter().zip(self.shifts)) {
-                let moved = _mm256_add_epi32(multiply(*y, *mantissas, shifts), _mm256_set1_epi32(zero_point));
-                *y = _mm256_min_epi32(_mm256_max_epi32(moved, min), max);
+                *y = _mm256_add_epi32(multiply(*y, *mantissas, shifts), _mm256_set1_epi32(zero_point));
             }
-            // Packing joins the lower halves of both, then the upper halves.
-            let [low, high] = y;
-            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi32(low, high));
-            *elements =
-                cast(_mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words)));
+            *elements = cast(packed(y, min, max));
         }
         places.put(&elements)
     }
@@ -119,22 +115,24 @@ fn reals_of([low, high]: &[__m256i; 2]) -> [__m256; 2] {
     [_mm256_cvtepi32_ps(*low), _mm256_cvtepi32_ps(*high)]
 }
 
-/// Multipliers as reals, and what is added to their products away from zero. Past the last output, that is nothing: sums of
-/// zero are to be sure.
+/// Multipliers as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to their products from zero on, and below zero: the
+/// offset, and what leads away from zero. Past the last output, that is nothing: sums of zero are to be sure.
 #[target_feature(enable = "avx2,fma")]
-fn as_reals(mantissas: [__m256i; 2], shifts: [__m256i; 2]) -> (Reals, Reals) {
-    let [a, b] = mantissas;
-    let power = |shift: __m256i, n: i32| {
-        let exponent = _mm256_add_epi32(shift, _mm256_set1_epi32(127 + n));
-        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
-    };
-    let by = |mantissa: __m256i, shift| _mm256_mul_ps(_mm256_cvtepi32_ps(mantissa), power(shift, -31));
-    let away = |mantissa: __m256i, shift| {
+fn as_reals(mantissas: [__m256i; 2], shifts: [__m256i; 2], offset: f32) -> [Reals; 3] {
+    let offset = _mm256_set1_ps(offset);
+    let of_half = |mantissa: __m256i, shift: __m256i| {
+        let power = |n: i32| {
+            let exponent = _mm256_add_epi32(shift, _mm256_set1_epi32(127 + n));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        };
         let none = _mm256_castsi256_ps(_mm256_cmpeq_epi32(mantissa, _mm256_setzero_si256()));
-        _mm256_andnot_ps(none, power(shift, -1))
+        let away = _mm256_andnot_ps(none, power(15));
+        let by = _mm256_mul_ps(_mm256_cvtepi32_ps(mantissa), power(-15));
+        [by, _mm256_add_ps(offset, away), _mm256_sub_ps(offset, away)]
     };
-    let [shift_a, shift_b] = shifts;
-    (Reals([by(a, shift_a), by(b, shift_b)]), Reals([away(a, shift_a), away(b, shift_b)]))
+    let ([m0, m1], [s0, s1]) = (mantissas, shifts);
+    let ([by0, above0, below0], [by1, above1, below1]) = (of_half(m0, s0), of_half(m1, s1));
+    [Reals([by0, by1]), Reals([above0, above1]), Reals([below0, below1])]
 }
 
 /// `sums` times multipliers.

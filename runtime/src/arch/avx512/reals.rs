@@ -100,6 +100,8 @@ impl Sixteen for Reals {
 }
 
 impl Rounded for Reals {
+    type Integers = __m512i;
+
     #[inline(always)]
     fn of(x: [i8; 16]) -> Self {
         // SAFETY: the processor has AVX-512.
@@ -109,46 +111,47 @@ impl Rounded for Reals {
     }
 
     #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        // SAFETY: the processor has AVX-512.
-        Self(unsafe { _mm512_add_ps(self.0, other.0) })
-    }
-
-    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         // SAFETY: the processor has AVX-512.
         Self(unsafe { _mm512_sub_ps(self.0, other.0) })
     }
 
     #[inline(always)]
-    fn fraction(self, _: Self, _: Self) -> Self {
+    fn or_below_zero(self, below: Self, other: Self) -> Self {
         // SAFETY: the processor has AVX-512.
-        Self(unsafe { _mm512_reduce_ps::<0>(self.0) })
+        let signs = unsafe { _mm512_movepi32_mask(cast(other.0)) };
+        // SAFETY: as above.
+        Self(unsafe { _mm512_mask_blend_ps(signs, self.0, below.0) })
     }
 
     #[inline(always)]
-    fn with_signs_of(self, other: Self) -> Self {
-        let (signs, ours, other) = (cast([i32::MIN; 16]), cast(self.0), cast(other.0));
+    fn nearest(self) -> __m512i {
         // SAFETY: the processor has AVX-512.
-        Self(cast(unsafe { _mm512_ternarylogic_epi32::<0xea>(signs, other, ours) }))
+        unsafe { _mm512_cvtps_epi32(self.0) }
     }
 
     #[inline(always)]
-    fn larger(self, other: Self) -> Self {
+    fn lower_halves(a: __m512i, b: __m512i) -> __m512i {
         // SAFETY: the processor has AVX-512.
-        Self(unsafe { _mm512_range_ps::<0b1011>(self.0, other.0) })
+        unsafe { _mm512_min_epu16(a, b) }
     }
 
     #[inline(always)]
-    fn are_within(self, most: f32) -> bool {
+    fn are_above(lower_halves: __m512i, most: u16) -> bool {
         // SAFETY: the processor has AVX-512.
-        unsafe { _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(self.0, cast([most; 16])) == 0 }
+        unsafe { _mm512_mask_cmple_epu16_mask(0x5555_5555, lower_halves, cast([most; 32])) == 0 }
     }
 
     #[inline(always)]
-    fn last_bytes(self) -> [i8; 16] {
+    fn upper_halves(of: __m512i, min: i8, max: i8) -> [i8; 16] {
+        #[target_feature(enable = "avx512f,avx512vl")]
+        #[inline]
+        fn upper_halves(of: __m512i, min: __m128i, max: __m128i) -> __m128i {
+            let y = _mm512_cvtsepi32_epi8(_mm512_srai_epi32::<16>(of));
+            _mm_min_epi8(_mm_max_epi8(y, min), max)
+        }
         // SAFETY: the processor has AVX-512.
-        cast(unsafe { _mm512_cvtepi32_epi8(cast(self.0)) })
+        cast(unsafe { upper_halves(of, cast([min; 16]), cast([max; 16])) })
     }
 
     fn run(of: &impl Pairs<Self>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()> {

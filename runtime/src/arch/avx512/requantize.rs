@@ -2,7 +2,7 @@
 
 use super::reals::Reals;
 use crate::arch::wide::{Places, Rounding, Sixteen, multipliers, sixteen_of};
-use crate::arch::x86::requantize::{Elements, Rounded};
+use crate::arch::x86::requantize::{Elements, ONE, Rounded};
 use crate::arch::{OutputsI8, PANEL_LEN};
 use bytemuck::cast;
 use core::arch::x86_64::*;
@@ -13,9 +13,10 @@ use flatpack_format::ops::OutputI8;
 pub(super) struct Multipliers {
     mantissas: __m512i,
     shifts: __m512i,
-    /// Both as reals, and what is added away from zero.
+    /// Both as reals, of which [`ONE`] are one, and what is added to products from zero on, and below zero.
     reals: Reals,
-    away: Reals,
+    above: Reals,
+    below: Reals,
     elements: Elements,
     y: OutputI8,
 }
@@ -36,7 +37,7 @@ impl Rounding for Multipliers {
         for (reals, sums) in reals.iter_mut().zip(sums) {
             // SAFETY: the processor has AVX-512.
             let sums = Reals(unsafe { _mm512_cvtepi32_ps(*sums) });
-            *reals = self.away.with_signs_of(sums).add_product(sums, *reals);
+            *reals = self.above.or_below_zero(self.below, sums).add_product(sums, *reals);
         }
         if !self.elements.put(&reals, &mut places)? {
             // A copy: the sums themselves are in memory only if they are needed there.
@@ -59,19 +60,19 @@ impl Multipliers {
         let mantissas = _mm512_permutex2var_epi32(low, even, high);
         let shifts = _mm512_permutex2var_epi32(low, odd, high);
         let exponents = _mm512_cvtepi32_ps(shifts);
-        let of_mantissas = _mm512_sub_ps(exponents, _mm512_set1_ps(31.0));
-        let of_away = _mm512_sub_ps(exponents, _mm512_set1_ps(1.0));
+        let of_mantissas = _mm512_sub_ps(exponents, _mm512_set1_ps(15.0));
+        let elements = Elements::of_sums(&outputs.y, outputs.plain);
+        let offset = _mm512_set1_ps(elements.offset);
+        // Past the last output, sums of zero are to be sure.
+        let some = _mm512_test_epi32_mask(mantissas, mantissas);
+        let away = _mm512_maskz_scalef_ps(some, _mm512_set1_ps(ONE / 2.0), exponents);
         Self {
             mantissas,
             shifts,
             reals: Reals(_mm512_scalef_ps(_mm512_cvtepi32_ps(mantissas), of_mantissas)),
-            // Past the last output, sums of zero are to be sure.
-            away: Reals(_mm512_maskz_scalef_ps(
-                _mm512_test_epi32_mask(mantissas, mantissas),
-                _mm512_set1_ps(1.0),
-                of_away,
-            )),
-            elements: Elements::of_sums(&outputs.y, outputs.plain),
+            above: Reals(_mm512_add_ps(offset, away)),
+            below: Reals(_mm512_sub_ps(offset, away)),
+            elements,
             y: outputs.y,
         }
     }

@@ -1,7 +1,7 @@
 //! Sums of integers at their common scale.
 
 use super::binary_i8::Pairs;
-use super::requantize::{Elements, Rounded, power};
+use super::requantize::{Elements, ONE, Rounded, power};
 use crate::arch::OutputsI8;
 use crate::arch::wide::{Places, Rounding};
 use bytemuck::{Pod, cast};
@@ -10,7 +10,8 @@ use flatpack_format::ops::add_i8::AddI8Params;
 
 /// Sums of two tensors, or differences: see [`crate::ops::add_i8`].
 pub(in crate::arch) struct Sums<O, const MINUS: bool> {
-    /// What an element of each operand is in y, and what both are together where they are zero.
+    /// What an element of each operand is in y, of which [`ONE`] are one, and what both are together where they are zero,
+    /// with [`Elements::offset`].
     by: [f32; 2],
     of_zeros: f32,
     elements: Elements,
@@ -26,19 +27,21 @@ impl<O: Rounding, const MINUS: bool> Sums<O, MINUS> {
         let requant = [multiplier];
         let outputs = OutputsI8 { bias: &[], requant: &requant, plain: Multiplier::all_plain(&requant), y };
         let real = |by: Multiplier| f64::from(by.mantissa) * f64::from(power(by.shift - 31));
-        let of_y = real(multiplier);
+        let of_y = real(multiplier) * f64::from(ONE);
         let scaled = |by: Multiplier| real(by) * f64::from(1 << 20) * of_y;
         let (of_a, of_b) = (scaled(a_multiplier), scaled(b_multiplier));
         let of_b = if MINUS { -of_b } else { of_b };
         let of_zeros = -(of_a * f64::from(a_zero_point) + of_b * f64::from(b_zero_point));
         // Operands, factors and what they add up to have errors of 2⁻²⁴ of at most 256 times both factors each, three
-        // times; and both operands and their sum are rounded as integers, by up to 1 and by half of that.
-        let error = (of_a + of_b.abs()) / 16384.0 + 3.0 * of_y;
+        // times; both operands and their sum are rounded as integers, by up to 1 and by half of that; and the offset, which
+        // is up to 2²³, adds to the errors of sums.
+        let error = (of_a + of_b.abs()) / 16384.0 + 3.0 * of_y + 3.0;
+        let elements = Elements::of(&y, if outputs.plain { error } else { f64::from(ONE) });
         let scales = [Scale::of(a_zero_point, a_multiplier)?, Scale::of(b_zero_point, b_multiplier)?];
         Some(Self {
             by: [of_a as f32, of_b as f32],
-            of_zeros: of_zeros as f32,
-            elements: Elements::of(&y, if outputs.plain { error as f32 } else { 1.0 }),
+            of_zeros: (of_zeros + f64::from(elements.offset)) as f32,
+            elements,
             scales,
             outputs: O::of(&outputs, 0),
         })

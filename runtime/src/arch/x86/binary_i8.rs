@@ -13,7 +13,7 @@ pub(in crate::arch) trait Pairs<V> {
     /// How its reals become elements of y.
     fn elements(&self) -> &Elements;
 
-    /// Elements of y as reals, without the zero point.
+    /// Elements of y as reals, of which [`ONE`](super::requantize::ONE) are one, with [`Elements::offset`].
     fn reals(&self, a: V, b: V) -> V;
 
     /// Elements of y, computed as integers.
@@ -61,10 +61,10 @@ fn chunks<V: Rounded, const P: usize>(
     let of_a = a.map(|a| a.as_chunks().0.as_chunks::<P>().0);
     let of_b = b.map(|b| b.as_chunks().0.as_chunks::<P>().0);
     for (at, y) in y.iter_mut().enumerate() {
-        let old = *y;
-        let a = of_a.map_or(Some(&old), |a| a.get(at))?;
-        let b = of_b.map_or(Some(&old), |b| b.get(at))?;
-        some::<V, P>(of, a, b, y)?;
+        // Copies: if it is not known where they are, the loop over them is not unrolled.
+        let a = of_a.map_or(Some(*y), |a| a.get(at).copied())?;
+        let b = of_b.map_or(Some(*y), |b| b.get(at).copied())?;
+        some::<V, P>(of, &a, &b, y)?;
     }
     Some(())
 }

@@ -12,18 +12,23 @@ use flatpack_format::ops::mul_i8::MulI8Params;
 pub(in crate::arch) struct Products<'p> {
     params: &'p MulI8Params,
     zero_points: [f32; 2],
-    multiplier: Real,
+    by: f32,
+    /// What is added to products from zero on, and below zero.
+    away: [f32; 2],
     elements: Elements,
 }
 
 impl<'p> Products<'p> {
     pub(in crate::arch) fn of(params: &'p MulI8Params) -> Self {
         let &MulI8Params { a_zero_point, b_zero_point, multiplier, y } = params;
+        let Real { by, away } = Real::of(multiplier);
+        let elements = Elements::of_sums(&y, Multiplier::all_plain(&[multiplier]));
         Self {
             params,
             zero_points: [a_zero_point as f32, b_zero_point as f32],
-            multiplier: Real::of(multiplier),
-            elements: Elements::of_sums(&y, Multiplier::all_plain(&[multiplier])),
+            by,
+            away: [elements.offset + away, elements.offset - away],
+            elements,
         }
     }
 }
@@ -39,8 +44,8 @@ impl<V: Rounded> Pairs<V> for Products<'_> {
         let [a_zero, b_zero] = self.zero_points;
         // Without an error: it has 18 bits.
         let product = V::splat(0.0).add_product(a.sub(V::splat(a_zero)), b.sub(V::splat(b_zero)));
-        let Real { by, away } = self.multiplier;
-        V::splat(away).with_signs_of(product).add_product(product, V::splat(by))
+        let [above, below] = self.away.map(V::splat);
+        above.or_below_zero(below, product).add_product(product, V::splat(self.by))
     }
 
     #[inline(always)]

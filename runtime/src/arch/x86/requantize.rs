@@ -6,10 +6,12 @@
 //! `⌊m · sum + ½ + 2⁻ʳ⁻¹⌋` from zero on, and `⌊m · sum + ½ − 2⁻ʳ⁻¹⌋` below: the integer that is nearest to
 //! `m · sum ± 2⁻ʳ⁻¹`, away from zero, where that does not lie half way between two.
 //!
-//! As a real of 24 bits it is not exact. sum, m, and their product with what is added are rounded, each by 2⁻²⁴ of it at
-//! most: together by less than 2⁻¹³, up to 512. So what lies more than that from half way has the right integer nearest;
-//! if some element does not, which for sums at random is one of 4096, all are computed as integers. Beyond 512 all are out
-//! of y's bounds, and are with that error.
+//! That is `⌊m · sum ± 2⁻ʳ⁻¹ + ½⌋`. As a real of 24 bits it is not exact: sum, m, what is added, and what they are together
+//! are rounded. So it is counted in 2⁻¹⁶, as an integer, together with the zero point: its upper half is the element of y.
+//! All roundings together are less than [`ERROR`] of these, up to where y's bounds can be: two of 257 · 2⁻²⁴ each, two of
+//! 128 · 2⁻²⁴, and that to an integer. What has a lower half further from both its ends has the right upper half; if some
+//! element does not, which for sums at random is one of 8192, all are computed as integers. Beyond, all are out of y's
+//! bounds, and are with that error; and what no integer of 32 bits counts becomes one with a lower half of zero.
 
 use super::binary_i8::Pairs;
 use crate::arch::PANEL_LEN;
@@ -19,32 +21,29 @@ use flatpack_format::ops::{Multiplier, OutputI8};
 
 /// Reals that are made of integers, and rounded to integers.
 pub(in crate::arch) trait Rounded: Sixteen {
+    /// Sixteen integers of 32 bits in registers.
+    type Integers: Copy;
+
     /// Of integers.
     fn of(x: [i8; 16]) -> Self;
-
-    /// `self + other`.
-    fn add(self, other: Self) -> Self;
 
     /// `self − other`.
     fn sub(self, other: Self) -> Self;
 
-    /// How far it is from the nearest integer, given `rounded`, which is that above `integers`.
-    #[inline(always)]
-    fn fraction(self, rounded: Self, integers: Self) -> Self {
-        self.sub(rounded.sub(integers))
-    }
+    /// `self`, or `below` where the other one has a sign.
+    fn or_below_zero(self, below: Self, other: Self) -> Self;
 
-    /// With the signs of the others; `self` has none.
-    fn with_signs_of(self, other: Self) -> Self;
+    /// The nearest integers; −2³¹ where that has more than 32 bits.
+    fn nearest(self) -> Self::Integers;
 
-    /// The larger of the two, without signs; `self` has none.
-    fn larger(self, other: Self) -> Self;
+    /// The smaller lower halves of the two, as integers without signs. Upper halves are of no use.
+    fn lower_halves(a: Self::Integers, b: Self::Integers) -> Self::Integers;
 
-    /// Whether none is larger, nor a NaN.
-    fn are_within(self, most: f32) -> bool;
+    /// Whether no lower half is at most this.
+    fn are_above(lower_halves: Self::Integers, most: u16) -> bool;
 
-    /// The last bytes of their bits.
-    fn last_bytes(self) -> [i8; 16];
+    /// The upper halves, within these bounds.
+    fn upper_halves(of: Self::Integers, min: i8, max: i8) -> [i8; 16];
 
     /// [`run`](super::binary_i8::run) in a function compiled for the instruction set.
     fn run(of: &impl Pairs<Self>, a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]) -> Option<()>;
@@ -54,35 +53,39 @@ pub(in crate::arch) trait Rounded: Sixteen {
     fn exactly(of: &impl Pairs<Self>, a: &[[i8; 16]], b: &[[i8; 16]], y: &mut [[i8; 16]]);
 }
 
-/// Reals from here on are integers, which their last bits count.
-const INTEGERS: f32 = 1.5 * (1 << 23) as f32;
+/// How many of what is counted are one.
+pub(in crate::arch) const ONE: f32 = (1 << 16) as f32;
+
+/// A bound of the error of sums times plain multipliers, of which [`ONE`] are one.
+const ERROR: f64 = 4.0;
 
 /// How reals become elements of y.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Elements {
-    /// The bounds, without the zero point.
-    min: f32,
-    max: f32,
-    /// What is added, so that the last eight bits are the element.
-    integers: f32,
-    /// So far from its integer a real may be that is rounded.
-    sure: f32,
+    /// What reals have in them besides sums: the zero point, a half, and [`ERROR`].
+    pub(in crate::arch) offset: f32,
+    /// Lower halves that are not sure, from zero on.
+    unsure: u16,
+    min: i8,
+    max: i8,
 }
 
 impl Elements {
-    /// Of reals with less than this error.
-    pub(in crate::arch) fn of(y: &OutputI8, error: f32) -> Self {
+    /// Of reals, [`ONE`] of which are one, with less than this error.
+    pub(in crate::arch) fn of(y: &OutputI8, error: f64) -> Self {
+        let error = (error as u32).saturating_add(1).min(1 << 15);
+        let half = (2 * y.zero_point + 1) << 15;
         Self {
-            min: (y.min - y.zero_point) as f32,
-            max: (y.max - y.zero_point) as f32,
-            integers: INTEGERS + y.zero_point as f32,
-            sure: 0.5 - error,
+            offset: (half + error as i32) as f32,
+            unsure: (2 * error - 1) as u16,
+            min: y.min as i8,
+            max: y.max as i8,
         }
     }
 
     /// Of sums times multipliers: none is sure if those are not plain.
     pub(in crate::arch) fn of_sums(y: &OutputI8, plain: bool) -> Self {
-        Self::of(y, if plain { 1.0 / 8192.0 } else { 1.0 })
+        Self::of(y, if plain { ERROR - 1.0 } else { f64::from(ONE) })
     }
 
     /// Puts reals, rounded, in their places: whether all are sure.
@@ -92,21 +95,19 @@ impl Elements {
         reals: &[V; P],
         places: &mut Places<'_>,
     ) -> Option<bool> {
-        let (min, max, integers) = (V::splat(self.min), V::splat(self.max), V::splat(self.integers));
-        let mut furthest = V::splat(0.0);
         let (sixteen, mut some) = (places.take_sixteen::<P>(), [[0; PANEL_LEN]; P]);
         let mut y = places.sixteens(&mut some)?;
+        let mut lower = V::splat(-1.0).nearest();
         // Each as it is rounded: what is moved as many takes longer than all else.
         for (p, real) in reals.iter().enumerate() {
-            let real = real.max(min).min(max);
-            let rounded = real.add(integers);
-            furthest = furthest.larger(real.fraction(rounded, integers));
-            y.put(p, rounded.last_bytes());
+            let integers = real.nearest();
+            lower = V::lower_halves(lower, integers);
+            y.put(p, V::upper_halves(integers, self.min, self.max));
         }
         if !sixteen {
             places.put(&some)?;
         }
-        Some(furthest.are_within(self.sure))
+        Some(V::are_above(lower, self.unsure))
     }
 }
 
@@ -127,7 +128,7 @@ pub(in crate::arch) fn all_plain(multipliers: &[Multiplier]) -> bool {
     mantissas && shifts.iter().skip(1).step_by(2).all(|bits| *bits < 32) && Multiplier::all_plain(rest)
 }
 
-/// A multiplier as a real.
+/// A multiplier as a real, of which [`ONE`] are one.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Real {
     pub(in crate::arch) by: f32,
@@ -137,7 +138,7 @@ pub(in crate::arch) struct Real {
 
 impl Real {
     pub(in crate::arch) fn of(by: Multiplier) -> Self {
-        Self { by: by.mantissa as f32 * power(by.shift - 31), away: power(by.shift - 1) }
+        Self { by: by.mantissa as f32 * power(by.shift - 15), away: power(by.shift + 15) }
     }
 }
 
