@@ -16,7 +16,7 @@ impl Dots for OneRegister {
     type Outputs = Outputs;
 
     // Each element of x is loaded for two panels, and their weights for six pixels.
-    const PIXELS: usize = 7;
+    const PIXELS: usize = 8;
 
     // A second-level cache is fast enough for what is loaded for two panels, and weights are summed up for each block.
     const BLOCK: usize = 60 * 1024;
@@ -26,11 +26,12 @@ impl Dots for OneRegister {
     #[inline(always)]
     fn tiles(products: &Products<'_, Unsigned>, y: &mut [i8]) -> Option<()> {
         // An instruction is done after four others or more.
-        match tile_of(products.pixels(), &[7, 6]) {
+        match tile_of(products.pixels(), &[8, 7, 6]) {
             1..4 => products.panels::<OfPixels<Self>, 1, 2>(y),
             4 | 5 => products.panels::<OfPixels<Self>, 4, 2>(y),
             6 => products.panels::<OfPixels<Self>, 6, 2>(y),
-            _ => products.panels::<OfPixels<Self>, 7, 2>(y),
+            7 => products.panels::<OfPixels<Self>, 7, 2>(y),
+            _ => products.panels::<OfPixels<Self>, 8, 2>(y),
         }
     }
 

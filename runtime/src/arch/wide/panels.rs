@@ -74,7 +74,10 @@ pub(in crate::arch) trait Panels: Sized {
         let zeros = [Self::X::from(0); GROUP];
         for i in 0..groups {
             // Not the elements themselves: they are then loaded into all places at once.
-            let of_x = x.map(|x| x.get(i).unwrap_or(&zeros));
+            let mut of_x = [&zeros; P];
+            for (of_x, x) in of_x.iter_mut().zip(&x) {
+                *of_x = x.get(i)?;
+            }
             for (sums, w) in sums.iter_mut().zip(w) {
                 Self::add_products(sums, w.get(i)?, of_x);
             }

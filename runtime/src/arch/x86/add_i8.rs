@@ -32,10 +32,12 @@ impl<O: Rounding, const MINUS: bool> Sums<O, MINUS> {
         let (of_a, of_b) = (scaled(a_multiplier), scaled(b_multiplier));
         let of_b = if MINUS { -of_b } else { of_b };
         let of_zeros = -(of_a * f64::from(a_zero_point) + of_b * f64::from(b_zero_point));
-        // Operands, factors and what they add up to have errors of 2⁻²⁴ of at most 256 times both factors each, three
-        // times; both operands and their sum are rounded as integers, by up to 1 and by half of that; and the offset, which
-        // is up to 2²³, adds to the errors of sums.
-        let error = (of_a + of_b.abs()) / 16384.0 + 3.0 * of_y + 3.0;
+        // What factors of up to 128 lose as reals; both operands and their sum, rounded as integers by up to 1 and by half of
+        // that; and what reals lose: that of zeros, with the offset, the first sum, that of both up to the bounds, as an
+        // integer.
+        let lost = |by: f64| (by - f64::from(by as f32)).abs() * 128.0;
+        let largest = of_zeros.abs() + f64::from(ONE) * 129.0 + 128.0 * of_b.abs();
+        let error = lost(of_a) + lost(of_b) + 3.0 * of_y + 2.0 * largest / f64::from(1 << 24) + 1.0;
         let elements = Elements::of(&y, if outputs.plain { error } else { f64::from(ONE) });
         let scales = [Scale::of(a_zero_point, a_multiplier)?, Scale::of(b_zero_point, b_multiplier)?];
         Some(Self {
