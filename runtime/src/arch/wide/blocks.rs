@@ -119,7 +119,8 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
             windows(positions, kh, stride_h).min(MOST_PIXELS / columns).clamp(1, rows.max(1))
         }
     };
-    let mut pixels = [0; MOST_PIXELS];
+    // The pixels of so many rows and columns: blocks that follow have as many.
+    let (mut pixels, mut pixels_of) = ([0; MOST_PIXELS], [0; 2]);
     for row in (0..rows).step_by(most_rows) {
         let some_rows = most_rows.min(rows - row);
         for column in (0..columns).step_by(most_columns) {
@@ -127,10 +128,13 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
             let width = width(some_columns);
             let size = [(some_rows - 1) * stride_h + kh, width];
             let seen = widened(room, image, x, [row * stride_h, column * stride_w], size)?;
-            let mut to = pixels.iter_mut();
-            for row in 0..some_rows {
-                for (column, to) in (0..some_columns).zip(&mut to) {
-                    *to = ((row * stride_h * width + column * stride_w) * channels) as u32;
+            if pixels_of != [some_rows, some_columns] {
+                pixels_of = [some_rows, some_columns];
+                let mut to = pixels.iter_mut();
+                for row in 0..some_rows {
+                    for (column, to) in (0..some_columns).zip(&mut to) {
+                        *to = ((row * stride_h * width + column * stride_w) * channels) as u32;
+                    }
                 }
             }
             let pixels = pixels.get(..some_rows * some_columns)?;
@@ -204,6 +208,20 @@ fn widened<'r, X: From<i8> + Copy>(
     seen.written(all + LEN)
 }
 
+/// Elements by pieces of so many, and what is left of both.
+#[inline(always)]
+fn take_pieces<'r, 'x, X: From<i8>, const N: usize>(
+    room: &'r mut [MaybeUninit<X>],
+    x: &'x [i8],
+) -> (&'r mut [MaybeUninit<X>], &'x [i8]) {
+    let (to, room) = room.as_chunks_mut::<N>();
+    let (from, x) = x.as_chunks::<N>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = from.map(|x| MaybeUninit::new(x.into()));
+    }
+    (room, x)
+}
+
 /// Elements one after the other, as far as they are written.
 pub(in crate::arch) struct Seen<'a, X> {
     room: &'a mut Rows<X>,
@@ -222,12 +240,9 @@ impl<'a, X: From<i8> + Copy> Seen<'a, X> {
     #[inline(always)]
     pub(in crate::arch) fn take(&mut self, x: &[i8]) -> Option<()> {
         let room = self.elements(x.len())?;
-        let (room_pieces, room_rest) = room.as_chunks_mut::<LEN>();
-        let (pieces, rest) = x.as_chunks::<LEN>();
-        for (to, from) in room_pieces.iter_mut().zip(pieces) {
-            *to = from.map(|x| MaybeUninit::new(x.into()));
-        }
-        room_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = MaybeUninit::new((*from).into()));
+        let (room, rest) = take_pieces::<_, { 4 * LEN }>(room, x);
+        let (room, rest) = take_pieces::<_, LEN>(room, rest);
+        take_pieces::<_, 1>(room, rest);
         self.len += x.len();
         Some(())
     }

@@ -124,8 +124,13 @@ pub(in crate::arch) fn all_plain(multipliers: &[Multiplier]) -> bool {
             *shift |= !one | (!one).wrapping_add(11);
         }
     }
-    let mantissas = mantissas.iter().step_by(2).all(|bits| *bits < 1 << 30);
-    mantissas && shifts.iter().skip(1).step_by(2).all(|bits| *bits < 32) && Multiplier::all_plain(rest)
+    // Of every second one, mantissas or shifts.
+    let mut beyond = false;
+    for (two, both) in mantissas.as_chunks::<2>().0.iter().zip(shifts.as_chunks::<2>().0) {
+        let ([mantissa, _], [_, shift]) = (two, both);
+        beyond |= (*mantissa >= 1 << 30) | (*shift >= 32);
+    }
+    !beyond && Multiplier::all_plain(rest)
 }
 
 /// A multiplier as a real, of which [`ONE`] are one.
