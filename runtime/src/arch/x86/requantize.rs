@@ -57,12 +57,13 @@ pub(in crate::arch) trait Rounded: Sixteen {
 pub(in crate::arch) const ONE: f32 = (1 << 16) as f32;
 
 /// A bound of the error of sums times plain multipliers, of which [`ONE`] are one.
-const ERROR: f64 = 4.0;
+const ERROR: f64 = 3.9;
 
 /// How reals become elements of y.
 #[derive(Clone, Copy)]
 pub(in crate::arch) struct Elements {
-    /// What reals have in them besides sums: the zero point, a half, and [`ERROR`].
+    /// What reals have in them besides sums: the zero point, a half, and the error, so that lower halves which are not sure
+    /// are the first ones.
     pub(in crate::arch) offset: f32,
     /// Lower halves that are not sure, from zero on.
     unsure: u16,
@@ -73,6 +74,7 @@ pub(in crate::arch) struct Elements {
 impl Elements {
     /// Of reals, [`ONE`] of which are one, with less than this error.
     pub(in crate::arch) fn of(y: &OutputI8, error: f64) -> Self {
+        // An integer above it.
         let error = (error as u32).saturating_add(1).min(1 << 15);
         let half = (2 * y.zero_point + 1) << 15;
         Self {
@@ -85,7 +87,7 @@ impl Elements {
 
     /// Of sums times multipliers: none is sure if those are not plain.
     pub(in crate::arch) fn of_sums(y: &OutputI8, plain: bool) -> Self {
-        Self::of(y, if plain { ERROR - 1.0 } else { f64::from(ONE) })
+        Self::of(y, if plain { ERROR } else { f64::from(ONE) })
     }
 
     /// Puts reals, rounded, in their places: whether all are sure.
