@@ -13,8 +13,10 @@ pub(in crate::arch) const GROUP: usize = 4;
 /// The most rows of taps.
 const MOST_TAPS: usize = 16;
 
-/// Groups of weights that there is room for, if they are not as they are multiplied: 12 KiB.
+/// Groups of weights that there is room for, if they are not as they are multiplied: 12 KiB, and for few of them 1 KiB, as
+/// all of it is filled with zeros.
 const MOST_OF_ROWS: usize = 192;
+const FEW_OF_ROWS: usize = 16;
 
 /// Elements of pixels that are put together at once.
 const PUT: usize = 8 * 1024;
@@ -171,12 +173,18 @@ fn each_products<X: From<i8> + Copy>(
     let panel_len = depth.div_ceil(GROUP);
     // Taps of a row are neighbours in x: whole groups, or made such by weights that are zero. The last row is such anyway.
     let row = (kw * channels).div_ceil(GROUP);
-    let mut room_of_rows;
+    let (mut few_of_rows, mut most_of_rows);
     let by_rows = if kh == 1 || (kw * channels).is_multiple_of(GROUP) {
         Some(w)
     } else {
-        room_of_rows = [[0; PANEL_LEN * GROUP]; MOST_OF_ROWS];
-        in_whole_rows(w, panel_len, [kh, kw * channels], &mut room_of_rows)
+        let room: &mut [Group] = if count.div_ceil(PANEL_LEN) * kh * row <= FEW_OF_ROWS {
+            few_of_rows = [[0; PANEL_LEN * GROUP]; FEW_OF_ROWS];
+            &mut few_of_rows
+        } else {
+            most_of_rows = [[0; PANEL_LEN * GROUP]; MOST_OF_ROWS];
+            &mut most_of_rows
+        };
+        in_whole_rows(w, panel_len, [kh, kw * channels], room)
     };
     if let (Some(w), ..=MOST_TAPS) = (by_rows, kh) {
         let weights = Weights { w, panel_len: kh * row, outputs, count };
