@@ -332,10 +332,15 @@ impl<'a> Session<'a> {
 }
 
 /// The kernel of a step. In a list of all, as gateways have, it is hardly before the place that the number of its
-/// operator says: to look at those of all lower numbers takes longer than a small step.
+/// operator says: to look at those of all lower numbers takes longer than a small step. Boards have few.
+#[inline(always)]
 fn kernel_of<'k>(step: &Step<'_>, kernels: &'k [Kernel]) -> Option<&'k Kernel> {
+    let is_its = |kernel: &&Kernel| step.is_of(kernel.op);
+    if cfg!(not(feature = "std")) {
+        return kernels.iter().find(is_its);
+    }
     let (before, after) = kernels.split_at_checked(step.op_number().into()).unwrap_or((kernels, &[]));
-    before.iter().rev().chain(after).find(|kernel| step.is_of(kernel.op))
+    before.iter().rev().chain(after).find(is_its)
 }
 
 /// Bytes of arena and state.
