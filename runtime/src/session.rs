@@ -85,6 +85,8 @@ pub enum Progress {
 pub struct Session<'a> {
     model: Model<'a>,
     kernels: &'a [Kernel],
+    /// Kernels follow each other by the numbers of their operators, one for each.
+    in_order: bool,
     memories: Memories<'a>,
     next: u32,
     /// How many rows of the next step are computed.
@@ -135,8 +137,7 @@ impl<'a> Session<'a> {
         let session = Self::of_checked_steps(model, kernels, near, far)?;
         for step in model.steps() {
             let op = step.op();
-            let kernel =
-                kernels.iter().find(|k| k.op == op).ok_or(LoadError::MissingKernel { op: op as u16 })?;
+            let kernel = session.kernel_of(&step).ok_or(LoadError::MissingKernel { op: op as u16 })?;
             let fits = kernel.rule.check(&step);
             fits.map_err(|misfit| LoadError::Misfit { step: step.number(), misfit })?;
         }
@@ -165,6 +166,7 @@ impl<'a> Session<'a> {
         let mut session = Self {
             model,
             kernels,
+            in_order: cfg!(feature = "std") && kernels.is_sorted_by(|a, b| a.op < b.op),
             memories: [arena, state, far],
             next: 0,
             row: 0,
@@ -295,7 +297,7 @@ impl<'a> Session<'a> {
             return Ok(Progress::Done);
         };
         let refused = RunError::Refused { step: self.next };
-        let kernel = kernel_of(&step, self.kernels).ok_or(refused)?;
+        let kernel = self.kernel_of(&step).ok_or(refused)?;
         let begin = core::mem::take(&mut self.row);
         let mut end = u32::MAX;
         if macs < u32::MAX
@@ -325,22 +327,23 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// The first kernel of a step's operator.
+    #[inline(always)]
+    fn kernel_of(&self, step: &Step<'_>) -> Option<&'a Kernel> {
+        let is_its = |kernel: &&Kernel| step.is_of(kernel.op);
+        // Of the list of all, which gateways have, it is one of the last up to the place that its number says: to look at all
+        // others takes longer than a small step. Boards name few.
+        if cfg!(feature = "std") && self.in_order {
+            let up_to = self.kernels.len().min(step.op_number().into());
+            return self.kernels.get(..up_to)?.iter().rfind(is_its);
+        }
+        self.kernels.iter().find(is_its)
+    }
+
     /// Number of the step that [`Session::step`] runs next.
     pub fn next_step(&self) -> u32 {
         self.next
     }
-}
-
-/// The kernel of a step. In a list of all, as gateways have, it is hardly before the place that the number of its
-/// operator says: to look at those of all lower numbers takes longer than a small step. Boards have few.
-#[inline(always)]
-fn kernel_of<'k>(step: &Step<'_>, kernels: &'k [Kernel]) -> Option<&'k Kernel> {
-    let is_its = |kernel: &&Kernel| step.is_of(kernel.op);
-    if cfg!(not(feature = "std")) {
-        return kernels.iter().find(is_its);
-    }
-    let (before, after) = kernels.split_at_checked(step.op_number().into()).unwrap_or((kernels, &[]));
-    before.iter().rev().chain(after).find(is_its)
 }
 
 /// Bytes of arena and state.

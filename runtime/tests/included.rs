@@ -2,7 +2,9 @@
 #![cfg(feature = "macros")]
 
 use flatpack_runtime::golden::Divergence;
-use flatpack_runtime::{Block, DType, Kernel, LoadError, Misfit, Model, Quant, Session, include_model};
+use flatpack_runtime::{
+    Block, DType, Kernel, LoadError, Misfit, Model, Quant, RunError, Session, include_model, ops,
+};
 
 include_model!(REALS, "../firmware-example/digits_cnn.fpk");
 include_model!(INTEGERS, "../firmware-example/digits_cnn_int8.fpk");
@@ -55,4 +57,25 @@ fn what_is_for_checked_steps_refuses_all_others() {
     assert_eq!(load(INTEGERS::KERNELS), Ok(()));
     let kernels: Vec<_> = INTEGERS::KERNELS.iter().map(|kernel| kernel.of_checked_steps()).collect();
     assert_eq!(load(&kernels), Err(LoadError::Misfit { step: 0, misfit: Misfit::Count }));
+}
+
+#[test]
+fn the_first_kernel_of_an_operator_is_taken() {
+    let model = Model::parse(INTEGERS::FILE).unwrap();
+    for (number, step) in model.steps().enumerate() {
+        let own = ops::ALL.iter().find(|kernel| kernel.op == step.op()).unwrap();
+        let refusing = Kernel::new(own.op, own.rule, |_, _| None);
+        for (kernels, refuses) in [
+            ([&[refusing], ops::ALL].concat(), true),
+            ([ops::ALL, &[refusing]].concat(), false),
+            (ops::ALL.iter().rev().copied().chain([refusing]).collect(), false),
+        ] {
+            let mut arena = INTEGERS::ARENA;
+            let mut session = Session::load(model, &kernels, Block::bytes_mut(&mut arena)).unwrap();
+            let ran = session.run();
+            let first = model.steps().position(|other| other.op() == step.op()).unwrap() as u32;
+            let refused = refuses.then_some(RunError::Refused { step: first });
+            assert_eq!(ran.err(), refused, "{:?} of step {number}", own.op);
+        }
+    }
 }
