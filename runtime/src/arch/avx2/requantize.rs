@@ -13,7 +13,8 @@ use flatpack_format::ops::OutputI8;
 pub(in crate::arch) struct Multipliers {
     mantissas: [__m256i; 2],
     shifts: [__m256i; 2],
-    /// Both as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to products from zero on, and below zero.
+    /// Both as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to products from zero
+    /// on, and below zero.
     reals: Reals,
     above: Reals,
     below: Reals,
@@ -115,8 +116,9 @@ fn reals_of([low, high]: &[__m256i; 2]) -> [__m256; 2] {
     [_mm256_cvtepi32_ps(*low), _mm256_cvtepi32_ps(*high)]
 }
 
-/// Multipliers as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to their products from zero on, and below zero: the
-/// offset, and what leads away from zero. Past the last output, that is nothing: sums of zero are to be sure.
+/// Multipliers as reals, of which [`ONE`](crate::arch::x86::requantize::ONE) are one, and what is added to their products
+/// from zero on, and below zero: the offset, and what leads away from zero. Past the last output, that is nothing: sums of
+/// zero are to be sure.
 #[target_feature(enable = "avx2,fma")]
 fn as_reals(mantissas: [__m256i; 2], shifts: [__m256i; 2], offset: f32) -> [Reals; 3] {
     let offset = _mm256_set1_ps(offset);

@@ -15,7 +15,7 @@ impl Dots for OneRegister {
     type Multipliers = Multipliers;
     type Outputs = Outputs;
 
-    // Each element of x is loaded for two panels, and their weights for six pixels.
+    // Each element of x is loaded for two panels, and their weights for eight pixels.
     const PIXELS: usize = 8;
 
     // A second-level cache is fast enough for what is loaded for two panels, and weights are summed up for each block.

@@ -102,9 +102,8 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     }
     // What is seen is followed by a row.
     let most = room.len().checked_sub(1)? * LEN;
-    let [of_rows, of_columns] = image.windows();
-    let are_whole = of_rows.are_whole(rows) && of_columns.are_whole(columns);
-    if [kh, kw] == [1; 2] && image.stride != [1; 2] && are_whole {
+    let are_whole = || image.whole(0) == (0..rows) && image.whole(1) == (0..columns);
+    if [kh, kw] == [1; 2] && image.stride != [1; 2] && are_whole() {
         let pixels = |room: usize| room.checked_div(channels).unwrap_or_default();
         return each_apart(room, image, x, pixels(elements).max(pixels(most).min(few)).min(MOST_PIXELS), f);
     }

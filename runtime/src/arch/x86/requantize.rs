@@ -3,11 +3,10 @@
 //!
 //! A plain multiplier ([`Multiplier::all_plain`]) is `m = mantissa · 2^(shift − 31)`, with r = −shift of at least 1. The
 //! product of a sum is rounded twice: to a multiple of 2⁻ʳ, halves up, and to an integer, halves away from zero. Both are
-//! `⌊m · sum + ½ + 2⁻ʳ⁻¹⌋` from zero on, and `⌊m · sum + ½ − 2⁻ʳ⁻¹⌋` below: the integer that is nearest to
-//! `m · sum ± 2⁻ʳ⁻¹`, away from zero, where that does not lie half way between two.
+//! `⌊m · sum + ½ + 2⁻ʳ⁻¹⌋` from zero on, and `⌊m · sum + ½ − 2⁻ʳ⁻¹⌋` below.
 //!
-//! That is `⌊m · sum ± 2⁻ʳ⁻¹ + ½⌋`. As a real of 24 bits it is not exact: sum, m, what is added, and what they are together
-//! are rounded. So it is counted in 2⁻¹⁶, as an integer, together with the zero point: its upper half is the element of y.
+//! As a real of 24 bits that is not exact: sum, m, what is added, and what they are together are rounded. So it is counted
+//! in 2⁻¹⁶, as an integer, together with the zero point: its upper half is the element of y.
 //! All roundings together are less than [`ERROR`] of these, up to where y's bounds can be: two of 257 · 2⁻²⁴ each, two of
 //! 128 · 2⁻²⁴, and that to an integer. What has a lower half further from both its ends has the right upper half; if some
 //! element does not, which for sums at random is one of 8192, all are computed as integers. Beyond, all are out of y's
