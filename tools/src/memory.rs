@@ -267,7 +267,10 @@ impl<'a> Layout<'a> {
         let blocks = &mut self.blocks;
         let touched = touched(graph, blocks, &self.steps, &roots);
         let (state_offsets, state_bytes) = state_offsets(graph)?;
-        let division = divide(&buffers, &overlaps, &touched, state_bytes, regions)?;
+        let mut division = divide(&buffers, &overlaps, &touched, state_bytes, regions)?;
+        if apart && regions.is_empty() {
+            division.arena_bytes[0] = plan_memory::keep_halves(&buffers, &mut division.offsets, ALIGN)?;
+        }
         plan_memory::check_division(&buffers, &overlaps, ALIGN, &division)?;
         let Division { far, offsets, arena_bytes: [arena_bytes, far_bytes], lower_bound_bytes, optimal } =
             division;

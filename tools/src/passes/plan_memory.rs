@@ -8,6 +8,7 @@
 //! 2. `fit` places the buffers greedily in several orders; if one plan meets the bound, done;
 //! 3. `search` asks for an arena that is smaller than the best known until there is none.
 //!
+//! For two threads, `halves` looks for a plan of the same size in which each writes where it was before.
 //! Where an output may lie over the input of its step, `overlap` looks for a plan that is smaller still.
 //! Where there are two memories, `regions` says which buffers lie in which.
 //!
@@ -17,6 +18,7 @@
 
 mod check;
 mod fit;
+mod halves;
 mod overlap;
 mod regions;
 mod search;
@@ -107,6 +109,24 @@ pub fn plan(buffers: &[Buffer], overlaps: &[Overlap], align: u32) -> Result<Plan
         offsets[buffer] = narrow(offset)?;
     }
     Ok(Plan { offsets, arena_bytes: narrow(arena_bytes)?, lower_bound_bytes: narrow(lower_bound)?, optimal })
+}
+
+/// Moves buffers that [`plan`] has placed so that two threads, which share the steps of a gateway's session, seldom
+/// write where the other one was; gives the size of the arena, which is no larger than it was.
+///
+/// The result depends on nothing but the arguments.
+///
+/// # Errors
+/// If the buffers are at fault, as with [`plan`].
+pub fn keep_halves(buffers: &[Buffer], offsets: &mut [u32], align: u32) -> Result<u32, PlanError> {
+    let (occupied, blocks) = blocks(buffers, align)?;
+    let found = occupied.iter().map(|&buffer| offsets[buffer].into()).collect();
+    let kept = halves::keep(&blocks, found, align.into());
+    let narrow = |bytes| u32::try_from(bytes).map_err(|_| PlanError::TooLarge { arena_bytes: bytes });
+    for (buffer, &offset) in occupied.into_iter().zip(&kept) {
+        offsets[buffer] = narrow(offset)?;
+    }
+    narrow(peak(&blocks, &kept))
 }
 
 /// The sum of the sizes alive at each step, each rounded up to the alignment, where an output and the input
@@ -302,7 +322,7 @@ mod tests {
 
     /// A network: each step writes what the next one reads, some results live on for a residual
     /// connection, and some steps need scratch memory.
-    fn network(step_count: usize) -> impl Strategy<Value = Vec<Buffer>> {
+    pub(super) fn network(step_count: usize) -> impl Strategy<Value = Vec<Buffer>> {
         let residual = prop_oneof![2 => Just(1_u32), 1 => 2_u32..8];
         let scratch_bytes = prop_oneof![Just(0), 1_u32..4_000];
         let step = (1_u32..40_000, residual, scratch_bytes);
