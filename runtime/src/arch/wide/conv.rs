@@ -52,7 +52,7 @@ fn tile<V: Sixteen, W: Weight>(pixels: usize) -> usize {
         // Sums of a panel and six pixels fill twelve registers of eight reals. Weights that are widened take some, too.
         (..32, ..4) => tile_of(pixels, &[5]),
         (..32, _) => tile_of(pixels, &[6, 5]),
-        _ => tile_of(pixels, &[7, 6]),
+        _ => tile_of(pixels, &[7, 6, 5]),
     }
 }
 
