@@ -6,7 +6,9 @@ use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan, Region};
 use crate::passes::compress_weights::{self, WeightFormat};
 use crate::passes::patches::{self, PatchError, Patches};
-use crate::passes::{self, Change, fuse_lookups, keep_states, lower_integers, pack, widen_constants};
+use crate::passes::{
+    self, Change, fuse_lookups, keep_states, lower_integers, one_pixel, pack, widen_constants,
+};
 use crate::reference::{self, Predictor};
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
@@ -261,6 +263,9 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     });
     changed("compress weights", compressed.details);
     changed("fuse lookups", fuse_lookups::run(&mut graph));
+    if options.target == Target::Linux {
+        changed("one pixel", one_pixel::run(&mut graph));
+    }
     changed("pack", pack::run(&mut graph, options.target));
     let mut plan = memory::plan_in(&graph, &options.regions, options.target)?;
     let fit = |most_bytes| patches::run(&mut graph, &mut plan, most_bytes);

@@ -12,6 +12,7 @@ pub mod keep_states;
 pub mod lower_integers;
 pub mod merge_padding;
 pub mod one_channel;
+pub mod one_pixel;
 pub mod pack;
 pub mod patches;
 pub mod plan_memory;
