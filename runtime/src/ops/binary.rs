@@ -31,8 +31,9 @@ pub(crate) fn run<A: Arch>(
     broadcast::<A, f32>(node, operands, |a, b| clamp(f(a, b), low, high))
 }
 
-/// What an element is taken to cost, in multiply-accumulates.
-const COST: usize = 4;
+/// What a byte of y is taken to cost, in multiply-accumulates: where few are computed by one thread, the lines that
+/// another one has take it longer than what it does with them.
+const COST: usize = 8;
 
 /// An input along one run of y.
 enum Side<'a, T> {
@@ -87,7 +88,7 @@ pub(crate) fn broadcast_runs<A: Arch, T: Pod + Send + Sync>(
     let (reads, y) = operands.write::<T>(node.output()?)?;
     let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
-    let ((len, strides), macs) = (walk.run(), COST * y.len());
+    let ((len, strides), macs) = (walk.run(), COST * size_of_val(y));
     // One run is shared out by its elements, several as they are.
     let single = len == y.len();
     node.threads().share(y, if single { UNIT } else { len }, macs, |first, y| {
