@@ -187,15 +187,14 @@ impl<V: Sixteen, const K: usize, const S: usize> Run<'_, V, K, S> {
         let &Self { room, seen: &Seen { slots, width, .. }, size: [rows, _], strides: [stride, _], .. } =
             self;
         let taps = self.channels.taps;
-        let mut slot = self.first.checked_rem(slots)?;
-        for row in 0..rows {
+        for row in (0..rows).rev() {
+            let slot = (self.first + row * S).checked_rem(slots)?;
             let mut seen = [&[][..]; K];
             for (tap, to) in seen.iter_mut().enumerate() {
                 let slot = if slot + tap < slots { slot + tap } else { slot + tap - slots };
                 *to = room.get(slot * width..)?.get(..width)?;
             }
             self.row::<P>(&taps, seen, y.get_mut(row * stride..)?)?;
-            slot = if slot + S < slots { slot + S } else { slot + S - slots };
         }
         Some(())
     }
