@@ -158,12 +158,12 @@ pub(super) trait Rounding {
     fn put<const P: usize>(&self, sums: &[Self::Sums; P], places: Places<'_>) -> Option<()>;
 }
 
-/// How many pixels a tile has, of one of these numbers: the first with which tiles have the fewest in all. All that there
-/// are, if those are fewer.
+/// How many pixels a tile has, of one of these numbers: the first with which tiles take the least, each as much as half a
+/// pixel more than it has. All that there are, if those are fewer.
 #[inline(always)]
 pub(super) fn tile_of(pixels: usize, sizes: &[usize]) -> usize {
     let sizes = sizes.iter().copied().filter(|size| *size <= pixels);
-    sizes.min_by_key(|size| pixels.next_multiple_of(*size)).unwrap_or(pixels)
+    sizes.min_by_key(|size| pixels.div_ceil(*size) * (2 * size + 1)).unwrap_or(pixels)
 }
 
 /// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.
