@@ -187,6 +187,7 @@ impl<V: Sixteen, const K: usize, const S: usize> Run<'_, V, K, S> {
         let &Self { room, seen: &Seen { slots, width, .. }, size: [rows, _], strides: [stride, _], .. } =
             self;
         let taps = self.channels.taps;
+        // From the last one on: a core fetches what it would write next, which may be rows of another thread.
         for row in (0..rows).rev() {
             let slot = (self.first + row * S).checked_rem(slots)?;
             let mut seen = [&[][..]; K];
