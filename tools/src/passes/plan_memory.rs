@@ -314,7 +314,7 @@ mod tests {
         place_rest(buffers, align, &mut Vec::new(), &mut (0..buffers.len()).collect())
     }
 
-    fn few_buffers() -> impl Strategy<Value = Vec<Buffer>> {
+    pub(super) fn few_buffers() -> impl Strategy<Value = Vec<Buffer>> {
         let buffer = (0_u32..40, 0_u32..6, 0_u32..4);
         let buffer = buffer.prop_map(|(bytes, first, life)| (bytes, first, first + life));
         prop::collection::vec(buffer, 0..=6).prop_map(|lives| buffers(&lives))

@@ -142,7 +142,7 @@ impl Memory {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::tests::{buffers, network};
+    use super::super::tests::{buffers, few_buffers, network};
     use super::super::{blocks, check, keep_halves, plan};
     use super::*;
 
@@ -203,7 +203,9 @@ mod tests {
         }
 
         #[test]
-        fn plans_stay_sound_and_small(buffers in network(12), align in 1_u32..70) {
+        fn plans_stay_sound_and_small(
+            buffers in prop_oneof![network(12), few_buffers()], align in 1_u32..70,
+        ) {
             let smallest = plan(&buffers, &[], align).unwrap();
             let mut kept = smallest.offsets.clone();
             let arena_bytes = keep_halves(&buffers, &mut kept, align).unwrap();
