@@ -467,6 +467,7 @@ mod tests {
     use flatpack_format::ops::Clamp;
     use flatpack_format::ops::average_pool_2d::Pool2dParams;
     use flatpack_format::ops::broadcast_to::BroadcastToParams;
+    use flatpack_format::ops::conv_2d::Conv2dParams;
     use flatpack_format::ops::recurrence::Recurrence;
     use flatpack_format::ops::transpose_conv_2d::TransposeConv2dParams;
     use flatpack_format::ops::unidirectional_sequence_lstm::UnidirectionalSequenceLstmParams;
@@ -516,6 +517,31 @@ mod tests {
         let refused = [of_pool(30_000), of_stride(1 << 20, 0), of_stride(1, 1 << 28)].map(Result::err);
         for error in refused {
             assert!(matches!(error, Some(BuildError::Reference(_))), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_gateways_have_convolutions_of_one_pixel_as_fully_connected_layers() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", Shape::new(&[1, 1, 1, 3]).unwrap());
+        let w = graph.add_constant("w", &[2, 1, 1, 3], vec![1.0; 6]);
+        let params = Conv2dParams {
+            stride: [1; 2],
+            dilation: [1; 2],
+            pad_h: [0; 2],
+            pad_w: [0; 2],
+            groups: 1,
+            clamp: Clamp::NONE,
+        };
+        let y = graph.add_node("y", OpCode::Conv2d, params, &[x, w]).unwrap();
+        graph.outputs.push(y);
+        for (target, op) in [
+            (Target::Linux, OpCode::FullyConnected),
+            (Target::Portable, OpCode::Conv2d),
+            (Target::CortexM, OpCode::Conv2d),
+        ] {
+            let built = build(graph.clone(), &Options { target, ..Options::default() }).unwrap();
+            assert_eq!(built.plan.steps[0].op, op, "{target:?}");
         }
     }
 
