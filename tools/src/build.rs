@@ -525,15 +525,7 @@ mod tests {
         let mut graph = Graph::default();
         let x = graph.add_input("x", Shape::new(&[1, 1, 1, 3]).unwrap());
         let w = graph.add_constant("w", &[2, 1, 1, 3], vec![1.0; 6]);
-        let params = Conv2dParams {
-            stride: [1; 2],
-            dilation: [1; 2],
-            pad_h: [0; 2],
-            pad_w: [0; 2],
-            groups: 1,
-            clamp: Clamp::NONE,
-        };
-        let y = graph.add_node("y", OpCode::Conv2d, params, &[x, w]).unwrap();
+        let y = graph.add_node("y", OpCode::Conv2d, Conv2dParams::POINTS, &[x, w]).unwrap();
         graph.outputs.push(y);
         for (target, op) in [
             (Target::Linux, OpCode::FullyConnected),

@@ -287,11 +287,15 @@ impl Graph {
         self.tensors[id.0].data.is_some()
     }
 
+    /// Adds a tensor as it is.
+    pub fn add(&mut self, tensor: Tensor) -> TensorId {
+        self.tensors.push(tensor);
+        TensorId(self.tensors.len() - 1)
+    }
+
     /// Adds a tensor.
     pub fn add_tensor(&mut self, name: &str, tensor_type: TensorType, data: Option<Data>) -> TensorId {
-        let name = name.to_owned();
-        self.tensors.push(Tensor { name, tensor_type, layout: Layout::Rows, data, quant: None });
-        TensorId(self.tensors.len() - 1)
+        self.add(Tensor { name: name.to_owned(), tensor_type, layout: Layout::Rows, data, quant: None })
     }
 
     /// Adds a constant of reals that is stored in any way; with `quant`, its integers stand for them.

@@ -26,6 +26,18 @@ pub struct Conv2dParams {
     pub clamp: Clamp,
 }
 
+impl Conv2dParams {
+    /// Windows of one tap, one for each pixel.
+    pub const POINTS: Self = Self {
+        stride: [1; 2],
+        dilation: [1; 2],
+        pad_h: [0; 2],
+        pad_w: [0; 2],
+        groups: 1,
+        clamp: Clamp::NONE,
+    };
+}
+
 /// See the module.
 pub const RULE: OpRule = OpRule {
     params_bytes: size_of::<Conv2dParams>() as u32,

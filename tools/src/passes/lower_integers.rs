@@ -87,8 +87,7 @@ fn make_signed(graph: &mut Graph) {
             graph.tensors[number] = signed;
             continue;
         }
-        graph.tensors.push(signed);
-        let inside = TensorId(graph.tensors.len() - 1);
+        let inside = graph.add(signed);
         let producer = graph.producer(id);
         for input in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| **input == id) {
             *input = inside;

@@ -1,4 +1,5 @@
-//! A convolution of one pixel is a fully connected layer: whose weights threads share, where an image has but one row.
+//! A convolution of one pixel is a fully connected layer. Threads share the weights of that; of an image they would share
+//! the rows, and this one has one.
 
 use crate::graph::{Graph, Node, TensorId};
 use flatpack_format::ops::conv_2d::Conv2dParams;
@@ -13,13 +14,11 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
     let mut matrices: HashMap<TensorId, TensorId> = HashMap::new();
     let mut details = Vec::new();
     for position in 0..graph.nodes.len() {
-        let node = &graph.nodes[position];
-        let Some(layer) = fully_connected(graph, node) else { continue };
+        let Some(mut node) = fully_connected(graph, &graph.nodes[position]) else { continue };
+        let weights = node.inputs[1];
+        node.inputs[1] = *matrices.entry(weights).or_insert_with(|| matrix(graph, weights));
         details.push(format!("{}: convolution of one pixel as fully connected", node.layer));
-        graph.nodes[position] = layer;
-        let weights = graph.nodes[position].inputs[1];
-        let matrix = *matrices.entry(weights).or_insert_with(|| matrix(graph, weights));
-        graph.nodes[position].inputs[1] = matrix;
+        graph.nodes[position] = node;
     }
     details
 }
@@ -57,8 +56,7 @@ fn matrix(graph: &mut Graph, weights: TensorId) -> TensorId {
     if let &[outputs, _, _, depth] = tensor.dims() {
         tensor.tensor_type.shape = Shape::new(&[outputs, depth]).expect("two dimensions");
     }
-    graph.tensors.push(tensor);
-    TensorId(graph.tensors.len() - 1)
+    graph.add(tensor)
 }
 
 #[cfg(test)]
@@ -70,14 +68,7 @@ mod tests {
     use flatpack_format::ops::{Clamp, OutputI8};
 
     const CLAMP: Clamp = Clamp { min: 0.0, max: 6.0 };
-    const PARAMS: Conv2dParams = Conv2dParams {
-        stride: [1; 2],
-        dilation: [1; 2],
-        pad_h: [0; 2],
-        pad_w: [0; 2],
-        groups: 1,
-        clamp: CLAMP,
-    };
+    const PARAMS: Conv2dParams = Conv2dParams { clamp: CLAMP, ..Conv2dParams::POINTS };
 
     fn reals(x: [u32; 4], w: [u32; 4], params: Conv2dParams) -> Graph {
         let mut graph = Graph::default();

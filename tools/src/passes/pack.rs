@@ -66,8 +66,7 @@ fn laid_out(graph: &mut Graph, rows: TensorId, layout: Layout) -> TensorId {
         Data::I32(v) => Data::I32(interleave(&v, size, layout).into()),
     });
     tensor.layout = layout;
-    graph.tensors.push(tensor);
-    TensorId(graph.tensors.len() - 1)
+    graph.add(tensor)
 }
 
 fn interleave<T: Copy + Default>(rows: &[T], [gates, outputs]: [usize; 2], layout: Layout) -> Vec<T> {

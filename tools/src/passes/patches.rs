@@ -427,8 +427,7 @@ fn band_rows(rows: u32, row_bytes: u32, count: u32) -> Option<Vec<Range<u32>>> {
 fn rows_of(graph: &mut Graph, id: TensorId, rows: u32) -> TensorId {
     let mut tensor = graph.tensor(id).clone();
     tensor.tensor_type.shape = tensor.shape().with_dim(HEIGHT, rows);
-    graph.tensors.push(tensor);
-    TensorId(graph.tensors.len() - 1)
+    graph.add(tensor)
 }
 
 /// The node that takes these rows of a tensor, the first of whose own rows is `first`.

@@ -246,8 +246,7 @@ impl Forms<'_> {
         self.made.details.push(format!("{}: {what}", tensor.name));
         tensor.quant = wanted.cloned();
         let layer = tensor.name.clone();
-        self.graph.tensors.push(tensor);
-        let made = TensorId(self.graph.tensors.len() - 1);
+        let made = self.graph.add(tensor);
         self.nodes.push(conversion(&layer, id, made));
         self.made.same_as.insert(made, id);
         self.known.insert((id, key), made);

@@ -136,15 +136,7 @@ fn separable_conv<const N: usize>(low: &mut Lowering, layer: &Layer, x: TensorId
         let outputs_first: Vec<usize> = std::iter::once(N + 1).chain(0..=N).collect();
         as_image(low, y, |low, y| {
             let operands = operands(low, y, pointwise, &outputs_first, &[filters, 1, 1, depth], bias)?;
-            let params = Conv2dParams {
-                stride: [1; 2],
-                dilation: [1; 2],
-                pad_h: [0; 2],
-                pad_w: [0; 2],
-                groups: 1,
-                clamp: Clamp::NONE,
-            };
-            low.node(OpCode::Conv2d, params, &operands)
+            low.node(OpCode::Conv2d, Conv2dParams::POINTS, &operands)
         })
     })
 }
