@@ -155,14 +155,15 @@ pub fn plan(graph: &Graph) -> Result<MemoryPlan, MemoryError> {
 
 /// Plans the memory of a graph for a board with these regions; none stands for memory enough. States lie in
 /// the first. On gateways no output lies over rows of its input: it would be computed a few rows at a time, which
-/// takes longer there.
+/// takes longer there. Of the smallest plans for one memory, one is taken there in which two threads seldom write where
+/// the other one was.
 ///
 /// # Errors
 /// As [`plan`], or if a region is too small.
 pub fn plan_in(graph: &Graph, regions: &Regions, target: Target) -> Result<MemoryPlan, MemoryError> {
-    let apart = target == Target::Linux;
-    let mut plans = Layout::all(graph).map(|mut layout| layout.plan(regions, apart));
-    let mut best = plans.next().unwrap_or_else(|| Layout::new(graph, &[]).plan(regions, apart));
+    let on_gateway = target == Target::Linux;
+    let mut plans = Layout::all(graph).map(|mut layout| layout.plan(regions, on_gateway));
+    let mut best = plans.next().unwrap_or_else(|| Layout::new(graph, &[]).plan(regions, on_gateway));
     let taken = |plan: &MemoryPlan| (plan.far_bytes, plan.arena_bytes);
     for plan in plans {
         let is_better = match (&plan, &best) {
@@ -258,17 +259,17 @@ impl<'a> Layout<'a> {
         (roots, buffers, overlaps)
     }
 
-    fn plan(&mut self, regions: &Regions, apart: bool) -> Result<MemoryPlan, MemoryError> {
+    fn plan(&mut self, regions: &Regions, on_gateway: bool) -> Result<MemoryPlan, MemoryError> {
         let graph = self.graph;
         let order = schedule::order(&problem(graph, &mut self.blocks, &self.steps))?;
         self.steps = order.steps.iter().map(|&step| self.steps[step]).collect();
         let in_place = self.work_in_place();
-        let (roots, buffers, overlaps) = self.buffers_and_overlaps(apart);
+        let (roots, buffers, overlaps) = self.buffers_and_overlaps(on_gateway);
         let blocks = &mut self.blocks;
         let touched = touched(graph, blocks, &self.steps, &roots);
         let (state_offsets, state_bytes) = state_offsets(graph)?;
         let mut division = divide(&buffers, &overlaps, &touched, state_bytes, regions)?;
-        if apart && regions.is_empty() {
+        if on_gateway && regions.is_empty() {
             division.arena_bytes[0] = plan_memory::keep_halves(&buffers, &mut division.offsets, ALIGN)?;
         }
         plan_memory::check_division(&buffers, &overlaps, ALIGN, &division)?;

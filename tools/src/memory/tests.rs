@@ -3,6 +3,7 @@
 use super::*;
 use flatpack_format::Shape;
 use flatpack_format::ops::concatenate::ConcatenateParams;
+use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::strided_slice::StridedSliceParams;
 
 #[test]
@@ -110,4 +111,23 @@ fn a_slice_is_not_written_over_while_others_read_it() {
     let range = |id: TensorId| plan.offsets[&id]..plan.offsets[&id] + graph.bytes(id);
     let [a, negative] = [0, 2].map(|node: usize| range(graph.nodes[node].output));
     assert!(a.end <= negative.start || negative.end <= a.start, "{a:?} {negative:?}");
+}
+
+#[test]
+fn tensors_of_a_chain_have_one_of_two_middles_on_gateways() {
+    let mut graph = Graph::default();
+    let mut chain = vec![graph.add_input("x", Shape::new(&[1, 4, 4, 32]).unwrap())];
+    for channels in [32, 16, 32, 8, 16] {
+        let x = chain[chain.len() - 1];
+        let depth = graph.dims(x)[3];
+        let w = graph.add_constant("w", &[channels, 1, 1, depth], vec![0.0; (channels * depth) as usize]);
+        chain.push(graph.add_node("y", OpCode::Conv2d, Conv2dParams::POINTS, &[x, w]).unwrap());
+    }
+    graph.outputs.push(chain[chain.len() - 1]);
+    let plan = plan_in(&graph, &[], Target::Linux).unwrap();
+    assert_eq!(plan.arena_bytes, plan.lower_bound_bytes);
+    let middle = |id: &TensorId| plan.offsets[id] + graph.bytes(*id) / 2;
+    for pair in chain.windows(3) {
+        assert_eq!(middle(&pair[0]), middle(&pair[2]), "{:?}", plan.offsets);
+    }
 }
