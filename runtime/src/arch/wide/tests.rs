@@ -30,6 +30,10 @@ fn tiles_have_few_pixels_more_than_there_are() {
     for (pixels, want) in [(49, 7), (64, 6), (36, 6), (42, 7), (7, 7), (6, 6), (5, 5), (1, 1), (0, 0)] {
         assert_eq!(super::tile_of(pixels, &[7, 6]), want, "{pixels}");
     }
+    // 18 tiles of 7 take less than 25 of 5, which have one pixel less.
+    for (pixels, want) in [(125, 7), (25, 5), (49, 7)] {
+        assert_eq!(super::tile_of(pixels, &[7, 6, 5]), want, "{pixels}");
+    }
 }
 
 /// A convolution of integers, and what it gives.
