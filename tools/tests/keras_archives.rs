@@ -186,6 +186,13 @@ fn a_file_is_what_its_bytes_are() {
 }
 
 #[test]
+fn no_file_is_too_large_that_is_not_read_as_text() {
+    let mut files = unpacked(&data().join("digits_mlp.keras"));
+    files.push(("assets/embeddings.bin".into(), vec![1; 20 << 20]));
+    read("model.keras", &packed(&files, CompressionMethod::Stored)).unwrap();
+}
+
+#[test]
 fn another_zip_archive_is_called_what_it_is() {
     let cases: [(&[&str], &str); 9] = [
         (&["x.npy", "y.npy"], "NumPy archive"),

@@ -76,7 +76,8 @@ fn vocabularies(archive: &mut Archive<'_>) -> Result<Vec<(String, Vec<Weight>)>,
     for name in names {
         let path = name.replace('\\', "/");
         let place = path.strip_prefix("assets/").and_then(|path| path.strip_suffix("/vocabulary.txt"));
-        let (Some(place), Some(text)) = (place, archive.read(&name, MAX_JSON_BYTES)?) else { continue };
+        let Some(place) = place else { continue };
+        let Some(text) = archive.read(&name, MAX_JSON_BYTES)? else { continue };
         let lines = std::str::from_utf8(&text).unwrap_or_default().lines();
         let Ok(tokens) = lines.map(|line| line.trim().parse()).collect::<Result<Vec<i64>, _>>() else {
             continue;
