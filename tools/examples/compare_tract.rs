@@ -48,7 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn compare(path: &Path, turns: usize) -> Result<(u64, f64, f64), Box<dyn Error>> {
     let saved = keras::open(path, None)?;
     let graph = keras::lower(&saved, &saved.network()?, &keras::Options::default())?;
-    let inputs = golden::inputs(&graph, 0).iter().map(flatpack::exact::Values::floats).collect::<Vec<_>>();
+    let inputs =
+        golden::inputs(&graph, 0, 1.0).iter().map(flatpack::exact::Values::floats).collect::<Vec<_>>();
     let predictor = Predictor::of_outputs(&graph)?;
     let goldens = Goldens::Predicted(1);
     let options = Options { target: Target::Linux, goldens, strip: true, ..Options::default() };

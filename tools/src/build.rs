@@ -1,6 +1,9 @@
 //! From an imported graph to a file that has met its goldens.
 
-use crate::exact::{self, Values};
+mod cases;
+
+use self::cases::{Asked, Case};
+use crate::exact;
 use crate::golden;
 use crate::graph::Graph;
 use crate::memory::{self, MemoryError, MemoryPlan, Region};
@@ -9,14 +12,14 @@ use crate::passes::patches::{self, PatchError, Patches};
 use crate::passes::{
     self, Change, fuse_lookups, keep_states, lower_integers, one_pixel, pack, widen_constants,
 };
-use crate::reference::{self, Predictor};
+use crate::reference;
 use crate::{emit, graph::TensorId};
 use flatpack_format::ops::pad::PadParams;
 use flatpack_format::writer::{Draft, WriteError};
 use flatpack_format::{Block, MAX_RANK, Model, OpCode, Target};
 use flatpack_runtime::golden::{Checked, Divergence};
 use flatpack_runtime::{Kernel, LoadError, OpenFault, Session, ops};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use thiserror::Error;
 
 /// What goes into the file besides the graph.
@@ -108,6 +111,9 @@ pub struct Built {
     pub plan: MemoryPlan,
     /// What patches do, if the arena was to be no larger than some size.
     pub patches: Option<Patches>,
+    /// The part of the inputs' likely range that its goldens are drawn from: less than 1 where of all of it, rounding
+    /// alone would decide what the model gives.
+    pub golden_share: f32,
     /// How far it is from its goldens.
     pub checked: Checked,
     /// Of weights in fewer bytes, if there are some.
@@ -223,7 +229,7 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
         check_layers(&graph, &options.keep_float)?;
     }
     let of_reals = match graph.has_integers() {
-        false => Some(reference_cases(&graph, asked(&graph, &options.goldens)?)?),
+        false => Some(cases::predict(&graph, cases::asked(&graph, &options.goldens)?)?),
         true => None,
     };
     let mut changes = prepare(&mut graph)?;
@@ -241,15 +247,15 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
     let cases = match &of_reals {
         Some(cases) if !compressed.rounded => cases,
         Some(cases) => {
-            let inputs = cases.iter().map(|case| (case.inputs.clone(), None));
-            &reference_cases(&graph, inputs.collect())?
+            let again = cases.iter().map(|case| Asked::Given { inputs: case.inputs.clone(), outputs: None });
+            &cases::predict(&graph, again.collect())?
         }
         None => {
-            let mut asked = asked(&graph, &options.goldens)?;
+            let mut asked = cases::asked(&graph, &options.goldens)?;
             if compressed.rounded {
-                asked.iter_mut().for_each(|(_, outputs)| *outputs = None);
+                asked.iter_mut().for_each(Asked::forget_outputs);
             }
-            &reference_cases(&graph, asked)?
+            &cases::predict(&graph, asked)?
         }
     };
     let weights = (!compressed.details.is_empty()).then(|| WeightReport {
@@ -290,12 +296,25 @@ pub fn build(mut graph: Graph, options: &Options) -> Result<Built, BuildError> {
         draft.meta.insert("golden.producer".into(), producer.into());
         draft.meta.insert("producer".into(), concat!("flatpack ", env!("CARGO_PKG_VERSION")).into());
     }
+    let golden_share = of_reals.iter().flatten().map(|case| case.share).fold(1.0, f32::min);
     let (blocks, file_bytes) = draft.write()?;
     let model = Model::parse(&Block::bytes(&blocks)[..file_bytes]).map_err(WriteError::Invalid)?;
     let checked = check(&model, ops::ALL)?;
     let input_names = graph.inputs.iter().map(|&id| graph.tensor(id).name.clone()).collect();
     let inputs = graph.inputs;
-    Ok(Built { blocks, file_bytes, draft, inputs, input_names, changes, plan, patches, checked, weights })
+    Ok(Built {
+        blocks,
+        file_bytes,
+        draft,
+        inputs,
+        input_names,
+        changes,
+        plan,
+        patches,
+        golden_share,
+        checked,
+        weights,
+    })
 }
 
 /// Gives each output memory of its own, and runs the passes on reals.
@@ -328,7 +347,7 @@ fn check_layers(graph: &Graph, names: &[String]) -> Result<(), BuildError> {
 
 /// For each output, `10 · log₁₀(Σ y² / Σ (y − ŷ)²)` over the elements of all cases, where y are those of
 /// `signal` and ŷ those of `noisy`.
-fn snr_db(signal: &[ReferenceCase], noisy: &[ReferenceCase]) -> Vec<f64> {
+fn snr_db(signal: &[Case], noisy: &[Case]) -> Vec<f64> {
     let outputs = signal.first().map_or(0, |case| case.outputs.len());
     let of_output = |output: usize| {
         let (mut power, mut noise) = (0.0, 0.0);
@@ -341,81 +360,6 @@ fn snr_db(signal: &[ReferenceCase], noisy: &[ReferenceCase]) -> Vec<f64> {
         if noise == 0.0 { f64::INFINITY } else { 10.0 * (power / noise).log10() }
     };
     (0..outputs).map(of_output).collect()
-}
-
-/// A case with the reference's values for every tensor.
-struct ReferenceCase {
-    inputs: Vec<Values>,
-    outputs: Vec<Values>,
-    values: HashMap<TensorId, Values>,
-}
-
-/// A case before anything is predicted: inputs, and outputs that the user gives.
-type Asked = (Vec<Values>, Option<Vec<Values>>);
-
-/// The cases that are asked for. Inputs of the model's own suit a graph as it is: passes may take away
-/// what tells their range.
-fn asked(graph: &Graph, goldens: &Goldens) -> Result<Vec<Asked>, BuildError> {
-    let given = match goldens {
-        Goldens::Predicted(count) => {
-            return Ok((0..*count).map(|case| (golden::inputs(graph, case), None)).collect());
-        }
-        Goldens::Given(given) => given,
-    };
-    let typed = |ids: &[TensorId], values: &[Vec<f32>]| -> Vec<Values> {
-        let dtypes = ids.iter().map(|&id| graph.tensor(id).tensor_type.dtype);
-        values.iter().zip(dtypes).map(|(v, dtype)| Values::from_floats(v, dtype)).collect()
-    };
-    let mut cases = Vec::new();
-    for (number, case) in given.iter().enumerate() {
-        check_lengths(graph, number, case)?;
-        cases.push((typed(&graph.inputs, &case.inputs), Some(typed(&graph.outputs, &case.outputs))));
-    }
-    Ok(cases)
-}
-
-/// Predicts cases: by tract from a graph of reals as it is, or else exactly from a graph whose operators
-/// are those of the file. Outputs that are given take the place of those that are predicted.
-fn reference_cases(graph: &Graph, asked: Vec<Asked>) -> Result<Vec<ReferenceCase>, BuildError> {
-    let failed = |error: tract_core::internal::TractError| BuildError::Reference(format!("{error:#}"));
-    let predictor = if graph.has_integers() { None } else { Some(Predictor::new(graph).map_err(failed)?) };
-    let predict = |inputs: &[Values]| match &predictor {
-        None => exact::predict(graph, inputs),
-        Some(predictor) => {
-            let reals: Vec<Vec<f32>> = inputs.iter().map(Values::floats).collect();
-            let values = predictor.predict(&reals)?;
-            Ok(values.into_iter().map(|(id, values)| (id, Values::Reals(values))).collect())
-        }
-    };
-    let mut cases = Vec::new();
-    for (inputs, outputs) in asked {
-        let values = predict(&inputs).map_err(failed)?;
-        let value = |id: &TensorId| match graph.inputs.iter().position(|input| input == id) {
-            Some(input) => inputs[input].clone(),
-            None => {
-                let found = values.get(id).cloned().or_else(|| exact::stored(graph, *id));
-                found.unwrap_or(Values::Reals(Vec::new()))
-            }
-        };
-        let outputs = outputs.unwrap_or_else(|| graph.outputs.iter().map(value).collect());
-        cases.push(ReferenceCase { inputs, outputs, values });
-    }
-    Ok(cases)
-}
-
-fn check_lengths(graph: &Graph, number: usize, case: &GivenCase) -> Result<(), BuildError> {
-    let sides = [("input", &graph.inputs, &case.inputs), ("output", &graph.outputs, &case.outputs)];
-    for (side, ids, values) in sides {
-        for (position, id) in ids.iter().enumerate() {
-            let expected = graph.tensor(*id).shape().len().unwrap_or(0) as usize;
-            let found = values.get(position).map_or(0, Vec::len);
-            if found != expected {
-                let what = format!("{side} {position}");
-                return Err(BuildError::GoldenShape { case: number, what, found, expected });
-            }
-        }
-    }
-    Ok(())
 }
 
 /// An output that is an input or a state, or another output once more, becomes a copy: it has memory of

@@ -26,13 +26,13 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
 /// the range that the integers made of it cover, or that first factors and terms suggest (`Rescaling(1 / 255)`:
 /// 0 to 255). Integers are even over all that their type holds, of 32 bits over 16.
-pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
+pub fn inputs(graph: &Graph, case: usize, share: f32) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
         let tensor = graph.tensor(input);
         let len = tensor.shape().len().unwrap_or(0) as usize;
         if tensor.tensor_type.dtype == DType::F32 {
-            let ranges = ranges(graph, input);
+            let ranges = ranges(graph, input, share);
             let real = |[low, high]: [f32; 2]| low + (high - low) * random.next();
             return Values::Reals(ranges.into_iter().cycle().take(len).map(real).collect());
         }
@@ -51,7 +51,7 @@ pub fn inputs(graph: &Graph, case: usize) -> Vec<Values> {
 /// The ranges of values that the channels of an input are likely to have, or the one of all: what integers cover that
 /// are made of it; where it is first multiplied by small constants, what they make 1, or with a term −1 to 1. Of
 /// an image whose pixels are all but alike, layers make differences of their rounding errors.
-fn ranges(graph: &Graph, input: TensorId) -> Vec<[f32; 2]> {
+fn ranges(graph: &Graph, input: TensorId, share: f32) -> Vec<[f32; 2]> {
     let integers = graph.consumers(input).into_iter().find_map(|position| {
         let node = &graph.nodes[position];
         (node.op == OpCode::Quantize).then(|| node.params::<QuantizeParams>())
@@ -63,10 +63,10 @@ fn ranges(graph: &Graph, input: TensorId) -> Vec<[f32; 2]> {
     }
     let affine = affine_of(graph, input);
     if !affine.iter().all(|[factor, term]| *factor > 0.0 && *factor < 0.5 && term.is_finite()) {
-        return vec![[-1.0, 1.0]];
+        return vec![[-share, share]];
     }
-    let low = if affine.iter().all(|[_, term]| *term == 0.0) { 0.0 } else { -1.0 };
-    affine.into_iter().map(|[factor, term]| [low, 1.0].map(|v| (v - term) / factor)).collect()
+    let low = if affine.iter().all(|[_, term]| *term == 0.0) { 0.0 } else { -share };
+    affine.into_iter().map(|[factor, term]| [low, share].map(|v| (v - term) / factor)).collect()
 }
 
 /// Factor and term of each channel, or those of all, that the first operators make of an input.
@@ -197,7 +197,7 @@ mod tests {
             let constant = graph.add_constant("constant", &[constant.len() as u32], constant.to_vec());
             x = graph.add_node("layer", *op, BinaryParams { clamp: Clamp::NONE }, &[x, constant]).unwrap();
         }
-        ranges(&graph, input)
+        ranges(&graph, input, 1.0)
     }
 
     #[test]

@@ -533,6 +533,13 @@ fn report(
         "checked  {} goldens, {} receipts: largest difference {:.1e}",
         checked.cases, checked.receipts, checked.max_difference
     );
+    if built.golden_share < 1.0 {
+        let _ = writeln!(
+            text,
+            "         (of inputs from 1/{} of their likely range: beyond it, rounding decides what the model gives)",
+            1.0 / built.golden_share
+        );
+    }
     let json = json!({
         "model": args.model,
         "output": output,
@@ -581,6 +588,7 @@ fn report(
         })),
         "macs": model.header().macs,
         "goldens": checked.cases,
+        "golden_share": built.golden_share,
         "receipts": checked.receipts,
         "max_difference": checked.max_difference,
     });
