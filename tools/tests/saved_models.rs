@@ -16,7 +16,7 @@ use flatpack::build::{Goldens, Options, build};
 use flatpack::data::load;
 use flatpack::import::{ImportError, keras, open};
 use flatpack::predict::predict;
-use flatpack_format::Model;
+use flatpack_format::{Model, OpCode};
 use tempfile::TempDir;
 use zip::{ZipArchive, ZipWriter};
 
@@ -77,7 +77,7 @@ fn graphs_compute_what_tensorflow_computes() {
     let archives = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path());
     let archives: Vec<PathBuf> =
         archives.filter(|path| path.extension().is_some_and(|ending| ending == "zip")).collect();
-    assert_eq!(archives.len(), 7);
+    assert_eq!(archives.len(), 8);
     for file in archives {
         let arrays = file.with_extension("npz");
         let computed = outputs(&file, &side(&arrays, "input"), &keras::Options::default());
@@ -86,22 +86,35 @@ fn graphs_compute_what_tensorflow_computes() {
     }
 }
 
-#[test]
-fn each_loop_of_a_recurrent_layer_is_one_operator() {
-    let (graph, _) = open(&data().join("sequences.zip"), None)
+/// The operators of the file that an archive makes.
+fn operators(archive: &str) -> Vec<OpCode> {
+    let (graph, _) = open(&data().join(archive), None)
         .and_then(|source| source.graph(&keras::Options::default()))
         .unwrap_or_else(|error| panic!("{error}"));
     // Some that nothing reads are made for states, and are left out by the first pass.
     let options = Options { goldens: Goldens::Predicted(0), ..Options::default() };
     let built = build(graph, &options).unwrap();
-    let model = Model::parse(built.bytes()).unwrap();
-    let recurrent: Vec<&str> = model
-        .steps()
-        .map(|step| step.op().name())
-        .filter(|name| name.starts_with("unidirectional"))
-        .collect();
-    let [lstm, gru, rnn] = ["lstm", "gru", "rnn"].map(|cell| format!("unidirectional_sequence_{cell}"));
-    assert_eq!(recurrent, [&lstm, &gru, &gru, &gru, &rnn, &lstm]);
+    Model::parse(built.bytes()).unwrap().steps().map(|step| step.op()).collect()
+}
+
+#[test]
+fn each_loop_of_a_recurrent_layer_is_one_operator() {
+    let [lstm, gru, rnn] = [
+        OpCode::UnidirectionalSequenceLstm,
+        OpCode::UnidirectionalSequenceGru,
+        OpCode::UnidirectionalSequenceRnn,
+    ];
+    for archive in ["sequences.zip", "one_row.zip"] {
+        let recurrent: Vec<OpCode> =
+            operators(archive).into_iter().filter(|op| [lstm, gru, rnn].contains(op)).collect();
+        assert_eq!(recurrent, [lstm, gru, gru, gru, rnn, lstm], "{archive}");
+    }
+}
+
+#[test]
+fn swish_with_a_factor_of_one_is_one_operator() {
+    let operators = operators("images.zip");
+    assert!(operators.contains(&OpCode::Swish) && !operators.contains(&OpCode::Logistic), "{operators:?}");
 }
 
 #[test]

@@ -49,9 +49,9 @@ def images():
     return keras.Model([x, side], [a, b])
 
 
-def sequences():
+def sequences(batch=None):
     """Every recurrent layer, both ways of GRU, attention."""
-    x = keras.Input((6, 4), name="x")
+    x = keras.Input((6, 4), batch_size=batch, name="x")
     y = L.Conv1D(5, 3, padding="causal", activation="relu")(x)
     y = L.LSTM(3, return_sequences=True)(y)
     y = L.Bidirectional(L.GRU(4, return_sequences=True))(y)
@@ -59,6 +59,11 @@ def sequences():
     y = L.SimpleRNN(4, return_sequences=True)(y)
     y = L.LSTM(4, go_backwards=True)(y)
     return keras.Model(x, L.Dense(2)(y))
+
+
+def one_row():
+    """Of a batch of one, sums are written with vectors."""
+    return sequences(1)
 
 
 def attention():
@@ -178,7 +183,7 @@ def learned():
 
 
 def main():
-    made = dict(images=images, sequences=sequences, attention=attention, tokens=tokens, hashes=hashes, learned=learned)
+    made = dict(images=images, sequences=sequences, one_row=one_row, attention=attention, tokens=tokens, hashes=hashes, learned=learned)
     modules = dict(functions=Functions)
     refused = dict(py_function=RunsPython, read_file=ReadsFile, waits=Waits, looks_up=LooksUp)
     wanted = sys.argv[1:] or [*made, *modules, *refused]
@@ -189,7 +194,7 @@ def main():
             model = made[name]()
             if name != "learned":
                 settle(model)
-            shapes = [(3, *tensor.shape[1:]) for tensor in model.inputs]
+            shapes = [(tensor.shape[0] or 3, *tensor.shape[1:]) for tensor in model.inputs]
             inputs = [RANDOM.normal(size=shape).astype("f") for shape in shapes]
             if name == "tokens":
                 inputs = [RANDOM.integers(0, 11, shapes[0]).astype("f")]

@@ -55,6 +55,8 @@ struct Terms {
     nodes: Vec<Node>,
     numbers: HashMap<Node, Term>,
     weights: Vec<Rc<Known>>,
+    /// Whether the batch has one row, so that a row is a vector, too.
+    is_of_one_row: bool,
 }
 
 impl Terms {
@@ -220,6 +222,7 @@ fn term_of(terms: &mut Terms, node: &NodeDef, args: &[Term]) -> Option<Vec<Term>
             let part = width / count;
             return Some((0..count).map(|at| terms.columns(x, at * part, (at + 1) * part)).collect());
         }
+        ("Squeeze", &[x]) if terms.is_of_one_row && terms.known(x).is_none() => x,
         ("Squeeze", &[x]) => {
             let known = terms.known(x)?.clone();
             let shape = known.shape.iter().copied().filter(|&extent| extent != 1).collect();
@@ -452,7 +455,12 @@ pub(super) fn evaluate(
     [condition, body]: [&str; 2],
     state: &[Value],
 ) -> Result<Option<Vec<Value>>, Fault> {
-    let mut terms = Terms::default();
+    let rows = |value: &Value| match value {
+        Value::Rows(items) => low.builder.dims(*items).get(1).copied(),
+        _ => None,
+    };
+    let mut terms =
+        Terms { is_of_one_row: state.iter().filter_map(rows).all(|rows| rows == 1), ..Terms::default() };
     let definition = low.function(body)?;
     let Some(results) = terms_of(low, &mut terms, definition, state) else { return Ok(None) };
     let Some((found, (list, counter))) = layer_of(&mut terms, &results) else { return Ok(None) };
