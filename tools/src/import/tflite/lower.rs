@@ -271,11 +271,13 @@ impl<'m, 'a> Lowering<'m, 'a> {
             ),
             (_, "IF" | "WHILE" | "CALL") => (
                 format!("control flow, the operator {name} (inputs {inputs}; outputs {outputs}),"),
-                "convert the model with loops unrolled and without branches",
+                "pass the Keras model itself (.keras, .h5 or a SavedModel), of which recurrent layers are read; or convert \
+                 it with loops unrolled (`unroll=True`) and without branches",
             ),
             _ => (
                 format!("the operator {name} (inputs {inputs}; outputs {outputs})"),
-                "build the model without it and convert it again",
+                "pass the Keras model itself (.keras, .h5 or a SavedModel), or build it without this operator and convert \
+                 it again",
             ),
         };
         Fault::Unsupported { what, remedy: remedy.into() }
