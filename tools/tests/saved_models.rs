@@ -77,7 +77,7 @@ fn graphs_compute_what_tensorflow_computes() {
     let archives = fs::read_dir(data()).unwrap().map(|entry| entry.unwrap().path());
     let archives: Vec<PathBuf> =
         archives.filter(|path| path.extension().is_some_and(|ending| ending == "zip")).collect();
-    assert_eq!(archives.len(), 8);
+    assert_eq!(archives.len(), 10);
     for file in archives {
         let arrays = file.with_extension("npz");
         let computed = outputs(&file, &side(&arrays, "input"), &keras::Options::default());
@@ -109,6 +109,13 @@ fn each_loop_of_a_recurrent_layer_is_one_operator() {
             operators(archive).into_iter().filter(|op| [lstm, gru, rnn].contains(op)).collect();
         assert_eq!(recurrent, [lstm, gru, gru, gru, rnn, lstm], "{archive}");
     }
+}
+
+#[test]
+fn taps_that_are_apart_are_one_convolution() {
+    let operators = operators("dilated.zip");
+    let moves = [OpCode::Transpose, OpCode::Reshape, OpCode::Concatenate];
+    assert!(!operators.iter().any(|op| moves.contains(op)), "{operators:?}");
 }
 
 #[test]

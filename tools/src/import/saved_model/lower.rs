@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::known::Known;
 use super::objects::{Objects, ROOT};
-use super::operators;
+use super::operators::{self, Phases};
 use super::proto::{FunctionDef, NodeDef};
 use super::{SavedModel, damage};
 use crate::graph::{Graph, TensorId};
@@ -40,6 +40,8 @@ pub(super) enum Value {
     Digits(TensorId),
     /// A list: the rows of a tensor.
     Rows(TensorId),
+    /// A batch of every d-th element.
+    Phases(Phases),
     /// A list of tensors, as loops fill.
     List(Rc<Vec<Option<Value>>>),
 }
@@ -231,6 +233,7 @@ impl<'s> Lowering<'s, '_> {
                 known.made.set(Some(made));
                 Ok(made)
             }
+            Value::Phases(phases) => phases.apart(self),
             Value::Variable(_) | Value::Digits(_) | Value::Rows(_) | Value::List(_) => {
                 Err(Fault::Unsupported {
                     what: "a variable, a text or a list where a tensor is expected".into(),

@@ -5,6 +5,7 @@
 mod hashes;
 mod lists;
 mod loops;
+mod phases;
 mod recurrent;
 mod shapes;
 mod spatial;
@@ -20,6 +21,7 @@ use super::{damage, dtype};
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::Argument;
+pub(super) use phases::Phases;
 
 /// Whether an operation calls a function: those inside say which layer they are of.
 pub(super) fn calls(op: &str) -> bool {
@@ -72,6 +74,7 @@ pub(super) fn names() -> Vec<&'static str> {
     names.extend(spatial::NAMES);
     names.extend(lists::NAMES);
     names.extend(hashes::NAMES);
+    names.extend(phases::NAMES);
     names.sort_unstable();
     names
 }
@@ -120,7 +123,8 @@ pub(super) fn evaluate(
         op if lists::NAMES.contains(&op) => lists::evaluate(low, &args),
         op if hashes::NAMES.contains(&op) => Ok(vec![hashes::evaluate(low, &args)?]),
         op if shapes::names().any(|name| name == op) => shapes::evaluate(low, &args),
-        op if spatial::NAMES.contains(&op) => Ok(vec![Value::Tensor(spatial::evaluate(low, &args)?)]),
+        op if spatial::NAMES.contains(&op) => Ok(vec![spatial::evaluate(low, &args)?]),
+        op if phases::NAMES.contains(&op) => Ok(vec![phases::evaluate(low, &args)?]),
         op => {
             if let Some(known) = args.all_known()
                 && let Some(made) = known::elementwise(op, &known)

@@ -66,6 +66,18 @@ def one_row():
     return sequences(1)
 
 
+def dilated():
+    """Taps that are apart: TensorFlow computes them of a batch of phases."""
+    x = keras.Input((12, 4), name="x")
+    y = L.Conv1D(5, 3, dilation_rate=2, padding="causal")(x)
+    y = L.Conv1D(6, 2, dilation_rate=3, padding="same", activation="relu")(y)
+    y = L.SeparableConv1D(4, 3, dilation_rate=2)(y)
+    image = keras.Input((9, 8, 3), name="image")
+    z = L.Conv2D(4, (3, 2), dilation_rate=(2, 3), padding="same")(image)
+    z = L.DepthwiseConv2D(3, dilation_rate=2, activation="tanh")(z)
+    return keras.Model([image, x], [L.Dense(2)(y), z])
+
+
 def attention():
     """Products of batches of matrices."""
     x = keras.Input((5, 4), name="x")
@@ -110,6 +122,22 @@ class Functions(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None, 4), tf.float32, name="x")])
     def product(self, x):
         return {"y": tf.nn.sigmoid(x @ self.w)}
+
+
+class Phases(tf.Module):
+    """Batches of phases that no convolution reads, or one with a stride."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = tf.Variable(RANDOM.normal(size=(2, 3, 4, 4)).astype("f"), name="w")
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 6, 9, 4), tf.float32, name="x")])
+    def serve(self, x):
+        y = tf.space_to_batch(x, [2, 3], [[1, 1], [0, 3]])
+        z = tf.nn.conv2d(y, self.w, strides=2, padding="SAME")
+        y = tf.batch_to_space(tf.nn.conv2d(y, self.w, strides=1, padding="SAME"), [2, 3], [[1, 2], [2, 0]])
+        one = tf.space_to_batch(x[:, :2], [2, 1], [[0, 0], [0, 0]])
+        return {"one": tf.squeeze(one, 1), "sums": tf.reduce_sum(z, axis=[1]), "whole": y}
 
 
 class RunsPython(tf.Module):
@@ -183,8 +211,8 @@ def learned():
 
 
 def main():
-    made = dict(images=images, sequences=sequences, one_row=one_row, attention=attention, tokens=tokens, hashes=hashes, learned=learned)
-    modules = dict(functions=Functions)
+    made = dict(images=images, sequences=sequences, one_row=one_row, dilated=dilated, attention=attention, tokens=tokens, hashes=hashes, learned=learned)
+    modules = dict(functions=Functions, phases=Phases)
     refused = dict(py_function=RunsPython, read_file=ReadsFile, waits=Waits, looks_up=LooksUp)
     wanted = sys.argv[1:] or [*made, *modules, *refused]
     for name in wanted:
@@ -207,12 +235,16 @@ def main():
             outputs = outputs if isinstance(outputs, list) else [outputs]
         elif name in modules:
             module = modules[name]()
-            tf.saved_model.save(module, folder, {"serving_default": module.serve, "product": module.product})
-            inputs = [RANDOM.normal(size=(3, 6, 4)).astype("f")]
+            signatures = {"serving_default": module.serve}
+            if name == "functions":
+                signatures["product"] = module.product
+            tf.saved_model.save(module, folder, signatures)
+            inputs = [RANDOM.normal(size=[extent or 3 for extent in module.serve.input_signature[0].shape]).astype("f")]
             results = module.serve(inputs[0])
             outputs = [results[key].numpy() for key in sorted(results)]
-            x = RANDOM.normal(size=(3, 4)).astype("f")
-            np.savez(os.path.join(HERE, "product.npz"), input_0=x, output_0=module.product(x)["y"].numpy())
+            if name == "functions":
+                x = RANDOM.normal(size=(3, 4)).astype("f")
+                np.savez(os.path.join(HERE, "product.npz"), input_0=x, output_0=module.product(x)["y"].numpy())
         else:
             module = refused[name]()
             tf.saved_model.save(module, folder, {"serving_default": module.serve})

@@ -58,6 +58,7 @@ impl Lowering<'_, '_> {
                 Ok(self.builder.graph.dims(*tensor).iter().map(|&e| e as usize).collect())
             }
             Value::Known(known) => Ok(known.shape.clone()),
+            Value::Phases(phases) => Ok(phases.extents(self)),
             Value::Variable(_) | Value::Digits(_) | Value::Rows(_) | Value::List(_) => {
                 Err(Fault::Unsupported {
                     what: "the shape of a variable, a text or a list".into(),
@@ -75,6 +76,11 @@ impl Lowering<'_, '_> {
                 Ok(Value::Known(Known::new(&known.name, shape, known.values.clone(), known.is_integer)))
             }
             other => {
+                if let Value::Phases(phases) = other
+                    && let Some(made) = phases.reshaped(self, &shape)?
+                {
+                    return Ok(made);
+                }
                 let x = self.tensor(other)?;
                 let dims: Vec<u32> = shape.into_iter().map(|extent| extent as u32).collect();
                 Ok(Value::Tensor(self.builder.reshape(x, &dims)?))

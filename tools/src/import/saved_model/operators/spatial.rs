@@ -4,7 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::super::known::Known;
 use super::super::lower::Lowering;
-use super::{Args, Value, one};
+use super::{Args, Value, one, phases};
 use crate::graph::TensorId;
 use crate::import::Fault;
 use crate::import::keras::Argument;
@@ -22,7 +22,7 @@ pub(super) const NAMES: &[&str] = &[
     "ResizeNearestNeighbor",
 ];
 
-pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<TensorId, Fault> {
+pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Value, Fault> {
     let node = args.node;
     if node.text("data_format").is_some_and(|format| format != "NHWC") {
         return Err(Fault::Unsupported {
@@ -30,27 +30,29 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Te
             remedy: "build the model with `data_format=\"channels_last\"` and export it again".into(),
         });
     }
-    match node.op.as_str() {
+    let made = match node.op.as_str() {
         "Conv2D" => {
-            let x = args.tensor(low, 0)?;
             let kernel = kernel(args, 1)?;
+            let mut config = window(args, &kernel.shape[..2])?;
+            let (x, steps) = phases::convolved(low, args, &mut config)?;
             let depth = low.builder.graph.dims(x).last().copied().unwrap_or(0) as usize;
             let groups = depth.checked_div(kernel.shape[2]).unwrap_or(0);
-            let mut config = window(args, &kernel.shape[..2])?;
             config["filters"] = kernel.shape[3].into();
             config["groups"] = groups.into();
             let x = padded(low, args, x, &mut config)?;
             let weights = vec![low.weight(&kernel)];
-            low.builder.foreign_layer("Conv2D", config, weights, x)
+            let y = low.builder.foreign_layer("Conv2D", config, weights, x)?;
+            return Ok(phases::of_convolution(y, steps));
         }
         "DepthwiseConv2dNative" => {
-            let x = args.tensor(low, 0)?;
             let kernel = kernel(args, 1)?;
             let mut config = window(args, &kernel.shape[..2])?;
+            let (x, steps) = phases::convolved(low, args, &mut config)?;
             config["depth_multiplier"] = kernel.shape[3].into();
             let x = padded(low, args, x, &mut config)?;
             let weights = vec![low.weight(&kernel)];
-            low.builder.foreign_layer("DepthwiseConv2D", config, weights, x)
+            let y = low.builder.foreign_layer("DepthwiseConv2D", config, weights, x)?;
+            return Ok(phases::of_convolution(y, steps));
         }
         "Conv2DBackpropInput" => {
             let kernel = kernel(args, 1)?;
@@ -129,7 +131,8 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Te
             let y = one(low.builder.foreign_operation("Multiply", pair(x, factors), json!({}))?, args)?;
             one(low.builder.foreign_operation("Add", pair(y, terms), json!({}))?, args)
         }
-    }
+    };
+    made.map(Value::Tensor)
 }
 
 fn kernel(args: &Args<'_>, number: usize) -> Result<std::rc::Rc<Known>, Fault> {
