@@ -7,6 +7,7 @@ use crate::array::Array;
 use crate::quant::Quant;
 use bytemuck::Pod;
 use flatpack_format::{DType, Layout, Misfit, OpCode, Shape, TensorType};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub struct Graph {
     pub outputs: Vec<TensorId>,
     /// What a run keeps for the next.
     pub states: Vec<State>,
+    /// For a tensor that a pass made, the one that has its elements in another shape.
+    pub reshaped: HashMap<TensorId, TensorId>,
 }
 
 /// Memory that survives a run.

@@ -191,6 +191,8 @@ pub struct Operator {
     pub integer: Option<Lower>,
     /// How integers stand for its output.
     pub scale: OutputScale,
+    /// Whether each element is computed from those at its place in the inputs, which broadcast to its shape.
+    pub is_elementwise: bool,
     /// Where the record holds a [`flatpack_format::ops::Clamp`], in bytes: activations fuse there.
     pub clamp: Option<usize>,
     /// The operator is linear in its weights (input 1) and a bias (input 2): per-output factors and
@@ -286,6 +288,7 @@ impl Operator {
             exact: None,
             integer: None,
             scale: OutputScale::Own,
+            is_elementwise: false,
             clamp: None,
             linear: None,
             packs: None,

@@ -18,6 +18,7 @@ pub mod patches;
 pub mod plan_memory;
 pub mod quantize;
 pub mod schedule;
+pub mod sink_reshape;
 pub mod stream;
 pub mod widen_constants;
 
@@ -39,6 +40,7 @@ const PASSES: &[(&str, Pass)] = &[
     ("one channel", one_channel::run),
     ("widen constants", widen_constants::run),
     ("fold constants", fold_constants::run),
+    ("sink reshape", sink_reshape::run),
     ("fold affine", fold_affine::run),
     ("merge padding", merge_padding::run),
     ("fuse activation", fuse_activation::run),

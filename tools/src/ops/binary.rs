@@ -17,6 +17,7 @@ pub(crate) const fn operator(
     reference: fn(&mut Reference, &Graph, &Node, &[OutletId]) -> TractResult<OutletId>,
 ) -> Operator {
     Operator {
+        is_elementwise: true,
         moment: Some(moment::of_elements),
         part: Some(part::same_rows),
         clamp: Some(offset_of!(BinaryParams, clamp)),

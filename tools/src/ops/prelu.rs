@@ -7,6 +7,7 @@ use tract_core::ops::math::mul;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
+    is_elementwise: true,
     part: Some(part::same_rows),
     integer: Some(prelu_i8::from_reals),
     ..Operator::new(OpCode::Prelu, |r, _, _, inputs| {

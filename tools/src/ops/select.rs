@@ -7,6 +7,7 @@ use tract_core::ops::logic::comp_ne;
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     moment: Some(moment::of_elements),
+    is_elementwise: true,
     part: Some(part::same_rows),
     ..Operator::new(OpCode::Select, |r, _, _, inputs| {
         let inputs = r.of_one_rank(inputs)?;

@@ -14,6 +14,7 @@ pub(crate) const fn operator(
     integer: Lower,
 ) -> Operator {
     Operator {
+        is_elementwise: true,
         part: Some(part::same_rows),
         moment: Some(moment::of_elements),
         integer: Some(integer),

@@ -106,7 +106,6 @@ mod tests {
     fn left(op: OpCode, clamp: Clamp, constant: &[f32], dims: &[u32], first: bool) -> Vec<OpCode> {
         let mut graph = Graph::default();
         let input = graph.add_input("x", Shape::new(&[1, 2]).unwrap());
-        graph.inputs.push(input);
         let x = graph.add_node("x", OpCode::Neg, [0u8; 0], &[input]).unwrap();
         let constant = graph.add_constant("constant", dims, constant.to_vec());
         let inputs = if first { [x, constant] } else { [constant, x] };
