@@ -76,6 +76,14 @@ impl Operand<'_> {
         let index = position.iter().zip(self.dims).fold(0, |index, (&p, &dim)| index * dim as usize + p);
         self.values.integers()[index].into()
     }
+
+    /// The elements at a position in the first axes.
+    pub fn row(&self, position: &[usize]) -> &[i32] {
+        let (outer, inner) = self.dims.split_at(position.len());
+        let len = inner.iter().map(|&dim| dim as usize).product::<usize>();
+        let index = position.iter().zip(outer).fold(0, |index, (&p, &dim)| index * dim as usize + p);
+        &self.values.integers()[index * len..][..len]
+    }
 }
 
 impl Operand<'_> {

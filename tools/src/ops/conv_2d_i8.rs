@@ -44,7 +44,7 @@ fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
     let [batch, oh, ow, outputs] = [0, 1, 2, 3].map(|axis| dims[axis] as usize);
     let [kh, kw, depth] = [1, 2, 3].map(|axis| w.dims[axis] as usize);
     let group_outputs = outputs / p.groups as usize;
-    let (zx, zw) = (i64::from(p.x_zero_point), i64::from(p.w_zero_point));
+    let (zx, zw) = (i64::from(p.x_zero_point), p.w_zero_point);
     let input = |position: usize, tap: usize, axis: usize, pad: u32| {
         let at = position * p.stride[axis] as usize + tap * p.dilation[axis] as usize;
         at.checked_sub(pad as usize).filter(|&at| at < x.dims[axis + 1] as usize)
@@ -54,19 +54,16 @@ fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
         for row in 0..oh {
             for column in 0..ow {
                 for o in 0..outputs {
+                    let first = o / group_outputs * depth;
                     let mut sum = bias.at(&[o]);
                     for i in 0..kh {
                         for j in 0..kw {
-                            let at = (input(row, i, 0, p.pad_h[0]), input(column, j, 1, p.pad_w[0]));
-                            for c in 0..depth {
-                                let w = w.at(&[o, i, j, c]) - zw;
-                                let channel = o / group_outputs * depth + c;
-                                // A tap beside the input sees zero; the bias holds −zx · w of it.
-                                sum += match at {
-                                    (Some(h), Some(v)) => x.at(&[n, h, v, channel]) * w,
-                                    _ => zx * w,
-                                };
-                            }
+                            let w = w.row(&[o, i, j]);
+                            // A tap beside the input sees zero; the bias holds −zx · w of it.
+                            sum += match (input(row, i, 0, p.pad_h[0]), input(column, j, 1, p.pad_w[0])) {
+                                (Some(h), Some(v)) => products(&x.row(&[n, h, v])[first..][..depth], w, zw),
+                                _ => zx * w.iter().map(|&w| i64::from(w - zw)).sum::<i64>(),
+                            };
                         }
                     }
                     y.push(requantize(sum, requant, o, &p.y));
@@ -75,4 +72,10 @@ fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
         }
     }
     Values::Integers(y)
+}
+
+/// `Σ x · (w − zw)` of 8-bit integers. As many products as are added up at a time are less than 2³¹.
+fn products(x: &[i32], w: &[i32], zw: i32) -> i64 {
+    let of = |(x, w): (&[i32], &[i32])| i64::from(x.iter().zip(w).map(|(x, w)| x * (w - zw)).sum::<i32>());
+    x.chunks(1 << 15).zip(w.chunks(1 << 15)).map(of).sum()
 }
