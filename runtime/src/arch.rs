@@ -568,6 +568,12 @@ pub trait Arch {
         math::tanh(x)
     }
 
+    /// [`math::erf`], or within 3 ULP; a NaN stays.
+    #[inline(always)]
+    fn erf_f32(x: f32) -> f32 {
+        math::erf(x)
+    }
+
     /// `y[c] = min(max(y[c], low), high)`; a NaN stays.
     #[inline(always)]
     fn clamp_f32(low: f32, high: f32, y: &mut [f32]) {

@@ -55,7 +55,9 @@ mod trig;
 pub(crate) mod ulp;
 
 pub use erf::erf;
-#[cfg(any(test, feature = "std"))]
+#[cfg(all(any(test, feature = "std"), any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) use erf::{ERF_FAR, ERF_FAR_FROM, ERF_FAR_TO, ERF_NEAR};
+#[cfg(all(any(test, feature = "std"), any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) use exp::EXP_BEYOND_LINEAR;
 pub use exp::{exp, exp_m1, logistic, tanh};
 pub use half::half;

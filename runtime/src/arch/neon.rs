@@ -114,6 +114,11 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
         wide::tanh(x)
     }
 
+    #[inline(always)]
+    fn erf_f32(x: f32) -> f32 {
+        wide::erf(x)
+    }
+
     fn depthwise_image_f32<W: Weight>(
         image: &Image,
         w: &[W],

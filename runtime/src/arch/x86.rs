@@ -122,6 +122,11 @@ macro_rules! wide_loops {
         }
 
         #[inline(always)]
+        fn erf_f32(x: f32) -> f32 {
+            wide::erf(x)
+        }
+
+        #[inline(always)]
         fn vectorize<L: Loops>(loops: L) -> L::Output {
             #[target_feature(enable = $features)]
             fn run<A: Arch, L: Loops>(loops: L) -> L::Output {

@@ -1,6 +1,6 @@
 //! Error function: `y = 2/√π · ∫₀ˣ e^(−t²) dt`.
 
-super::unary::kernel!(Erf, crate::math::erf);
+super::unary::kernel!(Erf, A::erf_f32);
 
 #[cfg(test)]
 mod tests {

@@ -1,19 +1,21 @@
 //! Gaussian error linear unit: `y = x / 2 · (1 + erf(x / √2))`, or its approximation
 //! `y = x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))` (Hendrycks and Gimpel, 2016).
 
-use crate::math;
+use crate::arch::Arch;
 use core::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use flatpack_format::ops::gelu::{GeluParams, RULE};
 
 super::unary::kernel!(Gelu, RULE, GeluParams, |p: &GeluParams, x: f32| match p.approximate {
-    0 => gelu(x),
-    _ => half(x, math::tanh(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x))),
+    0 => gelu::<A>(x),
+    _ => half(x, A::tanh_f32(FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * (x + 0.044_715 * x * x * x))),
 });
 
-pub(super) fn gelu(x: f32) -> f32 {
-    half(x, math::erf(FRAC_1_SQRT_2 * x))
+#[inline(always)]
+pub(super) fn gelu<A: Arch>(x: f32) -> f32 {
+    half(x, A::erf_f32(FRAC_1_SQRT_2 * x))
 }
 
+#[inline(always)]
 fn half(x: f32, share: f32) -> f32 {
     0.5 * x * (1.0 + share)
 }

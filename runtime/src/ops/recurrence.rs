@@ -518,7 +518,7 @@ impl Loops for Activate<'_> {
             Activation::Softsign => each(x, softsign::softsign),
             Activation::Swish => each(x, swish::swish::<A>),
             Activation::HardSwish => each(x, hard_swish::hard_swish),
-            Activation::Gelu => each(x, gelu::gelu),
+            Activation::Gelu => each(x, gelu::gelu::<A>),
             Activation::Mish => each(x, mish::mish),
         }
     }
