@@ -33,11 +33,43 @@ pub(crate) struct Rows {
 
 /// Calls `f` for the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they
 /// lie side by side.
+#[cfg(not(feature = "std"))]
 #[inline]
 pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl FnMut(Rows, &mut [f32])) {
     for block in pieces_mut(x, len * inner) {
         for rows in Rows::of_vectors(inner) {
             f(rows, block);
+        }
+    }
+}
+
+/// Calls `f` for the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they
+/// lie side by side. Those of at most [`LANES`] elements that lie one behind the other are put side by side for it,
+/// with zeros beyond the last one: for boards, that would be too much code.
+#[cfg(feature = "std")]
+#[inline(always)]
+pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl FnMut(Rows, &mut [f32])) {
+    let is_short = inner == 1 && len <= LANES;
+    let side_by_side = if is_short { LANES } else { inner };
+    for block in x.chunks_mut((len * side_by_side).max(1)) {
+        let mut beside = [0.0; LANES * LANES];
+        let vectors = if is_short {
+            for (lane, vector) in pieces_mut(block, len).enumerate() {
+                let lanes = beside.iter_mut().skip(lane).step_by(LANES);
+                lanes.zip(vector).for_each(|(to, x)| *to = *x);
+            }
+            beside.get_mut(..len * LANES).unwrap_or_default()
+        } else {
+            &mut *block
+        };
+        for rows in Rows::of_vectors(side_by_side) {
+            f(rows, vectors);
+        }
+        if is_short {
+            for (lane, vector) in pieces_mut(block, len).enumerate() {
+                let lanes = beside.iter().skip(lane).step_by(LANES);
+                vector.iter_mut().zip(lanes).for_each(|(x, from)| *x = *from);
+            }
         }
     }
 }
