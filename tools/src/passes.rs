@@ -6,6 +6,7 @@ pub mod compress_weights;
 pub mod fold_affine;
 pub mod fold_constants;
 pub mod fuse_activation;
+pub mod fuse_gelu;
 pub mod fuse_lookups;
 pub mod fuse_swish;
 pub mod keep_states;
@@ -44,6 +45,7 @@ const PASSES: &[(&str, Pass)] = &[
     ("fold affine", fold_affine::run),
     ("merge padding", merge_padding::run),
     ("fuse activation", fuse_activation::run),
+    ("fuse gelu", fuse_gelu::run),
     ("fuse swish", fuse_swish::run),
 ];
 

@@ -119,9 +119,11 @@ fn taps_that_are_apart_are_one_convolution() {
 }
 
 #[test]
-fn swish_with_a_factor_of_one_is_one_operator() {
+fn activations_in_parts_are_one_operator() {
     let operators = operators("images.zip");
-    assert!(operators.contains(&OpCode::Swish) && !operators.contains(&OpCode::Logistic), "{operators:?}");
+    for (whole, part) in [(OpCode::Swish, OpCode::Logistic), (OpCode::Gelu, OpCode::Erf)] {
+        assert!(operators.contains(&whole) && !operators.contains(&part), "{operators:?}");
+    }
 }
 
 #[test]
