@@ -87,7 +87,9 @@ def settle(model):
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    batch = np.random.default_rng(1).normal(size=(8, *model.input_shape[1:])).astype("f")
+    # Pixels, where there is a Rescaling for them.
+    high = 255 if any(isinstance(layer, L.Rescaling) for layer in model.layers) else 1
+    batch = np.random.default_rng(1).uniform(0, high, size=(8, *model.input_shape[1:])).astype("f")
     model(batch, training=True)
     for layer, momentum in zip(layers, momenta):
         layer.momentum = momentum
