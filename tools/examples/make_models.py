@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Models of kinds that people train for gateways, as `.keras` and `.tflite`, to time beside LiteRT.
+"""Models of kinds that people train for gateways, as `.keras`, SavedModel and `.tflite`, to time beside LiteRT.
 
     python tools/examples/make_models.py FOLDER [NAME…]      with keras 3.15.1 and tensorflow 2.21.0
 
 None is trained: times do not depend on it. Batch normalisations have the statistics of one batch, so that activations
 are of a usual size. The names are those of the functions here, and of `keras.applications` in lower case.
 """
+import argparse
 import os
-import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -96,16 +96,22 @@ def settle(model):
 
 
 def main():
-    folder, *names = sys.argv[1:]
     made = {make.__name__: make for make in OWN}
     for name in APPLICATIONS:
         made[name.lower()] = lambda make=getattr(keras.applications, name): make(weights=None, input_shape=(224, 224, 3))
-    for name in names or made:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("folder", help="where they are written; it is made")
+    arguments.add_argument("names", nargs="*", metavar="name", help="which of " + ", ".join(made) + "; by default all")
+    given = arguments.parse_args()
+    if unknown := [name for name in given.names if name not in made]:
+        arguments.error(f"there is no {unknown[0]}: one of {', '.join(made)}")
+    os.makedirs(given.folder, exist_ok=True)
+    for name in given.names or made:
         keras.utils.set_random_seed(1)
         model = made[name]()
         settle(model)
-        model.save(os.path.join(folder, name + ".keras"))
-        saved = os.path.join(folder, name)
+        model.save(os.path.join(given.folder, name + ".keras"))
+        saved = os.path.join(given.folder, name)
         archive = keras.export.ExportArchive()
         archive.track(model)
         signature = tf.TensorSpec((1, *model.input_shape[1:]), tf.float32, name="x")
