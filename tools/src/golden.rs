@@ -25,7 +25,9 @@ pub const TOLERANCES: CaseRecord = CaseRecord {
 
 /// Inputs for one case, the same for the same graph and case number: even between −1 and 1, or over
 /// the range that the integers made of it cover, or that first factors and terms suggest (`Rescaling(1 / 255)`:
-/// 0 to 255). Integers are even over all that their type holds, of 32 bits over 16.
+/// 0 to 255). Integers are even over all that their type holds, of 32 bits over 16. Reals that nothing makes integers
+/// of are drawn from the part `share` of their range, from 0 to 1: what first factors and terms make of it is as much
+/// smaller.
 pub fn inputs(graph: &Graph, case: usize, share: f32) -> Vec<Values> {
     let mut random = SplitMix(0x666c_6174_7061_636b ^ case as u64);
     let generate = |&input: &TensorId| {
@@ -193,6 +195,10 @@ mod tests {
 
     /// What a chain of operators with these constants makes of its input, and the ranges that it suggests.
     fn suggested(chain: &[(OpCode, &[f32])]) -> Vec<[f32; 2]> {
+        part_of_suggested(chain, 1.0)
+    }
+
+    fn part_of_suggested(chain: &[(OpCode, &[f32])], share: f32) -> Vec<[f32; 2]> {
         let mut graph = Graph::default();
         let input = graph.add_input("image", Shape::new(&[1, 2, 2, 3]).unwrap());
         graph.inputs.push(input);
@@ -201,7 +207,7 @@ mod tests {
             let constant = graph.add_constant("constant", &[constant.len() as u32], constant.to_vec());
             x = graph.add_node("layer", *op, BinaryParams { clamp: Clamp::NONE }, &[x, constant]).unwrap();
         }
-        ranges(&graph, input, 1.0)
+        ranges(&graph, input, share)
     }
 
     #[test]
@@ -223,6 +229,14 @@ mod tests {
     fn a_factor_alone_makes_of_the_range_one_from_zero_to_one() {
         assert_eq!(suggested(&[(OpCode::Mul, &[0.25])]), [[0.0, 4.0]]);
         assert_eq!(suggested(&[(OpCode::Div, &[16.0])]), [[0.0, 16.0]]);
+    }
+
+    #[test]
+    fn of_a_part_first_operators_make_as_much_less() {
+        let part = |chain: &[(OpCode, &[f32])]| part_of_suggested(chain, 0.25);
+        assert_eq!(part(&[(OpCode::Mul, &[0.25])]), [[0.0, 1.0]]);
+        assert_eq!(part(&[(OpCode::Mul, &[0.25]), (OpCode::Sub, &[1.0])]), [[3.0, 5.0]]);
+        assert_eq!(part(&[]), [[-0.25, 0.25]]);
     }
 
     #[test]
