@@ -31,29 +31,7 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Va
         });
     }
     let made = match node.op.as_str() {
-        "Conv2D" => {
-            let kernel = kernel(args, 1)?;
-            let mut config = window(args, &kernel.shape[..2])?;
-            let (x, steps) = phases::convolved(low, args, &mut config)?;
-            let depth = low.builder.graph.dims(x).last().copied().unwrap_or(0) as usize;
-            let groups = depth.checked_div(kernel.shape[2]).unwrap_or(0);
-            config["filters"] = kernel.shape[3].into();
-            config["groups"] = groups.into();
-            let x = padded(low, args, x, &mut config)?;
-            let weights = vec![low.weight(&kernel)];
-            let y = low.builder.foreign_layer("Conv2D", config, weights, x)?;
-            return Ok(phases::of_convolution(y, steps));
-        }
-        "DepthwiseConv2dNative" => {
-            let kernel = kernel(args, 1)?;
-            let mut config = window(args, &kernel.shape[..2])?;
-            let (x, steps) = phases::convolved(low, args, &mut config)?;
-            config["depth_multiplier"] = kernel.shape[3].into();
-            let x = padded(low, args, x, &mut config)?;
-            let weights = vec![low.weight(&kernel)];
-            let y = low.builder.foreign_layer("DepthwiseConv2D", config, weights, x)?;
-            return Ok(phases::of_convolution(y, steps));
-        }
+        "Conv2D" | "DepthwiseConv2dNative" => return convolution(low, args),
         "Conv2DBackpropInput" => {
             let kernel = kernel(args, 1)?;
             let x = args.tensor(low, 2)?;
@@ -133,6 +111,26 @@ pub(super) fn evaluate(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Va
         }
     };
     made.map(Value::Tensor)
+}
+
+/// A convolution: of phases, those of the convolution whose taps are as far apart.
+fn convolution(low: &mut Lowering<'_, '_>, args: &Args<'_>) -> Result<Value, Fault> {
+    let kernel = kernel(args, 1)?;
+    let mut config = window(args, &kernel.shape[..2])?;
+    let (x, steps) = phases::convolved(low, args, &mut config)?;
+    let class = if args.node.op == "Conv2D" {
+        let depth = low.builder.graph.dims(x).last().copied().unwrap_or(0) as usize;
+        config["filters"] = kernel.shape[3].into();
+        config["groups"] = depth.checked_div(kernel.shape[2]).unwrap_or(0).into();
+        "Conv2D"
+    } else {
+        config["depth_multiplier"] = kernel.shape[3].into();
+        "DepthwiseConv2D"
+    };
+    let x = padded(low, args, x, &mut config)?;
+    let weights = vec![low.weight(&kernel)];
+    let y = low.builder.foreign_layer(class, config, weights, x)?;
+    Ok(phases::of_convolution(y, steps))
 }
 
 fn kernel(args: &Args<'_>, number: usize) -> Result<std::rc::Rc<Known>, Fault> {
