@@ -1,6 +1,6 @@
 //! 2-D convolution of 8-bit integers.
 
-use super::weighted_i8::{operands, requantize};
+use super::weighted_i8::{operands, products, requantize};
 use super::{Operator, Packs, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
@@ -72,10 +72,4 @@ fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
         }
     }
     Values::Integers(y)
-}
-
-/// `Σ x · (w − zw)` of 8-bit integers. As many products as are added up at a time are less than 2³¹.
-fn products(x: &[i32], w: &[i32], zw: i32) -> i64 {
-    let of = |(x, w): (&[i32], &[i32])| i64::from(x.iter().zip(w).map(|(x, w)| x * (w - zw)).sum::<i32>());
-    x.chunks(1 << 15).zip(w.chunks(1 << 15)).map(of).sum()
 }

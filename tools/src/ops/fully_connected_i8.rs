@@ -1,6 +1,6 @@
 //! Fully connected layer of 8-bit integers.
 
-use super::weighted_i8::{operands, requantize};
+use super::weighted_i8::{operands, products, requantize};
 use super::{Operator, Packs};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
@@ -37,8 +37,7 @@ fn exact(node: &Node, inputs: &[Operand<'_>], _: &[u32]) -> Values {
     let row = |x: &[i32]| -> Vec<i32> {
         let output = |(o, (w, &bias)): (usize, (&[i32], &i32))| {
             // The offset of x is in the bias.
-            let terms = x.iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w - p.w_zero_point));
-            requantize(i64::from(bias) + terms.sum::<i64>(), requant, o, &p.y)
+            requantize(i64::from(bias) + products(x, w, p.w_zero_point), requant, o, &p.y)
         };
         w.chunks_exact(depth).zip(bias).enumerate().map(output).collect()
     };

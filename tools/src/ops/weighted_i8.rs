@@ -105,6 +105,12 @@ pub(crate) fn operands(
     Ok(Weighted { inputs, x_zero_point, w_zero_point, y })
 }
 
+/// `Σ x · (w − zw)` of 8-bit integers. As many products as are added up at a time are less than 2³¹.
+pub(crate) fn products(x: &[i32], w: &[i32], zw: i32) -> i64 {
+    let of = |(x, w): (&[i32], &[i32])| i64::from(x.iter().zip(w).map(|(x, w)| x * (w - zw)).sum::<i32>());
+    x.chunks(1 << 15).zip(w.chunks(1 << 15)).map(of).sum()
+}
+
 /// `x · mantissa · 2^(shift − 31)`, rounded twice to the nearest as the published reference does: to 32
 /// bits, halves up, and by the shift, halves away from zero.
 pub(crate) fn multiply(x: i64, mantissa: i64, shift: i64) -> i64 {
