@@ -39,20 +39,20 @@ pub fn run(graph: &mut Graph) -> Vec<String> {
 
 /// `x · f` or `x + t` with a constant.
 #[derive(Clone, Copy, PartialEq)]
-enum Affine {
+pub(super) enum Affine {
     Factor,
     Term,
 }
 
-struct AffineNode {
-    kind: Affine,
-    x: TensorId,
+pub(super) struct AffineNode {
+    pub(super) kind: Affine,
+    pub(super) x: TensorId,
     /// The constant, made a factor or term: one element, or one per channel.
-    constant: Vec<f64>,
+    pub(super) constant: Vec<f64>,
 }
 
 /// The node as a factor or term per channel, if it is one.
-fn affine(graph: &Graph, node: &Node) -> Option<AffineNode> {
+pub(super) fn affine(graph: &Graph, node: &Node) -> Option<AffineNode> {
     let &[a, b] = node.inputs.as_slice() else { return None };
     let (x, constant, swapped) = match (graph.is_constant(a), graph.is_constant(b)) {
         (false, true) => (a, b, false),

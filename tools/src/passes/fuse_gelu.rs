@@ -6,6 +6,7 @@ use flatpack_format::ops::Clamp;
 use flatpack_format::ops::binary::BinaryParams;
 use flatpack_format::ops::gelu::GeluParams;
 
+use super::fold_affine::{Affine, affine};
 use crate::graph::{Graph, Node, TensorId};
 
 /// Runs the pass. What only the parts read stays for the pass that takes out what nobody reads.
@@ -66,28 +67,21 @@ fn lines(graph: &Graph, id: TensorId) -> Vec<Line> {
 
 /// Source, factor and term of a node that has constants of one element.
 fn line(graph: &Graph, node: &Node) -> Option<(TensorId, f64, f64)> {
-    let constant = |id: TensorId| match graph.data(id).map(|data| &data[..]) {
-        Some(&[value]) => Some(f64::from(value)),
-        _ => None,
-    };
-    if let (OpCode::Neg, &[x]) = (node.op, &node.inputs[..]) {
-        return Some((x, -1.0, 0.0));
+    if node.op == OpCode::Neg {
+        return Some((node.inputs[0], -1.0, 0.0));
     }
-    let &[a, b] = &node.inputs[..] else { return None };
-    let (x, value, is_second) = match (constant(a), constant(b)) {
-        (None, Some(value)) => (a, value, true),
-        (Some(value), None) => (b, value, false),
-        _ => return None,
+    if let (OpCode::Sub, Some(&[value])) = (node.op, graph.data(node.inputs[0]).map(|data| &data[..])) {
+        let x = node.inputs[1];
+        let is_line = is_unclamped(node) && graph.dims(x) == graph.dims(node.output);
+        return is_line.then_some((x, -1.0, value.into()));
+    }
+    let found = affine(graph, node)?;
+    let &[value] = &found.constant[..] else { return None };
+    let (factor, term) = match found.kind {
+        Affine::Factor => (value, 0.0),
+        Affine::Term => (1.0, value),
     };
-    let (factor, term) = match node.op {
-        OpCode::Mul => (value, 0.0),
-        OpCode::Div if is_second => (1.0 / value, 0.0),
-        OpCode::Add => (1.0, value),
-        OpCode::Sub if is_second => (1.0, -value),
-        OpCode::Sub => (-1.0, value),
-        _ => return None,
-    };
-    (is_unclamped(node) && graph.dims(x) == graph.dims(node.output)).then_some((x, factor, term))
+    is_unclamped(node).then_some((found.x, factor, term))
 }
 
 fn is_unclamped(node: &Node) -> bool {
