@@ -125,7 +125,7 @@ class Functions(tf.Module):
 
 
 class Phases(tf.Module):
-    """Batches of phases that no convolution reads, or one with a stride."""
+    """Batches of phases that no convolution reads, or one with a stride, or that are put together otherwise."""
 
     def __init__(self):
         super().__init__()
@@ -136,8 +136,9 @@ class Phases(tf.Module):
         y = tf.space_to_batch(x, [2, 3], [[1, 1], [0, 3]])
         z = tf.nn.conv2d(y, self.w, strides=2, padding="SAME")
         y = tf.batch_to_space(tf.nn.conv2d(y, self.w, strides=1, padding="SAME"), [2, 3], [[1, 2], [2, 0]])
+        other = tf.batch_to_space(tf.space_to_batch(x, [2, 3], [[1, 1], [0, 3]]), [3, 2], [[0, 0], [0, 0]])
         one = tf.space_to_batch(x[:, :2], [2, 1], [[0, 0], [0, 0]])
-        return {"one": tf.squeeze(one, 1), "sums": tf.reduce_sum(z, axis=[1]), "whole": y}
+        return {"one": tf.squeeze(one, 1), "other": other, "sums": tf.reduce_sum(z, axis=[1]), "whole": y}
 
 
 class RunsPython(tf.Module):
