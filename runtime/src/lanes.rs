@@ -45,14 +45,14 @@ pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl F
 
 /// Calls `f` for the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they
 /// lie side by side. Those of at most [`LANES`] elements that lie one behind the other are put side by side for it, where
-/// there are enough of them, with zeros beyond the last one: for boards, that would be too much code.
+/// there are enough of them; lanes beyond the last one have anything. For boards, that would be too much code.
 #[cfg(feature = "std")]
 #[inline(always)]
 pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl FnMut(Rows, &mut [f32])) {
     let is_short = inner == 1 && len <= LANES && x.len() >= len * (LANES / 2);
     let side_by_side = if is_short { LANES } else { inner };
+    let mut beside = [0.0; LANES * LANES];
     for block in x.chunks_mut((len * side_by_side).max(1)) {
-        let mut beside = [0.0; LANES * LANES];
         let vectors = if is_short {
             for (lane, vector) in pieces_mut(block, len).enumerate() {
                 let lanes = beside.iter_mut().skip(lane).step_by(LANES);
