@@ -51,7 +51,7 @@ pub(crate) use avx2::Avx2VnniOfAvx512;
 pub(crate) use avx2::{Avx2, Avx2Vnni};
 #[cfg(all(any(test, feature = "std"), target_arch = "x86_64"))]
 pub(crate) use avx512::{Avx512, Avx512Vnni};
-pub use image::Image;
+pub use image::{Image, TransposedImage};
 #[cfg(all(any(test, feature = "std"), target_arch = "aarch64"))]
 pub(crate) use neon::{Dots, Matrices, Neon, Pairs};
 pub use operands::{OutputsF32, OutputsI8, Panel, RowsI8};
@@ -270,6 +270,18 @@ pub trait Arch {
     #[inline(always)]
     fn conv_image_f32<W: Weight>(
         _image: &Image,
+        _w: &[[W; PANEL_LEN]],
+        _outputs: &OutputsF32<'_>,
+        _x: &[f32],
+        _y: &mut [f32],
+    ) -> Option<()> {
+        None
+    }
+
+    /// [`conv_image_f32`](Self::conv_image_f32) of a transposed convolution.
+    #[inline(always)]
+    fn transposed_image_f32<W: Weight>(
+        _image: &TransposedImage,
         _w: &[[W; PANEL_LEN]],
         _outputs: &OutputsF32<'_>,
         _x: &[f32],

@@ -1,7 +1,7 @@
 //! Rows of activations times weights, in either layout: what the convolutions, `fully_connected` and
 //! `batch_matmul` have in common.
 
-use crate::arch::{Arch, Image, OutputsF32, PANEL_LEN, Patch, ROW_TILE, clamp};
+use crate::arch::{Arch, Image, OutputsF32, PANEL_LEN, Patch, ROW_TILE, TransposedImage, clamp};
 use crate::conv::{Grouped, Product};
 use crate::kernel::Node;
 use crate::operands::Reads;
@@ -67,6 +67,19 @@ impl<'a, W: Weight> Weights<'a, W> {
         let (w, _) = w.as_chunks();
         let outputs = OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp };
         A::conv_image_f32(image, w, &outputs, x, y)
+    }
+
+    /// [`image`](Self::image) of a transposed convolution.
+    pub(crate) fn transposed_image<A: Arch>(
+        &self,
+        image: &TransposedImage,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        let &Self { layout: Layout::Panel16, w, scales, bias, clamp, .. } = self else { return None };
+        let (w, _) = w.as_chunks();
+        let outputs = OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp };
+        A::transposed_image_f32(image, w, &outputs, x, y)
     }
 
     /// For rows of x, `depth` elements each: `y[n, o] = clamp(bias[o] + scale[o] · Σᵢ x[n, i] · w[o, i])`.

@@ -83,6 +83,12 @@ pub(crate) trait Windows: Copy {
 
     /// Input positions from the first of a pair to the second.
     fn pair_step(&self) -> usize;
+
+    /// How far apart those of a pair are: positions are of so many phases, of which each has taps of its own.
+    fn phases(&self) -> usize;
+
+    /// Which positions of a phase, of so many of it, see all its taps.
+    fn whole_of_phase(&self, phase: usize, positions: usize) -> Range<usize>;
 }
 
 /// How the windows of images move: height, then width.
@@ -202,6 +208,14 @@ impl Windows for Window {
     fn pair_step(&self) -> usize {
         self.stride
     }
+
+    fn phases(&self) -> usize {
+        1
+    }
+
+    fn whole_of_phase(&self, _: usize, positions: usize) -> Range<usize> {
+        self.whole(positions)
+    }
 }
 
 /// A window that the inputs carry over the output: that of a transposed convolution. Input `i`
@@ -220,6 +234,11 @@ pub(crate) struct TransposedWindow {
 }
 
 impl TransposedWindow {
+    /// From an output position on.
+    pub(crate) fn moved_on(&self, positions: usize) -> Self {
+        Self { crop: self.crop + positions, ..*self }
+    }
+
     pub(crate) fn new(input: usize, taps: usize, stride: u32, dilation: u32, crop: u32) -> Self {
         let [stride, dilation] = [stride, dilation].map(|v| v.max(1) as usize);
         let (mut divisor, mut rest) = (stride, dilation);
@@ -286,6 +305,23 @@ impl Windows for TransposedWindow {
 
     fn pair_step(&self) -> usize {
         1
+    }
+
+    fn phases(&self) -> usize {
+        self.stride.max(1)
+    }
+
+    fn whole_of_phase(&self, phase: usize, positions: usize) -> Range<usize> {
+        let (stride, at) = (self.stride.max(1), phase + self.crop);
+        let first = (0..self.taps.min(self.tap_step)).map(|tap| (tap, tap * self.dilation));
+        // Without taps, all see the same.
+        let Some((tap, ahead)) = first.into_iter().find(|(_, ahead)| ahead % stride == at % stride) else {
+            return 0..positions;
+        };
+        let taps = (self.taps - tap).div_ceil(self.tap_step.max(1));
+        let reach = taps.saturating_sub(1) * self.input_step;
+        let end = (self.input + ahead / stride).saturating_sub(at / stride).min(positions);
+        (reach + ahead / stride).saturating_sub(at / stride).min(end)..end
     }
 }
 
@@ -355,7 +391,19 @@ mod tests {
             };
             let want: Vec<_> = (0..len).map(want).collect();
             prop_assert_eq!((0..len).map(|p| pairs(window.span(p))).collect::<Vec<_>>(), want.clone());
-            prop_assert_eq!(row(window, len), want);
+            prop_assert_eq!(row(window, len), want.clone());
+            for phase in 0..window.phases().min(len) {
+                let of_phase = |tap: &usize| {
+                    let behind = phase as i64 + i64::from(crop) - *tap as i64 * i64::from(dilation);
+                    behind.rem_euclid(stride.into()) == 0
+                };
+                let all = (0..taps).filter(of_phase).count();
+                let seen: Vec<_> = want.iter().skip(phase).step_by(window.phases()).map(Vec::len).collect();
+                let whole = window.whole_of_phase(phase, seen.len());
+                for (at, seen) in seen.iter().enumerate() {
+                    prop_assert_eq!(whole.contains(&at), *seen == all, "{} of {}", at, phase);
+                }
+            }
         }
     }
 

@@ -10,7 +10,9 @@ mod reals;
 mod requantize;
 
 use super::x86::{dots, wide_loops};
-use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
+use super::{
+    Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, TransposedImage, wide,
+};
 use crate::weight::Weight;
 pub(super) use conv_i8::conv_image as conv_rows_i8;
 pub(super) use depthwise_i8::SideBySide;

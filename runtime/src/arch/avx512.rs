@@ -9,7 +9,9 @@ mod requantize;
 
 use super::avx2::{SideBySide, Words};
 use super::x86::{dots, wide_loops};
-use super::{Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
+use super::{
+    Arch, Image, Loops, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, TransposedImage, wide,
+};
 use crate::weight::Weight;
 use dots_i8::OneRegister;
 use flatpack_format::ops::Multiplier;

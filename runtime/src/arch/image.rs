@@ -1,6 +1,6 @@
 //! Images, and which of their taps the windows see.
 
-use crate::window::Window;
+use crate::window::{TransposedWindow, Window};
 use core::ops::Range;
 
 /// An image, and the windows that move over it. Axes are height and width.
@@ -28,6 +28,26 @@ impl Image {
         let one = [1; 2];
         let (x, y) = ([1, pixels, channels], [1, pixels, outputs]);
         Self { x, x_zero_point, y, taps: one, stride: one, dilation: one, pad: [0; 2] }
+    }
+}
+
+/// An image, and the windows of a transposed convolution that move over its output. Axes are height and width.
+#[derive(Clone, Copy, Debug)]
+pub struct TransposedImage {
+    /// Height, width and channels.
+    pub x: [usize; 3],
+    /// Height, width and channels of the output.
+    pub y: [usize; 3],
+    /// Taps of the window.
+    pub taps: [usize; 2],
+    pub(crate) windows: [TransposedWindow; 2],
+}
+
+impl TransposedImage {
+    /// Some rows of the output as an image by themselves. All of x is that of each.
+    pub(crate) fn some_rows(&self, first: usize, count: usize) -> Self {
+        let ([h_windows, w_windows], [_, columns, outputs]) = (self.windows, self.y);
+        Self { y: [count, columns, outputs], windows: [h_windows.moved_on(first), w_windows], ..*self }
     }
 }
 

@@ -9,7 +9,7 @@ mod panels_i8;
 mod reals;
 mod requantize;
 
-use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, wide};
+use super::{Arch, Image, OutputsF32, OutputsI8, PANEL_LEN, Panel, Patch, RunsI8, TransposedImage, wide};
 use crate::weight::Weight;
 use core::marker::PhantomData;
 use depthwise_i8::InTurn;
@@ -67,6 +67,16 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
         y: &mut [f32],
     ) -> Option<()> {
         wide::conv_image::<Reals, W>(image, w, outputs, x, y)
+    }
+
+    fn transposed_image_f32<W: Weight>(
+        image: &TransposedImage,
+        w: &[[W; PANEL_LEN]],
+        outputs: &OutputsF32<'_>,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Option<()> {
+        wide::transposed_image::<Reals, W>(image, w, outputs, x, y)
     }
 
     fn conv_image_in_panels_i8(

@@ -19,7 +19,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(super) use conv::conv_image;
+pub(super) use conv::{conv_image, transposed_image};
 pub(super) use depthwise::depthwise_image;
 #[cfg(target_arch = "x86_64")]
 pub(super) use depthwise_i8::tiles;

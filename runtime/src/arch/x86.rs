@@ -48,6 +48,14 @@ macro_rules! wide_loops {
                 y: &mut [f32],
             ) = wide::conv_image::<$Reals, W>(image, w, outputs, x, y);
 
+            fn transposed_image_f32[W: Weight](
+                image: &TransposedImage,
+                w: &[[W; PANEL_LEN]],
+                outputs: &OutputsF32<'_>,
+                x: &[f32],
+                y: &mut [f32],
+            ) = wide::transposed_image::<$Reals, W>(image, w, outputs, x, y);
+
             fn depthwise_image_f32[W: Weight](
                 image: &Image,
                 w: &[W],

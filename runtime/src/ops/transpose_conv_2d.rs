@@ -12,29 +12,58 @@
 //! The rule proves the shapes, that strides and dilations are at least 1, that positions fit `i32`,
 //! and that y shares no memory with an input.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, TransposedImage};
 use crate::conv;
+use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+use crate::pieces::{pieces, pieces_mut};
 use crate::weight::Weight;
 use crate::window::TransposedWindow;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d::{RULE, TransposeConv2dParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2d, RULE, run::<Active, f32>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::TransposeConv2d, RULE, run::<A, f32>)
+}
 
 pub(crate) fn run<A: Arch, W: Weight>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dParams = node.params()?;
-    let [_, h, width, _] = node.input_dims(0)?;
-    let [_, kh, kw, _] = node.input_dims(1)?;
+    let [_, h, width, channels] = node.input_dims(0)?;
+    let [outputs, kh, kw, _] = node.input_dims(1)?;
+    let [_, oh, ow, _] = node.output_dims()?;
     let ([sh, sw], [dh, dw], [crop_h, crop_w]) = (params.stride, params.dilation, params.crop);
-    let windows = [
-        TransposedWindow::new(1, 1, 1, 1, 0),
-        TransposedWindow::new(h, kh, sh, dh, crop_h),
-        TransposedWindow::new(width, kw, sw, dw, crop_w),
-    ];
-    conv::run_f32::<A, W>(node, operands, windows, 1, params.clamp)
+    let h_windows = TransposedWindow::new(h, kh, sh, dh, crop_h);
+    let w_windows = TransposedWindow::new(width, kw, sw, dw, crop_w);
+    let (reads, y) = operands.write::<f32>(node.output()?)?;
+    let weights = Weights::<W>::of(node, &reads, kh * kw * channels, params.clamp)?;
+    let x = reads.get(node.input(0)?)?;
+    let image = TransposedImage {
+        x: [h, width, channels],
+        y: [oh, ow, outputs],
+        taps: [kh, kw],
+        windows: [h_windows, w_windows],
+    };
+    let macs = (h * width * channels).saturating_mul(kh * kw * outputs);
+    let mut images = pieces(x, h * width * channels);
+    let by_rows = pieces_mut(y, oh * ow * outputs).try_for_each(|y| {
+        let x = images.next()?;
+        node.threads().share(y, ow * outputs, macs, |first, y| {
+            let image = image.some_rows(first, y.len().checked_div(ow * outputs)?);
+            weights.transposed_image::<A>(&image, x, y)
+        })
+    });
+    match by_rows {
+        Some(()) => Some(()),
+        None => {
+            let windows = [TransposedWindow::new(1, 1, 1, 1, 0), h_windows, w_windows];
+            conv::run::<A, _, _>(node, windows, 1, weights, x, y)
+        }
+    }
 }
 
 #[cfg(test)]

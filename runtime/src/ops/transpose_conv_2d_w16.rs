@@ -11,12 +11,16 @@
 //! The rule proves what it proves for `transpose_conv_2d`.
 
 use super::transpose_conv_2d;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use crate::weight::Half;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w16::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel =
-    Kernel::new(OpCode::TransposeConv2dW16, RULE, transpose_conv_2d::run::<Active, Half>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::TransposeConv2dW16, RULE, transpose_conv_2d::run::<A, Half>)
+}

@@ -12,10 +12,15 @@
 //! The rule proves what it proves for `transpose_conv_2d`.
 
 use super::transpose_conv_2d;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::kernel::Kernel;
 use flatpack_format::OpCode;
 use flatpack_format::ops::transpose_conv_2d_w8::RULE;
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dW8, RULE, transpose_conv_2d::run::<Active, i8>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::TransposeConv2dW8, RULE, transpose_conv_2d::run::<A, i8>)
+}

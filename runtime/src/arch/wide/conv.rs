@@ -2,9 +2,10 @@
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
 use super::{Apart, Sixteen, sixteen_of, tile_of};
-use crate::arch::{Image, OutputsF32, PANEL_LEN};
+use crate::arch::{Image, OutputsF32, PANEL_LEN, TransposedImage};
 use crate::pieces::pieces;
 use crate::weight::Weight;
+use crate::window::Windows;
 
 /// See [`Arch::conv_image_f32`](crate::arch::Arch::conv_image_f32).
 #[inline(always)]
@@ -15,15 +16,36 @@ pub(in crate::arch) fn conv_image<V: Sixteen, W: Weight>(
     x: &[f32],
     y: &mut [f32],
 ) -> Option<()> {
-    let ([kh, kw], [_, _, channels], [_, _, count]) = (image.taps, image.x, image.y);
-    let depth = kh * kw * channels;
-    let rectangles = Rectangles::of(image, true)?;
+    convolve::<V, W>(&Rectangles::of(image, true)?, w, outputs, x, y)
+}
+
+/// See [`Arch::transposed_image_f32`](crate::arch::Arch::transposed_image_f32).
+#[inline(always)]
+pub(in crate::arch) fn transposed_image<V: Sixteen, W: Weight>(
+    image: &TransposedImage,
+    w: &[[W; PANEL_LEN]],
+    outputs: &OutputsF32<'_>,
+    x: &[f32],
+    y: &mut [f32],
+) -> Option<()> {
+    convolve::<V, W>(&Rectangles::of_transposed(image)?, w, outputs, x, y)
+}
+
+#[inline(always)]
+fn convolve<V: Sixteen, W: Weight>(
+    rectangles: &Rectangles<impl Windows>,
+    w: &[[W; PANEL_LEN]],
+    outputs: &OutputsF32<'_>,
+    x: &[f32],
+    y: &mut [f32],
+) -> Option<()> {
+    let (depth, count) = (rectangles.depth(), rectangles.outputs());
     let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
     for rectangle in rectangles.each() {
         let (taps, len) = rectangles.taps(&rectangle, &mut taps);
         let most = rectangles.most / tile::<V, W>(rectangle.len()) * tile::<V, W>(rectangle.len());
         for first in (0..rectangle.len()).step_by(most) {
-            let block = rectangle.pixels(first, pixels.get_mut(..most)?);
+            let block = rectangles.pixels(&rectangle, first, pixels.get_mut(..most)?);
             let run = Run { taps, len, block, w, depth, outputs, x, count };
             match (V::REGISTERS, tile::<V, W>(block.len())) {
                 (..32, 1) => run.tiles::<V, 1, 4>(y)?,

@@ -36,7 +36,7 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
         let (taps, _) = rectangles.taps(&rectangle, &mut taps);
         let run = Run { taps, outputs, x, w, channels };
         for first in (0..rectangle.len()).step_by(rectangles.most) {
-            let mut rest = rectangle.pixels(first, pixels.get_mut(..rectangles.most)?);
+            let mut rest = rectangles.pixels(&rectangle, first, pixels.get_mut(..rectangles.most)?);
             if channels < PANEL_LEN && PANEL_LEN.is_multiple_of(channels) {
                 run.side_by_side::<V>(rest, y)?;
                 continue;

@@ -1,8 +1,7 @@
 //! An image in rectangles of pixels whose windows see the same taps.
 
-use crate::arch::Image;
-use crate::window::{Span, Window, Windows};
-use core::ops::Range;
+use crate::arch::{Image, TransposedImage};
+use crate::window::{Span, TransposedWindow, Window, Windows};
 
 /// Where a tap begins: in x from a pixel's first one on, and in the weights.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,104 +46,133 @@ pub(super) const TAP_ROOM: [Tap; MOST_TAPS] = [Tap { x: 0, w: 0 }; MOST_TAPS];
 /// Room for the pixels of a block.
 pub(super) const PIXEL_ROOM: [Pixel; MOST_PIXELS] = [Pixel { x: 0, y: 0 }; MOST_PIXELS];
 
-/// An image as these loops see it.
+/// An image as these loops see it, under windows that move along height and width.
 #[derive(Debug)]
-pub(in crate::arch) struct Rectangles<'a> {
-    image: &'a Image,
-    windows: [Window; 2],
-    whole: [Range<usize>; 2],
-    /// Taps side by side are one long tap, in x and in the weights.
+pub(in crate::arch) struct Rectangles<W = Window> {
+    /// Width and channels.
+    x: [usize; 2],
+    /// Height, width and channels.
+    y: [usize; 3],
+    taps: [usize; 2],
+    windows: [W; 2],
+    /// Taps side by side may be one long tap, in x and in the weights.
     joined: bool,
     /// The most pixels of a block.
     pub(in crate::arch) most: usize,
 }
 
 /// Pixels whose windows see the same taps.
-#[derive(Debug)]
-pub(in crate::arch) struct Rectangle<'a> {
-    image: &'a Image,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    spans: [Span; 2],
+#[derive(Clone, Copy, Debug)]
+pub(in crate::arch) struct Rectangle {
+    rows: Part,
+    columns: Part,
 }
 
-impl<'a> Rectangles<'a> {
+/// Positions along an axis that see the same taps.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// The first one, and how far each is from the one before: in y, and in x.
+    first: usize,
+    step: usize,
+    x_step: usize,
+    count: usize,
+    /// What the first one sees.
+    span: Span,
+}
+
+impl Rectangles {
     /// `None` for more taps than these loops take. `joined`: taps side by side may be one.
-    pub(in crate::arch) fn of(image: &'a Image, joined: bool) -> Option<Self> {
-        let ([_, _, channels], [kh, kw]) = (image.x, image.taps);
-        let ([_, stride], [_, dilation]) = (image.stride, image.dilation);
-        let joined = joined && dilation == 1;
-        let whole = [image.whole(0), image.whole(1)];
-        let most = (SEEN / (channels * stride).max(1)).clamp(24, MOST_PIXELS);
-        let taps = kh.checked_mul(if joined { 1 } else { kw })?;
-        (taps <= MOST_TAPS).then_some(Self { image, windows: image.windows(), whole, joined, most })
+    pub(in crate::arch) fn of(image: &Image, joined: bool) -> Option<Self> {
+        let &Image { x: [_, width, channels], y, taps, dilation: [_, dilation], .. } = image;
+        Self::new([width, channels], y, taps, image.windows(), joined && dilation == 1)
+    }
+}
+
+impl Rectangles<TransposedWindow> {
+    /// `None` for more taps than these loops take.
+    pub(in crate::arch) fn of_transposed(image: &TransposedImage) -> Option<Self> {
+        let &TransposedImage { x: [_, width, channels], y, taps, windows } = image;
+        Self::new([width, channels], y, taps, windows, false)
+    }
+}
+
+impl<W: Windows> Rectangles<W> {
+    fn new(x: [usize; 2], y: [usize; 3], taps: [usize; 2], windows: [W; 2], joined: bool) -> Option<Self> {
+        let ([_, channels], [_, w_windows], [kh, kw]) = (x, &windows, taps);
+        let most = (SEEN / (channels * w_windows.pair_step()).max(1)).clamp(24, MOST_PIXELS);
+        let most_taps = kh.checked_mul(if joined { 1 } else { kw })?;
+        (most_taps <= MOST_TAPS).then_some(Self { x, y, taps, windows, joined, most })
     }
 
-    /// From the first row to the last.
+    /// Weights of an output.
+    pub(in crate::arch) fn depth(&self) -> usize {
+        let ([_, channels], [kh, kw]) = (self.x, self.taps);
+        kh * kw * channels
+    }
+
+    /// Outputs of a pixel.
+    pub(in crate::arch) fn outputs(&self) -> usize {
+        let [.., outputs] = self.y;
+        outputs
+    }
+
+    /// From the first row to the last, phase by phase.
     #[inline(always)]
-    pub(in crate::arch) fn each(&self) -> impl Iterator<Item = Rectangle<'a>> {
-        let &Self { image, windows: [h_windows, w_windows], ref whole, .. } = self;
-        let ([y_rows, y_columns, _], [whole_rows, whole_columns]) = (image.y, whole.clone());
-        let (down, across) = (parts(&whole_rows, y_rows), parts(&whole_columns, y_columns));
-        let rectangle = move |number: usize| {
-            let rows = part(&whole_rows, number / across);
-            let columns = part(&whole_columns, number % across);
-            let spans = [h_windows.span(rows.start), w_windows.span(columns.start)];
-            Rectangle { image, rows, columns, spans }
-        };
-        (0..down * across).map(rectangle).filter(|one| !one.rows.is_empty() && !one.columns.is_empty())
+    pub(in crate::arch) fn each(&self) -> impl Iterator<Item = Rectangle> {
+        let ([h_windows, w_windows], [y_rows, y_columns, _]) = (self.windows, self.y);
+        parts(h_windows, y_rows)
+            .flat_map(move |rows| parts(w_windows, y_columns).map(move |columns| Rectangle { rows, columns }))
     }
 
     /// The taps of a rectangle, and how many elements each has.
     pub(in crate::arch) fn taps<'r>(
         &self,
-        rectangle: &Rectangle<'_>,
+        rectangle: &Rectangle,
         room: &'r mut [Tap; MOST_TAPS],
     ) -> (&'r [Tap], usize) {
-        let ([_, width, channels], [_, kw], [dilation_h, dilation_w]) =
-            (self.image.x, self.image.taps, self.image.dilation);
-        let [row, column] = rectangle.spans;
+        let ([width, channels], [_, kw]) = (self.x, self.taps);
+        let (row, column) = (rectangle.rows.span, rectangle.columns.span);
         let (columns, len) = if self.joined {
             (column.count.min(1), column.count * channels)
         } else {
             (column.count, channels)
         };
+        let tap_of = |span: Span, at: usize| span.tap.wrapping_add_signed(span.tap_step * at as isize);
         let mut room_left = room.iter_mut();
         for r in 0..row.count {
             for (c, to) in (0..columns).zip(&mut room_left) {
-                let x = (r * dilation_h * width + c * dilation_w) * channels;
-                let w = ((row.tap + r) * kw + column.tap + c) * channels;
+                let x = (r * row.input_step * width + c * column.input_step) * channels;
+                let w = (tap_of(row, r) * kw + tap_of(column, c)) * channels;
                 *to = Tap { x: x as u32, w: w as u32 };
             }
         }
         (room.get(..row.count * columns).unwrap_or_default(), len)
     }
-}
 
-impl Rectangle<'_> {
-    /// Number of pixels.
-    pub(in crate::arch) fn len(&self) -> usize {
-        self.rows.len() * self.columns.len()
-    }
-
-    /// As many of the pixels from number `first` on as there is room for.
-    pub(in crate::arch) fn pixels<'r>(&self, first: usize, room: &'r mut [Pixel]) -> &'r [Pixel] {
-        let ([_, width, channels], [_, y_width, outputs]) = (self.image.x, self.image.y);
-        let ([stride_h, stride_w], [row, column]) = (self.image.stride, self.spans);
-        let across = self.columns.len().max(1);
-        let len = (self.len() - first).min(room.len());
+    /// As many of the pixels of a rectangle from number `first` on as there is room for.
+    pub(in crate::arch) fn pixels<'r>(
+        &self,
+        rectangle: &Rectangle,
+        first: usize,
+        room: &'r mut [Pixel],
+    ) -> &'r [Pixel] {
+        let ([width, channels], [_, y_width, outputs]) = (self.x, self.y);
+        let Rectangle { rows, columns } = *rectangle;
+        let across = columns.count.max(1);
+        let len = (rectangle.len() - first).min(room.len());
         let room = room.get_mut(..len).unwrap_or_default();
         let (mut r, mut c) = (first / across, first % across);
         let mut rest = &mut *room;
         // Row by row: within one, each pixel is as far from the one before.
         while !rest.is_empty() {
-            let x = (row.input + r * stride_h) * width + column.input + c * stride_w;
-            let y = (self.rows.start + r) * y_width + self.columns.start + c;
-            let (mut x, mut y) = ((x * channels) as u32, (y * outputs) as u32);
+            let x_at = (rows.span.input + r * rows.x_step) * width + columns.span.input + c * columns.x_step;
+            let y_at = (rows.first + r * rows.step) * y_width + columns.first + c * columns.step;
+            let (mut x, mut y) = ((x_at * channels) as u32, (y_at * outputs) as u32);
             let (of_row, after) = rest.split_at_mut(rest.len().min(across - c));
             for to in of_row {
                 *to = Pixel { x, y };
-                (x, y) = (x.wrapping_add((stride_w * channels) as u32), y.wrapping_add(outputs as u32));
+                x = x.wrapping_add((columns.x_step * channels) as u32);
+                y = y.wrapping_add((columns.step * outputs) as u32);
             }
             (rest, r, c) = (after, r + 1, 0);
         }
@@ -152,16 +180,26 @@ impl Rectangle<'_> {
     }
 }
 
-/// How many parts an axis has: positions whose windows are whole are one, each other is one by itself.
-fn parts(whole: &Range<usize>, len: usize) -> usize {
-    whole.start + 1 + (len - whole.end)
+impl Rectangle {
+    /// Number of pixels.
+    pub(in crate::arch) fn len(&self) -> usize {
+        self.rows.count * self.columns.count
+    }
 }
 
-/// One of the parts of an axis.
-fn part(whole: &Range<usize>, number: usize) -> Range<usize> {
-    match number.checked_sub(whole.start) {
-        None => number..number + 1,
-        Some(0) => whole.clone(),
-        Some(after) => whole.end + after - 1..whole.end + after,
-    }
+/// The parts of an axis with so many positions: of each phase, positions whose windows are whole are one, each other is one
+/// by itself.
+fn parts<W: Windows>(windows: W, positions: usize) -> impl Iterator<Item = Part> {
+    let step = windows.phases();
+    (0..step.min(positions)).flat_map(move |phase| {
+        let positions = (positions - phase).div_ceil(step.max(1));
+        let whole = windows.whole_of_phase(phase, positions);
+        let part = move |at: usize, count: usize| {
+            let first = phase + at * step;
+            Part { first, step, x_step: windows.pair_step(), count, span: windows.span(first) }
+        };
+        let before = (0..whole.start).map(move |at| part(at, 1));
+        let of_whole = (!whole.is_empty()).then(|| part(whole.start, whole.len()));
+        before.chain(of_whole).chain((whole.end..positions).map(move |at| part(at, 1)))
+    })
 }
