@@ -6,8 +6,9 @@
 //! elements of a vector that lie side by side and vectors that do, as the rows of a matrix are its
 //! columns' elements.
 
-use crate::arch::maximum;
+use crate::arch::{Arch, Loops, maximum};
 use crate::pieces::pieces_mut;
+use crate::threads::Threads;
 
 /// Elements of a row.
 pub(crate) const LANES: usize = 16;
@@ -31,29 +32,69 @@ pub(crate) struct Rows {
     pub(crate) shared: usize,
 }
 
-/// Calls `f` for the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they
-/// lie side by side.
+/// What an element is taken to cost, in multiply-accumulates.
+const COST: usize = 16;
+
+/// What becomes of vectors.
+// A closure would be compiled without the instruction set.
+pub(crate) trait Vectors: Sync {
+    /// Of those that these rows of x are.
+    fn update(&self, rows: Rows, x: &mut [f32]);
+}
+
+/// Updates the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they lie side by side.
+#[inline(always)]
+pub(crate) fn each_vector<A: Arch>(
+    threads: Threads<'_>,
+    x: &mut [f32],
+    [len, inner]: [usize; 2],
+    vectors: &impl Vectors,
+) -> Option<()> {
+    let together = if inner == 1 { LANES } else { inner };
+    let macs = COST * x.len();
+    threads.share(x, len * together, macs, |_, x| {
+        A::vectorize(All { x, len, inner, vectors });
+        Some(())
+    })
+}
+
+/// All vectors along an axis of x.
+struct All<'x, V> {
+    x: &'x mut [f32],
+    len: usize,
+    inner: usize,
+    vectors: &'x V,
+}
+
+impl<V: Vectors> Loops for All<'_, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        update_all(self);
+    }
+}
+
 #[cfg(not(feature = "std"))]
-#[inline]
-pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl FnMut(Rows, &mut [f32])) {
+#[inline(always)]
+fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
     for block in pieces_mut(x, len * inner) {
         for rows in Rows::of_vectors(inner) {
-            f(rows, block);
+            vectors.update(rows, block);
         }
     }
 }
 
-/// Calls `f` for the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they
-/// lie side by side. Those of at most [`LANES`] elements that lie one behind the other are put side by side for it, where
-/// there are enough of them; lanes beyond the last one have anything. For boards, that would be too much code.
+/// Vectors of at most [`LANES`] elements that lie one behind the other are put side by side, where there are enough of
+/// them; lanes beyond the last one have anything. For boards, that would be too much code.
 #[cfg(feature = "std")]
 #[inline(always)]
-pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl FnMut(Rows, &mut [f32])) {
+fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
     let is_short = inner == 1 && len <= LANES && x.len() >= len * (LANES / 2);
     let side_by_side = if is_short { LANES } else { inner };
     let mut beside = [0.0; LANES * LANES];
     for block in x.chunks_mut((len * side_by_side).max(1)) {
-        let vectors = if is_short {
+        let some = if is_short {
             for (lane, vector) in pieces_mut(block, len).enumerate() {
                 let lanes = beside.iter_mut().skip(lane).step_by(LANES);
                 lanes.zip(vector).for_each(|(to, x)| *to = *x);
@@ -63,7 +104,7 @@ pub(crate) fn each_vector(x: &mut [f32], len: usize, inner: usize, mut f: impl F
             &mut *block
         };
         for rows in Rows::of_vectors(side_by_side) {
-            f(rows, vectors);
+            vectors.update(rows, some);
         }
         if is_short {
             for (lane, vector) in pieces_mut(block, len).enumerate() {
@@ -85,7 +126,8 @@ impl Rows {
     }
 
     /// `x = f(x, lane's value)`.
-    #[inline]
+    #[cfg_attr(feature = "std", inline(always))]
+    #[cfg_attr(not(feature = "std"), inline)]
     pub(crate) fn update(&self, x: &mut [f32], values: &Lanes, f: impl Fn(f32, f32) -> f32) {
         if self.stride == LANES && self.shared == LANES {
             // One value for all of x, which needs no rows.
@@ -101,7 +143,8 @@ impl Rows {
 
     /// The rows of `f(x, lane's value)` joined lane by lane, then the lanes that share a result.
     /// `identity` changes nothing that it is joined with.
-    #[inline]
+    #[cfg_attr(feature = "std", inline(always))]
+    #[cfg_attr(not(feature = "std"), inline)]
     pub(crate) fn reduce(
         &self,
         x: &[f32],
@@ -113,26 +156,62 @@ impl Rows {
         let mut blocks = Blocks { levels: [[identity; LANES]; LEVELS], count: 0 };
         let stride = self.stride.max(1);
         for block in x.chunks(stride.saturating_mul(BLOCK).max(1)) {
-            let mut joined = [identity; LANES];
-            for row in block.chunks(stride) {
-                let row = row.get(self.first..).unwrap_or_default();
-                match row.first_chunk::<LANES>() {
-                    Some(row) if self.width == LANES => {
-                        for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
-                            *joined = join(*joined, f(*x, *value));
-                        }
-                    }
-                    _ => {
-                        let row = row.iter().take(self.width);
-                        for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
-                            *joined = join(*joined, f(*x, *value));
-                        }
-                    }
+            let (whole, rest) = self.whole_rows(block, values, identity, &f, &join);
+            // Another array: the other one is in registers by now.
+            let mut joined = whole;
+            for row in rest.chunks(stride) {
+                let row = row.get(self.first..).unwrap_or_default().iter().take(self.width);
+                for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                    *joined = join(*joined, f(*x, *value));
                 }
             }
             blocks.push(joined, &join);
         }
         self.share(blocks.joined(identity, &join), &join)
+    }
+
+    /// The rows of a block joined up to the first that is not a whole one, and what is left of the block.
+    #[inline(always)]
+    fn whole_rows<'x>(
+        &self,
+        mut block: &'x [f32],
+        values: &Lanes,
+        identity: f32,
+        f: &impl Fn(f32, f32) -> f32,
+        join: &impl Fn(f32, f32) -> f32,
+    ) -> (Lanes, &'x [f32]) {
+        let mut joined = [identity; LANES];
+        while self.width == LANES
+            && let Some(row) = block.get(self.first..).and_then(|row| row.first_chunk::<LANES>())
+        {
+            for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                *joined = join(*joined, f(*x, *value));
+            }
+            block = block.get(self.stride.max(1)..).unwrap_or_default();
+        }
+        (joined, block)
+    }
+
+    /// [`reduce`](Self::reduce), but for a vector by itself that is short.
+    #[inline(always)]
+    fn reduce_vectors(
+        &self,
+        x: &[f32],
+        values: &Lanes,
+        identity: f32,
+        f: impl Fn(f32, f32) -> f32,
+        join: impl Fn(f32, f32) -> f32,
+    ) -> Lanes {
+        #[cfg(feature = "std")]
+        if self.stride == LANES && self.shared == LANES && x.len() <= LANES * BLOCK {
+            let (whole, rest) = self.whole_rows(x, values, identity, &f, &join);
+            let mut lanes = whole;
+            for ((joined, x), value) in lanes.iter_mut().zip(rest).zip(values) {
+                *joined = join(*joined, f(*x, *value));
+            }
+            return [joined_lanes(lanes, &join); LANES];
+        }
+        self.reduce(x, values, identity, f, join)
     }
 
     /// Joins the lanes that share a result, which each of them then has.
@@ -166,14 +245,26 @@ impl Rows {
     /// The sums of `f(x, lane's value)`.
     #[inline]
     pub(crate) fn sum(&self, x: &[f32], values: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
-        self.reduce(x, values, 0.0, f, |a, b| a + b)
+        self.reduce_vectors(x, values, 0.0, f, |a, b| a + b)
     }
 
     /// The largest elements; a NaN stays.
     #[inline]
     pub(crate) fn max(&self, x: &[f32]) -> Lanes {
-        self.reduce(x, &NO_VALUES, f32::NEG_INFINITY, |x, _| x, maximum)
+        self.reduce_vectors(x, &NO_VALUES, f32::NEG_INFINITY, |x, _| x, maximum)
     }
+}
+
+/// Lanes joined with each other: what [`Rows::share`] gives those that all have one result.
+#[cfg(feature = "std")]
+#[inline(always)]
+fn joined_lanes(mut lanes: Lanes, join: &impl Fn(f32, f32) -> f32) -> f32 {
+    let (eight, others) = lanes.split_at_mut(8);
+    eight.iter_mut().zip(others).for_each(|(low, high)| *low = join(*low, *high));
+    let (four, others) = eight.split_at_mut(4);
+    four.iter_mut().zip(others).for_each(|(low, high)| *low = join(*low, *high));
+    let [a, b, c, d, ..] = lanes;
+    join(join(a, c), join(b, d))
 }
 
 /// Rows, or what rows were joined to, that are joined before the result is joined with that of others:

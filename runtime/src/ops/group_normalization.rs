@@ -13,7 +13,8 @@
 //! epsilon is not negative, and that y shares no memory with scale and bias.
 
 use super::layer_normalization::affine;
-use crate::kernel::{Kernel, Node};
+use crate::arch::{Active, Arch};
+use crate::kernel::{Kernel, Node, vectorized};
 use crate::lanes::{LANES, Lanes, NO_VALUES, Rows};
 use crate::math::rsqrt;
 use crate::operands::Operands;
@@ -22,9 +23,17 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::group_normalization::{GroupNormalizationParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::GroupNormalization, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::GroupNormalization, RULE, |node, operands| {
+        vectorized!(A, |node, operands| run::<A>(node, operands))
+    })
+}
+
+#[inline(always)]
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &GroupNormalizationParams = node.params()?;
     let x = node.input(0)?;
     let (_, _, sample_len) = x.shape().around(0)?;
@@ -52,10 +61,11 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
             turns.for_each(|rows| rows.update(y, &factor, |x, factor| x * factor));
         }
     }
-    affine(node, &reads, y, channels)
+    affine::<A>(node, &reads, y, channels)
 }
 
 /// `Σ f(x)` of each group.
+#[inline(always)]
 fn sums(turns: impl Iterator<Item = Rows>, x: &[f32], f: impl Fn(f32) -> f32) -> Lanes {
     turns.fold(NO_VALUES, |mut sums, rows| {
         let more = rows.sum(x, &NO_VALUES, |x, _| f(x));

@@ -8,28 +8,42 @@
 //! y may lie in the place of x. The rule proves the shapes, that the axes are some of x, and that
 //! epsilon is positive.
 
-use crate::arch::maximum;
+use crate::arch::{Active, Arch, maximum};
 use crate::kernel::{Kernel, Node};
-use crate::lanes::{NO_VALUES, each_vector};
+use crate::lanes::{NO_VALUES, Rows, Vectors, each_vector};
 use crate::math::rsqrt;
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::l2_normalization::{L2NormalizationParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::L2Normalization, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::L2Normalization, RULE, run::<A>)
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &L2NormalizationParams = node.params()?;
     let x = node.input(0)?;
     let (_, len, inner) = params.reduction().around(&x.shape())?;
     let (_, y) = operands.write_over(x, node.output()?)?;
-    each_vector(y, len as usize, inner as usize, |rows, y| {
+    let l2 = L2Normalization { epsilon: params.epsilon };
+    each_vector::<A>(node.threads(), y, [len, inner].map(|v| v as usize), &l2)
+}
+
+struct L2Normalization {
+    epsilon: f32,
+}
+
+impl Vectors for L2Normalization {
+    #[inline(always)]
+    fn update(&self, rows: Rows, y: &mut [f32]) {
         let sum = rows.sum(y, &NO_VALUES, |x, _| x * x);
-        let scale = rows.map(sum, |sum| rsqrt(maximum(sum, params.epsilon)));
+        let scale = rows.map(sum, |sum| rsqrt(maximum(sum, self.epsilon)));
         rows.update(y, &scale, |x, scale| x * scale);
-    });
-    Some(())
+    }
 }
 
 #[cfg(test)]

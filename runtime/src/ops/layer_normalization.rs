@@ -11,9 +11,9 @@
 //! y may lie in the place of x. The rule proves the shapes, that x has the axes, that epsilon is not
 //! negative, and that y shares no memory with scale and bias.
 
-use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node, vectorized};
-use crate::lanes::{NO_VALUES, each_vector};
+use crate::arch::{Active, Arch, Loops};
+use crate::kernel::{Kernel, Node};
+use crate::lanes::{NO_VALUES, Rows, Vectors, each_vector};
 use crate::math::rsqrt;
 use crate::operands::{Operands, Reads};
 use crate::pieces::pieces_mut;
@@ -25,38 +25,64 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::LayerNormalization, RULE, |node, operands| {
-        vectorized!(A, |node, operands| run(node, operands))
-    })
+    Kernel::new(OpCode::LayerNormalization, RULE, run::<A>)
 }
 
-#[inline(always)]
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &LayerNormalizationParams = node.params()?;
     let x = node.input(0)?;
     let (_, len) = params.split(&x.shape())?;
-    let (count, len) = (len as f32, len as usize);
+    let normalization = LayerNormalization { count: len as f32, epsilon: params.epsilon };
+    let len = len as usize;
     let (reads, y) = operands.write_over(x, node.output()?)?;
-    each_vector(y, len, 1, |rows, y| {
+    each_vector::<A>(node.threads(), y, [len, 1], &normalization)?;
+    affine::<A>(node, &reads, y, len)
+}
+
+struct LayerNormalization {
+    /// Elements of a vector.
+    count: f32,
+    epsilon: f32,
+}
+
+impl Vectors for LayerNormalization {
+    #[inline(always)]
+    fn update(&self, rows: Rows, y: &mut [f32]) {
+        let &Self { count, epsilon } = self;
         let mean = rows.map(rows.sum(y, &NO_VALUES, |x, _| x), |sum| sum / count);
         rows.update(y, &mean, |x, mean| x - mean);
         let squares = rows.sum(y, &NO_VALUES, |x, _| x * x);
-        let factor = rows.map(squares, |sum| rsqrt(sum / count + params.epsilon));
+        let factor = rows.map(squares, |sum| rsqrt(sum / count + epsilon));
         rows.update(y, &factor, |x, factor| x * factor);
-    });
-    affine(node, &reads, y, len)
+    }
 }
 
 /// `y = y · scale + bias`, with inputs 1 and 2 along the last `len` elements, if they are there.
-pub(crate) fn affine(node: &Node<'_>, reads: &Reads<'_>, y: &mut [f32], len: usize) -> Option<()> {
+pub(crate) fn affine<A: Arch>(node: &Node<'_>, reads: &Reads<'_>, y: &mut [f32], len: usize) -> Option<()> {
     let (Some(scale), Some(bias)) = (node.input(1), node.input(2)) else { return Some(()) };
     let (scale, bias) = (reads.get::<f32>(scale)?, reads.get::<f32>(bias)?);
-    for y in pieces_mut(y, len) {
-        for ((y, scale), bias) in y.iter_mut().zip(scale).zip(bias) {
-            *y = *y * scale + bias;
+    A::vectorize(Affine { y, len, scale, bias });
+    Some(())
+}
+
+struct Affine<'y> {
+    y: &'y mut [f32],
+    len: usize,
+    scale: &'y [f32],
+    bias: &'y [f32],
+}
+
+impl Loops for Affine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        for y in pieces_mut(self.y, self.len) {
+            for ((y, scale), bias) in y.iter_mut().zip(self.scale).zip(self.bias) {
+                *y = *y * scale + bias;
+            }
         }
     }
-    Some(())
 }
 
 #[cfg(test)]

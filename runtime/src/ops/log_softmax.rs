@@ -8,28 +8,40 @@
 //!
 //! y may lie in the place of x. The rule proves the shapes and that the axis is one of x.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
-use crate::lanes::each_vector;
+use crate::lanes::{Rows, Vectors, each_vector};
 use crate::math::{exp, ln};
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::log_softmax::{LogSoftmaxParams, RULE};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::LogSoftmax, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::LogSoftmax, RULE, run::<A>)
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &LogSoftmaxParams = node.params()?;
     let x = node.input(0)?;
     let (_, len, inner) = x.shape().around(params.axis as usize)?;
     let (_, y) = operands.write_over(x, node.output()?)?;
-    each_vector(y, len as usize, inner as usize, |rows, y| {
+    each_vector::<A>(node.threads(), y, [len, inner].map(|v| v as usize), &LogSoftmax)
+}
+
+struct LogSoftmax;
+
+impl Vectors for LogSoftmax {
+    #[inline(always)]
+    fn update(&self, rows: Rows, y: &mut [f32]) {
         let max = rows.max(y);
         rows.update(y, &max, |x, max| x - max);
         let sum = rows.sum(y, &max, |x, _| exp(x));
         rows.update(y, &rows.map(sum, ln), |x, ln| x - ln);
-    });
-    Some(())
+    }
 }
 
 #[cfg(test)]

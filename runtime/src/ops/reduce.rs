@@ -1,5 +1,6 @@
 //! What the reductions have in common.
 
+use crate::arch::{Arch, Loops};
 use crate::kernel::Node;
 use crate::lanes::{LANES, NO_VALUES, Rows};
 use crate::operands::Operands;
@@ -12,7 +13,7 @@ const COST: usize = 4;
 /// `y = result(all x joined, count)`, in the order of [`crate::lanes`]. `identity` changes nothing
 /// that it is joined with.
 #[inline(always)]
-pub(crate) fn run(
+pub(crate) fn run<A: Arch>(
     node: &Node<'_>,
     operands: Operands<'_>,
     identity: f32,
@@ -28,16 +29,48 @@ pub(crate) fn run(
     let single = inner == y.len();
     node.threads().share(y, if single { LANES } else { inner }, COST * x.len(), |first, y| {
         let (block, skipped) = if single { (0, first) } else { (first, 0) };
-        let mut blocks = pieces(x.get(block * len * inner..)?, len * inner);
+        let x = x.get(block * len * inner..)?;
+        A::vectorize(Blocks {
+            x,
+            len,
+            inner,
+            skipped,
+            y,
+            identity,
+            join,
+            result: |joined| result(joined, count),
+        })
+    })
+}
+
+/// Blocks `[len, inner]` of x, of the first of which some stretches of [`LANES`] elements of y are skipped.
+struct Blocks<'b, J, R> {
+    x: &'b [f32],
+    len: usize,
+    inner: usize,
+    skipped: usize,
+    y: &'b mut [f32],
+    identity: f32,
+    join: J,
+    result: R,
+}
+
+impl<J: Fn(f32, f32) -> f32 + Copy, R: Fn(f32) -> f32> Loops for Blocks<'_, J, R> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<A: Arch>(self) -> Option<()> {
+        let Self { x, len, inner, skipped, y, identity, join, result } = self;
+        let mut blocks = pieces(x, len * inner);
         for y in y.chunks_mut(inner.max(1)) {
             let x = blocks.next()?;
             for (rows, y) in Rows::of_vectors(inner).skip(skipped).zip(y.chunks_mut(LANES)) {
                 let joined = rows.reduce(x, &NO_VALUES, identity, |x, _| x, join);
-                y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined, count));
+                y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined));
             }
         }
         Some(())
-    })
+    }
 }
 
 /// The kernel of a reduction: its opcode and module, what it joins with, how, and the result from
@@ -45,11 +78,16 @@ pub(crate) fn run(
 macro_rules! kernel {
     ($op:ident, $module:ident, $identity:expr, $join:expr, $result:expr) => {
         /// The kernel.
-        pub const KERNEL: $crate::kernel::Kernel = $crate::kernel::Kernel::new(
-            flatpack_format::OpCode::$op,
-            flatpack_format::ops::$module::RULE,
-            |node, operands| $crate::ops::reduce::run(node, operands, $identity, $join, $result),
-        );
+        pub const KERNEL: $crate::kernel::Kernel = kernel::<$crate::arch::Active>();
+
+        /// The kernel, with the loops of an instruction set.
+        pub(crate) const fn kernel<A: $crate::arch::Arch>() -> $crate::kernel::Kernel {
+            $crate::kernel::Kernel::new(
+                flatpack_format::OpCode::$op,
+                flatpack_format::ops::$module::RULE,
+                |node, operands| $crate::ops::reduce::run::<A>(node, operands, $identity, $join, $result),
+            )
+        }
     };
 }
 pub(crate) use kernel;

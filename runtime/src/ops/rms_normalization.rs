@@ -10,8 +10,9 @@
 //! y may lie in the place of x. The rule proves the shapes, that x has the axes, that epsilon is not
 //! negative, and that y shares no memory with scale.
 
+use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
-use crate::lanes::{NO_VALUES, each_vector};
+use crate::lanes::{NO_VALUES, Rows, Vectors, each_vector};
 use crate::math::rsqrt;
 use crate::operands::Operands;
 use crate::pieces::pieces_mut;
@@ -19,19 +20,21 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::rms_normalization::{RULE, RmsNormalizationParams};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::RmsNormalization, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::RmsNormalization, RULE, run::<A>)
+}
+
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &RmsNormalizationParams = node.params()?;
     let x = node.input(0)?;
     let (_, len) = params.split(&x.shape())?;
-    let (count, len) = (len as f32, len as usize);
+    let rms = RmsNormalization { count: len as f32, epsilon: params.epsilon };
+    let len = len as usize;
     let (reads, y) = operands.write_over(x, node.output()?)?;
-    each_vector(y, len, 1, |rows, y| {
-        let sum = rows.sum(y, &NO_VALUES, |x, _| x * x);
-        let factor = rows.map(sum, |sum| rsqrt(sum / count + params.epsilon));
-        rows.update(y, &factor, |x, factor| x * factor);
-    });
+    each_vector::<A>(node.threads(), y, [len, 1], &rms)?;
     if let Some(scale) = node.input(1) {
         let scale = reads.get::<f32>(scale)?;
         for y in pieces_mut(y, len) {
@@ -39,6 +42,22 @@ fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         }
     }
     Some(())
+}
+
+struct RmsNormalization {
+    /// Elements of a vector.
+    count: f32,
+    epsilon: f32,
+}
+
+impl Vectors for RmsNormalization {
+    #[inline(always)]
+    fn update(&self, rows: Rows, y: &mut [f32]) {
+        let &Self { count, epsilon } = self;
+        let sum = rows.sum(y, &NO_VALUES, |x, _| x * x);
+        let factor = rows.map(sum, |sum| rsqrt(sum / count + epsilon));
+        rows.update(y, &factor, |x, factor| x * factor);
+    }
 }
 
 #[cfg(test)]

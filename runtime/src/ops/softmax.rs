@@ -9,8 +9,8 @@
 //! y may lie in the place of x. The rule proves the shapes and that the axis is one of x.
 
 use crate::arch::{Active, Arch};
-use crate::kernel::{Kernel, Node, vectorized};
-use crate::lanes::each_vector;
+use crate::kernel::{Kernel, Node};
+use crate::lanes::{Rows, Vectors, each_vector};
 use crate::math::exp;
 use crate::operands::Operands;
 use flatpack_format::OpCode;
@@ -21,22 +21,27 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::Softmax, RULE, |node, operands| vectorized!(A, |node, operands| run(node, operands)))
+    Kernel::new(OpCode::Softmax, RULE, run::<A>)
 }
 
-#[inline(always)]
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &SoftmaxParams = node.params()?;
     let x = node.input(0)?;
     let (_, len, inner) = x.shape().around(params.axis as usize)?;
     let (_, y) = operands.write_over(x, node.output()?)?;
-    each_vector(y, len as usize, inner as usize, |rows, y| {
+    each_vector::<A>(node.threads(), y, [len, inner].map(|v| v as usize), &Softmax)
+}
+
+struct Softmax;
+
+impl Vectors for Softmax {
+    #[inline(always)]
+    fn update(&self, rows: Rows, y: &mut [f32]) {
         let max = rows.max(y);
         rows.update(y, &max, |x, max| exp(x - max));
         let sum = rows.sum(y, &max, |x, _| x);
         rows.update(y, &rows.map(sum, |sum| 1.0 / sum), |x, scale| x * scale);
-    });
-    Some(())
+    }
 }
 
 #[cfg(test)]
