@@ -481,6 +481,19 @@ pub trait Arch {
         portable::sum_i8(patch, offset)
     }
 
+    /// `y[m, n] = Σₖ a[m, k] · b[k, n]`, or `b[n, k]` if it is transposed, with the sizes m, k and n, in the order of k.
+    /// `None` where it is not computed: y is then to be computed anew.
+    #[inline(always)]
+    fn matmul_f32(
+        _a: &[f32],
+        _b: &[f32],
+        _sizes: [usize; 3],
+        _transposed: bool,
+        _y: &mut [f32],
+    ) -> Option<()> {
+        None
+    }
+
     /// For `P` rows of x and 16 columns of w, whose rows are `stride` apart: `sums[p][c] += Σᵢ x[p][i] ·
     /// w[i · stride + c]`, in the order of i.
     #[inline(never)]

@@ -79,6 +79,10 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
         wide::transposed_image::<Reals, W>(image, w, outputs, x, y)
     }
 
+    fn matmul_f32(a: &[f32], b: &[f32], sizes: [usize; 3], transposed: bool, y: &mut [f32]) -> Option<()> {
+        wide::matmul::<Reals>(a, b, sizes, transposed, y)
+    }
+
     fn conv_image_in_panels_i8(
         room: &mut Room<i8>,
         image: &Image,

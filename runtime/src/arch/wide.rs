@@ -11,6 +11,7 @@ mod depthwise_i8;
 mod depthwise_rows;
 mod functions;
 mod gates;
+mod matmul;
 mod panels;
 #[allow(unsafe_code)]
 mod pixels;
@@ -26,6 +27,7 @@ pub(super) use depthwise_i8::tiles;
 pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
 pub(super) use functions::{erf, logistic, tanh};
 pub(super) use gates::{gate_rows, gates};
+pub(super) use matmul::matmul;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};
 #[cfg(target_arch = "x86_64")]
 pub(super) use panels::{OnePixel, conv_pixel_in_panels, row_in_panels};

@@ -64,6 +64,14 @@ macro_rules! wide_loops {
                 y: &mut [f32],
             ) = wide::depthwise_image::<$Reals, W>(image, w, outputs, x, y);
 
+            fn matmul_f32[](
+                a: &[f32],
+                b: &[f32],
+                sizes: [usize; 3],
+                transposed: bool,
+                y: &mut [f32],
+            ) = wide::matmul::<$Reals>(a, b, sizes, transposed, y);
+
             fn conv_image_i8[](
                 room: &mut Room<i16>,
                 image: &Image,
