@@ -156,21 +156,66 @@ impl Rows {
         let mut blocks = Blocks { levels: [[identity; LANES]; LEVELS], count: 0 };
         let stride = self.stride.max(1);
         for block in x.chunks(stride.saturating_mul(BLOCK).max(1)) {
-            let (whole, rest) = self.whole_rows(block, values, identity, &f, &join);
-            // Another array: the other one is in registers by now.
-            let mut joined = whole;
-            for row in rest.chunks(stride) {
-                let row = row.get(self.first..).unwrap_or_default().iter().take(self.width);
-                for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
-                    *joined = join(*joined, f(*x, *value));
-                }
-            }
-            blocks.push(joined, &join);
+            blocks.push(self.joined_rows(block, values, identity, &f, &join), &join);
         }
         self.share(blocks.joined(identity, &join), &join)
     }
 
-    /// The rows of a block joined up to the first that is not a whole one, and what is left of the block.
+    /// The rows of a block joined lane by lane.
+    #[cfg(not(feature = "std"))]
+    #[inline(always)]
+    fn joined_rows(
+        &self,
+        block: &[f32],
+        values: &Lanes,
+        identity: f32,
+        f: &impl Fn(f32, f32) -> f32,
+        join: &impl Fn(f32, f32) -> f32,
+    ) -> Lanes {
+        let mut joined = [identity; LANES];
+        for row in block.chunks(self.stride.max(1)) {
+            let row = row.get(self.first..).unwrap_or_default();
+            match row.first_chunk::<LANES>() {
+                Some(row) if self.width == LANES => {
+                    for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                        *joined = join(*joined, f(*x, *value));
+                    }
+                }
+                _ => {
+                    let row = row.iter().take(self.width);
+                    for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                        *joined = join(*joined, f(*x, *value));
+                    }
+                }
+            }
+        }
+        joined
+    }
+
+    /// The rows of a block joined lane by lane: first those that are whole. For boards, that would be too much code.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    fn joined_rows(
+        &self,
+        block: &[f32],
+        values: &Lanes,
+        identity: f32,
+        f: &impl Fn(f32, f32) -> f32,
+        join: &impl Fn(f32, f32) -> f32,
+    ) -> Lanes {
+        let (mut joined, rest) = self.whole_rows(block, values, identity, f, join);
+        for row in rest.chunks(self.stride.max(1)) {
+            let row = row.get(self.first..).unwrap_or_default().iter().take(self.width);
+            for ((joined, x), value) in joined.iter_mut().zip(row).zip(values) {
+                *joined = join(*joined, f(*x, *value));
+            }
+        }
+        joined
+    }
+
+    /// The rows of a block joined up to the first one that is not whole, and what is left of the block. The lanes stay in
+    /// registers, as no single one is changed.
+    #[cfg(feature = "std")]
     #[inline(always)]
     fn whole_rows<'x>(
         &self,
@@ -204,8 +249,7 @@ impl Rows {
     ) -> Lanes {
         #[cfg(feature = "std")]
         if self.stride == LANES && self.shared == LANES && x.len() <= LANES * BLOCK {
-            let (whole, rest) = self.whole_rows(x, values, identity, &f, &join);
-            let mut lanes = whole;
+            let (mut lanes, rest) = self.whole_rows(x, values, identity, &f, &join);
             for ((joined, x), value) in lanes.iter_mut().zip(rest).zip(values) {
                 *joined = join(*joined, f(*x, *value));
             }

@@ -85,9 +85,12 @@ pub(crate) trait Windows: Copy {
     fn pair_step(&self) -> usize;
 
     /// How far apart those of a pair are: positions are of so many phases, of which each has taps of its own.
+    // Only an instruction set's loops over whole images go phase by phase.
+    #[allow(dead_code)]
     fn phases(&self) -> usize;
 
     /// Which positions of a phase, of so many of it, see all its taps.
+    #[allow(dead_code)]
     fn whole_of_phase(&self, phase: usize, positions: usize) -> Range<usize>;
 }
 
