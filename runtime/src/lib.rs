@@ -50,6 +50,8 @@ mod one_step;
 mod one_step_i8;
 mod operands;
 pub mod ops;
+#[cfg(feature = "std")]
+mod phases;
 mod pieces;
 mod rows;
 mod session;

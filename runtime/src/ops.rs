@@ -217,7 +217,7 @@ pub(crate) const fn all<A: Arch>() -> [Kernel; 124] {
         lookup::kernel::<A>(),
         conv_2d_i8::kernel::<A>(),
         depthwise_conv_2d_i8::kernel::<A>(),
-        transpose_conv_2d_i8::KERNEL,
+        transpose_conv_2d_i8::kernel::<A>(),
         fully_connected_i8::kernel::<A>(),
         batch_matmul_i8::KERNEL,
         average_pool_2d_i8::kernel::<A>(),

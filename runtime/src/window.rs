@@ -236,7 +236,43 @@ pub(crate) struct TransposedWindow {
     input_step: usize,
 }
 
+/// A phase of a transposed window as a plain one that moves from input to input.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "std"), allow(dead_code))]
+pub(crate) struct Phase {
+    /// The first one of its taps, and how far each is from the one before.
+    pub(crate) tap: usize,
+    pub(crate) tap_step: usize,
+    /// How many they are. The last one is over the first input that the plain window sees.
+    pub(crate) taps: usize,
+    /// Inputs from a tap to the next one.
+    pub(crate) dilation: usize,
+    /// Positions of the first window before the input, or inputs before the first window.
+    pub(crate) pad: usize,
+    pub(crate) skip: usize,
+}
+
 impl TransposedWindow {
+    /// The phase of a position below the stride.
+    #[inline]
+    pub(crate) fn phase(&self, position: usize) -> Phase {
+        let (stride, at) = (self.stride.max(1), position + self.crop);
+        let mut first = (0..self.taps.min(self.tap_step)).map(|tap| (tap, tap * self.dilation));
+        let Some((tap, ahead)) = first.find(|(_, ahead)| ahead % stride == at % stride) else {
+            return Phase::default();
+        };
+        let taps = (self.taps - tap).div_ceil(self.tap_step.max(1));
+        let (before, after) = (taps.saturating_sub(1) * self.input_step + ahead / stride, at / stride);
+        Phase {
+            tap,
+            tap_step: self.tap_step,
+            taps,
+            dilation: self.input_step,
+            pad: before.saturating_sub(after),
+            skip: after.saturating_sub(before),
+        }
+    }
+
     /// From an output position on.
     pub(crate) fn moved_on(&self, positions: usize) -> Self {
         Self { crop: self.crop + positions, ..*self }
@@ -315,16 +351,11 @@ impl Windows for TransposedWindow {
     }
 
     fn whole_of_phase(&self, phase: usize, positions: usize) -> Range<usize> {
-        let (stride, at) = (self.stride.max(1), phase + self.crop);
-        let first = (0..self.taps.min(self.tap_step)).map(|tap| (tap, tap * self.dilation));
+        let Phase { taps, dilation, pad, skip, .. } = self.phase(phase);
         // Without taps, all see the same.
-        let Some((tap, ahead)) = first.into_iter().find(|(_, ahead)| ahead % stride == at % stride) else {
-            return 0..positions;
-        };
-        let taps = (self.taps - tap).div_ceil(self.tap_step.max(1));
-        let reach = taps.saturating_sub(1) * self.input_step;
-        let end = (self.input + ahead / stride).saturating_sub(at / stride).min(positions);
-        (reach + ahead / stride).saturating_sub(at / stride).min(end)..end
+        let Some(last) = taps.checked_sub(1) else { return 0..positions };
+        let end = (self.input + pad).saturating_sub(skip + last * dilation).min(positions);
+        pad.min(end)..end
     }
 }
 

@@ -18,24 +18,57 @@ use crate::conv;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
+#[cfg(feature = "std")]
+use crate::phases::Transposed;
+#[cfg(feature = "std")]
+use crate::pieces::{pieces, pieces_mut};
 use crate::window::TransposedWindow;
 use flatpack_format::ops::transpose_conv_2d_i8::{RULE, TransposeConv2dI8Params};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::TransposeConv2dI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::TransposeConv2dI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dI8Params = node.params()?;
     let [_, h, width, _] = node.input_dims(0)?;
-    let [_, kh, kw, depth] = node.input_dims(1)?;
+    let [outputs, kh, kw, depth] = node.input_dims(1)?;
     let ([sh, sw], [dh, dw], [crop_h, crop_w]) = (params.stride, params.dilation, params.crop);
-    let windows = [
-        TransposedWindow::new(1, 1, 1, 1, 0),
-        TransposedWindow::new(h, kh, sh, dh, crop_h),
-        TransposedWindow::new(width, kw, sw, dw, crop_w),
-    ];
+    let h_windows = TransposedWindow::new(h, kh, sh, dh, crop_h);
+    let w_windows = TransposedWindow::new(width, kw, sw, dw, crop_w);
     let (reads, y) = operands.write::<i8>(node.output()?)?;
+    let x = reads.get::<i8>(node.input(0)?)?;
+    #[cfg(feature = "std")]
+    if A::WIDE_TILES && params.w_zero_point == 0 {
+        let [_, oh, ow, _] = node.output_dims()?;
+        let transposed = Transposed {
+            x: [h, width, depth],
+            x_zero_point: params.x_zero_point,
+            y: [ow, outputs],
+            taps: [kh, kw],
+            stride: params.stride.map(|stride| stride as usize),
+            windows: [h_windows, w_windows],
+            w: reads.get(node.input(1)?)?,
+            bias: reads.get(node.input(2)?)?,
+            requant: reads.get(node.input(3)?)?,
+            of_y: params.y,
+        };
+        let macs = (h * width * depth).saturating_mul(kh * kw * outputs);
+        let mut images = pieces(x, h * width * depth);
+        let by_phases = pieces_mut(&mut *y, oh * ow * outputs).try_for_each(|y| {
+            let x = images.next()?;
+            node.threads().share(y, ow * outputs, macs, |first, y| transposed.run::<A>(first, x, y))
+        });
+        if by_phases.is_some() {
+            return by_phases;
+        }
+    }
+    let windows = [TransposedWindow::new(1, 1, 1, 1, 0), h_windows, w_windows];
     let weights = WeightsI8 {
         w: reads.get(node.input(1)?)?,
         layout: Layout::Rows,
@@ -49,7 +82,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
         plain: false,
         quads: &[],
     };
-    conv::run::<A, _, _>(node, windows, 1, weights, reads.get(node.input(0)?)?, y)
+    conv::run::<A, _, _>(node, windows, 1, weights, x, y)
 }
 
 #[cfg(test)]
@@ -117,6 +150,24 @@ mod tests {
             let x = [n, h.input, w.input, channels];
             let inputs = weighted(&x, &[outputs, h.taps, w.taps, channels], outputs, one, seed);
             let params = TransposeConv2dI8Params { x_zero_point: zx, w_zero_point: zw, y, ..params(&h, &w) };
+            prop_assert_eq!(run_step(OP, bytes_of(&params), &inputs), formula(&h, &w, &inputs, &params));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn it_meets_the_formula_phase_by_phase(
+            (h, w) in (transposed_axis(), transposed_axis()), dilated: bool, channels in 1u32..10,
+            outputs in 1u32..40, one: bool, zx in zero_point(), y in output_i8(), seed: u32,
+        ) {
+            let [h, w] = [h, w].map(|axis| TransposedAxis {
+                dilation: if dilated { axis.dilation } else { 1 },
+                stride: axis.stride.min(3),
+                ..axis
+            });
+            let x = [1, h.input, w.input, channels];
+            let inputs = weighted(&x, &[outputs, h.taps, w.taps, channels], outputs, one, seed);
+            let params = TransposeConv2dI8Params { x_zero_point: zx, y, ..params(&h, &w) };
             prop_assert_eq!(run_step(OP, bytes_of(&params), &inputs), formula(&h, &w, &inputs, &params));
         }
     }
