@@ -1,7 +1,7 @@
 //! Depthwise convolutions with one output a channel: sixteen channels of four pixels at a time.
 
 use super::depthwise_rows::depthwise_rows;
-use super::rectangles::{MOST_TAPS, PIXEL_ROOM, Pixel, Rectangles, TAP_ROOM, Tap};
+use super::rectangles::{MOST_TAPS, PIXEL_ROOM, Pixel, Rectangle, Rectangles, TAP_ROOM, Tap};
 use super::{Sixteen, put_reals, sixteen_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN};
 use crate::weight::Weight;
@@ -32,21 +32,24 @@ pub(in crate::arch) fn depthwise_image<V: Sixteen, W: Weight>(
     }
     let rectangles = Rectangles::of(image, false)?;
     let (mut taps, mut pixels) = (TAP_ROOM, PIXEL_ROOM);
-    for rectangle in rectangles.each() {
-        let (taps, _) = rectangles.taps(&rectangle, &mut taps);
-        let run = Run { taps, outputs, x, w, channels };
-        for first in (0..rectangle.len()).step_by(rectangles.most) {
-            let mut rest = rectangles.pixels(&rectangle, first, pixels.get_mut(..rectangles.most)?);
-            if channels < PANEL_LEN && PANEL_LEN.is_multiple_of(channels) {
-                run.side_by_side::<V>(rest, y)?;
-                continue;
-            }
-            while let Some((pixels, after)) = rest.split_first_chunk() {
-                rest = after;
-                run.channels::<V, 4, 1>(pixels, y)?;
-            }
-            for pixel in rest {
-                run.channels::<V, 1, 4>(&[*pixel], y)?;
+    for rows in rectangles.rows() {
+        for columns in rectangles.columns() {
+            let rectangle = Rectangle { rows, columns };
+            let (taps, _) = rectangles.taps(&rectangle, &mut taps);
+            let run = Run { taps, outputs, x, w, channels };
+            for first in (0..rectangle.len()).step_by(rectangles.most) {
+                let mut rest = rectangles.pixels(&rectangle, first, pixels.get_mut(..rectangles.most)?);
+                if channels < PANEL_LEN && PANEL_LEN.is_multiple_of(channels) {
+                    run.side_by_side::<V>(rest, y)?;
+                    continue;
+                }
+                while let Some((pixels, after)) = rest.split_first_chunk() {
+                    rest = after;
+                    run.channels::<V, 4, 1>(pixels, y)?;
+                }
+                for pixel in rest {
+                    run.channels::<V, 1, 4>(&[*pixel], y)?;
+                }
             }
         }
     }

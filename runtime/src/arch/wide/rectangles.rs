@@ -2,6 +2,7 @@
 
 use crate::arch::{Image, TransposedImage};
 use crate::window::{Span, TransposedWindow, Window, Windows};
+use core::ops::Range;
 
 /// Where a tap begins: in x from a pixel's first one on, and in the weights.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,13 +65,13 @@ pub(in crate::arch) struct Rectangles<W = Window> {
 /// Pixels whose windows see the same taps.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::arch) struct Rectangle {
-    rows: Part,
-    columns: Part,
+    pub(in crate::arch) rows: Part,
+    pub(in crate::arch) columns: Part,
 }
 
 /// Positions along an axis that see the same taps.
 #[derive(Clone, Copy, Debug)]
-struct Part {
+pub(in crate::arch) struct Part {
     /// The first one, and how far each is from the one before: in y, and in x.
     first: usize,
     step: usize,
@@ -116,12 +117,18 @@ impl<W: Windows> Rectangles<W> {
         outputs
     }
 
-    /// From the first row to the last, phase by phase.
+    /// The parts of the height, which rectangles have for their rows.
     #[inline(always)]
-    pub(in crate::arch) fn each(&self) -> impl Iterator<Item = Rectangle> {
-        let ([h_windows, w_windows], [y_rows, y_columns, _]) = (self.windows, self.y);
-        parts(h_windows, y_rows)
-            .flat_map(move |rows| parts(w_windows, y_columns).map(move |columns| Rectangle { rows, columns }))
+    pub(in crate::arch) fn rows(&self) -> Parts<W> {
+        let ([windows, _], [rows, _, _]) = (self.windows, self.y);
+        Parts::of(windows, rows)
+    }
+
+    /// The parts of the width, which they have for their columns.
+    #[inline(always)]
+    pub(in crate::arch) fn columns(&self) -> Parts<W> {
+        let ([_, windows], [_, columns, _]) = (self.windows, self.y);
+        Parts::of(windows, columns)
     }
 
     /// The taps of a rectangle, and how many elements each has.
@@ -187,19 +194,49 @@ impl Rectangle {
     }
 }
 
-/// The parts of an axis with so many positions: of each phase, positions whose windows are whole are one, each other is one
-/// by itself.
-fn parts<W: Windows>(windows: W, positions: usize) -> impl Iterator<Item = Part> {
-    let step = windows.phases();
-    (0..step.min(positions)).flat_map(move |phase| {
-        let positions = (positions - phase).div_ceil(step.max(1));
-        let whole = windows.whole_of_phase(phase, positions);
-        let part = move |at: usize, count: usize| {
-            let first = phase + at * step;
-            Part { first, step, x_step: windows.pair_step(), count, span: windows.span(first) }
-        };
-        let before = (0..whole.start).map(move |at| part(at, 1));
-        let of_whole = (!whole.is_empty()).then(|| part(whole.start, whole.len()));
-        before.chain(of_whole).chain((whole.end..positions).map(move |at| part(at, 1)))
-    })
+/// The parts of an axis: of each phase, positions whose windows are whole are one, each other is one by itself.
+pub(in crate::arch) struct Parts<W> {
+    windows: W,
+    positions: usize,
+    phase: usize,
+    /// Positions of the phase, those of them whose windows are whole, and the next one.
+    of_phase: usize,
+    whole: Range<usize>,
+    next: usize,
+}
+
+impl<W: Windows> Parts<W> {
+    #[inline(always)]
+    fn of(windows: W, positions: usize) -> Self {
+        let mut parts = Self { windows, positions, phase: 0, of_phase: 0, whole: 0..0, next: 0 };
+        parts.begin(0);
+        parts
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, phase: usize) {
+        self.phase = phase;
+        self.of_phase = self.positions.saturating_sub(phase).div_ceil(self.windows.phases().max(1));
+        self.whole = self.windows.whole_of_phase(phase, self.of_phase);
+        self.next = 0;
+    }
+}
+
+impl<W: Windows> Iterator for Parts<W> {
+    type Item = Part;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Part> {
+        let step = self.windows.phases();
+        if self.next >= self.of_phase {
+            if self.phase + 1 >= step.min(self.positions) {
+                return None;
+            }
+            self.begin(self.phase + 1);
+        }
+        let first = self.phase + self.next * step;
+        let count = if self.next == self.whole.start { self.whole.len().max(1) } else { 1 };
+        self.next += count;
+        Some(Part { first, step, x_step: self.windows.pair_step(), count, span: self.windows.span(first) })
+    }
 }
