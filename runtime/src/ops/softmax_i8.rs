@@ -10,13 +10,13 @@
 //! y may lie in the place of x. The rule proves the shapes, that the axis is one of x, and that the
 //! parameters are in their domains.
 
-use crate::arch::{Active, Arch};
+use crate::arch::{Active, Arch, Loops};
 use crate::fixed::{
     divide_by_power_of_two, doubling_high_multiply, exp_of_negative, multiply, one_over_one_plus,
 };
-use crate::kernel::{Kernel, Node, vectorized};
+use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
-use crate::pieces::each_strided;
+use crate::pieces::{each_strided, pieces_mut};
 use flatpack_format::OpCode;
 use flatpack_format::ops::Multiplier;
 use flatpack_format::ops::softmax_i8::{RULE, SoftmaxI8Params};
@@ -26,21 +26,23 @@ pub const KERNEL: Kernel = kernel::<Active>();
 
 /// The kernel, with the loops of an instruction set.
 pub(crate) const fn kernel<A: Arch>() -> Kernel {
-    Kernel::new(OpCode::SoftmaxI8, RULE, |node, operands| {
-        vectorized!(A, |node, operands| run::<A>(node, operands))
-    })
+    Kernel::new(OpCode::SoftmaxI8, RULE, run::<A>)
 }
 
-#[inline(always)]
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SoftmaxI8Params = node.params()?;
     let x = node.input(0)?;
     let (_, len, inner) = x.shape().around(p.axis as usize)?;
     let (_, y) = operands.write_over::<i8>(x, node.output()?)?;
-    each_strided(y, len as usize, inner as usize, |y, stride| {
-        if A::WIDE_TILES && len >= MANY {
-            return by_value(y, stride, p);
-        }
+    let (len, inner) = (len as usize, inner as usize);
+    if A::WIDE_TILES && y.len() >= MANY {
+        let (table, macs) = (Table::of(p), COST * y.len());
+        return node.threads().share(y, len * inner, macs, |_, y| {
+            A::vectorize(ByTable { y, len, inner, table: &table, p });
+            Some(())
+        });
+    }
+    each_strided(y, len, inner, |y, stride| {
         let vector = Vector::of(y, stride, p);
         for y in y.iter_mut().step_by(stride.max(1)) {
             *y = vector.element(*y);
@@ -49,34 +51,87 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     Some(())
 }
 
-/// From this many elements on, each value is worth being computed once, where there is memory for all.
-const MANY: u32 = 64;
+/// From this many elements on, every difference is worth to be looked up, where there is memory for all.
+const MANY: usize = if cfg!(test) { 64 } else { 256 };
 
-/// Of every `stride`-th element, which has one of 256 values.
-fn by_value(y: &mut [i8], stride: usize, p: &SoftmaxI8Params) {
-    let stride = stride.max(1);
-    let place = |x: i8| usize::from(x as u8);
-    let (mut counts, mut shares) = ([0u32; 256], [0; 256]);
-    for x in y.iter().step_by(stride) {
-        if let Some(count) = counts.get_mut(place(*x)) {
-            *count += 1;
+/// What an element is taken to cost, in multiply-accumulates.
+const COST: usize = 16;
+
+/// What there is of each difference from the largest element, for `max − x`.
+struct Table {
+    /// See [`exp_of_difference`]; 0 for one that does not count.
+    exps: [i32; 256],
+    /// What of them is added up.
+    terms: [i32; 256],
+}
+
+/// Vectors along the middle axis of y, `[outer, len, inner]`.
+struct ByTable<'a> {
+    y: &'a mut [i8],
+    len: usize,
+    inner: usize,
+    table: &'a Table,
+    p: &'a SoftmaxI8Params,
+}
+
+impl Loops for ByTable<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<A: Arch>(self) {
+        let Self { y, len, inner, table, p } = self;
+        for block in pieces_mut(y, len * inner) {
+            if inner == 1 {
+                table.side_by_side(p, block);
+            } else {
+                (0..inner)
+                    .for_each(|first| table.apart(p, block.get_mut(first..).unwrap_or_default(), inner));
+            }
         }
     }
-    let values = || (i8::MIN..=i8::MAX).zip((128..256).chain(0..128).filter_map(|at: usize| counts.get(at)));
-    let present = || values().filter(|(_, count)| **count > 0);
-    let max = present().last().map_or(0, |(x, _)| x.into());
-    let sum = present().fold(0i32, |sum, (x, count)| {
-        let exp = exp_of_difference(x, max, p.multiplier, p.diff_min).unwrap_or(0);
-        sum.saturating_add(divide_by_power_of_two(exp, 12).saturating_mul(*count as i32))
-    });
-    let vector = Vector::with(p, max, sum);
-    for (x, _) in present() {
-        if let Some(share) = shares.get_mut(place(x)) {
-            *share = vector.element(x);
+}
+
+impl Table {
+    fn of(p: &SoftmaxI8Params) -> Self {
+        let mut table = Self { exps: [0; 256], terms: [0; 256] };
+        for (difference, (exp, term)) in (0..).zip(table.exps.iter_mut().zip(&mut table.terms)) {
+            *exp = exp_of_difference(i8::MIN, difference - 128, p.multiplier, p.diff_min).unwrap_or(0);
+            *term = term_of(*exp);
+        }
+        table
+    }
+
+    /// What an element has in one of the tables.
+    #[inline(always)]
+    fn at(table: &[i32; 256], max: i8, x: i8) -> i32 {
+        // No index of 8 bits is past the end.
+        table.get(usize::from(max.wrapping_sub(x) as u8)).copied().unwrap_or_default()
+    }
+
+    /// A vector whose elements lie side by side.
+    #[inline(always)]
+    fn side_by_side(&self, p: &SoftmaxI8Params, y: &mut [i8]) {
+        let max = y.iter().fold(i8::MIN, |max, x| max.max(*x));
+        let sum = y.iter().fold(0, |sum: i64, x| sum.wrapping_add(Self::at(&self.terms, max, *x).into()));
+        let vector = Vector::with(p, max.into(), sum.min(i32::MAX.into()) as i32);
+        let mut exps = [0; 64];
+        for y in y.chunks_mut(exps.len()) {
+            // First all are looked up, then all multiplied: so they are in registers.
+            exps.iter_mut().zip(&*y).for_each(|(exp, x)| *exp = Self::at(&self.exps, max, *x));
+            y.iter_mut().zip(&exps).for_each(|(y, exp)| *y = vector.of_exp(*exp));
         }
     }
-    for y in y.iter_mut().step_by(stride) {
-        *y = shares.get(place(*y)).copied().unwrap_or_default();
+
+    /// A vector of every `stride`-th element.
+    #[inline(always)]
+    fn apart(&self, p: &SoftmaxI8Params, y: &mut [i8], stride: usize) {
+        let max = y.iter().step_by(stride).fold(i8::MIN, |max, x| max.max(*x));
+        let terms = y.iter().step_by(stride).map(|x| i64::from(Self::at(&self.terms, max, *x)));
+        let sum = terms.fold(0, i64::wrapping_add);
+        let vector = Vector::with(p, max.into(), sum.min(i32::MAX.into()) as i32);
+        for y in y.iter_mut().step_by(stride) {
+            *y = vector.of_exp(Self::at(&self.exps, max, *y));
+        }
     }
 }
 
@@ -112,10 +167,20 @@ impl Vector {
         self.steps(x, 8).wrapping_sub(128).clamp(-128, 127) as i8
     }
 
+    /// [`element`](Self::element) of one with this exponential.
+    #[inline(always)]
+    fn of_exp(&self, exp: i32) -> i8 {
+        self.steps_of(exp, 8).wrapping_sub(128).clamp(-128, 127) as i8
+    }
+
     /// The share of an element, in steps of `2^−bits`, for 8 or 16 bits.
     #[inline(always)]
     pub(crate) fn steps(&self, x: i8, bits: u32) -> i32 {
-        let exp = exp_of_difference(x, self.max, self.multiplier, self.diff_min).unwrap_or(0);
+        self.steps_of(exp_of_difference(x, self.max, self.multiplier, self.diff_min).unwrap_or(0), bits)
+    }
+
+    #[inline(always)]
+    fn steps_of(&self, exp: i32, bits: u32) -> i32 {
         let share = doubling_high_multiply(self.inverse, exp);
         let places = 43u32.wrapping_sub(bits).wrapping_sub(self.zeros);
         // Past 31 places, less than half is left.
@@ -128,7 +193,13 @@ impl Vector {
 pub(crate) fn sum_of_exps(x: &[i8], stride: usize, by: Multiplier, diff_min: i32) -> (i32, i32) {
     let max = i32::from(x.iter().step_by(stride.max(1)).fold(i8::MIN, |max, x| max.max(*x)));
     let terms = x.iter().step_by(stride.max(1)).filter_map(|x| exp_of_difference(*x, max, by, diff_min));
-    (max, terms.fold(0, |sum: i32, exp| sum.saturating_add(divide_by_power_of_two(exp, 12))))
+    (max, terms.fold(0, |sum: i32, exp| sum.saturating_add(term_of(exp))))
+}
+
+/// What of an exponential is added up: 19 bits after the point.
+#[inline(always)]
+fn term_of(exp: i32) -> i32 {
+    divide_by_power_of_two(exp, 12)
 }
 
 /// The exponential of the difference from the largest element, with 31 bits after the point; `None` if it
