@@ -216,17 +216,22 @@ pub enum Packs {
     /// `panel16`.
     Reals(fn(&[u8]) -> bool),
     /// `pairs` and `panel16x4`.
-    Integers(fn(&[u8]) -> bool),
+    Integers {
+        /// Of the parameters.
+        pairs: fn(&[u8]) -> bool,
+        /// Of the parameters and the dimensions of the weights.
+        panels: fn(&[u8], &[u32]) -> bool,
+    },
     /// `gates16`.
     Gates,
 }
 
 impl Packs {
     /// The layout that gateways read fastest, if it is another one than `rows`.
-    pub fn on_gateways(self, params: &[u8]) -> Option<Layout> {
+    pub fn on_gateways(self, params: &[u8], weights: &[u32]) -> Option<Layout> {
         match self {
             Self::Reals(when) => when(params).then_some(Layout::Panel16),
-            Self::Integers(when) => when(params).then_some(Layout::Panel16x4),
+            Self::Integers { panels, .. } => panels(params, weights).then_some(Layout::Panel16x4),
             Self::Gates => Some(Layout::Gates16),
         }
     }

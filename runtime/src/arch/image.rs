@@ -99,6 +99,13 @@ impl Image {
         [axis(0, h), axis(1, width)]
     }
 
+    /// Positions from the first tap of a window to behind the last one, along both axes.
+    pub(super) fn reach(&self) -> Option<[usize; 2]> {
+        let ([kh, kw], [dilation_h, dilation_w]) = (self.taps, self.dilation);
+        let of = |taps: usize, dilation: usize| taps.checked_sub(1)?.checked_mul(dilation)?.checked_add(1);
+        Some([of(kh, dilation_h)?, of(kw, dilation_w)?])
+    }
+
     /// Whether there is one window, and it is whole.
     pub(super) fn is_one_window(&self) -> bool {
         let [oh, ow, _] = self.y;

@@ -38,10 +38,12 @@ pub(super) fn model<'a>(path: &Path, mapped: &'a MappedModel) -> Result<Model<'a
 /// What makes a file faster on a gateway: if it would have weights in another layout.
 pub(crate) fn hint(model: &Model<'_>) -> Option<String> {
     let lies_otherwise = |step: Step<'_>| {
-        let layout = ops::operator(step.op()).packs.and_then(|packs| packs.on_gateways(step.params()));
+        let Some(packs) = ops::operator(step.op()).packs else { return false };
         let mut weights = step.inputs().enumerate().filter(|(at, _)| step.op().rule().weights >> at & 1 == 1);
-        layout
-            .is_some_and(|layout| weights.any(|(_, w)| w.place() == Place::Constant && w.layout() != layout))
+        weights.any(|(_, w)| {
+            let layout = packs.on_gateways(step.params(), w.shape().dims());
+            w.place() == Place::Constant && layout.is_some_and(|layout| w.layout() != layout)
+        })
     };
     let target = model.target().name();
     model.steps().any(lies_otherwise).then(|| {

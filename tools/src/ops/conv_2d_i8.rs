@@ -5,18 +5,27 @@ use super::{Operator, Packs, part};
 use crate::exact::{Operand, Values};
 use crate::graph::{Graph, Node};
 use bytemuck::pod_read_unaligned;
-use flatpack_format::OpCode;
 use flatpack_format::ops::conv_2d::Conv2dParams;
 use flatpack_format::ops::conv_2d_i8::Conv2dI8Params;
+use flatpack_format::{OpCode, PANEL_GROUP};
 use std::mem::offset_of;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
     part: Some(part::windows::<{ offset_of!(Conv2dI8Params, pad_h) }>),
-    packs: Some(Packs::Integers(|params| {
-        let params: Conv2dI8Params = pod_read_unaligned(params);
-        params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]
-    })),
+    packs: Some(Packs::Integers {
+        pairs: |params| {
+            let params: Conv2dI8Params = pod_read_unaligned(params);
+            params.groups == 1 && params.w_zero_point == 0 && params.dilation == [1; 2]
+        },
+        panels: |params, weights| {
+            let params: Conv2dI8Params = pod_read_unaligned(params);
+            let taps: u32 = weights.iter().skip(1).take(2).product();
+            // Taps with spaces between them are of whole groups, and the loops take so many.
+            let in_groups = weights.last().is_some_and(|depth| depth % PANEL_GROUP == 0) && taps <= 16;
+            params.groups == 1 && params.w_zero_point == 0 && (params.dilation == [1; 2] || in_groups)
+        },
+    }),
     ..Operator::on_integers(OpCode::Conv2dI8, exact)
 };
 

@@ -11,11 +11,14 @@ use flatpack_format::ops::fully_connected_i8::FullyConnectedI8Params;
 
 /// The operator.
 pub const OPERATOR: Operator = Operator {
-    packs: Some(Packs::Integers(|params| {
-        pod_read_unaligned::<FullyConnectedI8Params>(params).w_zero_point == 0
-    })),
+    packs: Some(Packs::Integers { pairs: are_symmetric, panels: |params, _| are_symmetric(params) }),
     ..Operator::on_integers(OpCode::FullyConnectedI8, exact)
 };
+
+/// Whether the weights have no zero point.
+fn are_symmetric(params: &[u8]) -> bool {
+    pod_read_unaligned::<FullyConnectedI8Params>(params).w_zero_point == 0
+}
 
 /// A fully connected layer of reals on quantised operands.
 pub(crate) fn from_reals(graph: &mut Graph, node: &Node) -> Result<Node, String> {

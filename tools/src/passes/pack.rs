@@ -22,15 +22,17 @@ pub fn run(graph: &mut Graph, target: Target) -> Vec<String> {
             let weights = node.inputs[at];
             let operator = ops::operator(node.op);
             let layout = match (target, operator.packs) {
-                (Target::CortexM, Some(Packs::Integers(when)))
-                    if when(&node.params) && depth(graph, weights) <= MOST_IN_PAIRS =>
+                (Target::CortexM, Some(Packs::Integers { pairs, .. }))
+                    if pairs(&node.params) && depth(graph, weights) <= MOST_IN_PAIRS =>
                 {
                     Layout::Pairs
                 }
-                (Target::Linux, Some(packs)) => match packs.on_gateways(&node.params) {
-                    Some(layout) => layout,
-                    None => continue,
-                },
+                (Target::Linux, Some(packs)) => {
+                    match packs.on_gateways(&node.params, graph.tensor(weights).dims()) {
+                        Some(layout) => layout,
+                        None => continue,
+                    }
+                }
                 _ => continue,
             };
             if !graph.is_constant(weights) {

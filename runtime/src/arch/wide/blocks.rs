@@ -86,7 +86,7 @@ fn windows(positions: usize, taps: usize, stride: usize) -> usize {
 }
 
 /// Calls f with blocks of all pixels, which see so many elements: of `few` pixels or more, if there are so many. `None` if
-/// there is no room, and for windows with spaces between their taps.
+/// there is no room.
 #[inline(always)]
 pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     room: &mut Rows<X>,
@@ -95,11 +95,8 @@ pub(in crate::arch) fn each_block<X: From<i8> + Copy>(
     [few, elements]: [usize; 2],
     mut f: impl FnMut(Block<'_, X>) -> Option<()>,
 ) -> Option<()> {
-    let ([_, _, channels], [kh, kw], [rows, columns, _]) = (image.x, image.taps, image.y);
-    let [stride_h, stride_w] = image.stride;
-    if image.dilation != [1; 2] {
-        return None;
-    }
+    let ([_, _, channels], [rows, columns, _]) = (image.x, image.y);
+    let ([kh, kw], [stride_h, stride_w]) = (image.reach()?, image.stride);
     // What is seen is followed by a row.
     let most = room.len().checked_sub(1)? * LEN;
     let are_whole = || image.whole(0) == (0..rows) && image.whole(1) == (0..columns);

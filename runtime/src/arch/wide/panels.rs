@@ -111,7 +111,7 @@ pub(in crate::arch) trait OnePixel {
 }
 
 /// See [`Arch::conv_image_in_panels_i8`](crate::arch::Arch::conv_image_in_panels_i8). `None` where a pixel sees more
-/// than there is room for, and for windows with spaces between their taps.
+/// than there is room for, and for windows with spaces between taps that are too many, or not of whole groups.
 #[inline(always)]
 pub(in crate::arch) fn conv_image_in_panels<V: Panels, R>(
     room: &mut Room<R>,
@@ -171,6 +171,23 @@ fn each_products<X: From<i8> + Copy>(
     let depth = kh * kw * channels;
     let (w, _) = w.as_chunks();
     let panel_len = depth.div_ceil(GROUP);
+    if image.dilation != [1; 2] {
+        // Each tap is by itself.
+        let [dilation_h, dilation_w] = image.dilation;
+        if kh * kw > MOST_TAPS || !channels.is_multiple_of(GROUP) {
+            return None;
+        }
+        let weights = Weights { w, panel_len, outputs, count };
+        return each_block(room, image, x, sizes, |block| {
+            let Block { seen, pixels, first, .. } = block;
+            let mut taps = [0; MOST_TAPS];
+            for (tap, at) in taps.iter_mut().enumerate().take(kh * kw) {
+                *at = (tap / kw * dilation_h * block.row + tap % kw * dilation_w * channels) as u32;
+            }
+            let products = Products { seen, taps: taps.get(..kh * kw)?, len: channels, pixels, weights };
+            f(&products, y.get_mut(first * count..)?.get_mut(..pixels.len() * count)?)
+        });
+    }
     // Taps of a row are neighbours in x: whole groups, or made such by weights that are zero. The last row is such anyway.
     let row = (kw * channels).div_ceil(GROUP);
     let (mut few_of_rows, mut most_of_rows);

@@ -199,7 +199,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn tiles_of_panels_meet_the_formula(image in image(3, 1), one: bool, seed: u32) {
+    fn tiles_of_panels_meet_the_formula(image in image(3, 3), dilated: bool, one: bool, seed: u32) {
+        let mut image = image;
+        if dilated {
+            // Taps that are not side by side are of whole groups.
+            image.x[2] = image.x[2].next_multiple_of(4);
+        } else {
+            let reach = |axis: usize| (image.taps[axis] - 1) * image.dilation[axis] + 1;
+            let less = [0, 1].map(|axis| reach(axis) / 2 - image.taps[axis] / 2);
+            // The same positions, of a window without spaces.
+            image.pad = [0, 1].map(|axis| image.pad[axis] - less[axis]);
+            image.dilation = [1; 2];
+        }
         let depth = image.taps[0] * image.taps[1] * image.x[2];
         let case = Case::new(image, image.y[2] * depth, one, seed);
         let want = case.formula(|o, tap, seen| {
