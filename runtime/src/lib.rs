@@ -43,6 +43,7 @@ mod lanes;
 #[cfg(feature = "mmap")]
 mod mapped;
 pub mod math;
+mod matrices;
 
 #[cfg(test)]
 mod one_step;

@@ -11,6 +11,7 @@
 use crate::arch::{Active, Arch, PANEL_LEN};
 use crate::gemm::Weights;
 use crate::kernel::{Kernel, Node};
+use crate::matrices::each_matrix;
 use crate::operands::Operands;
 use crate::pieces::{pieces, pieces_mut};
 use flatpack_format::ops::Clamp;
@@ -37,20 +38,13 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     // A few rows do not make it worth to transpose b back. All parts are computed alike.
     let in_tiles = !transposed || m >= 4;
     let macs = y.len().saturating_mul(k);
-    node.threads().share(y, n, macs, |mut row, mut y| {
-        // Of each matrix the rows that y has.
-        while !y.is_empty() {
-            let (matrix, first) = (row.checked_div(m)?, row.checked_rem(m)?);
-            let count = (m - first).min(y.len().checked_div(n)?).max(1);
-            let (of_matrix, rest) = y.split_at_mut_checked(count * n)?;
-            let a = a.get(row * k..)?.get(..count * k)?;
-            let b = b.get(matrix * k * n..)?.get(..k * n)?;
-            if !in_tiles || A::matmul_f32(a, b, [count, k, n], transposed, of_matrix).is_none() {
-                product::<A>(a, b, k, n, transposed, of_matrix)?;
-            }
-            (row, y) = (row + count, rest);
+    each_matrix(node.threads(), y, [m, n], macs, |row, matrix, count, y| {
+        let a = a.get(row * k..)?.get(..count * k)?;
+        let b = b.get(matrix * k * n..)?.get(..k * n)?;
+        if in_tiles && A::matmul_f32(a, b, [count, k, n], transposed, y).is_some() {
+            return Some(());
         }
-        Some(())
+        product::<A>(a, b, k, n, transposed, y)
     })
 }
 

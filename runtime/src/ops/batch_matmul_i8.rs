@@ -16,14 +16,21 @@ use crate::fixed;
 use crate::gemm;
 use crate::gemm_i8::WeightsI8;
 use crate::kernel::{Kernel, Node};
+use crate::matrices::each_matrix;
+#[cfg(feature = "std")]
+use crate::matrices::product;
 use crate::operands::Operands;
-use crate::pieces::{pieces, pieces_mut};
 use core::slice;
 use flatpack_format::ops::batch_matmul_i8::{BatchMatmulI8Params, RULE};
 use flatpack_format::{Layout, OpCode};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::BatchMatmulI8, RULE, run::<Active>);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::BatchMatmulI8, RULE, run::<A>)
+}
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &BatchMatmulI8Params = node.params()?;
@@ -33,9 +40,14 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let (_, &[m, k]) = node.input(0)?.shape().dims().split_last_chunk()?;
     let n = node.output()?.shape().last() as usize;
     let (m, k) = (m as usize, k as usize);
-    let (mut a, mut b) = (pieces(a, m * k), pieces(b, k * n));
-    for y in pieces_mut(y, m * n) {
-        let (a, b) = (a.next()?, b.next()?);
+    let macs = y.len().saturating_mul(k);
+    each_matrix(node.threads(), y, [m, n], macs, |row, matrix, count, y| {
+        let a = a.get(row * k..)?.get(..count * k)?;
+        let b = b.get(matrix * k * n..)?.get(..k * n)?;
+        #[cfg(feature = "std")]
+        if A::WIDE_TILES && product::<A>(a, b, [k, n], params, y).is_some() {
+            return Some(());
+        }
         if params.transpose_b == 1 {
             let rows = WeightsI8 {
                 layout: Layout::Rows,
@@ -50,12 +62,11 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
                 plain: false,
                 quads: &[],
             };
-            gemm::rows::<A, _>(&rows, k, a, n, y)?;
+            gemm::rows::<A, _>(&rows, k, a, n, y)
         } else {
-            gemm::rows::<A, _>(&Columns { b, params }, k, a, n, y)?;
+            gemm::rows::<A, _>(&Columns { b, params }, k, a, n, y)
         }
-    }
-    Some(())
+    })
 }
 
 /// A matrix `[K, N]`.
@@ -160,7 +171,7 @@ mod tests {
     proptest! {
         #[test]
         fn it_meets_the_formula_with_b_either_way(
-            batch in 1u32..4, m in 1u32..6, k in 1u32..40, n in 1u32..30,
+            batch in 1u32..4, m in 1u32..18, k in 1u32..60, n in 1u32..70,
             za in zero_point(), zb in zero_point(), by in multiplier(), y in output_i8(), seed: u32,
         ) {
             let (a, b) = (integers(&[batch, m, k], seed, DType::I8), integers(&[batch, k, n], !seed, DType::I8));

@@ -14,7 +14,7 @@
 
 use super::binary::broadcast;
 use super::binary_i8::at_common_scale;
-use crate::arch::Active;
+use crate::arch::{Active, Arch};
 use crate::fixed::requantize;
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
@@ -22,14 +22,19 @@ use flatpack_format::OpCode;
 use flatpack_format::ops::squared_difference_i8::{RULE, SquaredDifferenceI8Params};
 
 /// The kernel.
-pub const KERNEL: Kernel = Kernel::new(OpCode::SquaredDifferenceI8, RULE, run);
+pub const KERNEL: Kernel = kernel::<Active>();
+
+/// The kernel, with the loops of an instruction set.
+pub(crate) const fn kernel<A: Arch>() -> Kernel {
+    Kernel::new(OpCode::SquaredDifferenceI8, RULE, run::<A>)
+}
 
 /// Bits after the point of what is squared.
 const BITS: u32 = 7;
 
-fn run(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
+fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &SquaredDifferenceI8Params = node.params()?;
-    broadcast::<Active, _>(node, operands, |a, b| {
+    broadcast::<A, _>(node, operands, |a, b| {
         let a = at_common_scale::<BITS>(a, p.a_zero_point, p.a_multiplier);
         let b = at_common_scale::<BITS>(b, p.b_zero_point, p.b_multiplier);
         let difference = a.wrapping_sub(b);
