@@ -37,7 +37,7 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let params: &TransposeConv2dI8Params = node.params()?;
     let [_, h, width, _] = node.input_dims(0)?;
-    let [outputs, kh, kw, depth] = node.input_dims(1)?;
+    let [_, kh, kw, depth] = node.input_dims(1)?;
     let ([sh, sw], [dh, dw], [crop_h, crop_w]) = (params.stride, params.dilation, params.crop);
     let h_windows = TransposedWindow::new(h, kh, sh, dh, crop_h);
     let w_windows = TransposedWindow::new(width, kw, sw, dw, crop_w);
@@ -45,7 +45,7 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let x = reads.get::<i8>(node.input(0)?)?;
     #[cfg(feature = "std")]
     if A::WIDE_TILES && params.w_zero_point == 0 {
-        let [_, oh, ow, _] = node.output_dims()?;
+        let [_, oh, ow, outputs] = node.output_dims()?;
         let transposed = Transposed {
             x: [h, width, depth],
             x_zero_point: params.x_zero_point,
