@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Models of kinds that people train for gateways, as `.keras`, SavedModel and `.tflite`, to time beside LiteRT.
+"""Models of kinds that people train for gateways, as `.keras`, SavedModel and `.tflite`, to time beside LiteRT; and
+quantised to 8 bits, as `NAME_int8.tflite`.
 
     python tools/examples/make_models.py FOLDER [NAME…]      with keras 3.15.1 and tensorflow 2.21.0
 
@@ -81,18 +82,31 @@ OWN = [segmentation, mixer, transformer, temporal, autoencoder]
 APPLICATIONS = ["MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0", "DenseNet121", "ResNet50V2", "NASNetMobile"]
 
 
+def batch_for(model, count):
+    """Inputs at random: pixels, where there is a Rescaling for them."""
+    high = 255 if any(isinstance(layer, L.Rescaling) for layer in model.layers) else 1
+    return np.random.default_rng(1).uniform(0, high, size=(count, *model.input_shape[1:])).astype("f")
+
+
 def settle(model):
     """Gives batch normalisations the statistics of one batch."""
     layers = [layer for layer in model.layers if isinstance(layer, L.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
         layer.momentum = 0.0
-    # Pixels, where there is a Rescaling for them.
-    high = 255 if any(isinstance(layer, L.Rescaling) for layer in model.layers) else 1
-    batch = np.random.default_rng(1).uniform(0, high, size=(8, *model.input_shape[1:])).astype("f")
-    model(batch, training=True)
+    model(batch_for(model, 8), training=True)
     for layer, momentum in zip(layers, momenta):
         layer.momentum = momentum
+
+
+def in_8_bits(saved, model):
+    """A `.tflite` whose activations, weights, inputs and outputs have 8 bits."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([one[np.newaxis]] for one in batch_for(model, 8))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return converter.convert()
 
 
 def main():
@@ -119,6 +133,8 @@ def main():
         archive.write_out(saved, verbose=False)
         with open(saved + ".tflite", "wb") as file:
             file.write(tf.lite.TFLiteConverter.from_saved_model(saved).convert())
+        with open(saved + "_int8.tflite", "wb") as file:
+            file.write(in_8_bits(saved, model))
         print(name)
 
 
