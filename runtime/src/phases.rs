@@ -220,3 +220,53 @@ fn put(panel: &mut [[i8; GROUP * PANEL_LEN]], o: usize, at: usize, w: &[i8]) -> 
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Isa;
+    use std::vec;
+
+    /// What upsamples an image of 5 × 6 by two, with windows of so many taps, has no other loops.
+    fn takes<A: Arch>(taps: usize, crop: u32, channels: usize, outputs: usize) -> bool {
+        let window = |input| TransposedWindow::new(input, taps, 2, 1, crop);
+        let transposed = Transposed {
+            x: [5, 6, channels],
+            x_zero_point: -3,
+            y: [12, outputs],
+            taps: [taps; 2],
+            stride: [2; 2],
+            windows: [window(5), window(6)],
+            w: &vec![1; outputs * taps * taps * channels],
+            bias: &vec![0; outputs],
+            requant: &[Multiplier { mantissa: 1 << 30, shift: -5 }],
+            of_y: OutputI8 { zero_point: 0, min: -128, max: 127 },
+        };
+        let (x, mut y) = (vec![1; 5 * 6 * channels], vec![0; 10 * 12 * outputs]);
+        let rows = 4 * 12 * outputs;
+        let (before, after) = y.split_at_mut(rows);
+        transposed.run::<A>(0, &x, before).is_some() && transposed.run::<A>(4, &x, after).is_some()
+    }
+
+    #[test]
+    fn windows_as_models_have_them_go_phase_by_phase() {
+        for (taps, crop) in [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1)] {
+            for (channels, outputs) in [(3, 1), (4, 16), (8, 33)] {
+                let case = (taps, crop, channels, outputs);
+                #[cfg(target_arch = "x86_64")]
+                if Isa::Avx2.is_here() {
+                    assert!(takes::<crate::arch::Avx2>(taps, crop, channels, outputs), "{case:?}");
+                }
+                #[cfg(target_arch = "x86_64")]
+                if Isa::Avx512Vnni.is_here() {
+                    assert!(takes::<crate::arch::Avx512Vnni>(taps, crop, channels, outputs), "{case:?}");
+                }
+                #[cfg(target_arch = "aarch64")]
+                if Isa::Neon.is_here() {
+                    let takes = takes::<crate::arch::Neon<crate::arch::Pairs>>;
+                    assert!(takes(taps, crop, channels, outputs), "{case:?}");
+                }
+            }
+        }
+    }
+}

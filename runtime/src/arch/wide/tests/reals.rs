@@ -162,6 +162,25 @@ proptest! {
     }
 
     #[test]
+    fn products_of_matrices_meet_the_formula(
+        m in 1usize..20, k in 1usize..65, n in 1usize..70, transposed: bool, seed: u32,
+    ) {
+        let mut seed = Seed(seed);
+        let mut reals = |len| seed.some(len).into_iter().map(|v| f32::from(v) / 32.0).collect::<Vec<_>>();
+        let (a, b) = (reals(m * k), reals(k * n));
+        let element = |at: usize| {
+            let of_b = |i: usize| if transposed { at % n * k + i } else { i * n + at % n };
+            (0..k).map(|i| f64::from(a[at / n * k + i]) * f64::from(b[of_b(i)])).sum::<f64>()
+        };
+        let want: Vec<_> = (0..m * n).map(element).collect();
+        each_set_meets!(A => {
+            let mut y = std::vec![f32::NAN; m * n];
+            A::matmul_f32(&a, &b, [m, k, n], transposed, &mut y).unwrap();
+            y.iter().zip(&want).all(|(y, want)| (f64::from(*y) - want).abs() < 1e-5 * (k as f64))
+        });
+    }
+
+    #[test]
     fn tiles_of_channels_meet_the_formula(image in image(3, 2), columns in 1usize..80, few in 0u32..6, one: bool, seed: u32) {
         // Up to sixteen channels, pixels side by side may fill registers.
         let channels = if few < 5 { 1 << few } else { image.x[2] };
