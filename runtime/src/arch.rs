@@ -439,6 +439,13 @@ pub trait Arch {
     /// as y has, a last one without what follows it. `None` where a row is not there.
     // A function of its own: of what is inlined into it, the compiler for Cortex-M4 copies each byte.
     fn copy_rows(y: &mut [u8], y_step: usize, x: &[u8], x_step: usize, len: usize) -> Option<()> {
+        #[cfg(feature = "std")]
+        match len {
+            16 => return portable::copy_rows_of::<16>(y, y_step, x, x_step),
+            32 => return portable::copy_rows_of::<32>(y, y_step, x, x_step),
+            64 => return portable::copy_rows_of::<64>(y, y_step, x, x_step),
+            _ => (),
+        }
         for (row, y) in y.chunks_mut(y_step.max(1)).enumerate() {
             let x = x.get(row.checked_mul(x_step)?..)?.get(..len)?;
             y.get_mut(..len)?.iter_mut().zip(x).for_each(|(y, x)| *y = *x);

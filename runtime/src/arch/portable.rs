@@ -432,3 +432,18 @@ pub(super) fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {
         Some(x) => y.iter_mut().zip(x).for_each(|(y, x)| *y = of(*x)),
     }
 }
+
+/// See [`Arch::copy_rows`](super::Arch::copy_rows): rows of `N` bytes, without a call for each.
+#[cfg(feature = "std")]
+pub(super) fn copy_rows_of<const N: usize>(
+    y: &mut [u8],
+    y_step: usize,
+    x: &[u8],
+    x_step: usize,
+) -> Option<()> {
+    for (row, y) in y.chunks_mut(y_step.max(1)).enumerate() {
+        let x: &[u8; N] = x.get(row.checked_mul(x_step)?..)?.first_chunk()?;
+        *y.first_chunk_mut()? = *x;
+    }
+    Some(())
+}
