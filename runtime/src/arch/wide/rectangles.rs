@@ -169,17 +169,18 @@ impl<W: Windows> Rectangles<W> {
         let len = (rectangle.len() - first).min(room.len());
         let room = room.get_mut(..len).unwrap_or_default();
         let (mut r, mut c) = (first / across, first % across);
+        let (x_step, y_step) = ((columns.x_step * channels) as u32, (columns.step * outputs) as u32);
         let mut rest = &mut *room;
         // Row by row: within one, each pixel is as far from the one before.
         while !rest.is_empty() {
             let x_at = (rows.span.input + r * rows.x_step) * width + columns.span.input + c * columns.x_step;
             let y_at = (rows.first + r * rows.step) * y_width + columns.first + c * columns.step;
-            let (mut x, mut y) = ((x_at * channels) as u32, (y_at * outputs) as u32);
+            let (x, y) = ((x_at * channels) as u32, (y_at * outputs) as u32);
             let (of_row, after) = rest.split_at_mut(rest.len().min(across - c));
-            for to in of_row {
+            for (at, to) in (0u32..).zip(of_row) {
+                let (x, y) =
+                    (x.wrapping_add(at.wrapping_mul(x_step)), y.wrapping_add(at.wrapping_mul(y_step)));
                 *to = Pixel { x, y };
-                x = x.wrapping_add((columns.x_step * channels) as u32);
-                y = y.wrapping_add((columns.step * outputs) as u32);
             }
             (rest, r, c) = (after, r + 1, 0);
         }
