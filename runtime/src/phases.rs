@@ -61,7 +61,10 @@ impl Transposed<'_> {
         let ([_, _, channels], [_, outputs]) = (self.x, self.y);
         let [h, w] = phase.axes;
         let groups = (h.taps * w.taps * channels).div_ceil(GROUP);
-        let panels = GROUPS.checked_div(groups).unwrap_or(GROUPS).min(OUTPUTS / PANEL_LEN);
+        // As there is room for their weights, and for a row of their outputs.
+        let [_, columns] = phase.count;
+        let panels = GROUPS.checked_div(groups).unwrap_or(GROUPS).min(ROOM.checked_div(columns * PANEL_LEN)?);
+        let panels = panels.min(OUTPUTS / PANEL_LEN);
         if panels == 0 || w.skip > 0 {
             return None;
         }
