@@ -82,3 +82,40 @@ fn exact(node: &Node, inputs: &[Operand<'_>], dims: &[u32]) -> Values {
     }
     Values::Integers(y)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytemuck::bytes_of;
+    use flatpack_format::Layout;
+    use flatpack_format::ops::OutputI8;
+
+    /// How a gateway has weights of these dimensions.
+    fn laid_out(dilation: [u32; 2], groups: u32, w_zero_point: i32, weights: [u32; 4]) -> Option<Layout> {
+        let y = OutputI8 { zero_point: 0, min: -128, max: 127 };
+        let params = Conv2dI8Params {
+            stride: [1; 2],
+            dilation,
+            pad_h: [0; 2],
+            pad_w: [0; 2],
+            groups,
+            x_zero_point: 0,
+            w_zero_point,
+            y,
+        };
+        OPERATOR.packs.unwrap().on_gateways(bytes_of(&params), &weights)
+    }
+
+    #[test]
+    fn weights_are_in_panels_where_gateways_have_loops_for_them() {
+        let panels = Some(Layout::Panel16x4);
+        assert_eq!(laid_out([1, 1], 1, 0, [8, 7, 7, 3]), panels);
+        assert_eq!(laid_out([1, 1], 2, 0, [8, 3, 3, 4]), None);
+        assert_eq!(laid_out([1, 1], 1, 5, [8, 3, 3, 4]), None);
+        // With spaces between taps, only up to sixteen of whole groups.
+        assert_eq!(laid_out([1, 2], 1, 0, [8, 1, 3, 32]), panels);
+        assert_eq!(laid_out([2, 2], 1, 0, [8, 4, 4, 4]), panels);
+        assert_eq!(laid_out([2, 2], 1, 0, [8, 3, 3, 3]), None);
+        assert_eq!(laid_out([2, 2], 1, 0, [8, 5, 5, 4]), None);
+    }
+}
