@@ -63,10 +63,15 @@ impl<'a, W: Weight> Weights<'a, W> {
 
     /// An image, or some rows of it, by the instruction set's own loop, if it takes them.
     pub(crate) fn image<A: Arch>(&self, image: &Image, x: &[f32], y: &mut [f32]) -> Option<()> {
+        let (w, outputs) = self.panels()?;
+        A::conv_image_f32(image, w, &outputs, x, y)
+    }
+
+    /// Weights in panels, and what becomes of the sums.
+    fn panels(&self) -> Option<(&[[W; PANEL_LEN]], OutputsF32<'_>)> {
         let &Self { layout: Layout::Panel16, w, scales, bias, clamp, .. } = self else { return None };
         let (w, _) = w.as_chunks();
-        let outputs = OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp };
-        A::conv_image_f32(image, w, &outputs, x, y)
+        Some((w, OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp }))
     }
 
     /// [`image`](Self::image) of a transposed convolution.
@@ -76,9 +81,7 @@ impl<'a, W: Weight> Weights<'a, W> {
         x: &[f32],
         y: &mut [f32],
     ) -> Option<()> {
-        let &Self { layout: Layout::Panel16, w, scales, bias, clamp, .. } = self else { return None };
-        let (w, _) = w.as_chunks();
-        let outputs = OutputsF32 { scales, bias: bias.unwrap_or_default(), clamp };
+        let (w, outputs) = self.panels()?;
         A::transposed_image_f32(image, w, &outputs, x, y)
     }
 

@@ -168,6 +168,29 @@ pub(super) fn tile_of(pixels: usize, sizes: &[usize]) -> usize {
     sizes.min_by_key(|size| pixels.div_ceil(*size) * (2 * size + 1)).unwrap_or(pixels)
 }
 
+/// Calls a method for tiles of so many pixels, or rows, and as many panels as registers have room for: `METHOD::<V, pixels,
+/// panels>`.
+macro_rules! in_tiles {
+    ($V:ident, $pixels:expr => $of:ident.$method:ident($y:expr)) => {
+        match ($V::REGISTERS, $pixels) {
+            (..32, 1) => $of.$method::<$V, 1, 4>($y),
+            (..32, 2) => $of.$method::<$V, 2, 2>($y),
+            (..32, 3) => $of.$method::<$V, 3, 2>($y),
+            (..32, 4) => $of.$method::<$V, 4, 1>($y),
+            (..32, 5) => $of.$method::<$V, 5, 1>($y),
+            (..32, _) => $of.$method::<$V, 6, 1>($y),
+            (_, 1) => $of.$method::<$V, 1, 4>($y),
+            (_, 2) => $of.$method::<$V, 2, 4>($y),
+            (_, 3) => $of.$method::<$V, 3, 4>($y),
+            (_, 4) => $of.$method::<$V, 4, 2>($y),
+            (_, 5) => $of.$method::<$V, 5, 2>($y),
+            (_, 6) => $of.$method::<$V, 6, 2>($y),
+            _ => $of.$method::<$V, 7, 2>($y),
+        }
+    };
+}
+use in_tiles;
+
 /// The multipliers of sixteen outputs from `first` on: one for all, or one for each; past their end nothing.
 #[inline(always)]
 pub(super) fn multipliers(requant: &[Multiplier], first: usize) -> [Multiplier; PANEL_LEN] {

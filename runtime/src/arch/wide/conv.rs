@@ -1,7 +1,7 @@
 //! Convolutions with weights in layout `panel16`: for a block of pixels, panel by panel, tiles of pixels.
 
 use super::rectangles::{PIXEL_ROOM, Pixel, Rectangle, Rectangles, TAP_ROOM, Tap};
-use super::{Apart, Sixteen, sixteen_of, tile_of};
+use super::{Apart, Sixteen, in_tiles, sixteen_of, tile_of};
 use crate::arch::{Image, OutputsF32, PANEL_LEN, TransposedImage};
 use crate::pieces::pieces;
 use crate::weight::Weight;
@@ -49,21 +49,7 @@ fn convolve<V: Sixteen, W: Weight>(
             for first in (0..rectangle.len()).step_by(most) {
                 let block = rectangles.pixels(&rectangle, first, pixels.get_mut(..most)?);
                 let run = Run { taps, len, block, w, depth, outputs, x, count };
-                match (V::REGISTERS, tile::<V, W>(block.len())) {
-                    (..32, 1) => run.tiles::<V, 1, 4>(y)?,
-                    (..32, 2) => run.tiles::<V, 2, 2>(y)?,
-                    (..32, 3) => run.tiles::<V, 3, 2>(y)?,
-                    (..32, 4) => run.tiles::<V, 4, 1>(y)?,
-                    (..32, 5) => run.tiles::<V, 5, 1>(y)?,
-                    (..32, _) => run.tiles::<V, 6, 1>(y)?,
-                    (_, 1) => run.tiles::<V, 1, 4>(y)?,
-                    (_, 2) => run.tiles::<V, 2, 4>(y)?,
-                    (_, 3) => run.tiles::<V, 3, 4>(y)?,
-                    (_, 4) => run.tiles::<V, 4, 2>(y)?,
-                    (_, 5) => run.tiles::<V, 5, 2>(y)?,
-                    (_, 6) => run.tiles::<V, 6, 2>(y)?,
-                    _ => run.tiles::<V, 7, 2>(y)?,
-                }
+                in_tiles!(V, tile::<V, W>(block.len()) => run.tiles(y))?;
             }
         }
     }
@@ -72,7 +58,7 @@ fn convolve<V: Sixteen, W: Weight>(
 
 /// How many pixels a tile has, of so many.
 #[inline(always)]
-fn tile<V: Sixteen, W: Weight>(pixels: usize) -> usize {
+pub(super) fn tile<V: Sixteen, W: Weight>(pixels: usize) -> usize {
     match (V::REGISTERS, size_of::<W>()) {
         // Sums of a panel and six pixels fill twelve registers of eight reals. Weights that are widened take some, too.
         (..32, ..4) => tile_of(pixels, &[5]),

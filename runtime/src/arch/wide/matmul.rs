@@ -1,7 +1,8 @@
 //! Products of two matrices that are both computed: tiles of rows and of columns, sixteen each.
 
 use super::blocks::Room;
-use super::{Apart, Sixteen, tile_of};
+use super::conv::tile;
+use super::{Apart, Sixteen, in_tiles};
 use crate::arch::PANEL_LEN;
 use crate::pieces::pieces;
 use core::marker::PhantomData;
@@ -22,22 +23,7 @@ pub(in crate::arch) fn matmul<V: Sixteen>(
         return None;
     }
     let product = Product { a, b, m, k, n, transposed };
-    let tile = tile_of(m, if V::REGISTERS < 32 { &[6, 5] } else { &[7, 6, 5] });
-    match (V::REGISTERS, tile) {
-        (..32, 1) => product.columns::<V, 1, 4>(y),
-        (..32, 2) => product.columns::<V, 2, 2>(y),
-        (..32, 3) => product.columns::<V, 3, 2>(y),
-        (..32, 4) => product.columns::<V, 4, 1>(y),
-        (..32, 5) => product.columns::<V, 5, 1>(y),
-        (..32, _) => product.columns::<V, 6, 1>(y),
-        (_, 1) => product.columns::<V, 1, 4>(y),
-        (_, 2) => product.columns::<V, 2, 4>(y),
-        (_, 3) => product.columns::<V, 3, 4>(y),
-        (_, 4) => product.columns::<V, 4, 2>(y),
-        (_, 5) => product.columns::<V, 5, 2>(y),
-        (_, 6) => product.columns::<V, 6, 2>(y),
-        _ => product.columns::<V, 7, 2>(y),
-    }
+    in_tiles!(V, tile::<V, f32>(m) => product.columns(y))
 }
 
 /// a `[m, k]` and b `[k, n]`, or `[n, k]` if it is transposed.
