@@ -79,6 +79,19 @@ impl<const N: usize> Walk<N> {
         (self.run.len, self.run.strides)
     }
 
+    /// Where runs of up to so many elements repeat in some tensors and go on in others: the walk that has the axis which
+    /// encloses them as its run, and the elements that each index of it is. Otherwise the walk as it is, and 1.
+    pub(crate) fn patterns(self, most: usize) -> (Self, usize) {
+        let Axis { len, strides } = self.run;
+        let (axis, walk) = self.rows();
+        let repeats = |(inner, outer): (isize, isize)| inner == 1 && (outer == 0 || outer == len as isize);
+        if len <= most && axis.len > 1 && strides.into_iter().zip(axis.strides).all(repeats) {
+            (Self { run: axis, ..walk }, len)
+        } else {
+            (self, 1)
+        }
+    }
+
     /// The innermost of the other axes, and the walk without it.
     pub(crate) fn rows(mut self) -> (Axis<N>, Self) {
         let [(axis, _), ..] = &mut self.outer;
@@ -153,6 +166,36 @@ mod tests {
     #[test]
     fn a_repeated_scalar_is_one_run_without_stride() {
         assert_eq!(walk([1, 1, 2, 3, 4, 5], [0; MAX_RANK]).run(), (120, [0]));
+    }
+
+    #[test]
+    fn what_repeats_in_one_tensor_and_goes_on_in_another_is_a_pattern() {
+        let axis = |len, strides| Axis { len, strides };
+        let rows = Walk::new([axis(3, [1, 1]), axis(4, [0, 3]), axis(2, [3, 12])]);
+        let (walk, pattern) = rows.patterns(3);
+        assert_eq!((walk.run(), pattern), ((4, [0, 3]), 3));
+        assert_eq!(walk.take(2).collect::<Vec<_>>(), [[0, 0], [3, 12]]);
+        assert_eq!(rows.patterns(2).1, 1);
+    }
+
+    #[test]
+    fn runs_that_begin_elsewhere_are_no_patterns() {
+        let axis = |len, strides| Axis { len, strides };
+        for [inner, outer] in [
+            // One has an element for all.
+            [axis(3, [0, 1]), axis(4, [1, 3])],
+            // One has it for some, and goes on after as many.
+            [axis(3, [0, 1]), axis(4, [3, 0])],
+            // One goes on after some elements more.
+            [axis(3, [1, 1]), axis(4, [0, 6])],
+            // There is no axis that encloses them.
+            [axis(3, [1, 1]), axis(1, [0, 0])],
+        ] {
+            let walk = Walk::new([inner, outer]);
+            let run = walk.run();
+            let (walk, pattern) = walk.patterns(3);
+            assert_eq!((walk.run(), pattern), (run, 1));
+        }
     }
 
     #[test]

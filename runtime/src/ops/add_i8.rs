@@ -45,8 +45,9 @@ pub(crate) fn combine<A: Arch, const MINUS: bool>(node: &Node<'_>, operands: Ope
     let at_a = |a: i8| at_common_scale::<20>(a, p.a_zero_point, p.a_multiplier);
     let at_b = |b: i8| at_common_scale::<20>(b, p.b_zero_point, p.b_multiplier);
     let plain = Multiplier::all_plain(slice::from_ref(&p.multiplier));
-    if let Some(run) = A::add_runs_i8::<MINUS>(p) {
-        return broadcast_runs::<A, _>(node, operands, run, |a, b| {
+    let run = A::add_runs_i8::<MINUS>(p);
+    if run.is_some() {
+        return broadcast_runs::<A, _, _>(node, operands, run, |a, b| {
             fixed::requantize(f(at_a(a), at_b(b)), p.multiplier, &p.y)
         });
     }

@@ -15,7 +15,7 @@ use super::unary::UNIT;
 use crate::arch::{Arch, Loops, clamp};
 use crate::kernel::Node;
 use crate::operands::Operands;
-use crate::pieces::pieces_mut;
+use crate::pieces::{pieces_mut, tail};
 use crate::walk::{Axis, Walk, broadcast_dims, strides};
 use bytemuck::Pod;
 use flatpack_format::ops::binary::BinaryParams;
@@ -35,12 +35,19 @@ pub(crate) fn run<A: Arch>(
 /// another one has take it longer than what it does with them.
 const COST: usize = 8;
 
+/// Whether elements of an input that repeats are laid side by side, one for each of as many of y's: on a gateway.
+const LAYS: bool = cfg!(feature = "std");
+
+/// How many.
+const SIDE_BY_SIDE: usize = if LAYS { 512 } else { 0 };
+
+/// Bytes of the longest pattern that is: to begin a run takes as long as what it does with some times as many.
+const PATTERN: usize = 128;
+
 /// An input along one run of y.
 enum Side<'a, T> {
-    /// It is what y holds.
-    Place,
-    /// An element for each of y's.
-    Each(&'a [T]),
+    /// An element for each of y's; `None` if they are what y holds.
+    Each(Option<&'a [T]>),
     /// One element for all.
     One(T),
 }
@@ -49,18 +56,8 @@ impl<'a, T: Copy> Side<'a, T> {
     /// The run of `input`, if it is not in y's place, that begins at `at`.
     fn at(input: Option<&'a [T]>, at: usize, stride: isize) -> Option<Self> {
         match input {
-            None => Some(Self::Place),
             Some(x) if stride == 0 => x.get(at).map(|x| Self::One(*x)),
-            Some(x) => x.get(at..).map(Self::Each),
-        }
-    }
-
-    /// An element for each of y's: `Some(None)` if they are what y holds, `None` if there is but one.
-    fn elements(&self) -> Option<Option<&'a [T]>> {
-        match self {
-            Self::Place => Some(None),
-            Self::Each(x) => Some(Some(x)),
-            Self::One(_) => None,
+            _ => tail(input, at).map(Self::Each),
         }
     }
 }
@@ -72,29 +69,49 @@ pub(crate) fn broadcast<A: Arch, T: Pod + Send + Sync>(
     operands: Operands<'_>,
     f: impl Fn(T, T) -> T + Sync,
 ) -> Option<()> {
-    broadcast_runs::<A, T>(node, operands, |_, _, _| None, f)
+    broadcast_runs::<A, T, fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>>(node, operands, None, f)
 }
 
 /// [`broadcast`], where `run` is offered what has an element of a and of b for each of y: `None` is for what y
 /// holds. It gives `None` if it did not compute it.
 #[inline(always)]
-pub(crate) fn broadcast_runs<A: Arch, T: Pod + Send + Sync>(
+pub(crate) fn broadcast_runs<A: Arch, T: Pod + Send + Sync, R>(
     node: &Node<'_>,
     operands: Operands<'_>,
-    run: impl Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()> + Sync,
+    run: Option<R>,
     f: impl Fn(T, T) -> T + Sync,
-) -> Option<()> {
+) -> Option<()>
+where
+    R: Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()> + Sync,
+{
     let walk = walk(node)?;
+    let (walk, pattern) = if LAYS { walk.patterns(PATTERN / size_of::<T>()) } else { (walk, 1) };
     let (reads, y) = operands.write::<T>(node.output()?)?;
     let a = if node.in_place(0) { None } else { Some(reads.get::<T>(node.input(0)?)?) };
     let b = if node.in_place(1) { None } else { Some(reads.get::<T>(node.input(1)?)?) };
     let ((len, strides), macs) = (walk.run(), COST * size_of_val(y));
-    // One run is shared out by its elements, several as they are.
-    let single = len == y.len();
-    node.threads().share(y, if single { UNIT } else { len }, macs, |first, y| {
+    // Loops by f have one element for all as it is.
+    let repeated = if LAYS && (pattern > 1 || run.is_some()) {
+        match strides {
+            [0, 0] => None,
+            [0, _] => Some(Repeated::A),
+            [_, 0] => Some(Repeated::B),
+            _ => None,
+        }
+    } else {
+        None
+    };
+    // One run is shared out by its patterns, several as they are.
+    let single = len * pattern == y.len();
+    let unit = if single { UNIT } else { len };
+    node.threads().share(y, unit * pattern, macs, |first, y| {
         let (walk, len) =
-            if single { (walk.moved(first * UNIT), y.len()) } else { (walk.skipped(first), len) };
-        A::vectorize(Runs { walk, len, strides, operands: [a, b], y, run: &run, f: &f })
+            if single { (walk.moved(first * unit), y.len()) } else { (walk.skipped(first), len * pattern) };
+        let runs = Runs { walk, len, strides, operands: [a, b], y, run: run.as_ref(), f: &f };
+        match repeated {
+            Some(repeated) => A::vectorize(Patterns { runs, pattern, repeated }),
+            None => A::vectorize(runs),
+        }
     })
 }
 
@@ -105,7 +122,7 @@ struct Runs<'r, T, R, F> {
     strides: [isize; 2],
     operands: [Option<&'r [T]>; 2],
     y: &'r mut [T],
-    run: &'r R,
+    run: Option<&'r R>,
     f: &'r F,
 }
 
@@ -121,27 +138,95 @@ where
     fn run<A: Arch>(self) -> Option<()> {
         let Self { walk, len, strides: [a_stride, b_stride], operands: [a, b], y, run, f } = self;
         for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
-            let (a, b) = (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?);
-            if let (Some(a), Some(b)) = (a.elements(), b.elements())
-                && run(a, b, y).is_some()
-            {
-                continue;
-            }
-            match (a, b) {
-                (Side::Place, Side::Place) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
-                (Side::Place, Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),
-                (Side::Place, Side::One(b)) => y.iter_mut().for_each(|y| *y = f(*y, b)),
-                (Side::Each(a), Side::Place) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, *y)),
-                (Side::One(a), Side::Place) => y.iter_mut().for_each(|y| *y = f(a, *y)),
-                (Side::Each(a), Side::Each(b)) => {
-                    y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b));
-                }
-                (Side::Each(a), Side::One(b)) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b)),
-                (Side::One(a), Side::Each(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a, *b)),
+            match (Side::at(a, a_at, a_stride)?, Side::at(b, b_at, b_stride)?) {
+                (Side::Each(a), Side::Each(b)) => each(a, b, y, run, f),
+                (Side::Each(None), Side::One(b)) => y.iter_mut().for_each(|y| *y = f(*y, b)),
+                (Side::One(a), Side::Each(None)) => y.iter_mut().for_each(|y| *y = f(a, *y)),
+                (Side::Each(Some(a)), Side::One(b)) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, b)),
+                (Side::One(a), Side::Each(Some(b))) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(a, *b)),
                 (Side::One(a), Side::One(b)) => y.fill(f(a, b)),
             }
         }
         Some(())
+    }
+}
+
+/// The operand that repeats.
+#[derive(Clone, Copy)]
+enum Repeated {
+    A,
+    B,
+}
+
+/// Runs in which a pattern of one operand repeats, which is laid side by side.
+struct Patterns<'r, T, R, F> {
+    runs: Runs<'r, T, R, F>,
+    /// Its elements.
+    pattern: usize,
+    repeated: Repeated,
+}
+
+impl<T, R, F> Loops for Patterns<'_, T, R, F>
+where
+    T: Pod,
+    R: Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>,
+    F: Fn(T, T) -> T,
+{
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<A: Arch>(self) -> Option<()> {
+        let Self { runs: Runs { walk, len, operands: [a, b], y, run, f, .. }, pattern, repeated } = self;
+        let mut room = [T::zeroed(); SIDE_BY_SIDE];
+        for (y, [a_at, b_at]) in pieces_mut(y, len).zip(walk) {
+            let (a, b) = (tail(a, a_at)?, tail(b, b_at)?);
+            let of = match repeated {
+                Repeated::A => a,
+                Repeated::B => b,
+            };
+            let laid = lay(of?.get(..pattern)?, &mut room, len)?;
+            for (at, y) in y.chunks_mut(laid.len().max(1)).enumerate() {
+                let at = at * laid.len();
+                match repeated {
+                    Repeated::A => each(Some(laid), tail(b, at)?, y, run, f),
+                    Repeated::B => each(tail(a, at)?, Some(laid), y, run, f),
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// Lays a pattern side by side, as often as there is room for it and y is long: whole sixteens, if they are.
+#[inline(always)]
+fn lay<'l, T: Copy>(pattern: &[T], room: &'l mut [T], len: usize) -> Option<&'l [T]> {
+    let times = (room.len().min(len) / pattern.len().max(1)).max(1);
+    let times = if times > 16 { times & !15 } else { times };
+    let laid = room.get_mut(..times * pattern.len())?;
+    match pattern {
+        [one] => laid.fill(*one),
+        _ => pieces_mut(laid, pattern.len()).for_each(|to| to.copy_from_slice(pattern)),
+    }
+    Some(laid)
+}
+
+/// `y = f(a, b)`, by `run` if it computes it. `None` for an operand is what y holds.
+#[inline(always)]
+fn each<T: Copy>(
+    a: Option<&[T]>,
+    b: Option<&[T]>,
+    y: &mut [T],
+    run: Option<&impl Fn(Option<&[T]>, Option<&[T]>, &mut [T]) -> Option<()>>,
+    f: impl Fn(T, T) -> T,
+) {
+    if run.and_then(|run| run(a, b, y)).is_some() {
+        return;
+    }
+    match (a, b) {
+        (None, None) => y.iter_mut().for_each(|y| *y = f(*y, *y)),
+        (None, Some(b)) => y.iter_mut().zip(b).for_each(|(y, b)| *y = f(*y, *b)),
+        (Some(a), None) => y.iter_mut().zip(a).for_each(|(y, a)| *y = f(*a, *y)),
+        (Some(a), Some(b)) => y.iter_mut().zip(a).zip(b).for_each(|((y, a), b)| *y = f(*a, *b)),
     }
 }
 
@@ -187,18 +272,17 @@ pub(crate) mod tests {
 
     const PARAMS: BinaryParams = BinaryParams { clamp: Clamp::NONE };
 
-    /// Two shapes that broadcast to one of up to six axes.
+    /// Two shapes that broadcast to one of up to six axes, or of up to three longer ones.
     pub(crate) fn shapes() -> impl Strategy<Value = (Vec<u32>, Vec<u32>)> {
-        let axis = (1u32..5, 0u32..4);
-        (prop::collection::vec(axis, 0..=6), 0usize..7, 0usize..7, any::<bool>()).prop_map(
-            |(axes, a_rank, b_rank, same)| {
-                let side = |rank: usize, single: u32| {
-                    let dims = axes.iter().map(|&(len, which)| if which == single { 1 } else { len });
-                    dims.skip(axes.len().saturating_sub(rank)).collect()
-                };
-                if same { (side(6, 9), side(6, 9)) } else { (side(a_rank, 0), side(b_rank, 1)) }
-            },
-        )
+        let axes = |len: u32, rank| prop::collection::vec((1..len, 0u32..4), 0..=rank);
+        let axes = prop_oneof![3 => axes(5, 6), 1 => axes(32, 3)];
+        (axes, 0usize..7, 0usize..7, any::<bool>()).prop_map(|(axes, a_rank, b_rank, same)| {
+            let side = |rank: usize, single: u32| {
+                let dims = axes.iter().map(|&(len, which)| if which == single { 1 } else { len });
+                dims.skip(axes.len().saturating_sub(rank)).collect()
+            };
+            if same { (side(6, 9), side(6, 9)) } else { (side(a_rank, 0), side(b_rank, 1)) }
+        })
     }
 
     /// `formula` of the elements that broadcasting brings together, one index at a time.

@@ -29,9 +29,7 @@ pub(crate) const fn kernel<A: Arch>() -> Kernel {
 
 fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
     let p: &MulI8Params = node.params()?;
-    let runs = A::mul_runs_i8(p);
-    let run = |a: Option<&[i8]>, b: Option<&[i8]>, y: &mut [i8]| runs.as_ref()?(a, b, y);
-    broadcast_runs::<A, _>(node, operands, run, |a: i8, b: i8| {
+    broadcast_runs::<A, _, _>(node, operands, A::mul_runs_i8(p), |a: i8, b: i8| {
         let a = i32::from(a).wrapping_sub(p.a_zero_point);
         let b = i32::from(b).wrapping_sub(p.b_zero_point);
         requantize(a.wrapping_mul(b), p.multiplier, &p.y)
