@@ -588,6 +588,30 @@ pub trait Arch {
         portable::fold_tile(patch, maxima, maximum)
     }
 
+    /// `a[i] = max(a[i], b[i])`.
+    #[inline(always)]
+    fn maxima_i8(a: &mut [i8; PANEL_LEN], b: &[i8; PANEL_LEN]) {
+        portable::fold(a, b, i8::max);
+    }
+
+    /// `a[i] = max(a[i], b[i])`; a NaN stays.
+    #[inline(always)]
+    fn maxima_f32(a: &mut [f32; PANEL_LEN], b: &[f32; PANEL_LEN]) {
+        portable::fold(a, b, maximum);
+    }
+
+    /// `sums[i] += x[i]`. Sums wrap.
+    #[inline(always)]
+    fn sums_i8(sums: &mut [i32; PANEL_LEN], x: &[i8; PANEL_LEN]) {
+        portable::fold(sums, x, |sum, x| sum.wrapping_add(x.into()));
+    }
+
+    /// `sums[i] += x[i]`.
+    #[inline(always)]
+    fn sums_f32(sums: &mut [f32; PANEL_LEN], x: &[f32; PANEL_LEN]) {
+        portable::fold(sums, x, |sum, x| sum + x);
+    }
+
     /// [`math::logistic`], or within 3 ULP, and then zero where it is less than 2⁻¹²⁶; a NaN stays.
     #[inline(always)]
     fn logistic_f32(x: f32) -> f32 {

@@ -359,6 +359,11 @@ pub(super) fn fold_tile<T: Copy, S: Copy>(
     Some(())
 }
 
+#[inline(always)]
+pub(super) fn fold<T: Copy, S: Copy, const N: usize>(folded: &mut [S; N], x: &[T; N], f: impl Fn(S, T) -> S) {
+    folded.iter_mut().zip(x).for_each(|(folded, x)| *folded = f(*folded, *x));
+}
+
 /// Four sums in one loop, as x is loaded and widened once for them: `sums[o] += Σ (x[i] + offset) · w[o][i]`.
 #[inline(always)]
 pub(super) fn four_sums_i8(

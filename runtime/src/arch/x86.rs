@@ -3,6 +3,7 @@
 pub(super) mod add_i8;
 pub(super) mod binary_i8;
 pub(super) mod dots;
+pub(super) mod folds;
 pub(super) mod mul_i8;
 pub(super) mod requantize;
 pub(super) mod unsigned;
@@ -117,6 +118,30 @@ macro_rules! wide_loops {
         fn mul_runs_i8(params: &MulI8Params) -> Option<impl RunsI8> {
             let products = $crate::arch::x86::mul_i8::Products::of(params);
             Some($crate::arch::x86::binary_i8::runs::<$Reals>(products))
+        }
+
+        #[inline(always)]
+        fn maxima_i8(a: &mut [i8; PANEL_LEN], b: &[i8; PANEL_LEN]) {
+            // SAFETY: the processor has these features.
+            *a = unsafe { $crate::arch::x86::folds::maxima_i8(*a, *b) };
+        }
+
+        #[inline(always)]
+        fn maxima_f32(a: &mut [f32; PANEL_LEN], b: &[f32; PANEL_LEN]) {
+            // SAFETY: the processor has these features.
+            *a = unsafe { $crate::arch::x86::folds::maxima_f32(*a, *b) };
+        }
+
+        #[inline(always)]
+        fn sums_i8(sums: &mut [i32; PANEL_LEN], x: &[i8; PANEL_LEN]) {
+            // SAFETY: the processor has these features.
+            *sums = unsafe { $crate::arch::x86::folds::sums_i8(*sums, *x) };
+        }
+
+        #[inline(always)]
+        fn sums_f32(sums: &mut [f32; PANEL_LEN], x: &[f32; PANEL_LEN]) {
+            // SAFETY: the processor has these features.
+            *sums = unsafe { $crate::arch::x86::folds::sums_f32(*sums, *x) };
         }
 
         fn lookup(table: &[u8; 256], x: Option<&[u8]>, y: &mut [u8]) {

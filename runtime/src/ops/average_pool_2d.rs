@@ -10,7 +10,7 @@
 //! positions fit `i32`, and that y shares no memory with x but as rows may overlap.
 
 use super::pool::{self, Fold};
-use crate::arch::{Active, Arch, LANES, Patch, clamp};
+use crate::arch::{Active, Arch, LANES, PANEL_LEN, Patch, clamp};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use crate::rows::Rows;
@@ -46,6 +46,11 @@ impl<A: Arch> Fold<A> for Sum {
 
     fn tile(patch: &Patch<'_, 1>, lanes: &mut [f32; LANES]) -> Option<()> {
         A::sum_tile_f32(patch, lanes)
+    }
+
+    #[inline(always)]
+    fn sixteen(folded: &mut [f32; PANEL_LEN], x: &[f32; PANEL_LEN]) {
+        A::sums_f32(folded, x);
     }
 
     fn one(folded: f32, x: f32) -> f32 {
@@ -90,7 +95,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_meets_the_formula((h, w) in (pool_axis(), pool_axis()), n in 1u32..3, channels in 1u32..36, seed: u32) {
+        fn it_meets_the_formula((h, w) in (pool_axis(), pool_axis()), n in 1u32..3, channels in 1u32..72, seed: u32) {
             let x = noise(&[n, h.input, w.input, channels], seed);
             let params = params(&h, &w);
             let inputs = [x];

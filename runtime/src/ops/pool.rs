@@ -1,12 +1,12 @@
 //! What the pools and the reductions of integers have in common: elements of each channel that are
 //! folded to one value.
 
-use crate::arch::{Arch, LANES, Loops, Patch};
+use crate::arch::{Arch, LANES, Loops, PANEL_LEN, Patch};
 use crate::kernel::Node;
 use crate::pieces::pieces_mut;
 use crate::rows::{Band, Rows};
 use crate::window::{Moves, Span, Strides, Window, Windows};
-use bytemuck::Pod;
+use bytemuck::{Pod, Zeroable};
 use core::marker::PhantomData;
 
 /// How elements are folded.
@@ -19,6 +19,8 @@ pub(crate) trait Fold<A: Arch> {
     const START: Self::Folded;
     /// Folds 8 channels.
     fn tile(patch: &Patch<'_, 1, Self::Element>, lanes: &mut [Self::Folded; LANES]) -> Option<()>;
+    /// Folds 16 channels once more.
+    fn sixteen(folded: &mut [Self::Folded; PANEL_LEN], x: &[Self::Element; PANEL_LEN]);
     /// Folds one more element.
     fn one(folded: Self::Folded, x: Self::Element) -> Self::Folded;
 }
@@ -89,12 +91,11 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
             };
             // A whole window is a few columns from the first one: that takes no divisions.
             let first_whole = if A::WIDE_TILES { Some(at(whole.start)) } else { None };
+            let (step, wide) = (w_windows.pair_step() * channels, A::WIDE_TILES && channels >= WIDE);
             let (mut column, mut rest) = (0, y);
             while column < positions {
-                let many = A::WIDE_TILES && channels >= 16 && whole.contains(&column);
-                let together = if many && column + TOGETHER <= whole.end { TOGETHER } else { 1 };
-                let (y, after) = rest.split_at_mut_checked(together * channels)?;
-                let step = w_windows.pair_step() * channels;
+                let pixels = if wide && whole.contains(&column) { whole.end - column } else { 1 };
+                let (y, after) = rest.split_at_mut_checked(pixels * channels)?;
                 let (patch, count) = match first_whole {
                     Some((patch, count)) if whole.contains(&column) => {
                         let [x] = patch.x;
@@ -103,50 +104,114 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded, usize) -> F::Element> Loops for Bands
                     _ => at(column),
                 };
                 let result = |folded| (self.result)(folded, count);
-                match (together, channels) {
-                    (TOGETHER, 32..) => wide_pixels::<A, F, 32, TOGETHER>(&patch, step, y, result)?,
-                    (TOGETHER, _) => wide_pixels::<A, F, 16, TOGETHER>(&patch, step, y, result)?,
-                    (_, 32..) if A::WIDE_TILES => wide_pixels::<A, F, 32, 1>(&patch, step, y, result)?,
-                    (_, 16..) if A::WIDE_TILES => wide_pixels::<A, F, 16, 1>(&patch, step, y, result)?,
-                    _ => pixel::<A, F>(&patch, y, result)?,
+                if wide {
+                    wide_pixels::<A, F>(patch, [pixels, channels], step, y, result)?;
+                } else {
+                    pixel::<A, F>(&patch, y, result)?;
                 }
-                (column, rest) = (column + together, after);
+                (column, rest) = (column + pixels, after);
             }
         }
         Some(())
     }
 }
 
-/// Pixels side by side that are folded together where registers are wide.
+/// Channels that are folded at once, at least, where registers are wide.
+pub(crate) const WIDE: usize = PANEL_LEN;
+
+/// Pixels side by side that are folded together then.
 const TOGETHER: usize = 4;
 
-/// [`pixel`] of `P` pixels, whose windows are so many elements from each other, with `L` channels or more: so many at once.
+/// [`pixel`] of some pixels side by side, whose windows are `step` elements from each other, with [`WIDE`] channels or more.
 #[inline(always)]
-pub(crate) fn wide_pixels<A: Arch, F: Fold<A>, const L: usize, const P: usize>(
-    patch: &Patch<'_, 1, F::Element>,
+pub(crate) fn wide_pixels<A: Arch, F: Fold<A>>(
+    patch: Patch<'_, 1, F::Element>,
+    [pixels, channels]: [usize; 2],
     step: usize,
     y: &mut [F::Element],
     result: impl Fn(F::Folded) -> F::Element,
 ) -> Option<()> {
-    let [x] = patch.x;
-    let channels = y.len() / P;
-    let last = channels.checked_sub(L)?;
-    for first in (0..last).step_by(L).chain([last]) {
-        let mut lanes = [[F::START; L]; P];
-        let x = x.get(first..)?;
-        patch.try_each_tap(|x_at, _| {
-            for (p, lanes) in lanes.iter_mut().enumerate() {
-                let x: &[_; L] = x.get(x_at + p * step..)?.first_chunk()?;
-                lanes.iter_mut().zip(x).for_each(|(folded, x)| *folded = F::one(*folded, *x));
+    apart::<A, _>(Wide { patch, pixels, channels, step, y, result, folds: PhantomData::<(A, F)> })
+}
+
+/// Loops in a function of their own: what they work with stays in registers.
+#[inline(never)]
+fn apart<A: Arch, L: Loops>(loops: L) -> L::Output {
+    A::vectorize(loops)
+}
+
+/// What [`wide_pixels`] folds.
+struct Wide<'p, A: Arch, F: Fold<A>, R> {
+    patch: Patch<'p, 1, F::Element>,
+    pixels: usize,
+    channels: usize,
+    step: usize,
+    y: &'p mut [F::Element],
+    result: R,
+    folds: PhantomData<(A, F)>,
+}
+
+impl<A: Arch, F: Fold<A>, R: Fn(F::Folded) -> F::Element> Loops for Wide<'_, A, F, R> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run<Set: Arch>(mut self) -> Option<()> {
+        match self.channels / WIDE {
+            // A line of a cache.
+            4.. if self.pixels < TOGETHER => self.by::<4, 1>(),
+            2.. if size_of::<F::Folded>() == 1 => self.by::<2, TOGETHER>(),
+            _ => self.by::<1, TOGETHER>(),
+        }
+    }
+}
+
+impl<A: Arch, F: Fold<A>, R: Fn(F::Folded) -> F::Element> Wide<'_, A, F, R> {
+    /// By `S` times 16 channels of `P` pixels.
+    #[inline(always)]
+    fn by<const S: usize, const P: usize>(&mut self) -> Option<()> {
+        let last = self.channels.checked_sub(S * WIDE)?;
+        let together = self.pixels - self.pixels % P;
+        for first in (0..last).step_by(S * WIDE).chain([last]) {
+            for pixel in (0..together).step_by(P) {
+                self.tile::<S, P>(pixel, first)?;
+            }
+            for pixel in together..self.pixels {
+                self.tile::<S, 1>(pixel, first)?;
+            }
+        }
+        Some(())
+    }
+
+    #[inline(always)]
+    fn tile<const S: usize, const P: usize>(&mut self, pixel: usize, channel: usize) -> Option<()> {
+        let &mut Self { ref patch, channels, step, ref mut y, ref result, .. } = self;
+        let [x] = patch.x;
+        let x = x.get(pixel * step + channel..)?;
+        // As many elements for each: one check serves all.
+        let len = x.len().checked_sub((P - 1) * step)?;
+        let mut of_pixels = [x; P];
+        for (p, of_pixel) in of_pixels.iter_mut().enumerate() {
+            *of_pixel = x.get(p * step..)?.get(..len)?;
+        }
+        let mut folded = [[[F::START; WIDE]; S]; P];
+        patch.try_each_tap(|at, _| {
+            for (folded, x) in folded.iter_mut().zip(of_pixels) {
+                let x: &[[F::Element; WIDE]; S] = x.get(at..)?.as_chunks().0.first_chunk()?;
+                folded.iter_mut().zip(x).for_each(|(folded, x)| F::sixteen(folded, x));
             }
             Some(())
         })?;
-        for (p, lanes) in lanes.into_iter().enumerate() {
-            let y: &mut [_; L] = y.get_mut(p * channels + first..)?.first_chunk_mut()?;
-            *y = lanes.map(&result);
+        // All in one loop: what is vectorised is not unrolled before.
+        let mut elements = [[[F::Element::zeroed(); WIDE]; S]; P];
+        let of_all = elements.as_flattened_mut().as_flattened_mut().iter_mut();
+        of_all.zip(folded.as_flattened().as_flattened()).for_each(|(y, folded)| *y = result(*folded));
+        let mut places = y.get_mut(pixel * channels + channel..)?;
+        for elements in &elements {
+            places.get_mut(..S * WIDE)?.copy_from_slice(elements.as_flattened());
+            places = places.get_mut(channels..).unwrap_or_default();
         }
+        Some(())
     }
-    Some(())
 }
 
 /// Folds the channels of a pixel, in tiles where there are enough; the last tile begins early enough
@@ -191,6 +256,11 @@ impl<A: Arch> Fold<A> for SumI8 {
         A::sum_tile_i8(patch, lanes)
     }
 
+    #[inline(always)]
+    fn sixteen(folded: &mut [i32; PANEL_LEN], x: &[i8; PANEL_LEN]) {
+        A::sums_i8(folded, x);
+    }
+
     fn one(folded: i32, x: i8) -> i32 {
         folded.wrapping_add(x.into())
     }
@@ -209,6 +279,11 @@ impl<A: Arch> Fold<A> for MaxI8 {
         A::max_tile_i8(patch, lanes)
     }
 
+    #[inline(always)]
+    fn sixteen(folded: &mut [i8; PANEL_LEN], x: &[i8; PANEL_LEN]) {
+        A::maxima_i8(folded, x);
+    }
+
     fn one(folded: i8, x: i8) -> i8 {
         folded.max(x)
     }
@@ -225,6 +300,11 @@ impl<A: Arch> Fold<A> for MinI8 {
 
     fn tile(patch: &Patch<'_, 1, i8>, lanes: &mut [i8; LANES]) -> Option<()> {
         A::min_tile_i8(patch, lanes)
+    }
+
+    #[inline(always)]
+    fn sixteen(folded: &mut [i8; PANEL_LEN], x: &[i8; PANEL_LEN]) {
+        folded.iter_mut().zip(x).for_each(|(folded, x)| *folded = (*folded).min(*x));
     }
 
     fn one(folded: i8, x: i8) -> i8 {

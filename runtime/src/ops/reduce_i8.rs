@@ -1,6 +1,6 @@
 //! What the reductions of 8-bit integers have in common.
 
-use super::pool::{Fold, pixel, wide_pixels};
+use super::pool::{Fold, WIDE, pixel, wide_pixels};
 use crate::arch::{Arch, LANES, Loops, Patch};
 use crate::kernel::Node;
 use crate::operands::Operands;
@@ -49,11 +49,11 @@ impl<A: Arch, F: Fold<A>, R: Fn(F::Folded) -> F::Element> Loops for Block<'_, A,
     #[inline(always)]
     fn run<Set: Arch>(self) -> Option<()> {
         let Self { patch, y, result, .. } = self;
-        match y.len() {
-            // A line of a cache at once.
-            64.. if A::WIDE_TILES => wide_pixels::<A, F, 64, 1>(&patch, 0, y, result),
-            16.. if A::WIDE_TILES => wide_pixels::<A, F, 16, 1>(&patch, 0, y, result),
-            _ => pixel::<A, F>(&patch, y, result),
+        let channels = y.len();
+        if A::WIDE_TILES && channels >= WIDE {
+            wide_pixels::<A, F>(patch, [1, channels], 0, y, result)
+        } else {
+            pixel::<A, F>(&patch, y, result)
         }
     }
 }
