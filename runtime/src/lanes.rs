@@ -7,7 +7,7 @@
 //! columns' elements.
 
 use crate::arch::{Arch, Loops, maximum};
-use crate::pieces::pieces_mut;
+use crate::pieces::{pieces, pieces_mut};
 use crate::threads::Threads;
 
 /// Elements of a row.
@@ -92,14 +92,11 @@ fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
 fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
     let is_short = inner == 1 && len <= LANES && x.len() >= len * (LANES / 2);
     let side_by_side = if is_short { LANES } else { inner };
-    let mut beside = [0.0; LANES * LANES];
+    let mut beside = [[0.0; LANES]; LANES];
     for block in x.chunks_mut((len * side_by_side).max(1)) {
         let some = if is_short {
-            for (lane, vector) in pieces_mut(block, len).enumerate() {
-                let lanes = beside.iter_mut().skip(lane).step_by(LANES);
-                lanes.zip(vector).for_each(|(to, x)| *to = *x);
-            }
-            beside.get_mut(..len * LANES).unwrap_or_default()
+            put_beside(block, len, &mut beside);
+            beside.get_mut(..len).unwrap_or_default().as_flattened_mut()
         } else {
             &mut *block
         };
@@ -107,11 +104,26 @@ fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
             vectors.update(rows, some);
         }
         if is_short {
-            for (lane, vector) in pieces_mut(block, len).enumerate() {
-                let lanes = beside.iter().skip(lane).step_by(LANES);
-                vector.iter_mut().zip(lanes).for_each(|(x, from)| *x = *from);
-            }
+            put_behind(&beside, len, block);
         }
+    }
+}
+
+/// Vectors of `len` elements, one behind the other, side by side: an element of each in a row.
+#[inline(always)]
+pub(crate) fn put_beside<T: Copy, const N: usize>(behind: &[T], len: usize, beside: &mut [[T; N]]) {
+    for (lane, vector) in pieces(behind, len).enumerate() {
+        let lanes = beside.iter_mut().filter_map(|row| row.get_mut(lane));
+        lanes.zip(vector).for_each(|(to, x)| *to = *x);
+    }
+}
+
+/// Vectors side by side, one behind the other.
+#[inline(always)]
+pub(crate) fn put_behind<T: Copy, const N: usize>(beside: &[[T; N]], len: usize, behind: &mut [T]) {
+    for (lane, vector) in pieces_mut(behind, len).enumerate() {
+        let lanes = beside.iter().filter_map(|row| row.get(lane));
+        vector.iter_mut().zip(lanes).for_each(|(x, from)| *x = *from);
     }
 }
 

@@ -6,8 +6,9 @@
 use super::{divide_by_power_of_two, doubling_high_multiply};
 use flatpack_format::ops::Multiplier;
 
-/// `⌊a · b / 2³¹ + ½⌋`. Each function here has many: a call takes less code.
-#[inline(never)]
+/// `⌊a · b / 2³¹ + ½⌋`. Each function here has many: on a board, a call takes less code.
+#[cfg_attr(feature = "std", inline(always))]
+#[cfg_attr(not(feature = "std"), inline(never))]
 fn product(a: i32, b: i32) -> i32 {
     doubling_high_multiply(a, b)
 }
@@ -58,6 +59,7 @@ fn exp_near_eighth(x: i32) -> i32 {
 }
 
 /// `1 / (1 + x)` for x from 0 to 1, with 31 bits after the point, by three of Newton's steps.
+#[cfg_attr(feature = "std", inline(always))]
 pub fn one_over_one_plus(x: i32) -> i32 {
     const ONE: i32 = 1 << 29;
     // (1 + x) / 2, the one being 2³¹ − 1 and the half rounded up.

@@ -15,6 +15,7 @@ use crate::fixed::{
     divide_by_power_of_two, doubling_high_multiply, exp_of_negative, multiply, one_over_one_plus,
 };
 use crate::kernel::{Kernel, Node};
+use crate::lanes::{put_behind, put_beside};
 use crate::operands::Operands;
 use crate::pieces::{each_strided, pieces_mut};
 use flatpack_format::OpCode;
@@ -54,6 +55,12 @@ fn run<A: Arch>(node: &Node<'_>, operands: Operands<'_>) -> Option<()> {
 /// From this many elements on, every difference is worth to be looked up, where there is memory for all.
 const MANY: usize = if cfg!(test) { 64 } else { 256 };
 
+/// The longest vectors of which some are computed at once.
+const SHORT: usize = 16;
+
+/// How many of them: so many that a compiler does not unroll loops over them, but looks for vectors.
+const LANES: usize = 64;
+
 /// What an element is taken to cost, in multiply-accumulates.
 const COST: usize = 16;
 
@@ -80,6 +87,11 @@ impl Loops for ByTable<'_> {
     #[inline(always)]
     fn run<A: Arch>(self) {
         let Self { y, len, inner, table, p } = self;
+        if inner == 1 && len <= SHORT {
+            let (mut beside, mut exps) = ([[0; LANES]; SHORT], [[0; LANES]; SHORT]);
+            let beside = beside.get_mut(..len).unwrap_or_default();
+            return y.chunks_mut((len * LANES).max(1)).for_each(|y| table.short(y, beside, &mut exps));
+        }
         for block in pieces_mut(y, len * inner) {
             if inner == 1 {
                 table.side_by_side(p, block);
@@ -106,6 +118,38 @@ impl Table {
     fn at(table: &[i32; 256], max: i8, x: i8) -> i32 {
         // No index of 8 bits is past the end.
         table.get(usize::from(max.wrapping_sub(x) as u8)).copied().unwrap_or_default()
+    }
+
+    /// Up to [`LANES`] vectors of as many elements as there are rows, one behind the other: put side by side, all are
+    /// computed at once.
+    #[inline(always)]
+    fn short(&self, y: &mut [i8], beside: &mut [[i8; LANES]], exps: &mut [[i32; LANES]]) {
+        let len = beside.len();
+        put_beside(y, len, beside);
+        let mut max = [i8::MIN; LANES];
+        for x in &*beside {
+            max.iter_mut().zip(x).for_each(|(max, x)| *max = (*max).max(*x));
+        }
+        // All of a vector have 24 bits.
+        let mut sums = [0i32; LANES];
+        for (exps, x) in exps.iter_mut().zip(&*beside) {
+            for ((exp, max), x) in exps.iter_mut().zip(&max).zip(x) {
+                *exp = Self::at(&self.exps, *max, *x);
+            }
+            sums.iter_mut().zip(&*exps).for_each(|(sum, exp)| *sum = sum.wrapping_add(term_of(*exp)));
+        }
+        let (mut inverses, mut places) = ([0; LANES], [0; LANES]);
+        for ((inverse, places), sum) in inverses.iter_mut().zip(&mut places).zip(&sums) {
+            let zeros = sum.leading_zeros();
+            *inverse = inverse_of(*sum, zeros);
+            *places = places_of(zeros, 8);
+        }
+        for (y, exps) in beside.iter_mut().zip(exps) {
+            let of_exps = y.iter_mut().zip(exps).zip(inverses.iter().zip(&places));
+            of_exps
+                .for_each(|((y, exp), (inverse, places))| *y = element_of(share_of(*exp, *inverse, *places)));
+        }
+        put_behind(beside, len, y);
     }
 
     /// A vector whose elements lie side by side.
@@ -155,22 +199,21 @@ impl Vector {
 
     /// With this largest element, and this sum of exponentials of the differences from it.
     fn with(p: &SoftmaxI8Params, max: i32, sum: i32) -> Self {
-        // The sum is 2^(12 − zeros) · (1 + fraction).
         let zeros = sum.leading_zeros();
-        let inverse = one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX);
+        let inverse = inverse_of(sum, zeros);
         Self { multiplier: p.multiplier, diff_min: p.diff_min, max, zeros, inverse }
     }
 
     /// An element of y.
     #[inline(always)]
     fn element(&self, x: i8) -> i8 {
-        self.steps(x, 8).wrapping_sub(128).clamp(-128, 127) as i8
+        element_of(self.steps(x, 8))
     }
 
     /// [`element`](Self::element) of one with this exponential.
     #[inline(always)]
     fn of_exp(&self, exp: i32) -> i8 {
-        self.steps_of(exp, 8).wrapping_sub(128).clamp(-128, 127) as i8
+        element_of(self.steps_of(exp, 8))
     }
 
     /// The share of an element, in steps of `2^−bits`, for 8 or 16 bits.
@@ -181,11 +224,35 @@ impl Vector {
 
     #[inline(always)]
     fn steps_of(&self, exp: i32, bits: u32) -> i32 {
-        let share = doubling_high_multiply(self.inverse, exp);
-        let places = 43u32.wrapping_sub(bits).wrapping_sub(self.zeros);
-        // Past 31 places, less than half is left.
-        if places > 31 { 0 } else { divide_by_power_of_two(share, places) }
+        share_of(exp, self.inverse, places_of(self.zeros, bits))
     }
+}
+
+/// One over a sum of exponentials, `2^(12 − zeros) · (1 + fraction)`: of what is between 1 and 2, shifted by the zeros before
+/// its first 1.
+#[inline(always)]
+fn inverse_of(sum: i32, zeros: u32) -> i32 {
+    one_over_one_plus(sum.wrapping_shl(zeros) & i32::MAX)
+}
+
+/// Places after the point, more than `bits`, of a product with that.
+#[inline(always)]
+fn places_of(zeros: u32, bits: u32) -> u32 {
+    43u32.wrapping_sub(bits).wrapping_sub(zeros)
+}
+
+/// What the share of an exponential is without these places.
+#[inline(always)]
+fn share_of(exp: i32, inverse: i32, places: u32) -> i32 {
+    let share = doubling_high_multiply(inverse, exp);
+    // Past 31 places, less than half is left.
+    if places > 31 { 0 } else { divide_by_power_of_two(share, places) }
+}
+
+/// An element of y, of which 256 steps are one.
+#[inline(always)]
+fn element_of(steps: i32) -> i8 {
+    steps.wrapping_sub(128).clamp(-128, 127) as i8
 }
 
 /// The largest of every `stride`-th element, and the sum of the exponentials of the differences from
@@ -233,7 +300,11 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn it_is_next_to_the_formula_in_place_and_apart(
-            (dims, axis) in shape_and_axis(), seed: u32, mantissa in 1 << 30..=i32::MAX, shift in 18i32..28,
+            (dims, axis) in prop_oneof![
+                shape_and_axis(),
+                (1u32..200, 1u32..20).prop_map(|(vectors, len)| (vec![vectors, len], 1)),
+            ],
+            seed: u32, mantissa in 1 << 30..=i32::MAX, shift in 18i32..28,
         ) {
             let x = i8s(&dims, seed);
             let params = params(axis, mantissa, shift);
