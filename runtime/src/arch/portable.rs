@@ -446,9 +446,10 @@ pub(super) fn copy_rows_of<const N: usize>(
     x: &[u8],
     x_step: usize,
 ) -> Option<()> {
-    for (row, y) in y.chunks_mut(y_step.max(1)).enumerate() {
-        let x: &[u8; N] = x.get(row.checked_mul(x_step)?..)?.first_chunk()?;
-        *y.first_chunk_mut()? = *x;
+    let mut rest = x;
+    for y in y.chunks_mut(y_step.max(1)) {
+        *y.first_chunk_mut()? = *rest.first_chunk::<N>()?;
+        rest = rest.get(x_step..).unwrap_or_default();
     }
     Some(())
 }

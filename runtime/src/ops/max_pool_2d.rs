@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_nan_reaches_the_windows_that_cover_it_and_no_other() {
         let w = Axis { input: 4, ..PAIR };
-        for channels in [1, 9] {
+        for channels in [1, 9, 16] {
             let columns = [1.0, f32::NAN, 2.0, 2.0];
             let values: Vec<_> = columns.iter().flat_map(|v| core::iter::repeat_n(*v, channels)).collect();
             let x = input(&[1, 1, 4, channels as u32], &values);
