@@ -40,10 +40,10 @@ impl Rounding for Multipliers {
             *reals = self.above.or_below_zero(self.below, sums).add_product(sums, *reals);
         }
         if !self.elements.put(&reals, &mut places)? {
-            // A copy: the sums themselves are in memory only if they are needed there.
-            let sums = *sums;
+            // Copies: they themselves are in memory only if they are needed there.
+            let (by, sums) = (*self, *sums);
             // SAFETY: the processor has AVX-512.
-            unsafe { self.put_as_integers(&sums, places) }?;
+            unsafe { by.put_as_integers(&sums, places) }?;
         }
         Some(())
     }

@@ -379,6 +379,8 @@ impl Products<'_, i8> {
         let &Self { seen, taps, len, pixels, weights: Weights { w, panel_len, outputs, count } } = self;
         let (groups, pixel) = (len / GROUP, pixels.first()?);
         let tap = |at: &u32| seen.get((pixel + at) as usize..)?.as_chunks().0.get(..groups);
+        // A copy, which no element of y can be: what is made of it alone is made once.
+        let outputs = &{ *outputs };
         let mut start = V::start(&[]);
         for at in taps {
             start = V::add(start, V::start(tap(at)?));
