@@ -612,6 +612,12 @@ pub trait Arch {
         portable::fold(sums, x, |sum, x| sum + x);
     }
 
+    /// [`math::exp`] of x ≤ 0, or within 3 ULP, and then zero where it is less than 2⁻¹²⁶; a NaN stays.
+    #[inline(always)]
+    fn exp_of_negative_f32(x: f32) -> f32 {
+        math::exp(x)
+    }
+
     /// [`math::logistic`], or within 3 ULP, and then zero where it is less than 2⁻¹²⁶; a NaN stays.
     #[inline(always)]
     fn logistic_f32(x: f32) -> f32 {

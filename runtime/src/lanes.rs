@@ -38,8 +38,8 @@ const COST: usize = 16;
 /// What becomes of vectors.
 // A closure would be compiled without the instruction set.
 pub(crate) trait Vectors: Sync {
-    /// Of those that these rows of x are.
-    fn update(&self, rows: Rows, x: &mut [f32]);
+    /// Of those that these rows of x are, with the functions of an instruction set.
+    fn update<A: Arch>(&self, rows: Rows, x: &mut [f32]);
 }
 
 /// Updates the vectors along an axis of `x`, `[outer, len, inner]`: some at a time, where they lie side by side.
@@ -71,16 +71,16 @@ impl<V: Vectors> Loops for All<'_, V> {
 
     #[inline(always)]
     fn run<A: Arch>(self) {
-        update_all(self);
+        update_all::<A, V>(self);
     }
 }
 
 #[cfg(not(feature = "std"))]
 #[inline(always)]
-fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
+fn update_all<A: Arch, V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
     for block in pieces_mut(x, len * inner) {
         for rows in Rows::of_vectors(inner) {
-            vectors.update(rows, block);
+            vectors.update::<A>(rows, block);
         }
     }
 }
@@ -89,7 +89,7 @@ fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
 /// them; lanes beyond the last one have anything. For boards, that would be too much code.
 #[cfg(feature = "std")]
 #[inline(always)]
-fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
+fn update_all<A: Arch, V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
     let is_short = inner == 1 && len <= LANES && x.len() >= len * (LANES / 2);
     let side_by_side = if is_short { LANES } else { inner };
     let mut beside = [[0.0; LANES]; LANES];
@@ -101,7 +101,7 @@ fn update_all<V: Vectors>(All { x, len, inner, vectors }: All<'_, V>) {
             &mut *block
         };
         for rows in Rows::of_vectors(side_by_side) {
-            vectors.update(rows, some);
+            vectors.update::<A>(rows, some);
         }
         if is_short {
             put_behind(&beside, len, block);
@@ -251,7 +251,7 @@ impl Rows {
 
     /// [`reduce`](Self::reduce), but for a vector by itself that is short.
     #[inline(always)]
-    fn reduce_vectors(
+    pub(crate) fn reduce_vectors(
         &self,
         x: &[f32],
         values: &Lanes,

@@ -48,6 +48,7 @@ impl<'r> Operands<'r> {
         Some((reads, written))
     }
 
+    #[cfg_attr(feature = "std", inline(always))]
     fn split_ranges<const W: usize>(
         self,
         writes: [(Place, Range<u32>); W],

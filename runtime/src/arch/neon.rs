@@ -119,6 +119,11 @@ impl<V: Panels<X = i8>> Arch for Neon<V> {
     }
 
     #[inline(always)]
+    fn exp_of_negative_f32(x: f32) -> f32 {
+        wide::exp_of_negative(x)
+    }
+
+    #[inline(always)]
     fn logistic_f32(x: f32) -> f32 {
         wide::logistic(x)
     }

@@ -25,7 +25,7 @@ pub(super) use depthwise::depthwise_image;
 #[cfg(target_arch = "x86_64")]
 pub(super) use depthwise_i8::tiles;
 pub(super) use depthwise_i8::{TwoTaps, depthwise_image_i8};
-pub(super) use functions::{erf, logistic, tanh};
+pub(super) use functions::{erf, exp_of_negative, logistic, tanh};
 pub(super) use gates::{gate_rows, gates};
 pub(super) use matmul::matmul;
 pub(super) use panels::{GROUP, Group, Panels, Products, Tile as PanelTile, conv_image_in_panels};

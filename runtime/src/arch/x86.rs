@@ -153,6 +153,11 @@ macro_rules! wide_loops {
         }
 
         #[inline(always)]
+        fn exp_of_negative_f32(x: f32) -> f32 {
+            wide::exp_of_negative(x)
+        }
+
+        #[inline(always)]
         fn logistic_f32(x: f32) -> f32 {
             wide::logistic(x)
         }

@@ -39,7 +39,7 @@ struct L2Normalization {
 
 impl Vectors for L2Normalization {
     #[inline(always)]
-    fn update(&self, rows: Rows, y: &mut [f32]) {
+    fn update<A: Arch>(&self, rows: Rows, y: &mut [f32]) {
         let sum = rows.sum(y, &NO_VALUES, |x, _| x * x);
         let scale = rows.map(sum, |sum| rsqrt(maximum(sum, self.epsilon)));
         rows.update(y, &scale, |x, scale| x * scale);

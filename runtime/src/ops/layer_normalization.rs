@@ -47,7 +47,7 @@ struct LayerNormalization {
 
 impl Vectors for LayerNormalization {
     #[inline(always)]
-    fn update(&self, rows: Rows, y: &mut [f32]) {
+    fn update<A: Arch>(&self, rows: Rows, y: &mut [f32]) {
         let &Self { count, epsilon } = self;
         let mean = rows.map(rows.sum(y, &NO_VALUES, |x, _| x), |sum| sum / count);
         rows.update(y, &mean, |x, mean| x - mean);

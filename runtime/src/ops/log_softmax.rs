@@ -11,7 +11,7 @@
 use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::lanes::{Rows, Vectors, each_vector};
-use crate::math::{exp, ln};
+use crate::math::ln;
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::log_softmax::{LogSoftmaxParams, RULE};
@@ -36,10 +36,10 @@ struct LogSoftmax;
 
 impl Vectors for LogSoftmax {
     #[inline(always)]
-    fn update(&self, rows: Rows, y: &mut [f32]) {
+    fn update<A: Arch>(&self, rows: Rows, y: &mut [f32]) {
         let max = rows.max(y);
         rows.update(y, &max, |x, max| x - max);
-        let sum = rows.sum(y, &max, |x, _| exp(x));
+        let sum = rows.sum(y, &max, |x, _| A::exp_of_negative_f32(x));
         rows.update(y, &rows.map(sum, ln), |x, ln| x - ln);
     }
 }

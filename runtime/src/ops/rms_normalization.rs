@@ -52,7 +52,7 @@ struct RmsNormalization {
 
 impl Vectors for RmsNormalization {
     #[inline(always)]
-    fn update(&self, rows: Rows, y: &mut [f32]) {
+    fn update<A: Arch>(&self, rows: Rows, y: &mut [f32]) {
         let &Self { count, epsilon } = self;
         let sum = rows.sum(y, &NO_VALUES, |x, _| x * x);
         let factor = rows.map(sum, |sum| rsqrt(sum / count + epsilon));

@@ -11,7 +11,6 @@
 use crate::arch::{Active, Arch};
 use crate::kernel::{Kernel, Node};
 use crate::lanes::{Rows, Vectors, each_vector};
-use crate::math::exp;
 use crate::operands::Operands;
 use flatpack_format::OpCode;
 use flatpack_format::ops::softmax::{RULE, SoftmaxParams};
@@ -36,9 +35,9 @@ struct Softmax;
 
 impl Vectors for Softmax {
     #[inline(always)]
-    fn update(&self, rows: Rows, y: &mut [f32]) {
+    fn update<A: Arch>(&self, rows: Rows, y: &mut [f32]) {
         let max = rows.max(y);
-        rows.update(y, &max, |x, max| exp(x - max));
+        rows.update(y, &max, |x, max| A::exp_of_negative_f32(x - max));
         let sum = rows.sum(y, &max, |x, _| x);
         rows.update(y, &rows.map(sum, |sum| 1.0 / sum), |x, scale| x * scale);
     }

@@ -41,15 +41,21 @@ impl Reduced {
     }
 }
 
+/// `eˣ` for x ≤ 0, within 3 ULP; zero where it is less than 2⁻¹²⁶. A NaN stays.
+#[inline(always)]
+pub(in crate::arch) fn exp_of_negative(x: f32) -> f32 {
+    const MOST: f32 = 87.33;
+    let of = Reduced::negative(clamp(-x, 0.0, MOST));
+    let z = of.power() * of.r.mul_add(of.slope(), 1.0);
+    if -x > MOST { 0.0 } else { z }
+}
+
 /// The logistic function `1 / (1 + e⁻ˣ)`, within 3 ULP; zero where it is less than 2⁻¹²⁶. A NaN stays.
 ///
 /// Method: with `z = e^(−|x|)`, `z / (1 + z)` for negative x, `1 / (1 + z)` otherwise.
 #[inline(always)]
 pub(in crate::arch) fn logistic(x: f32) -> f32 {
-    const MOST: f32 = 87.33;
-    let of = Reduced::negative(clamp(x.abs(), 0.0, MOST));
-    let z = of.power() * of.r.mul_add(of.slope(), 1.0);
-    let z = if x.abs() > MOST { 0.0 } else { z };
+    let z = exp_of_negative(-x.abs());
     (if x < 0.0 { z } else { 1.0 }) / (1.0 + z)
 }
 
@@ -91,6 +97,15 @@ mod tests {
     use crate::math::ulp::{assert_all_within, sweep};
 
     #[test]
+    fn exp_of_negative_is_within_three_ulp() {
+        let numbers = || sweep().filter(|x| *x <= 0.0);
+        let normal = numbers().filter(|x| *x >= -87.33);
+        assert_all_within("exp", 3.0, normal.map(|x| (x, exp_of_negative(x), libm::exp(x.into()))));
+        assert!(numbers().all(|x| (exp_of_negative(x) == 0.0) == (x < -87.33)));
+        assert_eq!(exp_of_negative(0.0), 1.0);
+    }
+
+    #[test]
     fn logistic_is_within_three_ulp() {
         let exact = |x: f64| 1.0 / (1.0 + libm::exp(-x));
         let numbers = || sweep().filter(|x| !x.is_nan());
@@ -118,7 +133,9 @@ mod tests {
     #[test]
     fn a_nan_stays() {
         for x in sweep().filter(|x| x.is_nan()) {
-            assert!(logistic(x).is_nan() && tanh(x).is_nan() && erf(x).is_nan());
+            assert!(
+                exp_of_negative(x).is_nan() && logistic(x).is_nan() && tanh(x).is_nan() && erf(x).is_nan()
+            );
         }
     }
 }
