@@ -109,6 +109,9 @@ pub trait Arch {
     /// multipliers are plain, dilations are 1, and no window lies beside the image as a whole.
     const WHOLE_IMAGES: bool = false;
 
+    /// Whether [`row_in_panels_i8`](Self::row_in_panels_i8) sees by itself which multipliers are plain.
+    const ROWS_BY_ANY_MULTIPLIERS: bool = false;
+
     /// [`Multiplier::all_plain`].
     fn all_plain(multipliers: &[Multiplier]) -> bool {
         Multiplier::all_plain(multipliers)

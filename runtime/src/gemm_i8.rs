@@ -34,15 +34,26 @@ pub(crate) struct WeightsI8<'a> {
 }
 
 /// Inputs 1 to 3 of a step: weights, and what becomes of the sums.
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn weights_and_outputs<'a, A: Arch>(
     node: &Node<'_>,
     reads: &Reads<'a>,
     y: OutputI8,
 ) -> Option<(&'a [i8], OutputsI8<'a>)> {
+    weights_and_outputs_by_any::<A>(node, reads, y, false)
+}
+
+/// [`weights_and_outputs`], where multipliers may be said to be plain without a look.
+#[inline(never)]
+pub(crate) fn weights_and_outputs_by_any<'a, A: Arch>(
+    node: &Node<'_>,
+    reads: &Reads<'a>,
+    y: OutputI8,
+    any: bool,
+) -> Option<(&'a [i8], OutputsI8<'a>)> {
     let (w, bias, requant) =
         (reads.get(node.input(1)?)?, reads.get(node.input(2)?)?, reads.get(node.input(3)?)?);
-    Some((w, OutputsI8 { bias, requant, plain: A::all_plain(requant), y }))
+    Some((w, OutputsI8 { bias, requant, plain: any || A::all_plain(requant), y }))
 }
 
 impl WeightsI8<'_> {

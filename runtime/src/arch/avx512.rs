@@ -41,6 +41,8 @@ impl Arch for Avx512 {
 }
 
 impl Arch for Avx512Vnni {
+    const ROWS_BY_ANY_MULTIPLIERS: bool = true;
+
     fn row_in_panels_i8(w: &[i8], outputs: &OutputsI8<'_>, x: &[i8], y: &mut [i8]) -> Option<()> {
         dots::row::<OneRegister>(w, outputs, x, y)
     }

@@ -14,7 +14,7 @@
 
 use crate::arch::{Active, Arch, Image, OutputsI8, PANEL_LEN, Scratch};
 use crate::gemm;
-use crate::gemm_i8::{WeightsI8, weights_and_outputs};
+use crate::gemm_i8::{WeightsI8, weights_and_outputs, weights_and_outputs_by_any};
 use crate::kernel::{Kernel, Node};
 use crate::operands::Operands;
 use flatpack_format::ops::fully_connected_i8::{FullyConnectedI8Params, RULE};
@@ -39,8 +39,10 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let params: &FullyConnectedI8Params = node.params()?;
     let (reads, y) = operands.write::<i8>(node.output()?)?;
     let [_, depth] = node.input_dims(1)?;
+    let x: &[i8] = reads.get(node.input(0)?)?;
+    let by_any = A::ROWS_BY_ANY_MULTIPLIERS && x.len() == depth;
     let (w, OutputsI8 { bias, requant, plain, y: bounds }) =
-        weights_and_outputs::<A>(node, &reads, params.y)?;
+        weights_and_outputs_by_any::<A>(node, &reads, params.y, by_any)?;
     let weights = WeightsI8 {
         w,
         layout: node.input(1)?.layout(),
@@ -54,7 +56,6 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
         plain,
         quads: &[],
     };
-    let x: &[i8] = reads.get(node.input(0)?)?;
     let macs = depth * y.len();
     if x.len() == depth
         && let Some(of_images) = weights.of_images()
@@ -65,6 +66,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     {
         return Some(());
     }
+    let weights = WeightsI8 { plain: if by_any { A::all_plain(requant) } else { plain }, ..weights };
     with_memory::<A, LEAN>(node, weights, x, y)
 }
 

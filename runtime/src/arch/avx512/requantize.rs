@@ -61,11 +61,16 @@ impl Multipliers {
         let shifts = _mm512_permutex2var_epi32(low, odd, high);
         let exponents = _mm512_cvtepi32_ps(shifts);
         let of_mantissas = _mm512_sub_ps(exponents, _mm512_set1_ps(15.0));
-        let elements = Elements::of_sums(&outputs.y, outputs.plain);
+        let elements = Elements::of_sums(&outputs.y, true);
         let offset = _mm512_set1_ps(elements.offset);
         // Past the last output, sums of zero are to be sure.
         let some = _mm512_test_epi32_mask(mantissas, mantissas);
         let away = _mm512_maskz_scalef_ps(some, _mm512_set1_ps(ONE / 2.0), exponents);
+        // See Multiplier::all_plain. What becomes of others has no integer, and so is not sure.
+        let whole = _mm512_cmpge_epi32_mask(mantissas, _mm512_set1_epi32(1 << 30));
+        let places = _mm512_xor_si512(shifts, _mm512_set1_epi32(-1));
+        let plain = _mm512_mask_cmplt_epu32_mask(whole, places, _mm512_set1_epi32(21));
+        let away = _mm512_mask_mov_ps(away, some & !plain, _mm512_set1_ps(f32::NAN));
         Self {
             mantissas,
             shifts,
