@@ -43,7 +43,7 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     let by_any = A::ROWS_BY_ANY_MULTIPLIERS && x.len() == depth;
     let (w, OutputsI8 { bias, requant, plain, y: bounds }) =
         weights_and_outputs_by_any::<A>(node, &reads, params.y, by_any)?;
-    let weights = WeightsI8 {
+    let mut weights = WeightsI8 {
         w,
         layout: node.input(1)?.layout(),
         bias,
@@ -66,7 +66,9 @@ fn run<A: Arch, const LEAN: bool>(node: &Node<'_>, operands: Operands<'_>) -> Op
     {
         return Some(());
     }
-    let weights = WeightsI8 { plain: if by_any { A::all_plain(requant) } else { plain }, ..weights };
+    if by_any {
+        weights.plain = A::all_plain(requant);
+    }
     with_memory::<A, LEAN>(node, weights, x, y)
 }
 
