@@ -165,6 +165,15 @@ impl Rows {
         f: impl Fn(f32, f32) -> f32,
         join: impl Fn(f32, f32) -> f32,
     ) -> Lanes {
+        // A short vector by itself has no other block to be joined with.
+        #[cfg(feature = "std")]
+        if self.stride == LANES && self.shared == LANES && x.len() <= LANES * BLOCK {
+            let (mut lanes, rest) = self.whole_rows(x, values, identity, &f, &join);
+            for ((joined, x), value) in lanes.iter_mut().zip(rest).zip(values) {
+                *joined = join(*joined, f(*x, *value));
+            }
+            return [joined_lanes(lanes, &join); LANES];
+        }
         let mut blocks = Blocks { levels: [[identity; LANES]; LEVELS], count: 0 };
         let stride = self.stride.max(1);
         for block in x.chunks(stride.saturating_mul(BLOCK).max(1)) {
@@ -249,27 +258,6 @@ impl Rows {
         (joined, block)
     }
 
-    /// [`reduce`](Self::reduce), but for a vector by itself that is short.
-    #[inline(always)]
-    pub(crate) fn reduce_vectors(
-        &self,
-        x: &[f32],
-        values: &Lanes,
-        identity: f32,
-        f: impl Fn(f32, f32) -> f32,
-        join: impl Fn(f32, f32) -> f32,
-    ) -> Lanes {
-        #[cfg(feature = "std")]
-        if self.stride == LANES && self.shared == LANES && x.len() <= LANES * BLOCK {
-            let (mut lanes, rest) = self.whole_rows(x, values, identity, &f, &join);
-            for ((joined, x), value) in lanes.iter_mut().zip(rest).zip(values) {
-                *joined = join(*joined, f(*x, *value));
-            }
-            return [joined_lanes(lanes, &join); LANES];
-        }
-        self.reduce(x, values, identity, f, join)
-    }
-
     /// Joins the lanes that share a result, which each of them then has.
     #[inline(never)]
     fn share(&self, mut lanes: Lanes, join: &impl Fn(f32, f32) -> f32) -> Lanes {
@@ -301,13 +289,13 @@ impl Rows {
     /// The sums of `f(x, lane's value)`.
     #[inline]
     pub(crate) fn sum(&self, x: &[f32], values: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
-        self.reduce_vectors(x, values, 0.0, f, |a, b| a + b)
+        self.reduce(x, values, 0.0, f, |a, b| a + b)
     }
 
     /// The largest elements; a NaN stays.
     #[inline]
     pub(crate) fn max(&self, x: &[f32]) -> Lanes {
-        self.reduce_vectors(x, &NO_VALUES, f32::NEG_INFINITY, |x, _| x, maximum)
+        self.reduce(x, &NO_VALUES, f32::NEG_INFINITY, |x, _| x, maximum)
     }
 }
 

@@ -48,6 +48,7 @@ impl<'r> Operands<'r> {
         Some((reads, written))
     }
 
+    // What it gives goes through memory if it is called, which a small step of a gateway waits for.
     #[cfg_attr(feature = "std", inline(always))]
     fn split_ranges<const W: usize>(
         self,

@@ -19,8 +19,11 @@ pub(crate) trait Fold<A: Arch> {
     const START: Self::Folded;
     /// Folds 8 channels.
     fn tile(patch: &Patch<'_, 1, Self::Element>, lanes: &mut [Self::Folded; LANES]) -> Option<()>;
-    /// Folds 16 channels once more.
-    fn sixteen(folded: &mut [Self::Folded; PANEL_LEN], x: &[Self::Element; PANEL_LEN]);
+    /// Folds one more element of each of 16 channels.
+    #[inline(always)]
+    fn sixteen(folded: &mut [Self::Folded; PANEL_LEN], x: &[Self::Element; PANEL_LEN]) {
+        folded.iter_mut().zip(x).for_each(|(folded, x)| *folded = Self::one(*folded, *x));
+    }
     /// Folds one more element.
     fn one(folded: Self::Folded, x: Self::Element) -> Self::Folded;
 }
@@ -300,11 +303,6 @@ impl<A: Arch> Fold<A> for MinI8 {
 
     fn tile(patch: &Patch<'_, 1, i8>, lanes: &mut [i8; LANES]) -> Option<()> {
         A::min_tile_i8(patch, lanes)
-    }
-
-    #[inline(always)]
-    fn sixteen(folded: &mut [i8; PANEL_LEN], x: &[i8; PANEL_LEN]) {
-        folded.iter_mut().zip(x).for_each(|(folded, x)| *folded = (*folded).min(*x));
     }
 
     fn one(folded: i8, x: i8) -> i8 {

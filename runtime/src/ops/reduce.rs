@@ -65,7 +65,7 @@ impl<J: Fn(f32, f32) -> f32 + Copy, R: Fn(f32) -> f32> Loops for Blocks<'_, J, R
         for y in y.chunks_mut(inner.max(1)) {
             let x = blocks.next()?;
             for (rows, y) in Rows::of_vectors(inner).skip(skipped).zip(y.chunks_mut(LANES)) {
-                let joined = rows.reduce_vectors(x, &NO_VALUES, identity, |x, _| x, join);
+                let joined = rows.reduce(x, &NO_VALUES, identity, |x, _| x, join);
                 y.iter_mut().zip(joined).for_each(|(y, joined)| *y = result(joined));
             }
         }
